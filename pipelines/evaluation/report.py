@@ -1,0 +1,60 @@
+"""The evaluation report: one HTML file that needs no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from pipelines.evaluation import plots
+from pipelines.evaluation.curve import Curve
+from pipelines.evaluation.metrics import confusion
+
+SHOWN = (
+    "auc", "average_precision", "log_loss", "brier", "calibration_error", "accuracy", "precision", "recall", "f1", "rows",
+)  # fmt: skip
+SMALLER_IS_BETTER = ("log_loss", "brier", "calibration_error")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an evaluation found: metrics and curves by split, beside another model's figures."""
+
+    title: str
+    facts: dict[str, str]
+    history: Sequence[Mapping[str, Any]]
+    curves: dict[str, Curve]
+    metrics: dict[str, dict[str, float]]
+    threshold: float
+    bins: int
+    yardstick_name: str
+    yardstick: Mapping[str, float]
+
+
+def render(found: Findings) -> str:
+    """The report as HTML."""
+    text = files("pipelines.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+    drawn = {
+        "Training": plots.training_plot(found.history),
+        "ROC": plots.roc_plot(found.curves),
+        "Precision and recall": plots.precision_recall_plot(found.curves),
+        "Calibration": plots.calibration_plot(found.curves, found.bins),
+    }
+    for split, curve in found.curves.items():
+        counts = confusion(curve, found.threshold)
+        drawn[f"Confusion at {found.threshold:.3f}, {split}"] = plots.confusion_plot(counts, ("not", "positive"))
+    return template.render(found=found, rows=_rows(found), plots=drawn)
+
+
+def _rows(found: Findings) -> list[tuple[str, ...]]:
+    rows = []
+    for name in SHOWN:
+        form = "{:,.0f}" if name == "rows" else "{:.4f}"
+        values = [form.format(found.metrics[split][name]) for split in found.curves]
+        peer = found.yardstick.get(name)
+        rows.append((name.replace("_", " "), *values, "" if peer is None else f"{peer:.3f}"))
+    return rows

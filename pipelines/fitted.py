@@ -1,0 +1,85 @@
+"""Fitted features: the numbers learnt on the train split, as data that Spark, the trainer and the served model share."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipelines.config import Model
+
+UNKNOWN_ID = 0
+
+
+class FittedNumeric(Model):
+    """x → (log1p?(clip?(x or fill)) - offset) / scale."""
+
+    kind: Literal["numeric"] = "numeric"
+    name: str
+    fill: float
+    clip: tuple[float, float] | None
+    log1p: bool
+    offset: float
+    scale: float
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The columns that the feature becomes."""
+        return (self.name,)
+
+
+class FittedCyclic(Model):
+    """x → sin(2πx / period), cos(2πx / period)."""
+
+    kind: Literal["cyclic"] = "cyclic"
+    name: str
+    fill: float
+    period: float
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The columns that the feature becomes."""
+        return (f"{self.name}_sin", f"{self.name}_cos")
+
+
+class FittedCategorical(Model):
+    """word → 1 + its place in the vocabulary, 0 when it is missing or not there."""
+
+    kind: Literal["categorical"] = "categorical"
+    name: str
+    vocabulary: tuple[str, ...]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The columns that the feature becomes."""
+        return (self.name,)
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, the unknown's among them."""
+        return len(self.vocabulary) + 1
+
+
+FittedFeature = Annotated[FittedNumeric | FittedCyclic | FittedCategorical, Field(discriminator="kind")]
+
+
+class FittedSpec(Model):
+    """All fitted features, in the order of the configuration: numbers first, then cyclic ones, then words."""
+
+    features: tuple[FittedFeature, ...]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the float columns, in the order in which the network takes them."""
+        return tuple(name for f in self.features if not isinstance(f, FittedCategorical) for name in f.outputs)
+
+    @property
+    def words(self) -> tuple[FittedCategorical, ...]:
+        """The categorical features, in the order in which the network takes their ids."""
+        return tuple(feature for feature in self.features if isinstance(feature, FittedCategorical))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the spec's JSON."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

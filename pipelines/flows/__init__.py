@@ -1,0 +1,1 @@
+"""One module per job: wires stages, io, launch together."""

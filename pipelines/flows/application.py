@@ -1,0 +1,88 @@
+"""From the command line to an exit code: what all jobs share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from pipelines.config import Interval, Pipeline, read_config
+from pipelines.errors import ConfigError, RingmillError
+from pipelines.flows.checks import check_config
+from pipelines.flows.context import Context, Step
+from pipelines.flows.execute import execute
+from pipelines.flows.runs import RunLog
+from pipelines.flows.session import spark_session
+from pipelines.io.tables import Lake
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"arguments: {message}. Try --help.")
+
+
+def run_application(
+    name: str, steps: Sequence[Step], argv: Sequence[str], finish: Callable[[Context, float], None] | None = None
+) -> int:
+    """Run steps in one Spark application and return its exit code; errors go to standard error, without a traceback
+    unless they are bugs.
+    """
+    started = time.monotonic()
+    try:
+        arguments = _parse(name, argv)
+        config = read_config(arguments.config)
+        check_config(config)
+        interval = _interval(config, arguments)
+        with spark_session(config, name) as spark:
+            lake = Lake(spark, config.pipeline, _new_run_id())
+            context = Context(config, interval, spark, lake, RunLog(lake, interval), _console())
+            for step in steps:
+                execute(step, context, force=arguments.force)
+            if finish:
+                finish(context, started)
+    except RingmillError as error:
+        print(f"ringmill: {name} failed: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception:  # noqa: BLE001 (the last line of defence: a bug becomes an exit code)
+        traceback.print_exc()
+        print(f"ringmill: {name} failed by a bug; please report the traceback above.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parse(name: str, argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog=f"jobs/{name}.py", description=f"ringmill's {name} job.")
+    parser.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
+    parser.add_argument("--from", dest="start", help="start of the interval, ISO, included (default: the config's)")
+    parser.add_argument("--to", dest="end", help="end of the interval, ISO, excluded (default: the config's)")
+    parser.add_argument("--force", action="store_true", help="do the work even when the same was done before")
+    return parser.parse_args(argv)
+
+
+def _interval(config: Pipeline, arguments: argparse.Namespace) -> Interval:
+    try:
+        start = datetime.fromisoformat(arguments.start) if arguments.start else config.interval.start
+        end = datetime.fromisoformat(arguments.end) if arguments.end else config.interval.end
+        return Interval(start=start, end=end).located(config.timezone)
+    except ValueError as error:
+        raise ConfigError(
+            f"arguments: --from {arguments.start} --to {arguments.end}: expected ISO dates or times, the first before the "
+            f"second, such as --from 2013-01-01 --to 2014-01-01."
+        ) from error
+
+
+def _new_run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}_{uuid.uuid4().hex[:6]}"
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)

@@ -1,0 +1,82 @@
+"""Judge every landed row of the interval: clean, quarantined, duplicate or filtered."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.errors import DataError
+from pipelines.flows.context import Context, Outcome, Step
+from pipelines.io.tables import Audit
+from pipelines.stages.accounting import Account, check_accounts, check_quarantine
+from pipelines.stages.cleaning import DUPLICATE, FILTERED, QUARANTINED, count_verdicts, judge, split_judged
+from schemas import lake
+
+
+def inputs(context: Context) -> dict[str, str]:
+    """The run that landed the interval's rows; raises DataError when none did."""
+    landed = context.runs.latest("ingest")
+    if landed is None:
+        start, end = context.bounds
+        raise DataError(f"clean: nothing was ingested for {start} to {end}. Run jobs/ingest.py over the same interval first.")
+    return {"ingest": landed.run_id}
+
+
+def work(context: Context) -> Outcome:
+    """Write the sources' clean tables and the quarantine, once their accounts close.
+
+    Raises DataError when too many rows of a source are quarantined or none is left, AccountingError when rows are lost.
+    """
+    judged = {name: _judged(context, name).persist() for name in context.config.sources}
+    try:
+        with context.lake.audit() as audit:
+            accounts = tuple(_write_clean(context, audit, name, frame) for name, frame in judged.items())
+            check_accounts(accounts)
+            check_quarantine(accounts, context.config.clean.max_quarantined_share)
+            _write_quarantine(context, audit, judged, sum(account.quarantined for account in accounts))
+            context.stage_ledger(audit, "clean", accounts)
+            return Outcome(accounts, audit.publish())
+    finally:
+        for frame in judged.values():
+            frame.unpersist()
+
+
+def _judged(context: Context, name: str) -> DataFrame:
+    contract = context.config.contract(name)
+    raw = context.lake.read(lake.raw(contract).name).where(context.in_interval)
+    return judge(raw, contract, *context.bounds)
+
+
+def _write_clean(context: Context, audit: Audit, name: str, judged: DataFrame) -> Account:
+    contract = context.config.contract(name)
+    # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
+    landed = context.lake.read(lake.raw(contract).name).where(context.in_interval).count()
+    counts = count_verdicts(judged).collect()[0]
+    clean = split_judged(judged, contract).clean
+    written = audit.stage(lake.clean(contract), context.stamped(clean), context.in_interval)
+    return Account(
+        "clean",
+        name,
+        landed,
+        written,
+        counts[QUARANTINED],
+        counts[DUPLICATE],
+        counts[FILTERED],
+        counts["example"] or "",
+    )
+
+
+def _write_quarantine(context: Context, audit: Audit, judged: dict[str, DataFrame], expected: int) -> None:
+    parts = [
+        split_judged(frame, context.config.contract(name)).quarantined.withColumn("source", F.lit(name))
+        for name, frame in judged.items()
+    ]
+    rows = context.stamped(reduce(DataFrame.unionByName, parts))
+    replaced = context.in_interval & F.col("source").isin(*judged)
+    written = audit.stage(lake.QUARANTINE, rows, replaced)
+    check_accounts([Account("quarantine", "all sources", expected, written)])
+
+
+STEP = Step("clean", ("clean",), inputs, work)

@@ -1,0 +1,86 @@
+"""What every flow is handed, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from pipelines.config import Interval, Pipeline
+from pipelines.flows.runs import RunLog
+from pipelines.io.catalog import warehouse_uri
+from pipelines.io.tables import Audit, Lake, same_interval
+from pipelines.stages.accounting import Account
+from schemas.lake import ROW_LEDGER
+
+
+@dataclass(frozen=True)
+class Context:
+    """One application's run: its configuration, interval (with time zones), session, tables and terminal."""
+
+    config: Pipeline
+    interval: Interval
+    spark: SparkSession
+    lake: Lake
+    runs: RunLog
+    console: Console
+
+    @property
+    def run_id(self) -> str:
+        """The run that everything written now is stamped with."""
+        return self.lake.run_id
+
+    @property
+    def bounds(self) -> tuple[datetime, datetime]:
+        """Start (included) and end (excluded) of the interval."""
+        return self.interval.start, self.interval.end
+
+    @property
+    def in_interval(self) -> Column:
+        """Selects the interval's rows in any table."""
+        return same_interval(*self.bounds)
+
+    def stamped(self, frame: DataFrame) -> DataFrame:
+        """The frame with the run and the interval beside each row."""
+        start, end = self.bounds
+        return frame.withColumns({"run_id": F.lit(self.run_id), "interval_from": F.lit(start), "interval_to": F.lit(end)})
+
+    def artifacts(self, kind: str) -> str:
+        """Where this run keeps what is not a table."""
+        return f"{warehouse_uri(self.config.lake)}/_artifacts/{self.config.pipeline}/{kind}/{self.run_id}"
+
+    def stage_ledger(self, audit: Audit, stage: str, accounts: Iterable[Account]) -> None:
+        """Write a stage's accounts to row_ledger, in the place of the interval's former ones."""
+        start, end = self.bounds
+        rows: list[dict[str, object]] = [
+            {
+                "run_id": self.run_id, "stage": stage, "source": a.source, "interval_from": start, "interval_to": end,
+                "rows_in": a.rows_in, "rows_out": a.rows_out, "quarantined": a.quarantined,
+                "duplicates": a.duplicates, "filtered": a.filtered,
+            }
+            for a in accounts
+        ]  # fmt: skip
+        audit.stage(ROW_LEDGER, self.lake.frame(ROW_LEDGER, rows).coalesce(1), self.in_interval & (F.col("stage") == stage))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step did: rows accounted for, snapshots published, and files by name."""
+
+    accounts: tuple[Account, ...] = ()
+    outputs: dict[str, int] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job of the pipeline: the configuration sections that shape its result, what it reads, and its work."""
+
+    name: str
+    sections: tuple[str, ...]
+    inputs: Callable[[Context], dict[str, str]]
+    work: Callable[[Context], Outcome]

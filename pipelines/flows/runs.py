@@ -1,0 +1,70 @@
+"""The table `runs`: what was done, from what, to what. It is the lineage, and tells work that is already done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pipelines.config import Interval
+from pipelines.io.tables import Lake, same_interval
+from schemas.lake import RUNS
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of `runs`."""
+
+    run_id: str
+    pipeline: str
+    job: str
+    status: str
+    fingerprint: str
+    config_hash: str
+    code_version: str
+    started_at: datetime
+    seconds: float
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, int] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+class RunLog:
+    """The runs of one interval: read once, added to as steps end."""
+
+    def __init__(self, lake: Lake, interval: Interval) -> None:
+        self._lake = lake
+        self._interval = interval
+        self._runs: list[Run] | None = None
+
+    def latest(self, job: str) -> Run | None:
+        """The job's last successful run over this interval; None when there is none."""
+        done = [run for run in self._read() if run.job == job and run.status == "succeeded"]
+        return max(done, key=lambda run: run.started_at, default=None)
+
+    def add(self, run: Run) -> None:
+        """Record a run."""
+        self._read().append(run)
+        row = {
+            **vars(run),
+            "interval_from": self._interval.start,
+            "interval_to": self._interval.end,
+            "inputs": json.dumps(run.inputs, sort_keys=True),
+            "outputs": json.dumps(run.outputs, sort_keys=True),
+            "artifacts": json.dumps(run.artifacts, sort_keys=True),
+        }
+        self._lake.append(RUNS, self._lake.frame(RUNS, [row]).coalesce(1))
+
+    def _read(self) -> list[Run]:
+        if self._runs is None:
+            self._runs = []
+            if self._lake.exists(RUNS.name):
+                found = self._lake.read(RUNS.name).where(same_interval(self._interval.start, self._interval.end))
+                self._runs = [_from_row(row.asDict()) for row in found.drop("interval_from", "interval_to").collect()]
+        return self._runs
+
+
+def _from_row(row: dict[str, object]) -> Run:
+    parsed = {name: json.loads(str(row[name])) for name in ("inputs", "outputs", "artifacts")}
+    return Run(**{**row, **parsed})

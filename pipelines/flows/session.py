@@ -1,0 +1,41 @@
+"""The Spark session of a job, and the end of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.find_spark_home import _find_spark_home
+from pyspark.sql import SparkSession
+
+from pipelines.config import Pipeline
+from pipelines.io.catalog import catalog_settings, check_warehouse
+
+
+@contextmanager
+def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
+    """A session with the pipeline's catalog, stopped at the end; what spark-submit set otherwise stays as it is.
+
+    Raises ExternalError when the warehouse can't be written to.
+    """
+    check_warehouse(config.lake)
+    builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
+    for key, value in catalog_settings(config.lake).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    try:
+        yield spark
+    finally:
+        master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
+        spark.stop()
+        if master.startswith("local-cluster"):
+            _sweep(application)
+
+
+def _sweep(application: str) -> None:
+    """Remove the executors' folders of an embedded cluster: each holds a copy of every jar, and nothing else does."""
+    home = Path(os.environ.get("SPARK_HOME") or _find_spark_home())  # type: ignore[no-untyped-call]
+    shutil.rmtree(home / "work" / application, ignore_errors=True)

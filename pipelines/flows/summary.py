@@ -1,0 +1,83 @@
+"""The end of a pipeline run, as a person likes to read it: from the tables, not from memory."""
+
+from __future__ import annotations
+
+import time
+
+from pyspark.sql import functions as F
+from rich import box
+from rich.table import Table as Grid
+
+from pipelines.evaluation.report import SHOWN
+from pipelines.flows.context import Context
+from pipelines.flows.evaluate import trained, training_history
+from pipelines.io.catalog import warehouse_uri
+from schemas import lake
+
+JOBS = ("ingest", "clean", "features", "train", "evaluate")
+
+
+def print_summary(context: Context, started: float) -> None:
+    """Print rows, history, metrics, seconds and places of the interval's latest runs; `started` is the job's monotonic
+    start, in seconds.
+    """
+    say = context.console.print
+    say()
+    say(_rows(context))
+    say(_history(context))
+    say(_metrics(context))
+    runs = {job: context.runs.latest(job) for job in JOBS}
+    seconds = {job: run.seconds for job, run in runs.items() if run and run.run_id == context.run_id}
+    spent, total = sum(seconds.values()), time.monotonic() - started
+    parts = ", ".join(f"{job} {value:.1f}" for job, value in seconds.items()) or "nothing was to be done"
+    say(f"[bold]Seconds[/]  {parts}; start-up and the rest {total - spent:.1f}; in all {total:.1f}")
+    train, evaluate = trained(context), runs["evaluate"]
+    say(f"[bold]Tables[/]   lake.{context.config.pipeline}.* in {warehouse_uri(context.config.lake)}  (query: make sql)")
+    say(f"[bold]Model[/]    {train.artifacts['model']}", soft_wrap=True)
+    if evaluate:
+        say(f"[bold]Report[/]   {evaluate.artifacts['report']}", soft_wrap=True)
+
+
+def _grid(title: str, *columns: str) -> Grid:
+    grid = Grid(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        grid.add_column(column, justify="left" if index == 0 else "right")
+    return grid
+
+
+def _rows(context: Context) -> Grid:
+    grid = _grid("Rows", "stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
+    grid.columns[1].justify = "left"
+    found = context.lake.read(lake.ROW_LEDGER.name).where(context.in_interval).collect()
+    for row in sorted(found, key=lambda row: (JOBS.index(row.stage), -row.rows_in)):
+        counts = (row.rows_in, row.rows_out, row.quarantined, row.duplicates, row.filtered)
+        grid.add_row(row.stage, row.source, *(f"{count:,}" for count in counts))
+    return grid
+
+
+def _history(context: Context) -> Grid:
+    grid = _grid("Training", "epoch", "train loss", "validation loss", "validation AUC", "learning rate", "rows/s", "")
+    for row in training_history(context, trained(context)):
+        values = [f"{row[name]:.4f}" for name in ("train_loss", "validation_loss", "validation_auc")]
+        speed = f"{row['rows_per_second']:,.0f}"
+        grid.add_row(
+            str(int(str(row["epoch"])) + 1),
+            *values,
+            f"{row['learning_rate']:.1e}",
+            speed,
+            "kept" if row["best"] else "",
+        )
+    return grid
+
+
+def _metrics(context: Context) -> Grid:
+    config = context.config.evaluate
+    found = context.lake.read(lake.EVALUATION_METRICS.name).where(context.in_interval).select("split", "metric", F.col("value"))
+    values = {(row.split, row.metric): row.value for row in found.collect()}
+    grid = _grid("Metrics", "metric", "validation", "test", config.yardstick_name)
+    for name in SHOWN:
+        form = "{:,.0f}" if name == "rows" else "{:.4f}"
+        peer = config.yardstick.get(name)
+        shown = [form.format(values[split, name]) for split in ("validation", "test")]
+        grid.add_row(name.replace("_", " "), *shown, "" if peer is None else f"{peer:.3f}")
+    return grid

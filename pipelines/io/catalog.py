@@ -1,0 +1,50 @@
+"""The Iceberg catalog `lake`: its Spark settings, from the configuration, and whether its warehouse can be used."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from urllib.parse import urlparse
+
+from pipelines.config import LakeConfig
+from pipelines.errors import ExternalError
+from pipelines.io.tables import CATALOG
+
+
+def warehouse_uri(lake: LakeConfig) -> str:
+    """The warehouse's path or URI; a relative path counts from the folder in which the job was started."""
+    if urlparse(lake.warehouse).scheme not in ("", "file"):
+        return lake.warehouse.rstrip("/")
+    return str(Path(urlparse(lake.warehouse).path).absolute())
+
+
+def catalog_settings(lake: LakeConfig) -> dict[str, str]:
+    """Spark's settings for the catalog: the configuration's own, or a JDBC catalog on SQLite under the warehouse.
+
+    SQLite waits 30 seconds for another writer, and lets readers read while one writes (WAL).
+    """
+    warehouse = warehouse_uri(lake)
+    embedded = {
+        "type": "jdbc",
+        "uri": f"jdbc:sqlite:{warehouse}/catalog.db?journal_mode=WAL&busy_timeout=30000",
+        "jdbc.schema-version": "V1",
+    }
+    properties = {"warehouse": warehouse, **(lake.catalog or embedded)}
+    prefix = f"spark.sql.catalog.{CATALOG}"
+    return {prefix: "org.apache.iceberg.spark.SparkCatalog"} | {f"{prefix}.{k}": v for k, v in properties.items()}
+
+
+def check_warehouse(lake: LakeConfig) -> None:
+    """Make a local warehouse's folder, and raise ExternalError when it can't be written to."""
+    warehouse = warehouse_uri(lake)
+    if urlparse(warehouse).scheme:
+        return  # a remote store answers for itself at the first commit
+    probe = Path(warehouse) / f".probe-{uuid.uuid4().hex}"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ExternalError(
+            f"lake.warehouse: {warehouse} can't be written to ({error.strerror}). Give a folder that can, or mend its rights."
+        ) from error

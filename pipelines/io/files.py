@@ -1,0 +1,73 @@
+"""Files as sources: CSV text landed as it was received."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlparse
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from pipelines.errors import DataError, ExternalError
+from schemas.contract import Table
+
+
+def read_csv(spark: SparkSession, path: str, contract: Table) -> DataFrame:
+    """A CSV file's rows as text: the contract's columns, the file, and the whole line where its fields do not fit.
+
+    The header may order the columns as it likes. Raises ExternalError when there is no such file, DataError when it is
+    empty or its header lacks or adds columns.
+    """
+    header = _header(spark, path, contract)
+    fields = [StructField(name, StringType()) for name in header]
+    schema = StructType([*fields, StructField("broken_line", StringType())])
+    options: dict[str, bool | str] = {
+        "header": True,
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "broken_line",
+        "escape": '"',
+    }
+    rows = spark.read.options(**options).schema(schema).csv(path)
+    return rows.select(*contract.column_names, F.col("_metadata.file_path").alias("source_file"), "broken_line")
+
+
+def version(path: str) -> str:
+    """What identifies a local file's content without reading it: size in bytes and time of change, of each that matches.
+
+    A remote path stands for itself: its store is asked when it is read.
+    """
+    if urlparse(path).scheme not in ("", "file"):
+        return path
+    pattern = Path(urlparse(path).path).absolute()
+    found = sorted(pattern.parent.glob(pattern.name))
+    stats = [(name, name.stat()) for name in found]
+    return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+
+
+def _header(spark: SparkSession, path: str, contract: Table) -> list[str]:
+    try:
+        lines = spark.read.text(path).limit(1).collect()
+    except AnalysisException as error:
+        raise ExternalError(
+            f"source {contract.name}: no file at {path}. Mend sources.{contract.name}.path, or put the file there "
+            f"(`make data` extracts the example's)."
+        ) from error
+    if not lines:
+        raise DataError(f"source {contract.name}: {path} is empty; expected a header line and rows.")
+    header = [name.strip().strip('"') for name in lines[0].value.lstrip("\ufeff").split(",")]
+    missing = [name for name in contract.column_names if name not in header]
+    unknown = [name for name in header if name not in contract.column_names]
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if missing or unknown or repeated:
+        raise DataError(
+            f"source {contract.name}: the header of {path} does not fit its contract: missing {_listed(missing)}, unknown "
+            f"{_listed(unknown)}, repeated {_listed(repeated)}; expected {', '.join(contract.column_names)}. Mend the "
+            f"file, or the contract's columns."
+        )
+    return header
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"

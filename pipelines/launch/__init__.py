@@ -1,0 +1,1 @@
+"""Starts ranks on executors: the one place where Spark meets Horovod."""

@@ -1,0 +1,1 @@
+"""The exported model, for whoever scores with it. Never pyspark."""

@@ -1,0 +1,68 @@
+"""Apply a fitted spec as Column expressions: floats for numbers, ids for words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.fitted import UNKNOWN_ID, FittedCategorical, FittedCyclic, FittedFeature, FittedNumeric, FittedSpec
+from pipelines.stages.feature_fit import bend
+
+FLOAT_MAX = 3.4028234663852886e38
+
+
+class Transformed(NamedTuple):
+    """Rows that became features, and rows in which a number was not finite; together all rows that went in."""
+
+    rows: DataFrame
+    quarantined: DataFrame
+
+
+def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...]) -> Transformed:
+    """Replace raw values by features, beside the `kept` columns, which pass as they are.
+
+    A row in which a number would not be a finite float32 is quarantined with the feature's name and the raw row.
+    """
+    features = dict(output for feature in spec.features for output in _outputs(feature))
+    computed = examples.select(
+        *kept, *(column.alias(f"_{name}") for name, column in features.items()), F.to_json(F.struct("*")).alias("raw")
+    )
+    wrong = [F.when(~_finite(F.col(f"_{name}")), F.lit(f"{name}: expected a finite number")) for name in spec.numbers]
+    judged = computed.withColumn("reasons", F.array_compact(F.array(*wrong)) if wrong else F.expr("array()"))
+    types = dict.fromkeys(spec.numbers, "float") | {word.name: "int" for word in spec.words}
+    good = judged.where(F.size("reasons") == 0).select(
+        *kept, *(F.col(f"_{name}").cast(type_).alias(name) for name, type_ in types.items())
+    )
+    bad = judged.where(F.size("reasons") > 0).select("reasons", F.lit(None).cast("string").alias("source_file"), "raw")
+    return Transformed(good, bad)
+
+
+def _outputs(feature: FittedFeature) -> Iterator[tuple[str, Column]]:
+    raw = F.col(feature.name)
+    if isinstance(feature, FittedCategorical):
+        yield feature.name, _word_id(raw, feature.vocabulary)
+    elif isinstance(feature, FittedCyclic):
+        angle = F.coalesce(raw.cast("double"), F.lit(feature.fill)) * (2 * math.pi / feature.period)
+        yield from zip(feature.outputs, (F.sin(angle), F.cos(angle)), strict=True)
+    else:
+        yield feature.name, _scaled(raw.cast("double"), feature)
+
+
+def _scaled(raw: Column, feature: FittedNumeric) -> Column:
+    bent = bend(F.coalesce(raw, F.lit(feature.fill)), feature.clip, feature.log1p)
+    return (bent - F.lit(feature.offset)) / F.lit(feature.scale)
+
+
+def _word_id(word: Column, vocabulary: tuple[str, ...]) -> Column:
+    if not vocabulary:
+        return F.lit(UNKNOWN_ID)
+    ids = F.map_from_arrays(F.array(*map(F.lit, vocabulary)), F.sequence(F.lit(1), F.lit(len(vocabulary))))
+    return F.coalesce(F.try_element_at(ids, word), F.lit(UNKNOWN_ID))
+
+
+def _finite(value: Column) -> Column:
+    return value.isNotNull() & ~F.isnan(value) & (F.abs(value) <= FLOAT_MAX)

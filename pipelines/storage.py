@@ -1,0 +1,57 @@
+"""Files by URI through pyarrow: local, S3 or HDFS; what is written appears whole or not at all."""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+from pathlib import Path
+from urllib.parse import urlparse
+
+from pyarrow import fs
+
+
+def locate(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path or URI, and the path within it; `s3a` is read as `s3`."""
+    scheme = urlparse(uri).scheme
+    if scheme in ("", "file"):
+        return fs.LocalFileSystem(), str(Path(urlparse(uri).path).absolute())
+    filesystem, path = fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    return filesystem, path
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write a file whole: to a name of its own first, then moved into place."""
+    filesystem, path = locate(uri)
+    filesystem.create_dir(posixpath.dirname(path), recursive=True)
+    partial = f"{path}.{uuid.uuid4().hex}.partial"
+    with filesystem.open_output_stream(partial) as stream:
+        stream.write(content)
+    filesystem.move(partial, path)
+
+
+def read_bytes(uri: str) -> bytes:
+    """Read a file whole; raises FileNotFoundError when there is none."""
+    filesystem, path = locate(uri)
+    with filesystem.open_input_stream(path) as stream:
+        content: bytes = stream.read()
+    return content
+
+
+def publish_folder(local: Path, uri: str) -> None:
+    """Copy a local folder to a URI whole, in the place of what was there."""
+    filesystem, path = locate(uri)
+    partial = f"{path}.{uuid.uuid4().hex}.partial"
+    filesystem.create_dir(partial, recursive=True)
+    fs.copy_files(str(local), partial, source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
+    if filesystem.get_file_info(path).type != fs.FileType.NotFound:
+        filesystem.delete_dir(path)
+    filesystem.move(partial, path)
+
+
+def fetch_folder(uri: str, local: Path) -> Path:
+    """A folder's local path: its own when it is local, else `local`, into which it is copied."""
+    filesystem, path = locate(uri)
+    if isinstance(filesystem, fs.LocalFileSystem):
+        return Path(path)
+    fs.copy_files(path, str(local), source_filesystem=filesystem, destination_filesystem=fs.LocalFileSystem())
+    return local

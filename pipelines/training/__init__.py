@@ -1,0 +1,1 @@
+"""Row plan, feed, network, loop, checkpoint. TensorFlow and Horovod; never pyspark."""

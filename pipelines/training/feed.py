@@ -1,0 +1,234 @@
+"""The feed: a rank's rows from Parquet to padded batches, shuffled within a bounded buffer, read ahead by one thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import DataError
+from pipelines.storage import locate
+from pipelines.training.plan import RowPlan, Slice
+
+CHECKSUM_MODULUS = 2**31 - 1
+READ_AHEAD = 2  # chunks that wait, decoded, while the network trains on another
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the features table are what."""
+
+    numbers: tuple[str, ...]
+    words: tuple[str, ...]
+    label: str = "label"
+    row_id: str = "row_id"
+
+    @property
+    def names(self) -> list[str]:
+        """All of them, each once."""
+        return [self.row_id, self.label, *self.numbers, *self.words]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows, decoded: numbers (n, numbers), ids (n, words), labels (n,), row ids (n,)."""
+
+    numbers: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.float32]
+    row_ids: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: slice | npt.NDArray[np.int64]) -> Rows:
+        """Some of the rows, by position."""
+        return Rows(self.numbers[index], self.ids[index], self.labels[index], self.row_ids[index])
+
+    @staticmethod
+    def concatenate(parts: list[Rows]) -> Rows:
+        """Rows one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return Rows(
+            np.concatenate([part.numbers for part in parts]),
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.row_ids for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """`steps` batches for one compiled call, padded with rows of weight 0 to its full shape.
+
+    numbers (k, batch, numbers), ids (k, batch, words), labels and weights (k, batch).
+    """
+
+    steps: int
+    numbers: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+
+@dataclass
+class Receipt:
+    """What a rank has read of an epoch: rows, and the sum of their row ids modulo 2^31 - 1, which no order changes."""
+
+    rows: int = 0
+    checksum: int = 0
+
+    def add(self, rows: Rows) -> None:
+        """Count rows in."""
+        self.rows += len(rows)
+        self.checksum += int(np.mod(rows.row_ids, CHECKSUM_MODULUS).sum())
+
+
+class Feed:
+    """One rank's batches of a split, epoch by epoch. At most about `shuffle_rows` rows and two row groups are in memory."""
+
+    def __init__(self, plan: RowPlan, columns: Columns, rank: int, steps_per_call: int, shuffle_rows: int) -> None:
+        self._plan = plan
+        self._columns = columns
+        self._rank = rank
+        self._steps_per_call = steps_per_call
+        self._shuffle_rows = shuffle_rows
+
+    def shape(self) -> Chunk:
+        """A chunk without rows: the shape that all of them have."""
+        return self._pad(self._no_rows(), 0)
+
+    def epoch(self, epoch: int, receipt: Receipt) -> Iterator[Chunk]:
+        """The rank's chunks of an epoch; `receipt` is filled in as they are handed out.
+
+        Raises DataError, naming the file, when one can't be read.
+        """
+        waiting: queue.Queue[tuple[Chunk, Rows] | BaseException | None] = queue.Queue(READ_AHEAD)
+        stopped = threading.Event()
+
+        def put(item: tuple[Chunk, Rows] | BaseException | None) -> None:
+            while not stopped.is_set():
+                try:
+                    waiting.put(item, timeout=0.1)
+                except queue.Full:
+                    continue
+                return
+
+        def read() -> None:
+            try:
+                for pair in self._chunks(epoch):
+                    put(pair)
+                    if stopped.is_set():
+                        return
+                put(None)
+            except BaseException as error:  # noqa: BLE001 (handed to the consumer, who raises it)
+                put(error)
+
+        reader = threading.Thread(target=read, name="feed", daemon=True)
+        reader.start()
+        try:
+            while (item := waiting.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                receipt.add(item[1])
+                yield item[0]
+        finally:
+            stopped.set()
+            reader.join()
+
+    def _chunks(self, epoch: int) -> Iterator[tuple[Chunk, Rows]]:
+        """Chunks with the rows in them; the last ones may be padded, and each rank gives the same number of steps."""
+        full = self._steps_per_call * self._plan.batch_size
+        pending: list[Rows] = []
+        steps_left = self._plan.steps
+        for rows in self._buffers(epoch):
+            pending.append(rows)
+            if sum(map(len, pending)) < full:
+                continue
+            joined = Rows.concatenate(pending)
+            whole = len(joined) // full * full
+            for start in range(0, whole, full):
+                part = joined.take(slice(start, start + full))
+                yield self._pad(part, self._steps_per_call), part
+                steps_left -= self._steps_per_call
+            pending = [joined.take(slice(whole, None))]
+        rest = Rows.concatenate(pending) if pending else self._no_rows()
+        while steps_left > 0:
+            yield self._pad(rest, min(steps_left, self._steps_per_call)), rest
+            steps_left -= self._steps_per_call
+            rest = self._no_rows()
+
+    def _buffers(self, epoch: int) -> Iterator[Rows]:
+        """Rows in buffers of about `shuffle_rows`, shuffled within each where the plan shuffles."""
+        generator = np.random.default_rng([self._plan.seed, epoch, self._rank + 1])
+        parts: list[Rows] = []
+        slices = self._plan.slices(epoch, self._rank)
+        for number, piece in enumerate(slices, start=1):
+            parts.append(self._decode(piece))
+            if number < len(slices) and sum(map(len, parts)) < self._shuffle_rows:
+                continue
+            rows = Rows.concatenate(parts)
+            yield rows.take(generator.permutation(len(rows))) if self._plan.shuffle else rows
+            parts = []
+
+    def _decode(self, piece: Slice) -> Rows:
+        filesystem, path = locate(piece.group.path)
+        try:
+            with filesystem.open_input_file(path) as file:
+                table = pq.ParquetFile(file).read_row_group(piece.group.index, columns=self._columns.names, use_threads=False)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"features file {piece.group.path}: row group {piece.group.index} can't be read ({error}). "
+                f"Run jobs/features.py again."
+            ) from error
+        table = table.slice(piece.start, piece.stop - piece.start)
+        return Rows(
+            _matrix(table, self._columns.numbers, np.float32),
+            _matrix(table, self._columns.words, np.int32),
+            table[self._columns.label].to_numpy(),
+            table[self._columns.row_id].to_numpy(),
+        )
+
+    def _pad(self, rows: Rows, steps: int) -> Chunk:
+        shape = (self._steps_per_call, self._plan.batch_size)
+        full = shape[0] * shape[1]
+        weights = np.zeros(full, np.float32)
+        weights[: len(rows)] = 1
+        return Chunk(
+            steps,
+            _filled(rows.numbers, full).reshape(*shape, -1),
+            _filled(rows.ids, full).reshape(*shape, -1),
+            _filled(rows.labels, full).reshape(shape),
+            weights.reshape(shape),
+        )
+
+    def _no_rows(self) -> Rows:
+        return Rows(
+            np.zeros((0, len(self._columns.numbers)), np.float32),
+            np.zeros((0, len(self._columns.words)), np.int32),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.int64),
+        )
+
+
+def _matrix(table: pa.Table, names: tuple[str, ...], dtype: type) -> npt.NDArray[Any]:
+    matrix: npt.NDArray[Any] = np.empty((table.num_rows, len(names)), dtype)
+    for index, name in enumerate(names):
+        matrix[:, index] = table[name].to_numpy()
+    return matrix
+
+
+def _filled(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    if len(values) == rows:
+        return values
+    padded = np.zeros((rows, *values.shape[1:]), values.dtype)
+    padded[: len(values)] = values
+    return padded

@@ -1,0 +1,107 @@
+"""Networks built from the configuration, and the same networks with their preprocessing in front."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+
+from pipelines.config import Network, Optimizer
+from pipelines.errors import ConfigError
+from pipelines.fitted import FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+
+
+def build_network(network: Network, numbers: int, vocabulary_sizes: tuple[int, ...]) -> keras.Model:
+    """A multi-layer perceptron from scaled numbers (batch, numbers) and ids (batch, words) to one logit (batch,).
+
+    Each categorical feature has an embedding, no wider than half its ids. Raises ConfigError on an unknown activation or
+    initializer.
+    """
+    number_input = keras.Input((numbers,), name="numbers")
+    id_input = keras.Input((len(vocabulary_sizes),), dtype="int32", name="ids")
+    parts = [number_input] if numbers else []
+    for index, size in enumerate(vocabulary_sizes):
+        width = min(network.embedding_size, (size + 1) // 2)
+        parts.append(keras.layers.Embedding(size, width, name=f"embedding_{index}")(id_input[:, index]))
+    hidden = keras.layers.concatenate(parts) if len(parts) > 1 else parts[0]
+    for index, units in enumerate(network.hidden):
+        hidden = _dense(network, units, index)(hidden)
+        if network.dropout:
+            hidden = keras.layers.Dropout(network.dropout)(hidden)
+    logit = keras.layers.Dense(1, name="logit")(hidden)
+    return keras.Model([number_input, id_input], keras.ops.squeeze(logit, axis=-1), name="network")
+
+
+def build_optimizer(optimizer: Optimizer, steps: int) -> keras.optimizers.Optimizer:
+    """A Keras optimizer whose schedule, where it has one, runs over `steps` steps; raises ConfigError on a wrong name."""
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = optimizer.learning_rate
+    if optimizer.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(optimizer.learning_rate, decay_steps=steps)
+    try:
+        kind = getattr(keras.optimizers, optimizer.name)
+        built: keras.optimizers.Optimizer = kind(learning_rate=rate, **optimizer.options)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"train.optimizer: Keras cannot make {optimizer.name} with {optimizer.options}: {error}. "
+            f"Expected a class of keras.optimizers, such as SGD, Adam or AdamW, and its own options."
+        ) from error
+    return built
+
+
+def build_scorer(network: keras.Model, spec: FittedSpec) -> keras.Model:
+    """The network behind its preprocessing: from raw values, one input (batch,) a feature, to a probability (batch,).
+
+    Numbers come as float64, NaN where missing; words as strings, empty where missing. Arithmetic before the network is in
+    float64, as it is in Spark.
+    """
+    inputs: dict[str, keras.KerasTensor] = {}
+    numbers, ids = [], []
+    for feature in spec.features:
+        dtype = "string" if isinstance(feature, FittedCategorical) else "float64"
+        inputs[feature.name] = value = keras.Input((), dtype=dtype, name=feature.name)
+        if isinstance(feature, FittedCategorical):
+            ids.append(_ids(value, feature))
+        elif isinstance(feature, FittedCyclic):
+            numbers += _sine_and_cosine(value, feature)
+        else:
+            numbers.append(_scaled(value, feature))
+    nothing = keras.ops.expand_dims(next(iter(inputs.values())), axis=-1)[:, :0] if not (numbers and ids) else None
+    number_input = keras.ops.cast(keras.ops.stack(numbers, axis=-1) if numbers else nothing, "float32")
+    id_input = keras.ops.stack(ids, axis=-1) if ids else keras.ops.cast(nothing, "int32")
+    probability = keras.ops.sigmoid(network([number_input, id_input]))
+    return keras.Model(inputs, probability, name="scorer")
+
+
+def _dense(network: Network, units: int, index: int) -> keras.layers.Dense:
+    try:
+        return keras.layers.Dense(
+            units, activation=network.activation, kernel_initializer=network.initializer, name=f"hidden_{index}"
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"train.network: Keras knows no activation '{network.activation}' or no initializer "
+            f"'{network.initializer}'. Expected names such as relu, tanh, sigmoid; he_normal, glorot_uniform, random_uniform."
+        ) from error
+
+
+def _present(value: keras.KerasTensor, fill: float) -> keras.KerasTensor:
+    return keras.ops.where(keras.ops.isnan(value), keras.ops.full_like(value, fill), value)
+
+
+def _scaled(value: keras.KerasTensor, feature: FittedNumeric) -> keras.KerasTensor:
+    value = _present(value, feature.fill)
+    if feature.clip:
+        value = keras.ops.clip(value, *feature.clip)
+    if feature.log1p:
+        value = keras.ops.log1p(value)
+    return (value - feature.offset) / feature.scale
+
+
+def _sine_and_cosine(value: keras.KerasTensor, feature: FittedCyclic) -> list[keras.KerasTensor]:
+    angle = _present(value, feature.fill) * (2 * math.pi / feature.period)
+    return [keras.ops.sin(angle), keras.ops.cos(angle)]
+
+
+def _ids(value: keras.KerasTensor, feature: FittedCategorical) -> keras.KerasTensor:
+    lookup = keras.layers.StringLookup(vocabulary=list(feature.vocabulary), num_oov_indices=1, name=f"{feature.name}_id")
+    return keras.ops.cast(lookup(value), "int32")

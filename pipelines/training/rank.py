@@ -1,0 +1,42 @@
+"""One rank of a training run: `python -m pipelines.training.rank`, started by the launcher inside an executor."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from pipelines.training.reporter import Reporter
+
+
+def main() -> int:
+    """Run the rank that the environment describes; the exit code is 0 when the whole run succeeded."""
+    _pin()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    rank = int(os.environ["RINGMILL_RANK"])
+    with Reporter(os.environ["RINGMILL_CHANNEL"], os.environ.pop("RINGMILL_KEY"), rank) as reporter:
+        started = time.monotonic()
+        from pipelines.training.job import TrainingJob
+        from pipelines.training.run import run_training
+
+        job = TrainingJob.model_validate_json(Path(os.environ["RINGMILL_JOB"]).read_text(encoding="utf-8"))
+        reporter.send("imported", seconds=time.monotonic() - started)
+        run_training(job, reporter)
+        reporter.send("done")
+    return 0
+
+
+def _pin() -> None:
+    """Keep this rank to its share of the host's cores, which the launcher counted; without a share, leave it free."""
+    place, ranks_here = int(os.environ["RINGMILL_LOCAL_RANK"]), int(os.environ["RINGMILL_LOCAL_RANKS"])
+    cores = sorted(os.sched_getaffinity(0))
+    share = len(cores) // ranks_here
+    if share:
+        os.sched_setaffinity(0, cores[place * share : (place + 1) * share])
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(max(share, 1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

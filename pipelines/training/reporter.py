@@ -1,0 +1,46 @@
+"""A rank's line to the driver: JSON messages, one a line, on a socket of their own (the ranks' output is mixed)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import traceback
+from types import TracebackType
+from typing import Any
+
+from pipelines.errors import RingmillError
+
+
+class Reporter:
+    """Sends one rank's messages; each carries its rank and host."""
+
+    def __init__(self, address: str, key: str, rank: int) -> None:
+        host, _, port = address.rpartition(":")
+        self._who = {"rank": rank, "host": socket.gethostname()}
+        self._socket = socket.create_connection((host, int(port)), timeout=30)
+        self._file = self._socket.makefile("w", encoding="utf-8")
+        self.send("hello", key=key, pid=os.getpid())
+
+    def send(self, kind: str, **content: Any) -> None:
+        """Send one message; a driver that is gone is no reason to stop here, the launcher ends the rank."""
+        try:
+            self._file.write(json.dumps({"kind": kind, **self._who, **content}) + "\n")
+            self._file.flush()
+        except (BrokenPipeError, ConnectionResetError) as error:
+            print(f"ringmill: the driver does not listen any more: {error}", flush=True)
+
+    def error(self, error: BaseException) -> None:
+        """Send an exception with its traceback and the exit code that it stands for."""
+        code = error.exit_code if isinstance(error, RingmillError) else 1
+        text = "".join(traceback.format_exception(error))
+        self.send("error", type=type(error).__name__, message=str(error), traceback=text, exit_code=code)
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self.error(error)
+        self._file.close()
+        self._socket.close()

@@ -1,0 +1,195 @@
+"""The contracts of the tables that every pipeline shares: what it did, what it refused, what it learnt."""
+
+from dataclasses import replace
+
+from schemas.contract import Column, Table
+
+INTERVAL = (
+    Column("interval_from", "timestamp", unit="UTC", nullable=False, comment="start of the interval, included"),
+    Column("interval_to", "timestamp", unit="UTC", nullable=False, comment="end of the interval, excluded"),
+)
+RUN = Column("run_id", "string", nullable=False, comment="the job run that wrote the row")
+ROW_ID = Column("row_id", "bigint", nullable=False, comment="xxhash64 of the row's key")
+SPLITS = ("train", "validation", "test")
+SPLIT = Column("split", "string", nullable=False, allowed=SPLITS)
+
+RUNS = Table(
+    "runs",
+    (
+        RUN,
+        Column("pipeline", "string", nullable=False),
+        Column("job", "string", nullable=False),
+        *INTERVAL,
+        Column("status", "string", nullable=False, allowed=("succeeded", "failed")),
+        Column("fingerprint", "string", nullable=False, comment="SHA-256 of job, interval, config, code and inputs"),
+        Column("config_hash", "string", nullable=False),
+        Column("code_version", "string", nullable=False),
+        Column("inputs", "string", nullable=False, comment="JSON: source file or table to its version"),
+        Column("outputs", "string", nullable=False, comment="JSON: table to the snapshot that the run published"),
+        Column("artifacts", "string", nullable=False, comment="JSON: name to path, for what is not a table"),
+        Column("error", "string"),
+        Column("started_at", "timestamp", unit="UTC", nullable=False),
+        Column("seconds", "double", unit="seconds", nullable=False),
+    ),
+    key=("run_id", "job"),
+)
+
+ROW_LEDGER = Table(
+    "row_ledger",
+    (
+        RUN,
+        Column("stage", "string", nullable=False),
+        Column("source", "string", nullable=False),
+        *INTERVAL,
+        Column("rows_in", "bigint", unit="rows", nullable=False),
+        Column("rows_out", "bigint", unit="rows", nullable=False),
+        Column("quarantined", "bigint", unit="rows", nullable=False),
+        Column("duplicates", "bigint", unit="rows", nullable=False),
+        Column("filtered", "bigint", unit="rows", nullable=False),
+    ),
+    key=("stage", "source", "interval_from"),
+    partition_by=("stage", "interval_from"),
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    (
+        RUN,
+        Column("source", "string", nullable=False),
+        *INTERVAL,
+        Column("reasons", "array<string>", nullable=False, comment="every reason, not the first"),
+        Column("source_file", "string"),
+        Column("raw", "string", nullable=False, comment="the row as received, as JSON, or the broken line itself"),
+    ),
+    partition_by=("source", "interval_from"),
+)
+
+FEATURE_STATS = Table(
+    "feature_stats",
+    (
+        RUN,
+        *INTERVAL,
+        Column("fingerprint", "string", nullable=False, comment="SHA-256 of the whole fitted spec"),
+        Column("position", "int", nullable=False),
+        Column("feature", "string", nullable=False),
+        Column("kind", "string", nullable=False),
+        Column("rows", "bigint", unit="rows of the train split", nullable=False),
+        Column("missing", "bigint", unit="rows"),
+        Column("mean", "double"),
+        Column("stddev", "double", comment="population standard deviation"),
+        Column("minimum", "double"),
+        Column("maximum", "double"),
+        Column("quartiles", "array<double>", comment="25, 50 and 75 percent, approximate"),
+        Column("vocabulary", "array<string>", comment="most frequent first; id 0 is the unknown"),
+        Column("fitted", "string", nullable=False, comment="JSON: the feature as the model applies it"),
+    ),
+    key=("fingerprint", "feature"),
+    partition_by=("interval_from",),
+)
+
+TRAINING_HISTORY = Table(
+    "training_history",
+    (
+        RUN,
+        Column("epoch", "int", nullable=False),
+        Column("train_loss", "double", unit="nats a row", nullable=False),
+        Column("validation_loss", "double", unit="nats a row", nullable=False),
+        Column("validation_auc", "double", nullable=False),
+        Column("learning_rate", "double", nullable=False),
+        Column("rows", "bigint", unit="rows", nullable=False),
+        Column("steps", "int", unit="steps", nullable=False),
+        Column("seconds", "double", unit="seconds", nullable=False),
+        Column("rows_per_second", "double", unit="rows a second", nullable=False),
+        Column("best", "boolean", nullable=False),
+    ),
+    key=("run_id", "epoch"),
+    partition_by=("run_id",),
+)
+
+FEED_RECEIPTS = Table(
+    "feed_receipts",
+    (
+        RUN,
+        Column("epoch", "int", nullable=False),
+        Column("rank", "int", nullable=False),
+        Column("host", "string", nullable=False),
+        Column("rows", "bigint", unit="rows", nullable=False),
+        Column("checksum", "bigint", nullable=False, comment="sum over rows of row_id modulo 2^31 - 1"),
+    ),
+    key=("run_id", "epoch", "rank"),
+    partition_by=("run_id",),
+)
+
+PREDICTIONS = Table(
+    "predictions",
+    (
+        RUN,
+        *INTERVAL,
+        Column("model_run_id", "string", nullable=False),
+        ROW_ID,
+        SPLIT,
+        Column("label", "float", nullable=False),
+        Column("score", "float", nullable=False, minimum=0, maximum=1, comment="estimated probability of the label"),
+    ),
+    key=("row_id",),
+    partition_by=("interval_from", "split"),
+)
+
+EVALUATION_METRICS = Table(
+    "evaluation_metrics",
+    (
+        RUN,
+        *INTERVAL,
+        Column("model_run_id", "string", nullable=False),
+        SPLIT,
+        Column("metric", "string", nullable=False),
+        Column("value", "double", nullable=False),
+    ),
+    key=("run_id", "split", "metric"),
+    partition_by=("interval_from",),
+)
+
+SHARED = (ROW_LEDGER, QUARANTINE, FEATURE_STATS, TRAINING_HISTORY, FEED_RECEIPTS, PREDICTIONS, EVALUATION_METRICS, RUNS)
+
+
+def raw(source: Table) -> Table:
+    """The table that a source lands in: every column as the text received, its file, and a line that did not parse."""
+    received = tuple(Column(name, "string") for name in source.column_names)
+    landed = (Column("source_file", "string"), Column("broken_line", "string"), *INTERVAL)
+    return Table(f"raw_{source.name}", (*received, *landed), partition_by=("interval_from",))
+
+
+def clean(source: Table) -> Table:
+    """The table of a source's valid, deduplicated rows, one a key and interval."""
+    return replace(
+        source,
+        name=f"clean_{source.name}",
+        columns=(*source.columns, *INTERVAL),
+        partition_by=("interval_from",),
+        rules=(),
+    )
+
+
+def features(carried: tuple[Column, ...], numeric: tuple[str, ...], categorical: tuple[str, ...]) -> Table:
+    """The training table: row id, split, label and key columns, then scaled floats and category ids.
+
+    Rows lie sorted by `row_id`, a hash, so that the order on disk is a random one, and in small row groups, so that the
+    ranks' blocks are small: a shuffle of blocks and of the rows within a buffer is then close to a shuffle of all rows.
+    """
+    columns = (
+        ROW_ID,
+        *INTERVAL,
+        SPLIT,
+        Column("label", "float", nullable=False),
+        *carried,
+        *(Column(name, "float", nullable=False) for name in numeric),
+        *(Column(name, "int", nullable=False) for name in categorical),
+    )
+    return Table(
+        "features",
+        columns,
+        key=("row_id",),
+        partition_by=("interval_from", "split"),
+        sorted_by=("row_id",),
+        properties={"write.parquet.row-group-size-bytes": str(4 << 20), "write.parquet.page-row-limit": "20000"},
+    )

@@ -1,0 +1,174 @@
+"""Check what ringmill needs and say how to mend what is missing; plain Python, so that it runs before set-up does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv" / "bin" / "python"
+FREE_GIB = 5
+READ_CONFIG = """
+import json, sys
+from pathlib import Path
+from pipelines.config import read_config
+from pipelines.io.catalog import warehouse_uri
+config = read_config(Path(sys.argv[1]))
+print(json.dumps({"ranks": config.train.ranks, "port": config.train.channel_port, "warehouse": warehouse_uri(config.lake)}))
+"""
+READ_HOROVOD = """
+import horovod, horovod.tensorflow as hvd, tensorflow as tf
+print(f"{horovod.__version__} on TensorFlow {tf.__version__}, MPI {bool(hvd.mpi_built())}, Gloo {bool(hvd.gloo_built())}")
+"""
+
+
+class Problem(Exception):
+    """Raised by a check that failed: what is wrong, and how to mend it."""
+
+
+def run(*command: str) -> str:
+    """A command's whole output; raises Problem when it is not there or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    except OSError as error:
+        raise Problem(f"{command[0]}: {error.strerror}") from error
+    if done.returncode:
+        raise Problem((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
+    return done.stdout + done.stderr
+
+
+def java() -> str:
+    """Java is 17 or 21."""
+    home = os.environ.get("JAVA_HOME")
+    try:
+        text = run(f"{home}/bin/java" if home else "java", "-version")
+    except Problem as error:
+        raise Problem(f"no Java found ({error}). Install openjdk-17-jre-headless, or set JAVA_HOME.") from error
+    found = re.search(r'version "(\d+)', text)
+    if not found or found[1] not in ("17", "21"):
+        raise Problem(f"{text.splitlines()[0]}; expected 17 or 21. Install openjdk-17-jre-headless, or set JAVA_HOME.")
+    return text.splitlines()[0]
+
+
+def compiler() -> str:
+    """There is a C++ compiler."""
+    if not shutil.which("g++"):
+        raise Problem("no g++ found; Horovod is built from source. Install g++.")
+    return run("g++", "--version").splitlines()[0]
+
+
+def horovod() -> str:
+    """Horovod loads, and has MPI."""
+    if not VENV.exists():
+        raise Problem("no virtual environment yet. Run `make setup`.")
+    try:
+        text = run(str(VENV), "-c", READ_HOROVOD).strip().splitlines()[-1]
+    except Problem as error:
+        raise Problem(f"Horovod does not load: {error}. Remove .venv/.ready and run `make setup`.") from error
+    if "MPI True" not in text:
+        raise Problem(f"{text}; expected MPI. Empty the wheels in the cache folder, remove .venv/.ready, run `make setup`.")
+    return text
+
+
+def process_tools() -> str:
+    """mpiexec, its proxy and setpriv are there."""
+    wanted = [VENV.with_name("mpiexec.hydra"), VENV.with_name("hydra_pmi_proxy")]
+    missing = [path.name for path in wanted if not path.exists()]
+    if missing:
+        raise Problem(f"no {', '.join(missing)} in .venv; the mpich wheel brings them. Run `make setup`.")
+    if not shutil.which("setpriv"):
+        raise Problem("no setpriv found. Install util-linux.")
+    return "mpiexec, hydra_pmi_proxy, setpriv"
+
+
+def jars() -> str:
+    """The pinned jars are in Ivy's folder."""
+    defaults = (ROOT / "conf" / "spark" / "spark-defaults.conf").read_text(encoding="utf-8")
+    packages = re.search(r"^spark.jars.packages\s+(\S+)", defaults, re.MULTILINE)
+    assert packages
+    wanted = [name.replace(":", "_", 1).replace(":", "-") + ".jar" for name in packages[1].split(",")]
+    missing = [name for name in wanted if not list(Path.home().glob(f".ivy2*/jars/{name}"))]
+    if missing:
+        raise Problem(f"not fetched yet: {', '.join(missing)}. The first run fetches them from Maven Central; it needs the net.")
+    return ", ".join(wanted)
+
+
+def configured(config: str) -> dict[str, str | int]:
+    """What the configuration asks for."""
+    if not VENV.exists():
+        raise Problem("can't be read before set-up. Run `make setup`.")
+    found: dict[str, str | int] = json.loads(run(str(VENV), "-c", READ_CONFIG, config).strip().splitlines()[-1])
+    return found
+
+
+def ports(config: str) -> str:
+    """The channel's port can be listened on."""
+    port = int(configured(config)["port"])
+    try:
+        with socket.create_server(("127.0.0.1", port)) as server:
+            return f"127.0.0.1:{server.getsockname()[1]} can be listened on{'' if port else ' (any free port)'}"
+    except OSError as error:
+        raise Problem(f"train.channel_port {port}: {error.strerror}. Free it, or set 0 for any free one.") from error
+
+
+def disk(config: str) -> str:
+    """There is room for tables, cache and Spark's own files."""
+    warehouse = Path(str(configured(config)["warehouse"]))
+    here = next(path for path in (warehouse, *warehouse.parents) if path.exists())
+    rooms = {str(path): shutil.disk_usage(path).free / 2**30 for path in (here, Path.home(), Path("/tmp"))}  # noqa: S108
+    short = [f"{path} has {free:.1f} GiB free" for path, free in rooms.items() if free < FREE_GIB]
+    if short:
+        raise Problem(f"{', '.join(short)}; expected {FREE_GIB}. Free some, or move lake.warehouse.")
+    return ", ".join(f"{free:.0f} GiB free at {path}" for path, free in rooms.items())
+
+
+def slots(config: str) -> str:
+    """The embedded cluster has a slot, and the machine a core, for each rank."""
+    defaults = (ROOT / "conf" / "spark" / "spark-defaults.conf").read_text(encoding="utf-8")
+    master = re.search(r"^spark.master\s+local-cluster\[(\d+),(\d+)", defaults, re.MULTILINE)
+    ranks = int(configured(config)["ranks"])
+    if not master:
+        return f"{ranks} ranks; not an embedded cluster, so the cluster will say"
+    found, cores = int(master[1]) * int(master[2]), len(os.sched_getaffinity(0))
+    if ranks > found:
+        raise Problem(f"{ranks} ranks need {ranks} slots, the cluster has {found}. Lower train.ranks, or raise spark.master.")
+    if ranks > cores:
+        raise Problem(f"{ranks} ranks share {cores} cores: it will run, slowly. Lower train.ranks.")
+    return f"{ranks} ranks, {found} slots, {cores} cores"
+
+
+def main() -> int:
+    """Print a line a check; the exit code is 5 when one failed."""
+    parser = argparse.ArgumentParser(prog="make doctor")
+    parser.add_argument("--config", default="conf/flights.yaml")
+    config = parser.parse_args().config
+    checks: dict[str, Callable[[], str]] = {
+        "Java": java,
+        "C++ compiler": compiler,
+        "Horovod": horovod,
+        "process tools": process_tools,
+        "jars": jars,
+        "ports": lambda: ports(config),
+        "disk": lambda: disk(config),
+        "slots": lambda: slots(config),
+    }
+    failed = 0
+    for name, check in checks.items():
+        try:
+            print(f"  ok     {name:14} {check()}")
+        except Problem as problem:
+            failed += 1
+            print(f"  WRONG  {name:14} {problem}")
+    return 5 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,19 +30,19 @@ print(f"{horovod.__version__} on TensorFlow {tf.__version__}, MPI {bool(hvd.mpi_
 """
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """Raised by a check that failed: what is wrong, and how to mend it."""
 
 
 def run(*command: str) -> str:
-    """A command's whole output; raises Problem when it is not there or fails."""
+    """What a command prints, on standard error if nowhere else; raises ProblemError when it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     except OSError as error:
-        raise Problem(f"{command[0]}: {error.strerror}") from error
+        raise ProblemError(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
-        raise Problem((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
-    return done.stdout + done.stderr
+        raise ProblemError((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
+    return done.stdout.strip() or done.stderr
 
 
 def java() -> str:
@@ -50,31 +50,33 @@ def java() -> str:
     home = os.environ.get("JAVA_HOME")
     try:
         text = run(f"{home}/bin/java" if home else "java", "-version")
-    except Problem as error:
-        raise Problem(f"no Java found ({error}). Install openjdk-17-jre-headless, or set JAVA_HOME.") from error
+    except ProblemError as error:
+        raise ProblemError(f"no Java found ({error}). Install openjdk-17-jre-headless, or set JAVA_HOME.") from error
     found = re.search(r'version "(\d+)', text)
     if not found or found[1] not in ("17", "21"):
-        raise Problem(f"{text.splitlines()[0]}; expected 17 or 21. Install openjdk-17-jre-headless, or set JAVA_HOME.")
+        raise ProblemError(f"{text.splitlines()[0]}; expected 17 or 21. Install openjdk-17-jre-headless, or set JAVA_HOME.")
     return text.splitlines()[0]
 
 
 def compiler() -> str:
     """There is a C++ compiler."""
     if not shutil.which("g++"):
-        raise Problem("no g++ found; Horovod is built from source. Install g++.")
+        raise ProblemError("no g++ found; Horovod is built from source. Install g++.")
     return run("g++", "--version").splitlines()[0]
 
 
 def horovod() -> str:
     """Horovod loads, and has MPI."""
     if not VENV.exists():
-        raise Problem("no virtual environment yet. Run `make setup`.")
+        raise ProblemError("no virtual environment yet. Run `make setup`.")
     try:
         text = run(str(VENV), "-c", READ_HOROVOD).strip().splitlines()[-1]
-    except Problem as error:
-        raise Problem(f"Horovod does not load: {error}. Remove .venv/.ready and run `make setup`.") from error
+    except ProblemError as error:
+        raise ProblemError(f"Horovod does not load: {error}. Remove .venv/.ready and run `make setup`.") from error
     if "MPI True" not in text:
-        raise Problem(f"{text}; expected MPI. Empty the wheels in the cache folder, remove .venv/.ready, run `make setup`.")
+        raise ProblemError(
+            f"{text}; expected MPI. Empty the wheels in the cache folder, remove .venv/.ready, run `make setup`."
+        )
     return text
 
 
@@ -83,9 +85,9 @@ def process_tools() -> str:
     wanted = [VENV.with_name("mpiexec.hydra"), VENV.with_name("hydra_pmi_proxy")]
     missing = [path.name for path in wanted if not path.exists()]
     if missing:
-        raise Problem(f"no {', '.join(missing)} in .venv; the mpich wheel brings them. Run `make setup`.")
+        raise ProblemError(f"no {', '.join(missing)} in .venv; the mpich wheel brings them. Run `make setup`.")
     if not shutil.which("setpriv"):
-        raise Problem("no setpriv found. Install util-linux.")
+        raise ProblemError("no setpriv found. Install util-linux.")
     return "mpiexec, hydra_pmi_proxy, setpriv"
 
 
@@ -97,14 +99,14 @@ def jars() -> str:
     wanted = [name.replace(":", "_", 1).replace(":", "-") + ".jar" for name in packages[1].split(",")]
     missing = [name for name in wanted if not list(Path.home().glob(f".ivy2*/jars/{name}"))]
     if missing:
-        raise Problem(f"not fetched yet: {', '.join(missing)}. The first run fetches them from Maven Central; it needs the net.")
+        raise ProblemError(f"not fetched yet: {', '.join(missing)}. The first run fetches them; it needs the net.")
     return ", ".join(wanted)
 
 
 def configured(config: str) -> dict[str, str | int]:
     """What the configuration asks for."""
     if not VENV.exists():
-        raise Problem("can't be read before set-up. Run `make setup`.")
+        raise ProblemError("can't be read before set-up. Run `make setup`.")
     found: dict[str, str | int] = json.loads(run(str(VENV), "-c", READ_CONFIG, config).strip().splitlines()[-1])
     return found
 
@@ -116,7 +118,7 @@ def ports(config: str) -> str:
         with socket.create_server(("127.0.0.1", port)) as server:
             return f"127.0.0.1:{server.getsockname()[1]} can be listened on{'' if port else ' (any free port)'}"
     except OSError as error:
-        raise Problem(f"train.channel_port {port}: {error.strerror}. Free it, or set 0 for any free one.") from error
+        raise ProblemError(f"train.channel_port {port}: {error.strerror}. Free it, or set 0 for any free one.") from error
 
 
 def disk(config: str) -> str:
@@ -126,7 +128,7 @@ def disk(config: str) -> str:
     rooms = {str(path): shutil.disk_usage(path).free / 2**30 for path in (here, Path.home(), Path("/tmp"))}  # noqa: S108
     short = [f"{path} has {free:.1f} GiB free" for path, free in rooms.items() if free < FREE_GIB]
     if short:
-        raise Problem(f"{', '.join(short)}; expected {FREE_GIB}. Free some, or move lake.warehouse.")
+        raise ProblemError(f"{', '.join(short)}; expected {FREE_GIB}. Free some, or move lake.warehouse.")
     return ", ".join(f"{free:.0f} GiB free at {path}" for path, free in rooms.items())
 
 
@@ -139,9 +141,11 @@ def slots(config: str) -> str:
         return f"{ranks} ranks; not an embedded cluster, so the cluster will say"
     found, cores = int(master[1]) * int(master[2]), len(os.sched_getaffinity(0))
     if ranks > found:
-        raise Problem(f"{ranks} ranks need {ranks} slots, the cluster has {found}. Lower train.ranks, or raise spark.master.")
+        raise ProblemError(
+            f"{ranks} ranks need {ranks} slots, the cluster has {found}. Lower train.ranks, or raise spark.master."
+        )
     if ranks > cores:
-        raise Problem(f"{ranks} ranks share {cores} cores: it will run, slowly. Lower train.ranks.")
+        raise ProblemError(f"{ranks} ranks share {cores} cores: it will run, slowly. Lower train.ranks.")
     return f"{ranks} ranks, {found} slots, {cores} cores"
 
 
@@ -164,7 +168,7 @@ def main() -> int:
     for name, check in checks.items():
         try:
             print(f"  ok     {name:14} {check()}")
-        except Problem as problem:
+        except ProblemError as problem:
             failed += 1
             print(f"  WRONG  {name:14} {problem}")
     return 5 if failed else 0

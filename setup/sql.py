@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     }
     flags = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
     program = Path(sys.executable).with_name("spark-sql")
-    os.execv(program, [str(program), *flags, "--database", config.pipeline, *rest])
+    os.execv(program, [str(program), *flags, "--database", config.pipeline, *rest])  # noqa: S606
 
 
 if __name__ == "__main__":

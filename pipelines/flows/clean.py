@@ -32,7 +32,7 @@ def work(context: Context) -> Outcome:
     judged = {name: _judged(context, name).persist() for name in context.config.sources}
     try:
         with context.lake.audit() as audit:
-            accounts = tuple(_write_clean(context, audit, name, frame) for name, frame in judged.items())
+            accounts = tuple(context.each(lambda name: _write_clean(context, audit, name, judged[name])).values())
             check_accounts(accounts)
             check_quarantine(accounts, context.config.clean.max_quarantined_share)
             _write_quarantine(context, audit, judged, sum(account.quarantined for account in accounts))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -16,6 +18,9 @@ from pipelines.io.catalog import warehouse_uri
 from pipelines.io.tables import Audit, Lake, same_interval
 from pipelines.stages.accounting import Account
 from schemas.lake import ROW_LEDGER
+
+T = TypeVar("T")
+SOURCES_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,12 @@ class Context:
         """Where this run keeps what is not a table."""
         return f"{warehouse_uri(self.config.lake)}/_artifacts/{self.config.pipeline}/{kind}/{self.run_id}"
 
+    def each(self, work: Callable[[str], T]) -> dict[str, T]:
+        """Do a piece of work for every source, several at once: the driver plans and commits one while another runs."""
+        sources = self.config.sources
+        with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="source") as pool:
+            return dict(zip(sources, pool.map(work, sources), strict=True))
+
     def stage_ledger(self, audit: Audit, stage: str, accounts: Iterable[Account]) -> None:
         """Write a stage's accounts to row_ledger, in the place of the interval's former ones."""
         start, end = self.bounds
@@ -64,7 +75,7 @@ class Context:
             }
             for a in accounts
         ]  # fmt: skip
-        audit.stage(ROW_LEDGER, self.lake.frame(ROW_LEDGER, rows).coalesce(1), self.in_interval & (F.col("stage") == stage))
+        audit.stage(ROW_LEDGER, self.lake.frame(ROW_LEDGER, rows), self.in_interval & (F.col("stage") == stage))
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _stage_metrics(context: Context, audit: Audit, run: Run, metrics: Mapping[st
         for split, values in metrics.items()
         for metric, value in values.items()
     ]  # fmt: skip
-    frame = context.lake.frame(lake.EVALUATION_METRICS, rows).coalesce(1)
+    frame = context.lake.frame(lake.EVALUATION_METRICS, rows)
     audit.stage(lake.EVALUATION_METRICS, frame, context.in_interval)
 
 

@@ -85,6 +85,8 @@ def _write(context: Context, audit: Audit, examples: DataFrame, spec: FittedSpec
     table = lake.features((event_time,), spec.numbers, tuple(word.name for word in spec.words))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
     refused = context.stamped(transformed.quarantined).withColumn("source", F.lit("features"))
+    if not transformed.refused.get["refused"]:
+        refused = context.lake.frame(lake.QUARANTINE, [])  # a second pass would find nothing
     quarantined = audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == "features"))
     # Counted from the clean table's own metadata, not from the frame whose leaks the account is to show.
     source = context.config.features.rows_of
@@ -102,7 +104,7 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit) -> None:
         }
         for position, (feature, stats) in enumerate(zip(fitted.spec.features, fitted.stats, strict=True))
     ]  # fmt: skip
-    audit.stage(lake.FEATURE_STATS, context.lake.frame(lake.FEATURE_STATS, rows).coalesce(1), context.in_interval)
+    audit.stage(lake.FEATURE_STATS, context.lake.frame(lake.FEATURE_STATS, rows), context.in_interval)
 
 
 STEP = Step("features", ("features",), inputs, work)

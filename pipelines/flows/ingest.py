@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -26,7 +27,7 @@ def inputs(context: Context) -> dict[str, str]:
 def work(context: Context) -> Outcome:
     """Land all sources, or none; raises DataError when one is empty or does not fit its header's contract."""
     with context.lake.audit() as audit:
-        accounts = tuple(_land(context, audit, name) for name in context.config.sources)
+        accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
         context.stage_ledger(audit, "ingest", accounts)
         return Outcome(accounts, audit.publish())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pipelines.config import Interval
 from pipelines.io.tables import Lake, same_interval
@@ -54,7 +54,7 @@ class RunLog:
             "outputs": json.dumps(run.outputs, sort_keys=True),
             "artifacts": json.dumps(run.artifacts, sort_keys=True),
         }
-        self._lake.append(RUNS, self._lake.frame(RUNS, [row]).coalesce(1))
+        self._lake.append(RUNS, self._lake.frame(RUNS, [row]))
 
     def _read(self) -> list[Run]:
         if self._runs is None:
@@ -67,4 +67,7 @@ class RunLog:
 
 def _from_row(row: dict[str, object]) -> Run:
     parsed = {name: json.loads(str(row[name])) for name in ("inputs", "outputs", "artifacts")}
-    return Run(**{**row, **parsed})
+    started_at = row["started_at"]
+    assert isinstance(started_at, datetime)
+    # Spark hands timestamps over without a zone, in this process's own.
+    return Run(**{**row, **parsed, "started_at": started_at.astimezone(UTC)})

@@ -107,14 +107,21 @@ def _expected(context: Context, snapshot: int) -> tuple[int, int]:
 
 
 def _write(context: Context, history: list[Message], receipts: Receipts) -> dict[str, int]:
+    kept = max(message["epoch"] for message in history if message["best"])
     epochs = [
-        {"run_id": context.run_id, **message, "rows_per_second": message["rows"] / message["seconds"]} for message in history
+        {
+            "run_id": context.run_id,
+            **message,
+            "rows_per_second": message["rows"] / message["seconds"],
+            "best": message["epoch"] == kept,
+        }
+        for message in history
     ]
     received = [{"run_id": context.run_id, **message} for message in receipts.received]
     with context.lake.audit() as audit:
         mine = F.col("run_id") == context.run_id
         for contract, rows in ((lake.TRAINING_HISTORY, epochs), (lake.FEED_RECEIPTS, received)):
-            audit.stage(contract, context.lake.frame(contract, rows).coalesce(1), mine)
+            audit.stage(contract, context.lake.frame(contract, rows), mine)
         return audit.publish()
 
 

@@ -102,7 +102,7 @@ class Lake:
     def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
         """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""
         names = contract.column_names
-        return self.spark.createDataFrame([tuple(row[name] for name in names) for row in rows], struct(contract))
+        return self.spark.createDataFrame([tuple(row[name] for name in names) for row in rows], struct(contract)).coalesce(1)
 
 
 class Audit:

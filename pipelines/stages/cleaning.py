@@ -14,7 +14,7 @@ from schemas.contract import Column, Table
 
 CLEAN, QUARANTINED, DUPLICATE, FILTERED = "clean", "quarantined", "duplicate", "filtered"
 VERDICTS = (CLEAN, QUARANTINED, DUPLICATE, FILTERED)
-REASONS, RAW, VERDICT = "_reasons", "_raw", "_verdict"
+REASONS, RAW, TIE, VERDICT = "_reasons", "_raw", "_tie", "_verdict"
 
 
 class Judged(NamedTuple):
@@ -27,9 +27,9 @@ class Judged(NamedTuple):
 def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime) -> DataFrame:
     """Parse and judge each landed row of a source.
 
-    Adds to the contract's columns, parsed: every reason against the row, the row as received (JSON, or the broken line),
-    and its verdict: quarantined when there is a reason; filtered when its event time is outside [start, end); duplicate
-    when another row of its key wins; clean otherwise.
+    Adds to the contract's columns, parsed, every reason against the row; where there is one, the row as received (JSON, or
+    the broken line); and the row's verdict: quarantined when there is a reason; filtered when its event time is outside
+    [start, end); duplicate when another row of its key wins; clean otherwise.
     """
     parsed = _parse(raw, contract)
     verdict = F.when(F.size(REASONS) > 0, QUARANTINED)
@@ -58,11 +58,10 @@ def count_verdicts(judged: DataFrame) -> DataFrame:
 def _parse(raw: DataFrame, contract: Table) -> DataFrame:
     texts = {column.name: _text(column.name, contract.null_tokens) for column in contract.columns}
     values = {column.name: _value(texts[column.name], column) for column in contract.columns}
-    received = F.to_json(F.struct(*contract.column_names))
     typed = raw.select(
         *(value.alias(name) for name, value in values.items()),
         F.struct(*(text.alias(name) for name, text in texts.items())).alias("_text"),
-        F.coalesce("broken_line", received).alias(RAW),
+        F.struct(*contract.column_names).alias("_received"),
         "broken_line",
         "source_file",
     )
@@ -70,7 +69,16 @@ def _parse(raw: DataFrame, contract: Table) -> DataFrame:
     return typed.select(
         *contract.column_names,
         reasons.otherwise(F.array_compact(F.array(*_reasons(contract)))).alias(REASONS),
-        RAW,
+        "_received",
+        "broken_line",
+        F.xxhash64("_received").alias(TIE),
+        "source_file",
+    ).select(
+        *contract.column_names,
+        REASONS,
+        # Only what is refused is kept as text: for all rows it would be most of what the deduplication moves.
+        F.when(F.size(REASONS) > 0, F.coalesce("broken_line", F.to_json("_received"))).alias(RAW),
+        TIE,
         "source_file",
     )
 
@@ -120,11 +128,11 @@ def _column_reason(column: Column) -> SparkColumn:
 
 
 def _mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
-    """Of the clean rows of one key, the greatest by `latest_by` stays; ties fall to the raw text, so no run differs."""
+    """Of the clean rows of one key the greatest by `latest_by` stays; ties fall to a hash of the text, the same each run."""
     is_clean = F.col(VERDICT) == CLEAN
     order = [F.col(name).desc_nulls_last() for name in contract.latest_by]
     keys = [F.when(is_clean, F.col(name)) for name in contract.key]
-    place = F.row_number().over(Window.partitionBy(is_clean, *keys).orderBy(*order, F.col(RAW).desc()))
+    place = F.row_number().over(Window.partitionBy(is_clean, *keys).orderBy(*order, F.col(TIE).desc()))
     lost = is_clean & (F.col("_place") > 1)
     return (
         judged.withColumn("_place", place).withColumn(VERDICT, F.when(lost, DUPLICATE).otherwise(F.col(VERDICT))).drop("_place")

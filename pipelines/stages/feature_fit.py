@@ -44,7 +44,7 @@ def statistics(spec: FeaturesConfig, in_train: str) -> list[Column]:
     columns = [F.count_if(train).alias("_rows")]
     for name, numeric in spec.numeric.items():
         raw = F.when(train, F.col(name).cast("double"))
-        columns.append(_numeric_statistics(raw, bend(raw, numeric.clip, numeric.log1p)).alias(name))
+        columns.append(_numeric_statistics(raw, numeric).alias(name))
     for name in spec.cyclic:
         raw = F.when(train, F.col(name).cast("double"))
         columns.append(F.struct(F.count(raw).alias("present"), _quantiles(raw).alias("raw_quartiles")).alias(name))
@@ -85,7 +85,11 @@ def bend(value: Column, clip: tuple[float, float] | None, log1p: bool) -> Column
     return F.log1p(value) if log1p else value
 
 
-def _numeric_statistics(raw: Column, bent: Column) -> Column:
+def _numeric_statistics(raw: Column, numeric: Numeric) -> Column:
+    bent = bend(raw, numeric.clip, numeric.log1p)
+    # What stands in for a missing number is in its own unit; quantiles cost most, so they are taken once where they can be.
+    filled = [F.avg(raw).alias("raw_mean")] if numeric.impute == "mean" else []
+    filled += [_quantiles(raw).alias("raw_quartiles")] if numeric.impute == "median" and bent is not raw else []
     return F.struct(
         F.count(bent).alias("present"),
         F.avg(bent).alias("mean"),
@@ -93,8 +97,7 @@ def _numeric_statistics(raw: Column, bent: Column) -> Column:
         F.min(bent).alias("minimum"),
         F.max(bent).alias("maximum"),
         _quantiles(bent).alias("quartiles"),
-        F.avg(raw).alias("raw_mean"),
-        _quantiles(raw).alias("raw_quartiles"),
+        *filled,
     )
 
 
@@ -112,8 +115,12 @@ def _present(name: str, found: Row) -> Row:
 
 
 def _fit_numeric(name: str, numeric: Numeric, rows: int, values: Row) -> tuple[FittedNumeric, Stats]:
-    learnt = {"mean": values["raw_mean"], "median": values["raw_quartiles"][1]}
-    fill = float(learnt[numeric.impute] if isinstance(numeric.impute, str) else numeric.impute)
+    if numeric.impute == "mean":
+        fill = values["raw_mean"]
+    elif numeric.impute == "median":
+        fill = (values["raw_quartiles"] if "raw_quartiles" in values else values["quartiles"])[1]
+    else:
+        fill = numeric.impute
     stats = _with_imputed(_bend_number(fill, numeric), rows, values)
     offset, scale = _scaling(name, numeric, stats)
     feature = FittedNumeric(name=name, fill=fill, clip=numeric.clip, log1p=numeric.log1p, offset=offset, scale=scale)

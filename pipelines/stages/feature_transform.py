@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from pipelines.fitted import UNKNOWN_ID, FittedCategorical, FittedCyclic, FittedFeature, FittedNumeric, FittedSpec
@@ -16,10 +16,14 @@ FLOAT_MAX = 3.4028234663852886e38
 
 
 class Transformed(NamedTuple):
-    """Rows that became features, and rows in which a number was not finite; together all rows that went in."""
+    """Rows that became features, and rows in which a number was not finite; together all rows that went in.
+
+    `refused` holds, once `rows` has been written, how many the others are (as `refused`), without a pass of its own.
+    """
 
     rows: DataFrame
     quarantined: DataFrame
+    refused: Observation
 
 
 def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...]) -> Transformed:
@@ -34,11 +38,14 @@ def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...]) -> T
     wrong = [F.when(~_finite(F.col(f"_{name}")), F.lit(f"{name}: expected a finite number")) for name in spec.numbers]
     judged = computed.withColumn("reasons", F.array_compact(F.array(*wrong)) if wrong else F.expr("array()"))
     types = dict.fromkeys(spec.numbers, "float") | {word.name: "int" for word in spec.words}
-    good = judged.where(F.size("reasons") == 0).select(
-        *kept, *(F.col(f"_{name}").cast(type_).alias(name) for name, type_ in types.items())
+    refused = Observation()
+    good = (
+        judged.observe(refused, F.count_if(F.size("reasons") > 0).alias("refused"))
+        .where(F.size("reasons") == 0)
+        .select(*kept, *(F.col(f"_{name}").cast(type_).alias(name) for name, type_ in types.items()))
     )
     bad = judged.where(F.size("reasons") > 0).select("reasons", F.lit(None).cast("string").alias("source_file"), "raw")
-    return Transformed(good, bad)
+    return Transformed(good, bad, refused)
 
 
 def _outputs(feature: FittedFeature) -> Iterator[tuple[str, Column]]:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 LATE_DEPARTURE_MINUTES = 15
 KEY = ("time_hour", "carrier", "flight", "origin")
+NEEDED = ("year", "sched_dep_time", "sched_arr_time", "dep_delay", "tailnum", "dest", "distance")
 TURNAROUND_MINUTES = 120
 MILES_A_MINUTE = 7.5
 DAY_SECONDS = 24 * 3600
@@ -26,12 +27,11 @@ def derive(tables: Mapping[str, DataFrame], parameters: Mapping[str, int | float
     """
     zone = str(parameters["timezone"])
     flights = _timed(tables["flights"], int(parameters["late_minutes"]))
-    examples = flights.withColumns(_schedule(zone))
+    examples = with_last_of_plane(flights).withColumns(_schedule(zone))
     for by, name in ((("origin",), "origin"), (("carrier", "origin"), "carrier"), (("dest",), "destination")):
         examples = _join_recent(examples, recent_departures(flights, by, name), by)
         examples = _join_recent(examples, backlog(flights, by, name), by)
     examples = _join_recent(examples, _scheduled_in_hour(flights), ("origin",))
-    examples = with_last_of_plane(examples)
     return _join_references(examples, tables).na.fill(0.0, _counts())
 
 
@@ -98,13 +98,14 @@ def with_last_of_plane(flights: DataFrame) -> DataFrame:
 def _timed(flights: DataFrame, late_minutes: int) -> DataFrame:
     scheduled = F.col("time_hour") + F.make_interval(mins="minute")
     departed = F.timestamp_seconds(F.unix_seconds("scheduled_departure") + F.col("dep_delay") * 60)
-    return flights.withColumn("scheduled_departure", scheduled).withColumns(
+    timed = flights.withColumn("scheduled_departure", scheduled).withColumns(
         {
             "departed_at": departed,
             "known_at": F.when(departed.isNotNull(), F.greatest(departed, "time_hour")),
             "label": (F.col("arr_delay") > late_minutes).cast("float"),
         }
     )
+    return timed.select(*KEY, "scheduled_departure", "departed_at", "known_at", "label", *NEEDED)
 
 
 def _schedule(zone: str) -> dict[str, Column]:

@@ -18,6 +18,7 @@ from schemas.contract import ContractError, Table
 
 Imputer = Literal["mean", "median"] | float
 Scaler = Literal["zscore", "minmax", "robust", "none"]
+Metric = Literal["auc", "average_precision", "log_loss", "brier", "calibration_error", "accuracy", "precision", "recall", "f1"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -169,13 +170,15 @@ class TrainConfig(Model):
 
 
 class EvaluateConfig(Model):
-    """How the model is judged: the measure that picks the threshold, and the figures of another model to stand beside."""
+    """How the model is judged: what picks the threshold on validation, the names of the two classes, another model's figures
+    on test to stand beside, and the least that each metric must reach on test."""
 
     threshold_by: Literal["f1"] = "f1"
     calibration_bins: Annotated[int, Field(ge=2)] = 10
+    classes: tuple[str, str] = ("negative", "positive")
     yardstick_name: str = ""
-    yardstick: dict[str, float] = {}
-    minimum: dict[str, float] = {}
+    yardstick: dict[Metric, float] = {}
+    minimum: dict[Metric, float] = {}
 
 
 class Pipeline(Model):

@@ -40,7 +40,7 @@ def training_plot(history: Sequence[Mapping[str, Any]]) -> str:
         right.set_ylabel("validation AUC (dashed)", color=COLOURS["test"])
         right.spines["top"].set_visible(False)
         axes.set(xlabel="epoch", ylabel="loss (nats a row)")
-        axes.legend(loc="upper center")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
 
     return _svg(draw)
 

@@ -29,6 +29,7 @@ class Findings:
     curves: dict[str, Curve]
     metrics: dict[str, dict[str, float]]
     threshold: float
+    classes: tuple[str, str]
     bins: int
     yardstick_name: str
     yardstick: Mapping[str, float]
@@ -46,7 +47,7 @@ def render(found: Findings) -> str:
     }
     for split, curve in found.curves.items():
         counts = confusion(curve, found.threshold)
-        drawn[f"Confusion at {found.threshold:.3f}, {split}"] = plots.confusion_plot(counts, ("not", "positive"))
+        drawn[f"Confusion at {found.threshold:.3f}, {split}"] = plots.confusion_plot(counts, found.classes)
     return template.render(found=found, rows=_rows(found), plots=drawn)
 
 

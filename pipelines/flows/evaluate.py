@@ -12,6 +12,7 @@ from pipelines.errors import DataError, QualityError
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import all_metrics, best_f1_threshold
 from pipelines.evaluation.report import Findings, render
+from pipelines.config import Metric
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.runs import Run
 from pipelines.io.tables import Audit, struct
@@ -98,7 +99,7 @@ def _findings(
             "interval": f"{context.interval.start} to {context.interval.end}",
             "splits": f"validation from {config.features.split.validation_from}, test from {config.features.split.test_from}",
             "model": run.artifacts["model"],
-            "network": str(config.train.network.model_dump()),
+            "network": ", ".join(f"{name} {value}" for name, value in config.train.network.model_dump().items()),
             "threshold": f"{threshold:.4f}, the best F1 on validation",
             "runs": f"features {run.inputs['features']}, train {run.run_id}, evaluate {context.run_id}",
         },
@@ -106,6 +107,7 @@ def _findings(
         curves=curves,
         metrics=metrics,
         threshold=threshold,
+        classes=config.evaluate.classes,
         bins=config.evaluate.calibration_bins,
         yardstick_name=config.evaluate.yardstick_name,
         yardstick=config.evaluate.yardstick,
@@ -118,7 +120,7 @@ def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     return [row.asDict() for row in rows.orderBy("epoch").collect()]
 
 
-def _check_gate(minimum: Mapping[str, float], found: Mapping[str, float], report: str) -> None:
+def _check_gate(minimum: Mapping[Metric, float], found: Mapping[str, float], report: str) -> None:
     missed = [f"{name} {found[name]:.4f} < {bound}" for name, bound in minimum.items() if not found[name] >= bound]
     if missed:
         raise QualityError(

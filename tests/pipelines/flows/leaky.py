@@ -1,0 +1,23 @@
+"""A derivation that loses one row, and one that makes one: what row accounting is for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.stages.flights import derive
+
+
+def one_less(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
+    """All examples but one."""
+    examples = derive(tables, parameters)
+    first = examples.agg(F.min(F.struct("time_hour", "carrier", "flight")).alias("first")).collect()[0]["first"]
+    same = (F.col("time_hour") == F.lit(first.time_hour)) & (F.col("flight") == first.flight)
+    return examples.where(~(same & (F.col("carrier") == first.carrier)))
+
+
+def one_more(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
+    """All examples, one of them twice."""
+    examples = derive(tables, parameters)
+    return examples.unionByName(examples.orderBy("time_hour", "flight").limit(1))

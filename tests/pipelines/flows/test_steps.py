@@ -1,0 +1,169 @@
+"""The steps on a sample of the real data: what they write, what they refuse, and that a refusal changes no table."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+from pyspark.sql import functions as F
+
+from pipelines.errors import AccountingError, ConfigError, DataError, ExternalError
+from pipelines.flows.clean import STEP as CLEAN
+from pipelines.flows.context import Context
+from pipelines.flows.features import STEP as FEATURES
+from pipelines.flows.ingest import STEP as INGEST
+from pipelines.flows.train import STEP as TRAIN
+from pipelines.flows.train import read_spec
+from schemas.flights import SOURCES
+from tests.pipelines.flows.conftest import Run
+from tests.sample import Row
+
+FLIGHTS = 8420
+DATA_TABLES = [f"{kind}_{name}" for kind in ("raw", "clean") for name in SOURCES]
+DATA_TABLES += ["quarantine", "row_ledger", "features", "feature_stats", "training_history", "feed_receipts"]
+
+
+def snapshots(context: Context) -> dict[str, int | None]:
+    """What a reader of each table sees."""
+    return {name: context.lake.snapshot_id(name) for name in DATA_TABLES}
+
+
+def status(context: Context, job: str) -> list[tuple[str, str | None]]:
+    """Status and error of a job's runs, in order."""
+    runs = context.lake.read("runs").where(F.col("job") == job).orderBy("started_at").collect()
+    return [(row.status, row.error) for row in runs]
+
+
+def account(context: Context, stage: str, source: str) -> tuple[int, ...]:
+    """A stage's ledger row: in, out, quarantined, duplicates, filtered."""
+    row = context.lake.read("row_ledger").where((F.col("stage") == stage) & (F.col("source") == source)).collect()[0]
+    return (row.rows_in, row.rows_out, row.quarantined, row.duplicates, row.filtered)
+
+
+def dirty(rows: list[Row]) -> list[Row]:
+    """Ten bad rows, seven duplicates, three from another year."""
+    bad = [{**row, "distance": "far"} for row in rows[:5]] + [{**row, "origin": "ORD"} for row in rows[5:10]]
+    years = [{**row, "time_hour": row["time_hour"].replace("2013", "2012")} for row in rows[10:13]]
+    return bad + years + rows[13:] + rows[20:27]
+
+
+def test_from_files_to_features_every_row_is_accounted_for(run: Run) -> None:
+    context = run(INGEST, CLEAN, FEATURES, rows=dirty)
+    assert account(context, "ingest", "flights") == (FLIGHTS + 7, FLIGHTS + 7, 0, 0, 0)
+    assert account(context, "clean", "flights") == (FLIGHTS + 7, FLIGHTS - 13, 10, 7, 3)
+    assert account(context, "clean", "weather") == (26115, 26114, 1, 0, 0)
+    _, out, _, _, unlabelled = account(context, "features", "flights")
+    cancelled = context.lake.read("clean_flights").where(F.col("arr_delay").isNull()).count()
+    assert (out, unlabelled) == (FLIGHTS - 13 - cancelled, cancelled)
+    assert context.lake.read("features").count() == out
+    reasons = context.lake.read("quarantine").where(F.col("source") == "flights").groupBy("reasons").count().collect()
+    assert {row.reasons[0].split(":")[0]: row["count"] for row in reasons} == {"distance": 5, "origin": 5}
+    assert [code for code, _ in status(context, "features")] == ["succeeded"]
+    spec = read_spec(context)
+    stats = context.lake.read("feature_stats").collect()
+    assert {row.fingerprint for row in stats} == {spec.fingerprint}
+    scaled = context.lake.read("features").where(F.col("split") == "train").agg(F.avg("distance"), F.stddev_pop("distance"))
+    assert tuple(scaled.collect()[0]) == pytest.approx((0, 1), abs=1e-5)
+
+
+def test_the_same_again_is_nothing_to_do_and_a_forced_run_gives_the_same(run: Run) -> None:
+    before = run(INGEST, CLEAN)
+    rows = before.lake.read("clean_flights").drop("run_id").exceptAll
+    first = snapshots(before)
+    assert snapshots(run(INGEST, CLEAN)) == first
+    after = run(INGEST, CLEAN, force=True)
+    assert snapshots(after)["clean_flights"] != first["clean_flights"]
+    assert rows(after.lake.read("clean_flights").drop("run_id")).count() == 0
+    assert after.lake.read("clean_flights").count() == FLIGHTS
+
+
+def test_a_changed_configuration_is_work_again(run: Run) -> None:
+    run(INGEST, CLEAN)
+    context = run(INGEST, CLEAN, config=lambda c: c["clean"].update(max_quarantined_share=0.02))
+    assert (len(status(context, "ingest")), len(status(context, "clean"))) == (1, 2)
+
+
+def test_a_missing_file_is_exit_5_and_lands_nothing(run: Run) -> None:
+    before = snapshots(run(INGEST))
+    with pytest.raises(ExternalError, match=r"source planes: no file at /nowhere\.csv"):
+        run(INGEST, config=lambda c: c["sources"]["planes"].update(path="/nowhere.csv"))
+    context = run()
+    assert snapshots(context) == before
+    assert [code for code, _ in status(context, "ingest")] == ["succeeded", "failed"]
+    assert "no file at /nowhere.csv" in str(status(context, "ingest")[1][1])
+
+
+def test_a_file_without_rows_is_exit_3_and_lands_nothing(run: Run) -> None:
+    with pytest.raises(DataError, match="flights: .* has a header but no rows"):
+        run(INGEST, rows=lambda _: [])
+    assert set(snapshots(run()).values()) == {None}
+
+
+def test_all_rows_quarantined_is_exit_3_and_cleans_nothing(run: Run) -> None:
+    expected = "8,420 of 8,420 rows quarantined (100.0%), for example because of \"origin: expected one of EWR, JFK, LGA"
+    context = run(INGEST, rows=lambda rows: [{**row, "origin": "XXX"} for row in rows])
+    before = snapshots(context)
+    with pytest.raises(DataError) as caught:
+        run(CLEAN)
+    assert expected in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert snapshots(run()) == before
+
+
+def test_one_bad_row_too_many_is_exit_3(run: Run) -> None:
+    context = run(INGEST, rows=lambda rows: [{**row, "distance": "?"} if n < 90 else row for n, row in enumerate(rows)])
+    before = snapshots(context)
+    with pytest.raises(DataError, match=r"90 of 8,420 rows quarantined \(1\.1%\).*expected at most 1\.0%"):
+        run(CLEAN)
+    assert snapshots(run()) == before
+
+
+@pytest.mark.parametrize(("derive", "leak"), [("one_less", "+1"), ("one_more", "-1")])
+def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(run: Run, derive: str, leak: str) -> None:
+    context = run(INGEST, CLEAN)
+    before = snapshots(context)
+    with pytest.raises(AccountingError, match=rf"features of flights: in 8,420 .*= \{leak}, expected 0") as caught:
+        run(FEATURES, config=lambda c: c["features"].update(derive=f"tests.pipelines.flows.leaky:{derive}"))
+    assert caught.value.exit_code == 3
+    assert snapshots(run()) == before
+
+
+def test_a_feature_without_variance_is_exit_3_and_changes_nothing(run: Run) -> None:
+    context = run(INGEST, CLEAN, rows=lambda rows: [{**row, "distance": "500"} for row in rows])
+    before = snapshots(context)
+    with pytest.raises(DataError, match=r"features\.numeric\.distance: no variance in the train split"):
+        run(FEATURES)
+    assert snapshots(run()) == before
+
+
+def test_a_category_unseen_in_training_is_the_unknown_one(run: Run) -> None:
+    def rename(rows: list[Row]) -> list[Row]:
+        return [{**row, "dest": "ZZZ"} if row["month"] in ("11", "12") and row["day"] == "5" else row for row in rows]
+
+    context = run(INGEST, CLEAN, FEATURES, rows=rename)
+    unknown = context.lake.read("features").where(F.col("destination") == 0).groupBy("split").count().collect()
+    named = context.lake.read("clean_flights").where("dest = 'ZZZ' and arr_delay is not null").count()
+    found = {row.split: row["count"] for row in unknown}
+    assert found["test"] >= named > 0
+    assert "train" not in found
+    vocabulary = next(word.vocabulary for word in read_spec(context).words if word.name == "destination")
+    assert "ZZZ" not in vocabulary
+
+
+@pytest.mark.parametrize("step", [CLEAN, FEATURES, TRAIN], ids=["clean", "features", "train"])
+def test_a_step_without_the_one_before_says_which_to_run(run: Run, step: Any) -> None:
+    with pytest.raises(DataError, match=rf"{step.name}: .*Run jobs/\w+\.py over the same interval first"):
+        run(step)
+
+
+def test_training_refuses_what_it_cannot_start_and_changes_nothing(run: Run) -> None:
+    context = run(INGEST, CLEAN, FEATURES)
+    before = snapshots(context)
+    with pytest.raises(ConfigError, match="9 ranks need 9 slots at once, the cluster has 2"):
+        run(TRAIN, config=lambda c: c["train"].update(ranks=9))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ExternalError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
+            run(TRAIN, config=lambda c: c["train"].update(channel_port=port))
+    assert snapshots(run()) == before

@@ -1,0 +1,49 @@
+"""The ranks' channel: only who holds the key is heard."""
+
+import queue
+import socket
+
+import pytest
+
+from pipelines.errors import DataError, ExternalError
+from pipelines.launch.channel import Channel
+from pipelines.training.reporter import Reporter
+
+
+def test_messages_arrive_in_order_with_who_sent_them() -> None:
+    with Channel("127.0.0.1", 0) as channel, Reporter(channel.address, channel.key, rank=3) as reporter:
+        reporter.send("step", step=1)
+        reporter.send("step", step=2)
+        found = [channel.messages.get(timeout=5) for _ in range(3)]
+    assert [message["kind"] for message in found] == ["hello", "step", "step"]
+    assert {(message["rank"], message["host"]) for message in found} == {(3, socket.gethostname())}
+    assert "key" not in found[0]
+
+
+def test_an_error_travels_with_its_exit_code_and_traceback() -> None:
+    with Channel("127.0.0.1", 0) as channel:
+        with pytest.raises(DataError), Reporter(channel.address, channel.key, rank=0):
+            raise DataError("no such file")
+        channel.messages.get(timeout=5)
+        message = channel.messages.get(timeout=5)
+    assert (message["kind"], message["type"], message["message"], message["exit_code"]) == ("error", "DataError", "no such file", 3)
+    assert "test_channel.py" in message["traceback"]
+
+
+@pytest.mark.parametrize("hello", [b'{"kind": "hello", "key": "wrong", "rank": 0, "host": "h"}\n', b"GET / HTTP/1.1\n", b"[1]\n"])
+def test_a_stranger_is_hung_up_on(hello: bytes) -> None:
+    with Channel("127.0.0.1", 0) as channel:
+        host, port = channel.address.split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as stranger:
+            stranger.sendall(hello + b'{"kind": "done"}\n')
+            assert stranger.recv(1) == b""
+        with pytest.raises(queue.Empty):
+            channel.messages.get(timeout=0.2)
+
+
+def test_a_port_that_is_taken_is_exit_5() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ExternalError, match=rf"train\.channel_port: cannot listen on 127\.0\.0\.1:{port}") as caught:
+            Channel("127.0.0.1", port)
+    assert caught.value.exit_code == 5

@@ -1,0 +1,149 @@
+"""Ranks in Spark tasks: they train together, see every row once, and what goes wrong is one clear error."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from pipelines.config import Network, Optimizer, TrainConfig
+from pipelines.errors import ConfigError, DataError, ExternalError, RankError
+from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
+from pipelines.launch.channel import Message
+from pipelines.launch.ranks import run_ranks
+from pipelines.training import checkpoint
+from pipelines.training.job import TrainingJob
+from pipelines.training.plan import RowPlan, read_groups
+
+ROWS = 45
+SPEC = FittedSpec(
+    features=(
+        FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1),
+        FittedCategorical(name="w", vocabulary=("a", "b")),
+    )
+)
+
+
+def job(folder: Path, ranks: int, batch: int, **config: object) -> TrainingJob:
+    """A training run over a small file in `folder`, its results in a folder of its own."""
+    path = folder / "features.parquet"
+    if not path.exists():
+        generator = np.random.default_rng(3)
+        x, w = generator.normal(size=ROWS).astype(np.float32), generator.integers(0, 3, ROWS).astype(np.int32)
+        columns = {"row_id": np.arange(ROWS), "label": (x + w > 1).astype(np.float32), "x": x, "w": w}
+        pq.write_table(pa.table(columns), path, row_group_size=20)
+    common = {"groups": read_groups([str(path)]), "ranks": ranks, "batch_size": batch, "seed": 5}
+    settings = {
+        "ranks": ranks,
+        "batch_size": batch,
+        "epochs": 2,
+        "network": Network(hidden=(4,)),
+        "optimizer": Optimizer(name="Adam", learning_rate=0.05),
+        **config,
+    }
+    return TrainingJob(
+        run_id="r",
+        pipeline="p",
+        config=TrainConfig.model_validate(settings),
+        spec=SPEC,
+        train=RowPlan(shuffle=True, **common),
+        validation=RowPlan(shuffle=False, **common),
+        checkpoints=str(folder / f"checkpoints-{ranks}"),
+        model=str(folder / f"model-{ranks}"),
+    )
+
+
+def train(spark: SparkSession, made: TrainingJob) -> list[Message]:
+    """Run it and return what the ranks said."""
+    heard: list[Message] = []
+    run_ranks(spark, made.config.ranks, made.model_dump_json(), heard.append, start_seconds=90)
+    return heard
+
+
+def rank_processes() -> list[psutil.Process]:
+    """Processes of ranks or of their launcher that run now."""
+    names = ("pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
+    return [p for p in psutil.process_iter(["cmdline"]) if any(n in " ".join(p.info["cmdline"] or []) for n in names)]
+
+
+def wait_for_none_left() -> None:
+    """Fail when a rank is still there after ten seconds."""
+    deadline = time.monotonic() + 10
+    while (left := rank_processes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) -> None:
+    one, two = job(tmp_path, 1, 64), job(tmp_path, 2, 32)
+    assert one.train.steps == two.train.steps == 1  # all 45 rows in one step, 22 and 23 of them a rank
+    alone, together = train(spark, one), train(spark, two)
+    weights = [checkpoint.load(f"{made.checkpoints}/last.npz").arrays for made in (one, two)]
+    for first, second in zip(*weights, strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+    losses = [[m["train_loss"] for m in heard if m["kind"] == "epoch"] for heard in (alone, together)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-6)
+    assert losses[0][1] < losses[0][0]
+    wait_for_none_left()
+
+
+def test_receipts_count_every_row_of_every_epoch(spark: SparkSession, tmp_path: Path) -> None:
+    heard = train(spark, job(tmp_path, 2, 4))
+    receipts = [message for message in heard if message["kind"] == "receipt"]
+    for epoch in (0, 1):
+        mine = [message for message in receipts if message["epoch"] == epoch]
+        assert sorted(message["rank"] for message in mine) == [0, 1]
+        assert sum(message["rows"] for message in mine) == ROWS
+        assert sum(message["checksum"] for message in mine) == sum(range(ROWS))
+
+
+def test_more_ranks_than_slots_is_refused_at_once_with_the_numbers(spark: SparkSession, tmp_path: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match=r"train\.ranks: 3 ranks need 3 slots at once, the cluster has 2") as caught:
+        train(spark, job(tmp_path, 3, 4))
+    assert time.monotonic() - started < 5
+    assert caught.value.exit_code == 2
+
+
+def test_a_port_that_is_taken_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ExternalError, match=r"train\.channel_port"):
+        run_ranks(spark, 1, job(tmp_path, 1, 4).model_dump_json(), lambda _: None, port=taken.getsockname()[1])
+
+
+def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSession, tmp_path: Path) -> None:
+    made = job(tmp_path, 2, 4)
+    (tmp_path / "features.parquet").unlink()
+    with pytest.raises(DataError, match=rf"rank \d on {socket.gethostname()}: features file .*can't be read") as caught:
+        train(spark, made)
+    assert caught.value.exit_code == 3
+    wait_for_none_left()
+
+
+def test_a_wrong_optimizer_is_found_by_the_ranks_and_is_exit_2(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"rank \d on .*train\.optimizer: Keras cannot make Adamm"):
+        train(spark, job(tmp_path, 2, 4, optimizer=Optimizer(name="Adamm")))
+
+
+def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, tmp_path: Path) -> None:
+    made = job(tmp_path, 2, 1, epochs=100_000)
+    pids: dict[int, int] = {}
+    killed: list[float] = []
+
+    def listen(message: Message) -> None:
+        if message["kind"] == "hello":
+            pids[message["rank"]] = message["pid"]
+        if message["kind"] == "epoch" and not killed:
+            killed.append(time.monotonic())
+            psutil.Process(pids[1]).kill()
+
+    with pytest.raises(RankError, match=r"(?s)a rank died .*KILLED BY SIGNAL: 9|a rank died .*code 9"):
+        run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
+    assert time.monotonic() - killed[0] < 15
+    wait_for_none_left()

@@ -1,0 +1,127 @@
+"""Statistics by hand and by scikit-learn, from the train split alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from pipelines.config import FeaturesConfig
+from pipelines.errors import DataError
+from pipelines.fitted import FittedCategorical, FittedNumeric
+from pipelines.stages.feature_fit import Fit, fit, statistics
+
+SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
+Value = float | str | None
+
+
+def spec(**kinds: Any) -> FeaturesConfig:
+    """A features section with the given kinds."""
+    return FeaturesConfig.model_validate({"rows_of": "t", "derive": "m:f", "split": SPLIT, **kinds})
+
+
+def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = None, kind: str = "double") -> DataFrame:
+    """A column x, in two splits."""
+    rows = [("train", value) for value in train] + [("test", value) for value in test or []]
+    return spark.createDataFrame(rows, f"split string, x {kind}")
+
+
+def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
+    """Fit on the train rows."""
+    return fit(config, data.agg(*statistics(config, "split = 'train'")).collect()[0])
+
+
+def numeric(config: FeaturesConfig, data: DataFrame) -> FittedNumeric:
+    """The one fitted numeric feature."""
+    feature = fitted(config, data).spec.features[0]
+    assert isinstance(feature, FittedNumeric)
+    return feature
+
+
+def test_the_worked_example_of_scaling(spark: SparkSession) -> None:
+    data = frame(spark, [20.0, 35.0, 50.0, 65.0, 80.0])
+    zscore = numeric(spec(numeric={"x": {"scale": "zscore"}}), data)
+    assert zscore.offset == 50
+    assert zscore.scale == pytest.approx(21.213, abs=1e-3)  # the population's deviation: the root of 450
+    assert (65 - zscore.offset) / zscore.scale == pytest.approx(0.7071, abs=1e-4)
+    minmax = numeric(spec(numeric={"x": {"scale": "minmax"}}), data)
+    assert (65 - minmax.offset) / minmax.scale == 0.75
+
+
+def test_the_robust_scaler_takes_median_and_quartiles(spark: SparkSession) -> None:
+    robust = numeric(spec(numeric={"x": {"scale": "robust"}}), frame(spark, [20.0, 35.0, 50.0, 65.0, 80.0]))
+    assert (robust.offset, robust.scale) == (50, 30)
+
+
+@pytest.mark.parametrize("impute", ["mean", "median", 7.0])
+def test_moments_with_imputed_values_are_scikit_learns(spark: SparkSession, impute: str | float) -> None:
+    values = [float(v) if v % 3 else None for v in range(1, 41)]  # an odd number present: one median
+    strategy = {"strategy": impute} if isinstance(impute, str) else {"strategy": "constant", "fill_value": impute}
+    filled = SimpleImputer(**strategy).fit_transform(np.array(values, float).reshape(-1, 1))
+    zscore = numeric(spec(numeric={"x": {"impute": impute, "scale": "zscore"}}), frame(spark, values))
+    expected = StandardScaler().fit(filled)
+    assert zscore.offset == pytest.approx(expected.mean_[0], rel=1e-12)
+    assert zscore.scale == pytest.approx(expected.scale_[0], rel=1e-12)
+    minmax = numeric(spec(numeric={"x": {"impute": impute, "scale": "minmax"}}), frame(spark, values))
+    bounds = MinMaxScaler().fit(filled)
+    assert (minmax.offset, minmax.scale) == (bounds.data_min_[0], bounds.data_range_[0])
+
+
+def test_log_and_clip_come_before_the_statistics(spark: SparkSession) -> None:
+    config = spec(numeric={"x": {"clip": [0, 10], "log1p": True, "scale": "zscore", "impute": 3.0}})
+    feature = numeric(config, frame(spark, [-5.0, 0.0, 3.0, 1000.0]))
+    bent = np.log1p([0, 0, 3, 10])
+    assert feature.offset == pytest.approx(bent.mean(), rel=1e-12)
+    assert feature.scale == pytest.approx(bent.std(), rel=1e-12)
+
+
+def test_the_median_that_stands_in_is_in_the_features_own_unit(spark: SparkSession) -> None:
+    feature = numeric(spec(numeric={"x": {"log1p": True}}), frame(spark, [1.0, 9.0, None, 100.0]))
+    assert feature.fill == 9
+
+
+def test_far_from_zero_the_deviation_is_still_right(spark: SparkSession) -> None:
+    feature = numeric(spec(numeric={"x": {}}), frame(spark, [1e9, 1e9 + 1, 1e9 + 2]))
+    assert feature.scale == pytest.approx(np.sqrt(2 / 3), rel=1e-9)
+
+
+def test_no_row_outside_the_train_split_changes_anything(spark: SparkSession) -> None:
+    config = spec(numeric={"x": {"scale": "robust"}})
+    train: list[Value] = [1.0, 2.0, None, 4.0, 8.0]
+    assert fitted(config, frame(spark, train, [3.0, 5.0, 7.0])) == fitted(config, frame(spark, train, [1e9, None, -1e9]))
+    words = spec(categorical={"x": {}})
+    before = fitted(words, frame(spark, ["a", "b"], ["a", "a", "a"], kind="string"))
+    assert before == fitted(words, frame(spark, ["a", "b"], ["c", "b", "b"], kind="string"))
+
+
+def test_a_vocabulary_is_by_frequency_then_name(spark: SparkSession) -> None:
+    data = frame(spark, ["b", "c", "a", "b", None, "rare", "c", "a"], kind="string")
+    feature = fitted(spec(categorical={"x": {"min_count": 2}}), data).spec.features[0]
+    assert isinstance(feature, FittedCategorical)
+    assert feature.vocabulary == ("a", "b", "c")
+    assert feature.size == 4
+
+
+def test_missing_values_are_counted(spark: SparkSession) -> None:
+    stats = fitted(spec(numeric={"x": {"impute": 5.0}}), frame(spark, [1.0, None, 3.0, None])).stats[0]
+    assert (stats.rows, stats.missing, stats.mean) == (4, 2, 3.5)
+
+
+@pytest.mark.parametrize("scale", ["zscore", "minmax", "robust"])
+@pytest.mark.parametrize("value", [0.0, 7.25, 1e9])
+def test_a_feature_that_does_not_vary_is_exit_3(spark: SparkSession, scale: str, value: float) -> None:
+    with pytest.raises(DataError, match=r"features\.numeric\.x: no variance in the train split") as caught:
+        fitted(spec(numeric={"x": {"scale": scale}}), frame(spark, [value, value, None], [1.0, 2.0]))
+    assert caught.value.exit_code == 3
+
+
+def test_a_feature_without_a_value_is_refused(spark: SparkSession) -> None:
+    with pytest.raises(DataError, match=r"features\.x: no value at all in the train split of 2 rows"):
+        fitted(spec(numeric={"x": {}}), frame(spark, [None, None], [1.0]))
+
+
+def test_an_empty_train_split_is_refused(spark: SparkSession) -> None:
+    with pytest.raises(DataError, match="the train split is empty"):
+        fitted(spec(numeric={"x": {}}), frame(spark, [], [1.0]))

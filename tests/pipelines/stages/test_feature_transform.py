@@ -1,0 +1,46 @@
+"""Fitted features applied in Spark: hand-computed values, unseen words, numbers that are none."""
+
+import math
+
+import pytest
+from pyspark.sql import SparkSession
+
+from pipelines.fitted import FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.stages.feature_transform import transform
+
+ZSCORE = FittedNumeric(name="x", fill=50, clip=None, log1p=False, offset=50, scale=math.sqrt(450))
+HOUR = FittedCyclic(name="hour", fill=0, period=24)
+WORD = FittedCategorical(name="word", vocabulary=("b", "a"))
+SPEC = FittedSpec(features=(ZSCORE, HOUR, WORD))
+SCHEMA = "key int, x double, hour int, word string"
+
+
+def test_values_by_hand(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([(1, 65.0, 6, "a")], SCHEMA)
+    row = transform(rows, SPEC, ("key",)).rows.collect()[0]
+    assert row.x == pytest.approx(0.7071, abs=1e-4)
+    assert (row.hour_sin, row.hour_cos) == (1, pytest.approx(0, abs=1e-7))
+    assert (row.key, row.word) == (1, 2)
+
+
+def test_missing_values_and_unseen_words(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([(1, None, None, None), (2, 50.0, 0, "unseen"), (3, 50.0, 0, "")], SCHEMA)
+    found = transform(rows, SPEC, ("key",)).rows.orderBy("key").collect()
+    assert [(row.x, row.hour_sin, row.word) for row in found] == [(0, 0, 0)] * 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e300])
+def test_a_number_that_is_not_finite_is_quarantined(spark: SparkSession, value: float) -> None:
+    found = transform(spark.createDataFrame([(1, value, 6, "a"), (2, 50.0, 6, "a")], SCHEMA), SPEC, ("key",))
+    assert [row.key for row in found.rows.collect()] == [2]
+    assert found.refused.get["refused"] == 1
+    refused = found.quarantined.collect()
+    assert [list(row.reasons) for row in refused] == [["x: expected a finite number"]]
+    assert '"key":1' in refused[0].raw
+
+
+def test_columns_have_the_layout_of_the_feed(spark: SparkSession) -> None:
+    rows = transform(spark.createDataFrame([(1, 65.0, 6, "a")], SCHEMA), SPEC, ("key",)).rows
+    types = [("key", "int"), ("x", "float"), ("hour_sin", "float"), ("hour_cos", "float"), ("word", "int")]
+    assert rows.dtypes == types
+    assert SPEC.numbers == ("x", "hour_sin", "hour_cos")

@@ -1,0 +1,114 @@
+"""The feed: every planned row comes once, whole, shuffled, in padded chunks of one shape."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.errors import DataError
+from pipelines.training.feed import CHECKSUM_MODULUS, Chunk, Columns, Feed, Receipt
+from pipelines.training.plan import RowPlan, read_groups
+
+ROWS = 103
+COLUMNS = Columns(numbers=("a", "b"), words=("w",))
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two files of small row groups; row n has a = n, b = -n, w = n mod 7, label = n mod 2 and a large row id."""
+    folder = tmp_path_factory.mktemp("features")
+    n = np.arange(ROWS)
+    table = pa.table(
+        {
+            "row_id": (n - 50) * 3_000_000_019,
+            "label": (n % 2).astype(np.float32),
+            "a": n.astype(np.float32),
+            "b": -n.astype(np.float32),
+            "w": (n % 7).astype(np.int32),
+            "ignored": n.astype(str),
+        }
+    )
+    pq.write_table(table.slice(0, 60), folder / "1.parquet", row_group_size=16)
+    pq.write_table(table.slice(60), folder / "2.parquet", row_group_size=100)
+    return [str(folder / name) for name in ("1.parquet", "2.parquet")]
+
+
+def plan(paths: list[str], ranks: int = 2, batch: int = 8, shuffle: bool = True) -> RowPlan:
+    """A plan over the two files."""
+    return RowPlan(groups=read_groups(paths), ranks=ranks, batch_size=batch, seed=1, shuffle=shuffle)
+
+
+def read(made: RowPlan, rank: int, epoch: int = 0, steps_per_call: int = 3, shuffle_rows: int = 40) -> tuple[list[Chunk], Receipt]:
+    """All chunks of an epoch."""
+    receipt = Receipt()
+    feed = Feed(made, COLUMNS, rank, steps_per_call, shuffle_rows)
+    return list(feed.epoch(epoch, receipt)), receipt
+
+
+def values(chunks: list[Chunk]) -> npt.NDArray[np.float32]:
+    """Column a of the rows that count, in the order of training."""
+    if not chunks:
+        return np.zeros(0, np.float32)
+    numbers, weights = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("numbers", "weights"))
+    kept: npt.NDArray[np.float32] = numbers[weights > 0][:, 0]
+    return kept
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 6), st.integers(1, 200), st.integers(0, 3))
+def test_ranks_together_see_each_row_once(
+    paths: list[str], ranks: int, batch: int, steps_per_call: int, shuffle_rows: int, epoch: int
+) -> None:
+    made = plan(paths, ranks, batch)
+    found = [read(made, rank, epoch, steps_per_call, shuffle_rows) for rank in range(ranks)]
+    np.testing.assert_array_equal(np.sort(np.concatenate([values(chunks) for chunks, _ in found])), np.arange(ROWS))
+    assert {sum(chunk.steps for chunk in chunks) for chunks, _ in found} == {made.steps}
+    assert sum(receipt.rows for _, receipt in found) == ROWS
+    expected = sum((n - 50) * 3_000_000_019 % CHECKSUM_MODULUS for n in range(ROWS))
+    assert sum(receipt.checksum for _, receipt in found) == expected
+
+
+def test_a_rows_values_stay_together(paths: list[str]) -> None:
+    for chunk in read(plan(paths), 0)[0]:
+        a, mask = chunk.numbers[..., 0], chunk.weights > 0
+        np.testing.assert_array_equal(chunk.numbers[..., 1][mask], -a[mask])
+        np.testing.assert_array_equal(chunk.ids[..., 0][mask], a[mask] % 7)
+        np.testing.assert_array_equal(chunk.labels[mask], a[mask] % 2)
+
+
+def test_chunks_have_one_shape_and_weigh_padding_nothing(paths: list[str]) -> None:
+    chunks, _ = read(plan(paths), 1)
+    assert {chunk.numbers.shape for chunk in chunks} == {(3, 8, 2)}
+    assert sum(float(chunk.weights.sum()) for chunk in chunks) == plan(paths).rank_rows(1)
+
+
+def test_epochs_are_shuffled_differently_and_repeatably(paths: list[str]) -> None:
+    first, second, again = (values(read(plan(paths), 0, epoch)[0]) for epoch in (0, 1, 0))
+    assert not np.array_equal(first, np.sort(first))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_without_shuffling_rows_come_in_order(paths: list[str]) -> None:
+    np.testing.assert_array_equal(values(read(plan(paths, ranks=1, shuffle=False), 0)[0]), np.arange(ROWS))
+
+
+def test_a_file_that_goes_bad_is_named(paths: list[str], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.parquet"
+    content = Path(paths[0]).read_bytes()
+    bad.write_bytes(content)
+    made = plan([str(bad)])
+    bad.write_bytes(b"\0" * (len(content) // 2) + content[len(content) // 2 :])
+    with pytest.raises(DataError, match=r"bad\.parquet: row group \d can't be read"):
+        read(made, 0)
+
+
+def test_leaving_early_ends_the_reader(paths: list[str]) -> None:
+    epoch = Feed(plan(paths, ranks=1, batch=1), COLUMNS, 0, 1, 1).epoch(0, Receipt())
+    next(epoch)
+    epoch.close()  # joins the reading thread, which must not wait for ever for room

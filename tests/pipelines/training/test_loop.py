@@ -1,0 +1,20 @@
+"""The loop's own arithmetic."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import roc_auc_score
+
+from pipelines.training.loop import histogram_auc
+
+
+@given(arrays(np.int64, (2, 12), elements=st.integers(0, 9)))
+def test_auc_of_a_histogram_is_scikit_learns(histogram: np.ndarray) -> None:
+    labels, bins = np.nonzero(histogram)
+    counts = histogram[labels, bins]
+    if len(set(labels)) < 2:
+        assert np.isnan(histogram_auc(histogram.astype(float)))
+        return
+    expected = roc_auc_score(np.repeat(labels, counts), np.repeat(bins, counts))
+    np.testing.assert_allclose(histogram_auc(histogram.astype(float)), expected, rtol=0, atol=1e-12)

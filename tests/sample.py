@@ -1,0 +1,51 @@
+"""A small sample of the real flights, and configurations over it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.config import Pipeline
+from tests.conftest import ROOT
+
+EVERY = 40  # rows of flights.csv to one of the sample: 8,420 flights of the whole year
+SMALL = ("weather", "planes", "airports", "airlines")
+Row = dict[str, str]
+
+
+def write_sample(data: Path, folder: Path, edit: Callable[[list[Row]], list[Row]] = lambda rows: rows) -> None:
+    """Write a sample of the flights, edited, to a folder, and link the other files beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (data / "flights.csv").open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        rows = edit([row for number, row in enumerate(reader) if number % EVERY == 0])
+        names = list(reader.fieldnames or ())
+    with (folder / "flights.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    for name in SMALL:
+        (folder / f"{name}.csv").unlink(missing_ok=True)
+        (folder / f"{name}.csv").symlink_to(data / f"{name}.csv")
+
+
+def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda content: None) -> dict[str, Any]:
+    """The flights configuration over the sample in `folder`, as pipeline `name`, edited."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
+    content["pipeline"] = name
+    content["lake"]["warehouse"] = str(folder / "warehouse")
+    for source, settings in content["sources"].items():
+        settings["path"] = str(folder / f"{source}.csv")
+    content["train"].update(epochs=2, batch_size=64)
+    content["evaluate"]["minimum"] = {"auc": 0.55}
+    edit(content)
+    return content
+
+
+def pipeline(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda content: None) -> Pipeline:
+    """The same, validated."""
+    return Pipeline.model_validate(configured(folder, name, edit))

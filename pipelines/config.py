@@ -18,7 +18,7 @@ from schemas.contract import ContractError, Table
 
 Imputer = Literal["mean", "median"] | float
 Scaler = Literal["zscore", "minmax", "robust", "none"]
-Metric = Literal["auc", "average_precision", "log_loss", "brier", "calibration_error", "accuracy", "precision", "recall", "f1"]
+METRICS = ("auc", "average_precision", "log_loss", "brier", "calibration_error", "accuracy", "precision", "recall", "f1")
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -28,6 +28,15 @@ def _known_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ValueError(f"unknown time zone '{name}'; expected an IANA name such as America/New_York") from error
     return name
+
+
+def _known_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"unknown metric '{name}'; expected one of {', '.join(METRICS)}")
+    return name
+
+
+Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
 class Model(BaseModel):
@@ -171,7 +180,8 @@ class TrainConfig(Model):
 
 class EvaluateConfig(Model):
     """How the model is judged: what picks the threshold on validation, the names of the two classes, another model's figures
-    on test to stand beside, and the least that each metric must reach on test."""
+    on test to stand beside, and the least that each metric must reach on test.
+    """
 
     threshold_by: Literal["f1"] = "f1"
     calibration_bins: Annotated[int, Field(ge=2)] = 10

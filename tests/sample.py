@@ -33,7 +33,7 @@ def write_sample(data: Path, folder: Path, edit: Callable[[list[Row]], list[Row]
         (folder / f"{name}.csv").symlink_to(data / f"{name}.csv")
 
 
-def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda content: None) -> dict[str, Any]:
+def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
     """The flights configuration over the sample in `folder`, as pipeline `name`, edited."""
     content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["pipeline"] = name
@@ -46,6 +46,6 @@ def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object]
     return content
 
 
-def pipeline(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda content: None) -> Pipeline:
+def pipeline(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> Pipeline:
     """The same, validated."""
     return Pipeline.model_validate(configured(folder, name, edit))

@@ -42,7 +42,7 @@ def run_application(
         check_config(config)
         interval = _interval(config, arguments)
         with spark_session(config, name) as spark:
-            lake = Lake(spark, config.pipeline, _new_run_id())
+            lake = Lake(spark, config.pipeline, new_run_id())
             context = Context(config, interval, spark, lake, RunLog(lake, interval), _console())
             for step in steps:
                 execute(step, context, force=arguments.force)
@@ -79,7 +79,8 @@ def _interval(config: Pipeline, arguments: argparse.Namespace) -> Interval:
         ) from error
 
 
-def _new_run_id() -> str:
+def new_run_id() -> str:
+    """A name for a run: the time in UTC, and a few letters that no other run of that second has."""
     return f"{datetime.now(UTC):%Y%m%dt%H%M%S}_{uuid.uuid4().hex[:6]}"
 
 

@@ -12,7 +12,6 @@ from pipelines.errors import DataError, QualityError
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import all_metrics, best_f1_threshold
 from pipelines.evaluation.report import Findings, render
-from pipelines.config import Metric
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.runs import Run
 from pipelines.io.tables import Audit, struct
@@ -120,7 +119,7 @@ def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     return [row.asDict() for row in rows.orderBy("epoch").collect()]
 
 
-def _check_gate(minimum: Mapping[Metric, float], found: Mapping[str, float], report: str) -> None:
+def _check_gate(minimum: Mapping[str, float], found: Mapping[str, float], report: str) -> None:
     missed = [f"{name} {found[name]:.4f} < {bound}" for name, bound in minimum.items() if not found[name] >= bound]
     if missed:
         raise QualityError(

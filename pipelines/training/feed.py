@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,7 @@ class Feed:
         """A chunk without rows: the shape that all of them have."""
         return self._pad(self._no_rows(), 0)
 
-    def epoch(self, epoch: int, receipt: Receipt) -> Iterator[Chunk]:
+    def epoch(self, epoch: int, receipt: Receipt) -> Generator[Chunk]:
         """The rank's chunks of an epoch; `receipt` is filled in as they are handed out.
 
         Raises DataError, naming the file, when one can't be read.

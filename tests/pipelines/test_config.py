@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from pipelines.flows.checks import check_config
 from tests.conftest import ROOT
 
 FLIGHTS = ROOT / "conf" / "flights.yaml"
-Edit = Callable[[dict], object]
+Edit = Callable[[dict[str, Any]], object]
 
 
 def edited(tmp_path: Path, edit: Edit) -> Path:
@@ -68,7 +69,7 @@ def test_what_contradicts_a_contract_is_named(tmp_path: Path, edit: Edit, messag
 
 
 def test_feature_of_the_wrong_type_is_refused(tmp_path: Path) -> None:
-    def move(content: dict) -> None:
+    def move(content: dict[str, Any]) -> None:
         content["features"]["categorical"]["plane_age"] = {}
         del content["features"]["numeric"]["plane_age"]
 

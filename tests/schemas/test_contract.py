@@ -1,5 +1,7 @@
 """Contracts refuse to contradict themselves."""
 
+from typing import Any
+
 import pytest
 
 from schemas import flights, lake
@@ -10,8 +12,9 @@ ID, NAME = Column("id", "int"), Column("name", "string")
 
 @pytest.mark.parametrize("where", ["key", "latest_by", "partition_by", "sorted_by"])
 def test_unknown_column_is_named_with_the_known_ones(where: str) -> None:
+    kwargs: dict[str, Any] = {where: ("nme",)}
     with pytest.raises(ContractError, match=r"contract t: unknown column nme; expected one of id, name"):
-        Table("t", (ID, NAME), **{where: ("nme",)})
+        Table("t", (ID, NAME), **kwargs)
 
 
 def test_unknown_event_time_is_refused() -> None:

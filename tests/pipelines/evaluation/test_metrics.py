@@ -11,6 +11,7 @@ from pipelines.errors import DataError
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import all_metrics, auc, best_f1_threshold, calibration_error, confusion
 
+EPS = np.finfo(np.float32).eps
 Floats = npt.NDArray[np.float32]
 
 
@@ -28,7 +29,7 @@ def predictions(draw: st.DrawFn) -> tuple[Floats, npt.NDArray[np.int64]]:
     rows = draw(st.integers(2, 60))
     grid = draw(st.sampled_from([3, 10, 1000]))
     scores = np.array(draw(st.lists(st.integers(0, grid), min_size=rows, max_size=rows)), np.float32) / np.float32(grid)
-    labels = draw(st.lists(st.integers(0, 1), min_size=rows - 2, max_size=rows - 2)) + [0, 1]
+    labels = [0, 1, *draw(st.lists(st.integers(0, 1), min_size=rows - 2, max_size=rows - 2))]
     return scores, np.array(labels)
 
 
@@ -40,7 +41,9 @@ def test_all_metrics_are_scikit_learns(found: tuple[Floats, npt.NDArray[np.int64
     expected = {
         "auc": peer.roc_auc_score(labels, scores),
         "average_precision": peer.average_precision_score(labels, scores),
-        "log_loss": peer.log_loss(labels, np.clip(scores.astype(float), np.finfo(np.float32).eps, 1 - np.finfo(np.float32).eps)),
+        "log_loss": peer.log_loss(
+            labels, np.clip(scores.astype(float), np.finfo(np.float32).eps, 1 - np.finfo(np.float32).eps)
+        ),
         "brier": peer.brier_score_loss(labels, scores.astype(float)),
         "accuracy": peer.accuracy_score(labels, verdict),
         "precision": peer.precision_score(labels, verdict, zero_division=0),

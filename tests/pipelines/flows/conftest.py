@@ -30,7 +30,7 @@ def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
 
     def _run(
         *steps: Step,
-        config: Callable[[dict[str, Any]], object] = lambda content: None,
+        config: Callable[[dict[str, Any]], object] = lambda _: None,
         rows: Callable[[list[Row]], list[Row]] = lambda rows: rows,
         name: str = "flights",
         force: bool = False,

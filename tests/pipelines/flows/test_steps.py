@@ -95,13 +95,13 @@ def test_a_missing_file_is_exit_5_and_lands_nothing(run: Run) -> None:
 
 
 def test_a_file_without_rows_is_exit_3_and_lands_nothing(run: Run) -> None:
-    with pytest.raises(DataError, match="flights: .* has a header but no rows"):
+    with pytest.raises(DataError, match=r"flights: .* has a header but no rows"):
         run(INGEST, rows=lambda _: [])
     assert set(snapshots(run()).values()) == {None}
 
 
 def test_all_rows_quarantined_is_exit_3_and_cleans_nothing(run: Run) -> None:
-    expected = "8,420 of 8,420 rows quarantined (100.0%), for example because of \"origin: expected one of EWR, JFK, LGA"
+    expected = '8,420 of 8,420 rows quarantined (100.0%), for example because of "origin: expected one of EWR, JFK, LGA'
     context = run(INGEST, rows=lambda rows: [{**row, "origin": "XXX"} for row in rows])
     before = snapshots(context)
     with pytest.raises(DataError) as caught:

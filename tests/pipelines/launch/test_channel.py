@@ -26,11 +26,16 @@ def test_an_error_travels_with_its_exit_code_and_traceback() -> None:
             raise DataError("no such file")
         channel.messages.get(timeout=5)
         message = channel.messages.get(timeout=5)
-    assert (message["kind"], message["type"], message["message"], message["exit_code"]) == ("error", "DataError", "no such file", 3)
+    assert (message["kind"], message["type"], message["message"], message["exit_code"]) == (
+        "error",
+        "DataError",
+        "no such file",
+        3,
+    )
     assert "test_channel.py" in message["traceback"]
 
 
-@pytest.mark.parametrize("hello", [b'{"kind": "hello", "key": "wrong", "rank": 0, "host": "h"}\n', b"GET / HTTP/1.1\n", b"[1]\n"])
+@pytest.mark.parametrize("hello", [b'{"key": "wrong", "rank": 0, "host": "h"}\n', b"GET / HTTP/1.1\n", b"[1]\n"])
 def test_a_stranger_is_hung_up_on(hello: bytes) -> None:
     with Channel("127.0.0.1", 0) as channel:
         host, port = channel.address.split(":")

@@ -57,7 +57,7 @@ def test_the_robust_scaler_takes_median_and_quartiles(spark: SparkSession) -> No
 
 @pytest.mark.parametrize("impute", ["mean", "median", 7.0])
 def test_moments_with_imputed_values_are_scikit_learns(spark: SparkSession, impute: str | float) -> None:
-    values = [float(v) if v % 3 else None for v in range(1, 41)]  # an odd number present: one median
+    values: list[Value] = [float(v) if v % 3 else None for v in range(1, 41)]  # an odd number present: one median
     strategy = {"strategy": impute} if isinstance(impute, str) else {"strategy": "constant", "fill_value": impute}
     filled = SimpleImputer(**strategy).fit_transform(np.array(values, float).reshape(-1, 1))
     zscore = numeric(spec(numeric={"x": {"impute": impute, "scale": "zscore"}}), frame(spark, values))

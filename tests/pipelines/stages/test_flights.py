@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pipelines.stages.flights import derive
 from schemas.flights import EXAMPLES, SOURCES
 
-PARAMETERS = {"late_minutes": 15, "timezone": "America/New_York"}
+PARAMETERS: dict[str, int | float | str] = {"late_minutes": 15, "timezone": "America/New_York"}
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)  # 7 in New York
 
 

@@ -1,8 +1,10 @@
 """Checkpoints come back as they were, and a damaged one says so."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from pipelines.errors import DataError
@@ -10,7 +12,11 @@ from pipelines.training.checkpoint import Checkpoint, load, save
 
 
 def test_arrays_and_notes_come_back(tmp_path: Path) -> None:
-    arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64), np.zeros(0, np.float32)]
+    arrays: list[npt.NDArray[Any]] = [
+        np.arange(6, dtype=np.float32).reshape(2, 3),
+        np.array(7, np.int64),
+        np.zeros(0, np.float32),
+    ]
     arrays += [np.full(2, index) for index in range(12)]
     save(str(tmp_path / "deep" / "c.npz"), Checkpoint(arrays, {"epoch": 3, "auc": 0.5}))
     found = load(str(tmp_path / "deep" / "c.npz"))

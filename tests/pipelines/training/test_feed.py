@@ -43,7 +43,9 @@ def plan(paths: list[str], ranks: int = 2, batch: int = 8, shuffle: bool = True)
     return RowPlan(groups=read_groups(paths), ranks=ranks, batch_size=batch, seed=1, shuffle=shuffle)
 
 
-def read(made: RowPlan, rank: int, epoch: int = 0, steps_per_call: int = 3, shuffle_rows: int = 40) -> tuple[list[Chunk], Receipt]:
+def read(
+    made: RowPlan, rank: int, epoch: int = 0, steps_per_call: int = 3, shuffle_rows: int = 40
+) -> tuple[list[Chunk], Receipt]:
     """All chunks of an epoch."""
     receipt = Receipt()
     feed = Feed(made, COLUMNS, rank, steps_per_call, shuffle_rows)

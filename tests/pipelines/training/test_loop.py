@@ -1,6 +1,7 @@
 """The loop's own arithmetic."""
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -10,7 +11,7 @@ from pipelines.training.loop import histogram_auc
 
 
 @given(arrays(np.int64, (2, 12), elements=st.integers(0, 9)))
-def test_auc_of_a_histogram_is_scikit_learns(histogram: np.ndarray) -> None:
+def test_auc_of_a_histogram_is_scikit_learns(histogram: npt.NDArray[np.int64]) -> None:
     labels, bins = np.nonzero(histogram)
     counts = histogram[labels, bins]
     if len(set(labels)) < 2:

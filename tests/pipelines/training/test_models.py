@@ -1,9 +1,11 @@
 """Networks by configuration, and the exported scorer: what Spark scales and what the model scales are the same."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tensorflow as tf
 from pyspark.sql import SparkSession
@@ -40,7 +42,7 @@ def network() -> keras.Model:
     return build_network(Network(hidden=(8, 4)), len(SPEC.numbers), tuple(word.size for word in SPEC.words))
 
 
-def raw_values() -> dict[str, np.ndarray]:
+def raw_values() -> dict[str, npt.NDArray[Any]]:
     """ROWS as a model takes them: NaN and '' for what is missing."""
     columns = list(zip(*ROWS, strict=True))
     floats = {name: np.array(column, float) for name, column in zip(("pressure", "rain", "wind"), columns, strict=False)}

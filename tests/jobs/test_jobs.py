@@ -1,0 +1,206 @@
+"""The jobs as people run them: spark-submit, an embedded cluster whose executors are processes of their own, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyspark
+import pytest
+import tensorflow as tf
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from sklearn import metrics as peer
+
+from pipelines.config import LakeConfig
+from pipelines.io.catalog import catalog_settings
+from tests.conftest import ROOT
+from tests.sample import configured, write_sample
+
+STEPS = ("ingest", "clean", "features", "train", "evaluate")
+Submit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def submit(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """spark-submit a job; its output is in the result, the job's own all on standard output, where spark-submit puts it."""
+    command = [str(Path(sys.executable).with_name("spark-submit")), f"jobs/{job}.py", *arguments]
+    # A stale SPARK_HOME must not win; Spark's own variables of this test process must not leak in.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=300)
+
+
+def written(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> str:
+    """A configuration file over the sample in `folder`."""
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(configured(folder, "jobs", edit)))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample of the data, on which every job has run alone, one after the other, each by its own spark-submit."""
+    made = tmp_path_factory.mktemp("jobs")
+    write_sample(flights_csv, made)
+    config = written(made, "flights")
+    for step in STEPS:
+        done = submit(step, "--config", config)
+        assert done.returncode == 0, f"{step}: {done.stdout}\n{done.stderr}"
+    return made
+
+
+@pytest.fixture
+def table(spark: SparkSession, folder: Path) -> Callable[[str], DataFrame]:
+    """Reads a table that the jobs wrote, in a session whose catalog is theirs."""
+    session = spark.newSession()
+    for key, value in catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))).items():
+        session.conf.set(key, value)
+    return lambda name: session.table(f"lake.jobs.{name}")
+
+
+def left_behind() -> list[str]:
+    """Executors, ranks and launchers that run although no job does."""
+    names = ("CoarseGrainedExecutorBackend", "pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if any(name in line for name in names)]
+
+
+@pytest.mark.slow
+def test_all_tables_are_there_and_the_accounts_close(table: Callable[[str], DataFrame]) -> None:
+    sources = ("flights", "weather", "planes", "airports", "airlines")
+    names = [f"{kind}_{source}" for kind in ("raw", "clean") for source in sources]
+    names += ["features", "feature_stats", "training_history", "feed_receipts", "predictions", "evaluation_metrics"]
+    assert [name for name in names if not table(name).count()] == []
+    for row in table("row_ledger").collect():
+        assert row.rows_in == row.rows_out + row.quarantined + row.duplicates + row.filtered, row
+    runs = {row.job: row for row in table("runs").collect()}
+    assert {job: row.status for job, row in runs.items()} == dict.fromkeys(STEPS, "succeeded")
+    assert json.loads(runs["train"].inputs) == {"features": runs["features"].run_id}
+    assert (
+        json.loads(runs["features"].outputs)["features"] == table("features.snapshots").orderBy("committed_at").collect()[-1][1]
+    )
+
+
+@pytest.mark.slow
+def test_two_ranks_on_two_executors_saw_every_train_row_once_an_epoch(table: Callable[[str], DataFrame]) -> None:
+    rows = table("features").where("split = 'train'").count()
+    checksum = table("features").where("split = 'train'").selectExpr("sum(pmod(row_id, 2147483647))").collect()[0][0]
+    receipts = table("feed_receipts").collect()
+    assert {(row.epoch, row.rank) for row in receipts} == {(epoch, rank) for epoch in (0, 1) for rank in (0, 1)}
+    for epoch in (0, 1):
+        assert sum(row.rows for row in receipts if row.epoch == epoch) == rows
+        assert sum(row.checksum for row in receipts if row.epoch == epoch) == checksum
+    assert [row.best for row in table("training_history").collect()].count(True) == 1
+    assert "train_" in " ".join(row.name for row in table("features.refs").collect())
+
+
+@pytest.mark.slow
+def test_metrics_are_scikit_learns_on_the_predictions_table(table: Callable[[str], DataFrame]) -> None:
+    found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
+    for row in table("evaluation_metrics").collect():
+        found[row.split][row.metric] = row.value
+    for split, values in found.items():
+        rows = table("predictions").where(f"split = '{split}'").toPandas()
+        label, score = rows["label"].to_numpy().astype(int), rows["score"].to_numpy().astype(np.float64)
+        verdict = score >= values["threshold"]
+        expected = {
+            "auc": peer.roc_auc_score(label, score),
+            "average_precision": peer.average_precision_score(label, score),
+            "log_loss": peer.log_loss(label, score),
+            "brier": peer.brier_score_loss(label, score),
+            "accuracy": peer.accuracy_score(label, verdict),
+            "precision": peer.precision_score(label, verdict),
+            "recall": peer.recall_score(label, verdict),
+            "f1": peer.f1_score(label, verdict),
+            "rows": len(rows),
+        }
+        assert {name: values[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-9)
+    assert len(table("predictions").collect()) == sum(values["rows"] for values in found.values())
+
+
+@pytest.mark.slow
+def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], DataFrame]) -> None:
+    artifacts = {row.job: json.loads(row.artifacts) for row in table("runs").collect()}
+    model = Path(artifacts["train"]["model"])
+    assert sorted(path.name for path in model.iterdir()) == ["manifest.json", "model.keras", "saved_model"]
+    features = json.loads((model / "manifest.json").read_text())["features"]
+    one = {f["name"]: tf.constant([""]) if f["kind"] == "categorical" else tf.constant([1.0], tf.float64) for f in features}
+    loaded = tf.saved_model.load(str(model / "saved_model"))
+    assert 0 < float(loaded.serve(one)[0]) < 1
+    assert "<svg" in Path(artifacts["evaluate"]["report"]).read_text()
+
+
+@pytest.mark.slow
+def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(folder: Path) -> None:
+    done = submit("pipeline", "--config", str(folder / "flights.yaml"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("nothing to do") == 5
+    for heading in ("Rows", "Training", "Metrics", "Seconds", "Tables", "Model", "Report", "make sql"):
+        assert heading in done.stdout
+    assert left_behind() == []
+    work = Path(pyspark.__file__).parent / "work"
+    assert not work.exists() or list(work.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_missed_gate_is_exit_4_and_is_recorded(folder: Path, table: Callable[[str], DataFrame]) -> None:
+    def demand(content: dict[str, Any]) -> None:
+        content["evaluate"]["minimum"] = {"auc": 0.999}
+
+    done = submit("evaluate", "--config", written(folder, "strict", demand))
+    assert done.returncode == 4
+    assert "the model misses its gate on test: auc 0." in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    failed = table("runs").where("status = 'failed'").collect()
+    assert ["misses its gate" in str(row.error) for row in failed] == [True]
+
+
+@pytest.mark.slow
+def test_more_ranks_than_executors_is_exit_2(folder: Path) -> None:
+    done = submit("train", "--config", written(folder, "wide", lambda content: content["train"].update(ranks=5)))
+    assert done.returncode == 2
+    assert "5 ranks need 5 slots at once, the cluster has 2" in done.stdout
+    assert left_behind() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "the following arguments are required: --config"),
+        (["--config", "none.yaml"], 2, "config none.yaml: cannot be read"),
+        (["--config", "conf/flights.yaml", "--frm", "2013"], 2, "unrecognized arguments"),
+        (["--config", "conf/flights.yaml", "--from", "soon"], 2, "--from soon --to None: expected ISO dates"),
+        (["--config", "conf/flights.yaml", "--from", "2014-02-01"], 2, "expected ISO dates or times, the first before"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(arguments: list[str], code: int, message: str) -> None:
+    done = subprocess.run([sys.executable, "jobs/ingest.py", *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "code", "message"),
+    [
+        (lambda c: c.update(spark={}), 2, "spark: unknown key"),
+        (lambda c: c["train"].update(epochs="x"), 2, "train.epochs: Input should be a valid integer"),
+        (lambda c: c["features"]["numeric"].update(tmp={}), 2, "features.numeric.tmp: unknown column"),
+        (lambda c: c["lake"].update(warehouse="/proc/none"), 5, "lake.warehouse: /proc/none can't be written to"),
+    ],
+)
+def test_a_wrong_configuration_is_said_before_spark_starts(
+    tmp_path: Path, edit: Callable[[dict[str, Any]], object], code: int, message: str
+) -> None:
+    config = written(tmp_path, "wrong", edit)
+    command = [sys.executable, "jobs/pipeline.py", "--config", config]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

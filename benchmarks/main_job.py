@@ -72,13 +72,11 @@ def measure(path: Path, rounds: int, folder: Path) -> None:
         seconds = {"start-up": time.monotonic() - started}
         lake = Lake(spark, config.pipeline, new_run_id())
         interval = config.interval.located(config.timezone)
-        context = Context(config, interval, spark, lake, RunLog(lake, interval), Console())
+        context = Context(config, interval, spark, lake, RunLog(lake, interval), Console(width=110, highlight=False))
         for step in STEPS:
             clock = time.monotonic()
-            spark.sparkContext.setLocalProperty("spark.job.description", step.name)
             execute(step, context, force=True)
             seconds[step.name] = time.monotonic() - clock
-        spark.sparkContext.setLocalProperty("spark.job.description", "rounds")
         speeds: dict[int, list[float]] = {ranks: [] for ranks in RANKS}
         for _ in range(rounds):
             for ranks in RANKS:
@@ -95,7 +93,7 @@ def _train(context: Context, config: Pipeline, ranks: int) -> float:
     made = Context(config.model_copy(update={"train": train}), context.interval, context.spark, lake, log, Console(quiet=True))
     execute(TRAIN, made, force=True)
     history = lake.read(TRAINING_HISTORY.name).where((F.col("run_id") == lake.run_id) & (F.col("epoch") > 0))
-    return statistics.median(row.rows_per_second for row in history.collect())
+    return float(statistics.median(row.rows_per_second for row in history.collect()))
 
 
 def report(folder: Path) -> None:
@@ -110,8 +108,15 @@ def report(folder: Path) -> None:
     for step, found in table_scans(folder / "events").items():
         for scan in found:
             rows = measured["rows"].get(scan.table.partition("_")[2])
-            if step in ("clean", "features") and rows:
-                scans.add_row(step, scan.table, str(scan.scans), f"{scan.rows:,}", f"{rows:,}", f"{scan.rows / rows:.2f}")
+            if step.partition(": ")[2] in ("clean", "features") and rows:
+                scans.add_row(
+                    step.partition(": ")[2],
+                    scan.table,
+                    str(scan.scans),
+                    f"{scan.rows:,}",
+                    f"{rows:,}",
+                    f"{scan.rows / rows:.2f}",
+                )
     ranks = _grid("Training, rounds interleaved", "ranks", "rows/s of each round", "median", "against 1 rank")
     medians = {name: statistics.median(values) for name, values in measured["speeds"].items()}
     ratios = {n: [a / b for a, b in zip(v, measured["speeds"]["1"], strict=True)] for n, v in measured["speeds"].items()}

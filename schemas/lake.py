@@ -132,7 +132,7 @@ PREDICTIONS = Table(
         Column("score", "float", nullable=False, minimum=0, maximum=1, comment="estimated probability of the label"),
     ),
     key=("row_id",),
-    partition_by=("interval_from", "split"),
+    partition_by=("interval_from", "interval_to", "split"),
 )
 
 EVALUATION_METRICS = Table(
@@ -156,7 +156,7 @@ def raw(source: Table) -> Table:
     """The table that a source lands in: every column as the text received, its file, and a line that did not parse."""
     received = tuple(Column(name, "string") for name in source.column_names)
     landed = (Column("source_file", "string"), Column("broken_line", "string"), *INTERVAL)
-    return Table(f"raw_{source.name}", (*received, *landed), partition_by=("interval_from",))
+    return Table(f"raw_{source.name}", (*received, *landed), partition_by=("interval_from", "interval_to"))
 
 
 def clean(source: Table) -> Table:
@@ -165,7 +165,7 @@ def clean(source: Table) -> Table:
         source,
         name=f"clean_{source.name}",
         columns=(*source.columns, *INTERVAL),
-        partition_by=("interval_from",),
+        partition_by=("interval_from", "interval_to"),
         rules=(),
     )
 
@@ -189,7 +189,7 @@ def features(carried: tuple[Column, ...], numeric: tuple[str, ...], categorical:
         "features",
         columns,
         key=("row_id",),
-        partition_by=("interval_from", "split"),
+        partition_by=("interval_from", "interval_to", "split"),
         sorted_by=("row_id",),
         properties={"write.parquet.row-group-size-bytes": str(4 << 20), "write.parquet.page-row-limit": "20000"},
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
@@ -62,7 +63,8 @@ class Context:
         """Do a piece of work for every source, several at once: the driver plans and commits one while another runs."""
         sources = self.config.sources
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="source") as pool:
-            return dict(zip(sources, pool.map(work, sources), strict=True))
+            # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
+            return dict(zip(sources, pool.map(inheritable_thread_target(work), sources), strict=True))
 
     def stage_ledger(self, audit: Audit, stage: str, accounts: Iterable[Account]) -> None:
         """Write a stage's accounts to row_ledger, in the place of the interval's former ones."""

@@ -27,6 +27,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
     if last and last.fingerprint == fingerprint and not force:
         context.console.print(f"{step.name:>9}: nothing to do, run {last.run_id} did the same", style="dim")
         return
+    context.spark.sparkContext.setJobDescription(f"ringmill: {step.name}")
     status, outcome, message = "failed", Outcome(), None
     try:
         outcome = step.work(context)

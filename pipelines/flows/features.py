@@ -39,6 +39,8 @@ def work(context: Context) -> Outcome:
     config = context.config
     tables = {name: _clean_rows(context, name) for name in config.sources}
     spine = tables[config.features.rows_of].persist()  # the derivation reads it many times
+    # Executors that meet an empty cache at once each read the table: this fills it, in one pass.
+    rows_in = spine.count()
     examples = _examples(context, tables).persist()  # read by the fit, then by the transformation
     try:
         found = examples.agg(
@@ -47,7 +49,7 @@ def work(context: Context) -> Outcome:
         ).collect()[0]
         fitted = fit(config.features, found)
         with context.lake.audit() as audit:
-            account = _write(context, audit, examples, fitted.spec, found[UNLABELLED])
+            account = _write(context, audit, examples, fitted.spec, rows_in, found[UNLABELLED])
             check_accounts([account])
             _write_stats(context, audit, fitted)
             context.stage_ledger(audit, "features", [account])
@@ -77,7 +79,7 @@ def _examples(context: Context, tables: dict[str, DataFrame]) -> DataFrame:
     )
 
 
-def _write(context: Context, audit: Audit, examples: DataFrame, spec: FittedSpec, unlabelled: int) -> Account:
+def _write(context: Context, audit: Audit, examples: DataFrame, spec: FittedSpec, rows_in: int, unlabelled: int) -> Account:
     contract = examples_contract(context.config)
     event_time = contract.column(str(contract.event_time))
     kept = ("row_id", "split", "label", event_time.name)
@@ -88,10 +90,7 @@ def _write(context: Context, audit: Audit, examples: DataFrame, spec: FittedSpec
     if not transformed.refused.get["refused"]:
         refused = context.lake.frame(lake.QUARANTINE, [])  # a second pass would find nothing
     quarantined = audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == "features"))
-    # Counted from the clean table's own metadata, not from the frame whose leaks the account is to show.
-    source = context.config.features.rows_of
-    rows_in = context.lake.read(f"clean_{source}").where(context.in_interval).count()
-    return Account("features", source, rows_in, written, quarantined, filtered=unlabelled)
+    return Account("features", context.config.features.rows_of, rows_in, written, quarantined, filtered=unlabelled)
 
 
 def _write_stats(context: Context, audit: Audit, fitted: Fit) -> None:

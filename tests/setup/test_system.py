@@ -1,0 +1,69 @@
+"""Set-up on a machine that lacks something: one clear line, no traceback, exit 5."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+TOOLS = ("bash", "sed", "head", "id", "python3.11", "g++", "setpriv", "java")
+
+
+def system(tmp_path: Path, without: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the check with a PATH that holds all tools but one, and no apt-get."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in TOOLS:
+        if tool != without:
+            found = shutil.which(tool)
+            assert found, tool
+            (tools / tool).write_text(f'#!/bin/sh\nexec "{found}" "$@"\n')
+            (tools / tool).chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "PATH")}
+    command = [shutil.which("bash") or "bash", str(ROOT / "setup" / "system.sh")]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, "PATH": str(tools), **environment})
+
+
+def test_a_machine_with_everything_passes_silently(tmp_path: Path) -> None:
+    done = system(tmp_path, without="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        ("java", "Java 17 or 21 is needed, found none. Install openjdk-17-jre-headless, or set JAVA_HOME."),
+        ("g++", "a C++ compiler is needed to build Horovod, found none. Install g++."),
+        ("setpriv", "no setpriv found. Install util-linux 2.33 or newer."),
+        ("python3.11", "no python3.11 found. Install Python 3.11"),
+    ],
+)
+def test_a_missing_tool_is_one_clear_line(tmp_path: Path, without: str, message: str) -> None:
+    done = system(tmp_path, without)
+    assert done.returncode == 5
+    assert done.stderr.startswith(f"ringmill: {message}")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_java_of_another_version_is_named(tmp_path: Path) -> None:
+    home = tmp_path / "jdk"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "java").write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    (home / "bin" / "java").chmod(0o755)
+    done = system(tmp_path, without="", JAVA_HOME=str(home))
+    assert done.returncode == 5
+    assert "Java 17 or 21 is needed, found 11." in done.stderr
+
+
+def test_a_python_of_another_version_is_named(tmp_path: Path) -> None:
+    fake = tmp_path / "python3.12"
+    fake.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.12.1 && exit\nexit 1\n')
+    fake.chmod(0o755)
+    done = system(tmp_path, without="", PYTHON=str(fake))
+    assert done.returncode == 5
+    assert "is Python 3.12.1; expected Python 3.11" in done.stderr

@@ -64,7 +64,7 @@ class Context:
         sources = self.config.sources
         with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="source") as pool:
             # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
-            return dict(zip(sources, pool.map(inheritable_thread_target(work), sources), strict=True))
+            return dict(zip(sources, pool.map(inheritable_thread_target(self.spark)(work), sources), strict=True))
 
     def stage_ledger(self, audit: Audit, stage: str, accounts: Iterable[Account]) -> None:
         """Write a stage's accounts to row_ledger, in the place of the interval's former ones."""

@@ -14,6 +14,7 @@ from pipelines.evaluation.metrics import all_metrics, best_f1_threshold
 from pipelines.evaluation.report import Findings, render
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.runs import Run
+from pipelines.flows.train import FEATURES, snapshot_tag
 from pipelines.io.tables import Audit, struct
 from pipelines.serving.bundle import score_batches
 from pipelines.stages.accounting import Account, check_accounts
@@ -44,7 +45,8 @@ def work(context: Context) -> Outcome:
     """Write predictions, evaluation_metrics and the report; then raise QualityError when the model misses its gate."""
     config, run = context.config.evaluate, trained(context)
     with context.lake.audit() as audit:
-        rows = context.lake.read("features").where(context.in_interval & F.col("split").isin(*JUDGED))
+        # The snapshot that the model was trained on: features made since may be scaled otherwise.
+        rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
         scored = context.stamped(_score(rows, run.artifacts["model"])).withColumn("model_run_id", F.lit(run.run_id))
         account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
         check_accounts([account])

@@ -6,9 +6,10 @@ import hashlib
 import json
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 from pipelines.flows.code import code_version
-from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.context import Context, Step
 from pipelines.flows.runs import Run
 
 CONFIG_ALWAYS = ("pipeline", "timezone", "contracts")
@@ -28,34 +29,34 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
         context.console.print(f"{step.name:>9}: nothing to do, run {last.run_id} did the same", style="dim")
         return
     context.spark.sparkContext.setJobDescription(f"ringmill: {step.name}")
-    status, outcome, message = "failed", Outcome(), None
+    record = partial(
+        Run,
+        run_id=context.run_id,
+        pipeline=context.config.pipeline,
+        job=step.name,
+        fingerprint=fingerprint,
+        config_hash=config_hash,
+        code_version=code_version(),
+        started_at=started,
+        inputs=inputs,
+    )
     try:
         outcome = step.work(context)
-        status = "succeeded"
     except Exception as error:
-        message = str(error)
+        _record_failure(context, record(status="failed", seconds=time.monotonic() - clock, error=str(error)), error)
         raise
-    finally:
-        seconds = time.monotonic() - clock
-        context.runs.add(
-            Run(
-                run_id=context.run_id,
-                pipeline=context.config.pipeline,
-                job=step.name,
-                status=status,
-                fingerprint=fingerprint,
-                config_hash=config_hash,
-                code_version=code_version(),
-                started_at=started,
-                seconds=seconds,
-                inputs=inputs,
-                outputs=outcome.outputs,
-                artifacts=outcome.artifacts,
-                error=message,
-            )
-        )
+    seconds = time.monotonic() - clock
+    context.runs.add(record(status="succeeded", seconds=seconds, outputs=outcome.outputs, artifacts=outcome.artifacts))
     rows = ", ".join(f"{a.source} {a.rows_out:,}" for a in outcome.accounts)
     context.console.print(f"{step.name:>9}: {seconds:5.1f} s  {rows}")
+
+
+def _record_failure(context: Context, run: Run, error: Exception) -> None:
+    """Record a failed run; when even that fails, say so beside the error, which stays the one that is raised."""
+    try:
+        context.runs.add(run)
+    except Exception as second:  # noqa: BLE001 (noted on the first error, which its caller raises)
+        error.add_note(f"The failure could not be recorded in the table runs: {second}")
 
 
 def _fingerprint(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:

@@ -60,9 +60,14 @@ def work(context: Context) -> Outcome:
             stall_seconds=job.config.stall_timeout_seconds,
         )
     receipts.check_complete(job.config.epochs)
-    IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(f"train_{context.run_id}", snapshot)
+    IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(snapshot_tag(context.run_id), snapshot)
     outputs = _write(context, history, receipts)
     return Outcome(outputs=outputs, artifacts={"model": job.model, "checkpoints": job.checkpoints})
+
+
+def snapshot_tag(run_id: str) -> str:
+    """The tag of the feature snapshot that a training run read."""
+    return f"train_{run_id}"
 
 
 def _job(context: Context, snapshot: int) -> TrainingJob:

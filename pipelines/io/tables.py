@@ -23,6 +23,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from pipelines.errors import ConfigError
 from pipelines.io.iceberg import IcebergTable
 from schemas.contract import Table
 
@@ -59,8 +60,12 @@ class Lake:
         return self.spark.catalog.tableExists(self.identifier(table))
 
     def create(self, contract: Table) -> None:
-        """Create a table from its contract unless it is there."""
+        """Create a table from its contract; one that is there gets the contract's new columns, and keeps the others.
+
+        Raises ConfigError when a column has changed its type.
+        """
         if self.exists(contract.name):
+            self._evolve(contract)
             return
         columns = ", ".join(
             f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_comment(c.unit, c.comment)}'"
@@ -76,11 +81,27 @@ class Lake:
                 f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {', '.join(contract.sorted_by)}"
             )
 
-    def read(self, table: str, snapshot_id: int | None = None) -> DataFrame:
-        """The table on main, or as it was at a snapshot."""
-        if snapshot_id is None:
+    def _evolve(self, contract: Table) -> None:
+        """Add the contract's new columns, and let those that it has dropped be null from now on."""
+        name = self.identifier(contract.name)
+        fields = {field.name: field for field in self.spark.table(name).schema}
+        for column in contract.columns:
+            if column.name not in fields:
+                self.spark.sql(f"ALTER TABLE {name} ADD COLUMN `{column.name}` {column.type}")
+            elif fields[column.name].dataType != TYPES[column.type]:
+                raise ConfigError(
+                    f"table {name}: column {column.name} is of type {fields[column.name].dataType.simpleString()}, its "
+                    f"contract now says {column.type}. Give the new column another name, or drop the table."
+                )
+        for field in fields.values():
+            if field.name not in contract.column_names and not field.nullable:
+                self.spark.sql(f"ALTER TABLE {name} ALTER COLUMN `{field.name}` DROP NOT NULL")
+
+    def read(self, table: str, version: int | str | None = None) -> DataFrame:
+        """The table on main, or as it was at a snapshot, given by its id or tag."""
+        if version is None:
             return self.spark.table(self.identifier(table))
-        return self.spark.read.option("versionAsOf", snapshot_id).table(self.identifier(table))
+        return self.spark.read.option("versionAsOf", version).table(self.identifier(table))
 
     def snapshot_id(self, table: str) -> int | None:
         """The snapshot at the head of the table's main branch; None when nothing was ever published."""
@@ -116,12 +137,19 @@ class Audit:
     def stage(self, contract: Table, frame: DataFrame, replace: SparkColumn) -> int:
         """Write rows to the table's audit branch in the place of those that `replace` selects; return how many.
 
-        The frame is brought to the contract's columns and order. The count is Iceberg's own, of the rows in the files.
+        The frame is brought to the contract's columns; columns that only the table still has become null. The count is
+        Iceberg's own, of the rows in the files.
         """
         self._lake.create(contract)
         self._table(contract.name).create_branch(self._branch)
         self._staged.append(contract.name)
-        writer = frame.select(*contract.column_names).writeTo(f"{self._lake.identifier(contract.name)}.branch_{self._branch}")
+        dropped = [
+            F.lit(None).cast(field.dataType).alias(field.name)
+            for field in self._lake.read(contract.name).schema
+            if field.name not in contract.column_names
+        ]
+        branch = f"{self._lake.identifier(contract.name)}.branch_{self._branch}"
+        writer = frame.select(*contract.column_names, *dropped).writeTo(branch)
         writer.option("snapshot-property.run_id", self._lake.run_id).overwrite(replace)
         return int(self._table(contract.name).summary(self._branch).get("added-records", "0"))
 

@@ -53,23 +53,23 @@ def run_ranks(
 
 
 def _check_slots(spark: SparkSession, ranks: int) -> None:
+    """Wait for executors that still register, then raise ConfigError when their slots are fewer than the ranks."""
+    declared = _declared_slots(spark)
     deadline = time.monotonic() + SECONDS_FOR_SLOTS
-    while (free := slots(spark)) < ranks and time.monotonic() < deadline:
-        if ranks > _declared_slots(spark):
-            break
-        time.sleep(0.2)  # executors are still registering
-    if free < ranks:
+    while (found := slots(spark)) < ranks and time.monotonic() < deadline and (declared is None or ranks <= declared):
+        time.sleep(0.2)
+    if found < ranks:
         raise ConfigError(
-            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {max(free, _declared_slots(spark))}. "
+            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {declared or found}. "
             f"Set train.ranks to that at most, or give the cluster more executors or cores."
         )
 
 
-def _declared_slots(spark: SparkSession) -> int:
-    """Slots that an embedded cluster will have once all its executors have come; unknown, so endless, elsewhere."""
+def _declared_slots(spark: SparkSession) -> int | None:
+    """Slots that an embedded cluster will have once all its executors have come; None where nobody can say."""
     master = str(spark.sparkContext.master)
     if not master.startswith("local-cluster["):
-        return slots(spark) if master.startswith("local") else 1 << 30
+        return slots(spark) if master.startswith("local") else None
     executors, cores, _ = master[len("local-cluster[") : -1].split(",")
     return int(executors) * int(cores)
 

@@ -13,6 +13,7 @@ from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context
 from pipelines.flows.features import STEP as FEATURES
 from pipelines.flows.ingest import STEP as INGEST
+from pipelines.flows.runs import RunLog
 from pipelines.flows.train import STEP as TRAIN
 from pipelines.flows.train import read_spec
 from schemas.flights import SOURCES
@@ -82,6 +83,29 @@ def test_a_changed_configuration_is_work_again(run: Run) -> None:
     run(INGEST, CLEAN)
     context = run(INGEST, CLEAN, config=lambda c: c["clean"].update(max_quarantined_share=0.02))
     assert (len(status(context, "ingest")), len(status(context, "clean"))) == (1, 2)
+
+
+def test_features_may_be_added_and_left_out_from_run_to_run(run: Run) -> None:
+    def change(content: dict[str, Any]) -> None:
+        del content["features"]["numeric"]["humid"]
+        content["features"]["numeric"]["origin_delay_6h"] = {}
+
+    run(INGEST, CLEAN, FEATURES)
+    context = run(FEATURES, config=change)
+    rows = context.lake.read("features")
+    assert rows.where("origin_delay_6h is null").count() == 0
+    assert rows.where("humid is not null").count() == 0
+    assert "origin_delay_6h" in read_spec(context).numbers
+
+
+def test_a_failure_that_cannot_be_recorded_does_not_hide_the_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: RunLog, recorded: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(RunLog, "add", refuse)
+    with pytest.raises(DataError, match="has a header but no rows") as caught:
+        run(INGEST, rows=lambda _: [])
+    assert caught.value.__notes__ == ["The failure could not be recorded in the table runs: disk full"]
 
 
 def test_a_missing_file_is_exit_5_and_lands_nothing(run: Run) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from pyspark.sql import functions as F
 
+from pipelines.errors import ConfigError
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.tables import Lake
 from schemas.contract import Column, Table
@@ -89,3 +90,19 @@ def test_a_table_that_was_never_written_has_no_snapshot(lake: Lake) -> None:
     assert lake.snapshot_id("things") is None
     lake.create(THINGS)
     assert lake.snapshot_id("things") is None
+
+
+def test_a_contract_may_gain_and_lose_columns(lake: Lake) -> None:
+    put(lake, 1, 10)
+    changed = Table("things", (Column("day", "int", nullable=False), Column("word", "string", nullable=False)))
+    with lake.audit() as audit:
+        audit.stage(changed, lake.frame(changed, [{"day": 2, "word": "a"}]), F.col("day") == 2)
+        audit.publish()
+    assert sorted(lake.read("things").collect()) == [(1, 10, None), (2, None, "a")]
+
+
+def test_a_column_of_another_type_is_refused_with_the_way_out(lake: Lake) -> None:
+    put(lake, 1, 10)
+    changed = Table("things", (Column("day", "int", nullable=False), Column("n", "string")))
+    with pytest.raises(ConfigError, match=r"column n is of type int, its contract now says string\. Give the new column"):
+        lake.create(changed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Severity = Literal["quarantine", "warn", "fail"]
 ColumnType = Literal[
     "boolean", "int", "bigint", "float", "double", "string", "date", "timestamp", "array<string>", "array<double>"
 ]
@@ -32,11 +31,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Rule:
-    """A promise about a row, as SQL that is true of a good one; a row for which it is false has broken it."""
+    """A promise about a row, as SQL that is true of a good one; a row for which it is false is refused."""
 
     name: str
     holds: str
-    severity: Severity = "quarantine"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.io.tables import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
@@ -17,11 +16,7 @@ from schemas import lake
 
 def inputs(context: Context) -> dict[str, str]:
     """The run that landed the interval's rows; raises DataError when none did."""
-    landed = context.runs.latest("ingest")
-    if landed is None:
-        start, end = context.bounds
-        raise DataError(f"clean: nothing was ingested for {start} to {end}. Run jobs/ingest.py over the same interval first.")
-    return {"ingest": landed.run_id}
+    return {"ingest": context.runs.needed("ingest", by="clean").run_id}
 
 
 def work(context: Context) -> Outcome:

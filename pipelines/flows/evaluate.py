@@ -8,7 +8,7 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.errors import DataError, QualityError
+from pipelines.errors import QualityError
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import all_metrics, best_f1_threshold
 from pipelines.evaluation.report import Findings, render
@@ -28,11 +28,7 @@ KEPT = ("row_id", "split", "label")
 
 def trained(context: Context) -> Run:
     """The interval's last training run; raises DataError when there is none."""
-    run = context.runs.latest("train")
-    if run is None:
-        start, end = context.bounds
-        raise DataError(f"evaluate: no model was trained for {start} to {end}. Run jobs/train.py over the same interval first.")
-    return run
+    return context.runs.needed("train", by="evaluate")
 
 
 def inputs(context: Context) -> dict[str, str]:

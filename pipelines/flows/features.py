@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import load, midnight
-from pipelines.errors import DataError
 from pipelines.fitted import FittedSpec
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context, Outcome, Step
@@ -24,11 +23,7 @@ UNLABELLED = "_unlabelled"
 
 def inputs(context: Context) -> dict[str, str]:
     """The run that cleaned the interval's rows; raises DataError when none did."""
-    cleaned = context.runs.latest("clean")
-    if cleaned is None:
-        start, end = context.bounds
-        raise DataError(f"features: nothing was cleaned for {start} to {end}. Run jobs/clean.py over the same interval first.")
-    return {"clean": cleaned.run_id}
+    return {"clean": context.runs.needed("clean", by="features").run_id}
 
 
 def work(context: Context) -> Outcome:

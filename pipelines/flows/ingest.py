@@ -21,7 +21,7 @@ READERS: dict[str, Callable[[SparkSession, str, Table], DataFrame]] = {"csv": fi
 
 def inputs(context: Context) -> dict[str, str]:
     """Each source's version."""
-    return {name: files.version(source.path) for name, source in context.config.sources.items()}
+    return {name: files.version(context.spark, source.path) for name, source in context.config.sources.items()}
 
 
 def work(context: Context) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipelines.config import Interval
+from pipelines.errors import DataError
 from pipelines.io.tables import Lake, same_interval
 from schemas.lake import RUNS
 
@@ -42,6 +43,16 @@ class RunLog:
         """The job's last successful run over this interval; None when there is none."""
         done = [run for run in self._read() if run.job == job and run.status == "succeeded"]
         return max(done, key=lambda run: run.started_at, default=None)
+
+    def needed(self, job: str, by: str) -> Run:
+        """The job's last successful run, which another job goes on from; raises DataError, naming it, when there is none."""
+        run = self.latest(job)
+        if run is None:
+            raise DataError(
+                f"{by}: {job} has not been done for {self._interval.start} to {self._interval.end}. "
+                f"Run jobs/{job}.py over the same interval first."
+            )
+        return run
 
     def add(self, run: Run) -> None:
         """Record a run."""

@@ -22,13 +22,7 @@ FEATURES = "features"
 
 def inputs(context: Context) -> dict[str, str]:
     """The run that made the interval's features; raises DataError when none did."""
-    made = context.runs.latest("features")
-    if made is None:
-        start, end = context.bounds
-        raise DataError(
-            f"train: no features were made for {start} to {end}. Run jobs/features.py over the same interval first."
-        )
-    return {"features": made.run_id}
+    return {"features": context.runs.needed("features", by="train").run_id}
 
 
 def work(context: Context) -> Outcome:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import urlparse
-
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -33,17 +30,18 @@ def read_csv(spark: SparkSession, path: str, contract: Table) -> DataFrame:
     return rows.select(*contract.column_names, F.col("_metadata.file_path").alias("source_file"), "broken_line")
 
 
-def version(path: str) -> str:
-    """What identifies a local file's content without reading it: size in bytes and time of change, of each that matches.
+def version(spark: SparkSession, path: str) -> str:
+    """What identifies the files at a path or pattern without reading them: each one's name, size in bytes, time of change.
 
-    A remote path stands for itself: its store is asked when it is read.
+    Hadoop's file systems answer, so any path that Spark reads has a version; one that matches nothing has an empty one.
     """
-    if urlparse(path).scheme not in ("", "file"):
-        return path
-    pattern = Path(urlparse(path).path).absolute()
-    found = sorted(pattern.parent.glob(pattern.name))
-    stats = [(name, name.stat()) for name in found]
-    return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+    pattern = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+    system = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    found = list(system.globStatus(pattern) or ())
+    for folder in [status for status in found if status.isDirectory()]:
+        found.remove(folder)
+        found += system.listStatus(folder.getPath())
+    return ";".join(sorted(f"{s.getPath()}:{s.getLen()}:{s.getModificationTime()}" for s in found))
 
 
 def _header(spark: SparkSession, path: str, contract: Table) -> list[str]:

@@ -65,10 +65,15 @@ def test_a_missing_file_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
     assert caught.value.exit_code == 5
 
 
-def test_a_version_changes_with_the_content(write: Write) -> None:
-    path = write("a.csv", "id,name\n")
-    before = version(path)
-    assert version(path) == before
-    write("a.csv", "id,name\n1,a\n")
-    assert version(path) != before
-    assert version("s3://bucket/a.csv") == "s3://bucket/a.csv"
+def test_a_version_changes_with_the_files(spark: SparkSession, write: Write) -> None:
+    path = write("a1.csv", "id,name\n")
+    before = version(spark, path)
+    assert version(spark, path) == before != ""
+    write("a1.csv", "id,name\n1,a\n")
+    assert version(spark, path) != before
+    pattern, folder = path.replace("a1", "a*"), path.removesuffix("a1.csv")
+    one, whole = version(spark, pattern), version(spark, folder)
+    write("a2.csv", "id,name\n")
+    assert version(spark, pattern) != one
+    assert version(spark, folder) != whole
+    assert version(spark, "/nowhere/*.csv") == ""

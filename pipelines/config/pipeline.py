@@ -1,0 +1,108 @@
+"""One pipeline's configuration, whole, and how it is read from its file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from pipelines.config.base import Interval, Model, Share, TimeZone
+from pipelines.config.evaluate import EvaluateConfig
+from pipelines.config.features import FeaturesConfig
+from pipelines.config.train import TrainConfig
+from pipelines.errors import ConfigError
+from schemas.contract import ContractError, Table
+
+
+class LakeConfig(Model):
+    """Where tables live. `catalog` holds Iceberg's own catalog properties; empty means SQLite under the warehouse."""
+
+    warehouse: str
+    catalog: dict[str, str] = {}
+
+
+class Source(Model):
+    """Where one source's rows come from."""
+
+    kind: Literal["csv"]
+    path: str
+
+
+class CleanConfig(Model):
+    """How much of a source may be quarantined before the run fails."""
+
+    max_quarantined_share: Share = 0.05
+
+
+class Pipeline(Model):
+    """One pipeline, whole: the content of one conf/*.yaml."""
+
+    pipeline: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    title: str = ""
+    timezone: TimeZone = "UTC"
+    interval: Interval
+    lake: LakeConfig
+    contracts: str
+    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    clean: CleanConfig = CleanConfig()
+    features: FeaturesConfig
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    def contract(self, source: str) -> Table:
+        """The contract of one source; raises ConfigError when the contracts' module has none of that name."""
+        tables: dict[str, Table] = load(f"{self.contracts}:SOURCES", "contracts")
+        if source not in tables:
+            raise ConfigError(
+                f"sources.{source}: no contract of that name in {self.contracts}; expected one of {', '.join(tables)}."
+            )
+        return tables[source]
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 of the named sections (of everything when none is named): what identifies a configuration."""
+        content = self.model_dump(mode="json", include=set(sections) or None)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load(path: str, key: str) -> Any:
+    """The object at a dotted `module:attribute` path; raises ConfigError that names the configuration key."""
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ContractError as error:
+        raise ConfigError(f"{key}: {error}") from error
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{key}: cannot load '{path}': {error}. Expected 'module:name' of something importable.") from error
+
+
+def read_config(path: Path) -> Pipeline:
+    """Read one pipeline's YAML file.
+
+    Raises ConfigError, which names each wrong key, what was expected there and what was received.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config {path}: cannot be read: {error.strerror}. Give an existing file with --config.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path}: not valid YAML: {error}") from error
+    try:
+        return Pipeline.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"config {path} is wrong:\n" + "\n".join(_explain(error))) from error
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {where}: unknown key. Remove it, or mend its spelling.")
+        else:
+            lines.append(f"  {where}: {problem['msg']}; received {problem['input']!r}.")
+    return lines

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
@@ -37,7 +39,14 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     source, contract = context.config.sources[name], context.config.contract(name)
     read = Observation()
     rows = READERS[source.kind](context.spark, source.path, contract).observe(read, F.count("*").alias("rows"))
-    landed = audit.stage(lake.raw(contract), context.stamped(rows), context.in_interval)
+    try:
+        landed = audit.stage(lake.raw(contract), context.stamped(rows), context.in_interval)
+    except (Py4JJavaError, PySparkException) as error:
+        if told := files.other_header(error):
+            raise DataError(
+                f"source {name}: {told}. Give all files of {source.path} one header. No table was changed."
+            ) from error
+        raise
     if not landed:
         raise DataError(f"source {name}: {source.path} has a header but no rows; expected at least one. No table was changed.")
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,8 +16,9 @@ from schemas.contract import Table
 def read_csv(spark: SparkSession, path: str, contract: Table) -> DataFrame:
     """A CSV file's rows as text: the contract's columns, the file, and the whole line where its fields do not fit.
 
-    The header may order the columns as it likes. Raises ExternalError when there is no such file, DataError when it is
-    empty or its header lacks or adds columns.
+    The header may order the columns as it likes, the same in each file. Raises ExternalError when there is no such file,
+    DataError when it is empty or its header lacks or adds columns; a file whose header is not the first one's fails the
+    job that reads it, as `other_header` tells.
     """
     header = _header(spark, path, contract)
     fields = [StructField(name, StringType()) for name in header]
@@ -23,11 +26,18 @@ def read_csv(spark: SparkSession, path: str, contract: Table) -> DataFrame:
     options: dict[str, bool | str] = {
         "header": True,
         "mode": "PERMISSIVE",
+        "enforceSchema": False,  # every file's header is held against the first one's
         "columnNameOfCorruptRecord": "broken_line",
         "escape": '"',
     }
     rows = spark.read.options(**options).schema(schema).csv(path)
     return rows.select(*contract.column_names, F.col("_metadata.file_path").alias("source_file"), "broken_line")
+
+
+def other_header(error: Exception) -> str | None:
+    """What Spark said, when a job failed because one file's header is not the first one's; None for any other failure."""
+    found = re.search(r"CSV header does not conform to the schema\..*?CSV file: \S+", str(error), re.DOTALL)
+    return " ".join(found[0].split()) if found else None
 
 
 def version(spark: SparkSession, path: str) -> str:

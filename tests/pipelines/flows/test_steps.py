@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +117,14 @@ def test_a_missing_file_is_exit_5_and_lands_nothing(run: Run) -> None:
     assert snapshots(context) == before
     assert [code for code, _ in status(context, "ingest")] == ["succeeded", "failed"]
     assert "no file at /nowhere.csv" in str(status(context, "ingest")[1][1])
+
+
+def test_files_of_one_source_with_other_headers_are_exit_3_and_land_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lines1.csv").write_text("carrier,name\nUA,United\n")
+    (tmp_path / "lines2.csv").write_text("name,carrier\nDelta,DL\n")
+    with pytest.raises(DataError, match=r"source airlines: CSV header does not conform .*lines2\.csv\. Give all files"):
+        run(INGEST, config=lambda c: c["sources"]["airlines"].update(path=str(tmp_path / "lines*.csv")))
+    assert set(snapshots(run()).values()) == {None}
 
 
 def test_a_file_without_rows_is_exit_3_and_lands_nothing(run: Run) -> None:

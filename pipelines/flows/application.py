@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console
-
 from pipelines.config import Interval, Pipeline, read_config
 from pipelines.errors import ConfigError, RingmillError
 from pipelines.flows.checks import check_config
@@ -21,6 +19,7 @@ from pipelines.flows.context import Context, Step
 from pipelines.flows.execute import execute
 from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
+from pipelines.flows.terminal import console
 from pipelines.io.tables import Lake
 
 
@@ -43,7 +42,7 @@ def run_application(
         interval = _interval(config, arguments)
         with spark_session(config, name) as spark:
             lake = Lake(spark, config.pipeline, new_run_id())
-            context = Context(config, interval, spark, lake, RunLog(lake, interval), _console())
+            context = Context(config, interval, spark, lake, RunLog(lake, interval), console())
             for step in steps:
                 execute(step, context, force=arguments.force)
             if finish:
@@ -82,8 +81,3 @@ def _interval(config: Pipeline, arguments: argparse.Namespace) -> Interval:
 def new_run_id() -> str:
     """A name for a run: the time in UTC, and a few letters that no other run of that second has."""
     return f"{datetime.now(UTC):%Y%m%dt%H%M%S}_{uuid.uuid4().hex[:6]}"
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)

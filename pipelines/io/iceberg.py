@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
+
+from pipelines.errors import ExternalError
 
 MAIN = "main"
 
@@ -17,6 +20,7 @@ class IcebergTable:
         self._table: Any = spark._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(  # type: ignore[union-attr]
             spark._jsparkSession, identifier
         )
+        self._identifier = identifier
         self._table.refresh()
 
     def snapshot_id(self, branch: str = MAIN) -> int | None:
@@ -39,9 +43,17 @@ class IcebergTable:
     def publish(self, branch: str) -> int:
         """Move main forward to the head of a branch and drop the branch, in one commit; return the snapshot.
 
-        Raises a Java IllegalArgumentException when main has moved since the branch began.
+        Raises ExternalError, naming the run that won, when main has moved since the branch began.
         """
-        self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+        try:
+            self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+        except IllegalArgumentException as error:
+            self._table.refresh()
+            winner = self.summary().get("run_id", "unknown")
+            raise ExternalError(
+                f"table {self._identifier}: run {winner} published while this run was at work on it. What this run had "
+                f"staged there is dropped; run it again, alone."
+            ) from error
         self._table.refresh()
         return int(self._table.currentSnapshot().snapshotId())
 

@@ -3,7 +3,7 @@
 import pytest
 from pyspark.sql import functions as F
 
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.tables import Lake
 from schemas.contract import Column, Table
@@ -65,6 +65,18 @@ def test_a_failed_check_leaves_main_and_no_branch(lake: Lake) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert (content(lake), lake.snapshot_id("things"), branches(lake)) == ([(1, 10)], before, {"main"})
+
+
+def test_of_two_runs_at_once_the_second_is_told_who_won(lake: Lake) -> None:
+    put(lake, 1, 10)
+    other = Lake(lake.spark, lake.namespace, "run2")
+    with lake.audit() as audit:
+        audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 11}]), F.col("day") == 1)
+        put(other, 1, 12)
+        with pytest.raises(ExternalError, match=r"things: run run2 published while this run was at work") as caught:
+            audit.publish()
+    assert caught.value.exit_code == 5
+    assert (content(lake), branches(lake)) == ([(1, 12)], {"main"})
 
 
 def test_each_write_is_one_commit_stamped_with_its_run(lake: Lake) -> None:

@@ -40,4 +40,4 @@ class ExternalError(RingmillError):
 
 
 class RankError(ExternalError):
-    """Raised when a rank dies, stalls or raises; names the rank, its host and the root cause."""
+    """Raised when a rank dies, stalls or does not start; says which, where that is known, and what it last printed."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import threading
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +14,7 @@ from pipelines.errors import ExternalError
 
 LINE, END = "HYDRA_LAUNCH: ", "HYDRA_LAUNCH_END"
 PROXY = "hydra_pmi_proxy"
+LINES_KEPT = 200
 # The executor's own python runs the rank, found through the executor's environment: paths may differ from the driver's.
 # setpriv (util-linux) has the kernel kill a process when the one that started it dies: nothing outlives its executor or driver.
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
@@ -50,7 +53,10 @@ class Hydra:
             start_new_session=True,
         )
         self.proxies = self._read_proxies()
-        self.output: list[str] = []
+        self._output: deque[str] = deque(maxlen=LINES_KEPT)
+        # A pipe that nobody reads fills up, and stops every rank that prints.
+        self._drain = threading.Thread(target=self._keep_output, name="hydra-output", daemon=True)
+        self._drain.start()
 
     def _read_proxies(self) -> tuple[tuple[str, ...], ...]:
         """The arguments of each rank's proxy, without the program: its place is the executor's to know."""
@@ -69,10 +75,15 @@ class Hydra:
         """The exit code, None while the ranks run."""
         return self._process.poll()
 
-    def rest_of_output(self) -> str:
-        """What mpiexec and the ranks printed, once it has ended."""
+    def output(self) -> str:
+        """The last lines that mpiexec and the ranks printed; whole once mpiexec has ended."""
+        if self.poll() is not None:
+            self._drain.join(timeout=5)
+        return "".join(self._output)
+
+    def _keep_output(self) -> None:
         assert self._process.stdout is not None
-        return self._process.stdout.read()
+        self._output.extend(self._process.stdout)
 
     def __enter__(self) -> Hydra:
         return self
@@ -81,5 +92,6 @@ class Hydra:
         if self._process.poll() is None:
             self._process.kill()  # it sits out SIGTERM while a proxy has not called
         self._process.wait()
+        self._drain.join(timeout=5)
         if self._process.stdout:
             self._process.stdout.close()

@@ -33,7 +33,8 @@ def run_ranks(
     """Run `ranks` ranks, one a slot, each with `job` (JSON), and hand each of their messages to `listen`.
 
     Raises ConfigError when there are fewer slots than ranks, ExternalError when the port is taken, RankError when a rank
-    dies or does not start in time, and the class of the rank's own error when one of ours ended it.
+    dies, stalls or does not start in time, the class of the rank's own error when one of ours ended it, and RingmillError
+    with the rank's traceback when a bug did.
     """
     _check_slots(spark, ranks)
     host = spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1")
@@ -140,7 +141,7 @@ def _cause(
     if own:
         return _rank_error(own[0])
     if hydra.poll() is not None and hydra.poll() != 0:
-        return RankError(f"a rank died (mpiexec ended with code {hydra.poll()}):\n{hydra.rest_of_output()[-3000:]}")
+        return RankError(f"a rank died (mpiexec ended with code {hydra.poll()}):\n{hydra.output()[-3000:]}")
     if not failures.empty() and (failure := failures.get()) is not None:
         return RankError(f"the ranks' barrier stage failed: {failure}")
     if errors:
@@ -153,4 +154,6 @@ def _rank_error(message: Message) -> RingmillError:
     where = f"rank {message['rank']} on {message['host']}"
     if message["exit_code"] in kinds:
         return kinds[message["exit_code"]](f"{where}: {message['message']}")
-    return RankError(f"{where} raised {message['type']}: {message['message']}\n{message['traceback']}")
+    told = f"{where} raised {message['type']}: {message['message']}\n{message['traceback']}"
+    # Horovod's own error is a peer that is gone or stalls; any other that is not ours is a bug.
+    return RankError(told) if message["type"] == "HorovodInternalError" else RingmillError(told)

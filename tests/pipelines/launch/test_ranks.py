@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines.config import Network, Optimizer, TrainConfig
-from pipelines.errors import ConfigError, DataError, ExternalError, RankError
+from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
 from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
 from pipelines.launch.channel import Message
 from pipelines.launch.ranks import run_ranks
@@ -129,6 +129,13 @@ def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSessio
 def test_a_wrong_optimizer_is_found_by_the_ranks_and_is_exit_2(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rank \d on .*train\.optimizer: Keras cannot make Adamm"):
         train(spark, job(tmp_path, 2, 4, optimizer=Optimizer(name="Adamm")))
+
+
+def test_a_bug_in_a_rank_is_exit_1_with_the_ranks_traceback(spark: SparkSession) -> None:
+    with pytest.raises(RingmillError, match=r"(?s)rank \d on .* raised ValidationError: .*Traceback .*rank\.py") as caught:
+        run_ranks(spark, 2, "{}", lambda _: None, start_seconds=90)
+    assert caught.value.exit_code == 1
+    wait_for_none_left()
 
 
 def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""mpiexec and its proxies, without Spark: any command can stand in for the executor's python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.launch.hydra import LINES_KEPT, PROXY, Hydra
+
+HOST = "127.0.0.1"
+
+
+def start_proxy(hydra: Hydra, folder: Path, script: str) -> subprocess.Popen[bytes]:
+    """Start rank 0's proxy as a task does, with a shell script in the place of python."""
+    program = folder / "rank.sh"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    proxy = str(Path(sys.executable).with_name(PROXY))
+    return subprocess.Popen([proxy, *hydra.proxies[0]], env={**os.environ, "RINGMILL_PYTHON": str(program)})
+
+
+def wait(hydra: Hydra, seconds: float = 20) -> int:
+    """Mpiexec's exit code, within some seconds."""
+    deadline = time.monotonic() + seconds
+    while (code := hydra.poll()) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert code is not None, "mpiexec does not end"
+    return code
+
+
+def test_a_proxy_is_named_for_each_rank() -> None:
+    with Hydra(3, HOST) as hydra:
+        assert len(hydra.proxies) == 3
+        assert all(f"{HOST}:" in " ".join(proxy) for proxy in hydra.proxies)
+
+
+def test_a_rank_that_prints_more_than_a_pipe_holds_is_not_stopped(tmp_path: Path) -> None:
+    with Hydra(1, HOST) as hydra:
+        proxy = start_proxy(hydra, tmp_path, "seq 1 100000; echo the end")
+        assert wait(hydra) == 0
+        proxy.wait(timeout=5)
+        lines = hydra.output().splitlines()
+    assert lines[-1] == "the end"
+    assert len(lines) == LINES_KEPT
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 9)])
+def test_a_rank_that_fails_ends_mpiexec_with_its_code(tmp_path: Path, script: str, code: int) -> None:
+    with Hydra(1, HOST) as hydra:
+        proxy = start_proxy(hydra, tmp_path, script)
+        assert wait(hydra) == code
+        proxy.wait(timeout=5)
+
+
+def test_what_the_driver_knows_does_not_reach_mpiexec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGMILL_TEST_SECRET", "hush")
+    with Hydra(1, HOST):
+        mine = [p for p in psutil.Process().children(recursive=True) if "mpiexec" in " ".join(p.cmdline())]
+        assert [process.environ() for process in mine] == [{"PATH": "/usr/bin:/bin"}] * len(mine) != []
+
+
+def test_leaving_ends_mpiexec_though_no_proxy_has_called() -> None:
+    with Hydra(2, HOST) as hydra:
+        assert hydra.poll() is None
+    assert hydra.poll() == -9

@@ -39,5 +39,9 @@ class ExternalError(RingmillError):
     exit_code = 5
 
 
+class ConflictError(ExternalError):
+    """Raised when other runs kept publishing to a table while this one tried to."""
+
+
 class RankError(ExternalError):
     """Raised when a rank dies, stalls or does not start; says which, where that is known, and what it last printed."""

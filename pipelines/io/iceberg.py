@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
 
-from pipelines.errors import ExternalError
+from pipelines.errors import ConflictError
 
 MAIN = "main"
+COMMIT_ATTEMPTS = 20
+COMMIT_PAUSE_SECONDS = 0.5  # at most; a random share of it lets several writers pass each other
 
 
 class IcebergTable:
@@ -34,29 +40,43 @@ class IcebergTable:
 
     def create_branch(self, name: str) -> None:
         """Start a branch at the head of main, or empty in an empty table."""
-        self._table.manageSnapshots().createBranch(name).commit()
+        self._commit(lambda change: change.createBranch(name))
 
     def drop_branch(self, name: str) -> None:
         """Forget a branch."""
-        self._table.manageSnapshots().removeBranch(name).commit()
+        self._commit(lambda change: change.removeBranch(name))
 
     def publish(self, branch: str) -> int:
         """Move main forward to the head of a branch and drop the branch, in one commit; return the snapshot.
 
-        Raises ExternalError, naming the run that won, when main has moved since the branch began.
+        Raises ConflictError, naming the run that won, when main has moved since the branch began.
         """
+        head = self.snapshot_id(branch)
+        assert head is not None
         try:
-            self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+            self._commit(lambda change: change.fastForwardBranch(MAIN, branch).removeBranch(branch))
         except IllegalArgumentException as error:
             self._table.refresh()
             winner = self.summary().get("run_id", "unknown")
-            raise ExternalError(
+            raise ConflictError(
                 f"table {self._identifier}: run {winner} published while this run was at work on it. What this run had "
                 f"staged there is dropped; run it again, alone."
             ) from error
-        self._table.refresh()
-        return int(self._table.currentSnapshot().snapshotId())
+        return head
 
     def tag(self, name: str, snapshot_id: int) -> None:
         """Give a snapshot a name that keeps it from being expired."""
-        self._table.manageSnapshots().createTag(name, snapshot_id).commit()
+        self._commit(lambda change: change.createTag(name, snapshot_id))
+
+    def _commit(self, change: Callable[[Any], Any]) -> None:
+        """Commit a change of references, again on the new state whenever another process was faster."""
+        for attempt in range(COMMIT_ATTEMPTS):
+            self._table.refresh()
+            try:
+                change(self._table.manageSnapshots()).commit()
+            except Py4JJavaError as error:
+                if "CommitFailedException" not in str(error.java_exception) or attempt + 1 == COMMIT_ATTEMPTS:
+                    raise
+                time.sleep(random.uniform(0, COMMIT_PAUSE_SECONDS))  # noqa: S311 (no secret)
+            else:
+                return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 
@@ -23,11 +24,12 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from pipelines.errors import ConfigError
+from pipelines.errors import AccountingError, ConfigError, ConflictError
 from pipelines.io.iceberg import IcebergTable
 from schemas.contract import Table
 
 CATALOG = "lake"
+PUBLISH_ATTEMPTS = 20
 TYPES: dict[str, DataType] = {
     "boolean": BooleanType(),
     "int": IntegerType(),
@@ -72,7 +74,12 @@ class Lake:
             for c in contract.columns
         )
         partition = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
-        properties = {"format-version": "2", "write.distribution-mode": "hash", **contract.properties}
+        properties = {
+            "format-version": "2",
+            "write.distribution-mode": "hash",
+            "commit.retry.num-retries": "20",
+            **contract.properties,
+        }
         shown = ", ".join(f"'{key}'='{value}'" for key, value in properties.items())
         name = self.identifier(contract.name)
         self.spark.sql(f"CREATE TABLE {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({shown})")
@@ -126,13 +133,22 @@ class Lake:
         return self.spark.createDataFrame([tuple(row[name] for name in names) for row in rows], struct(contract)).coalesce(1)
 
 
+@dataclass(frozen=True)
+class Staged:
+    """Rows on an audit branch of a table, and which rows of main they are to replace."""
+
+    contract: Table
+    branch: str
+    replace: SparkColumn
+    rows: int
+
+
 class Audit:
     """Writes to audit branches. `publish` shows them all; leaving without it drops them all, and main stays as it was."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._branch = f"audit_{lake.run_id}"
-        self._staged: list[str] = []
+        self._staged: dict[str, Staged] = {}
 
     def stage(self, contract: Table, frame: DataFrame, replace: SparkColumn) -> int:
         """Write rows to the table's audit branch in the place of those that `replace` selects; return how many.
@@ -141,39 +157,75 @@ class Audit:
         Iceberg's own, of the rows in the files.
         """
         self._lake.create(contract)
-        self._table(contract.name).create_branch(self._branch)
-        self._staged.append(contract.name)
+        return self._write(contract, frame, replace, f"audit_{self._lake.run_id}").rows
+
+    def read(self, contract: Table) -> DataFrame:
+        """A staged table as it will be once published."""
+        return self._lake.spark.table(self._on_branch(self._staged[contract.name]))
+
+    def publish(self) -> dict[str, int]:
+        """Make the staged tables visible in the order of staging, one commit each; return their new snapshots.
+
+        A table to which another run has published meanwhile is staged anew on top of that: intervals that are published at
+        once all land, and of two runs of one interval the later stands. Raises ConflictError when that does not end.
+        """
+        return {name: self._publish(name) for name in list(self._staged)}
+
+    def _publish(self, name: str, attempt: int = 1) -> int:
+        staged = self._staged[name]
+        try:
+            snapshot = self._table(name).publish(staged.branch)
+        except ConflictError:
+            if attempt == PUBLISH_ATTEMPTS:
+                raise
+            self._rebase(staged, attempt)
+            return self._publish(name, attempt + 1)
+        del self._staged[name]
+        return snapshot
+
+    def _rebase(self, staged: Staged, attempt: int) -> None:
+        """Stage the same rows again, from where main is now; raises AccountingError when they are not as many."""
+        rows = self._lake.spark.table(self._on_branch(staged)).where(staged.replace)
+        again = self._write(staged.contract, rows, staged.replace, f"audit_{self._lake.run_id}_{attempt}")
+        self._table(staged.contract.name).drop_branch(staged.branch)
+        check_same_rows(staged, again)
+
+    def _write(self, contract: Table, frame: DataFrame, replace: SparkColumn, branch: str) -> Staged:
+        table = self._table(contract.name)
+        table.create_branch(branch)
+        staged = Staged(contract, branch, replace, rows=0)
+        self._staged[contract.name] = staged
         dropped = [
             F.lit(None).cast(field.dataType).alias(field.name)
             for field in self._lake.read(contract.name).schema
             if field.name not in contract.column_names
         ]
-        branch = f"{self._lake.identifier(contract.name)}.branch_{self._branch}"
-        writer = frame.select(*contract.column_names, *dropped).writeTo(branch)
+        writer = frame.select(*contract.column_names, *dropped).writeTo(self._on_branch(staged))
         writer.option("snapshot-property.run_id", self._lake.run_id).overwrite(replace)
-        return int(self._table(contract.name).summary(self._branch).get("added-records", "0"))
-
-    def read(self, contract: Table) -> DataFrame:
-        """A staged table as it will be once published."""
-        return self._lake.spark.table(f"{self._lake.identifier(contract.name)}.branch_{self._branch}")
-
-    def publish(self) -> dict[str, int]:
-        """Make the staged tables visible in the order of staging, one commit each; return their new snapshots."""
-        snapshots: dict[str, int] = {}
-        while self._staged:
-            snapshots[self._staged[0]] = self._table(self._staged[0]).publish(self._branch)
-            self._staged.pop(0)
-        return snapshots
+        written = int(self._table(contract.name).summary(branch).get("added-records", "0"))
+        self._staged[contract.name] = Staged(contract, branch, replace, written)
+        return self._staged[contract.name]
 
     def __enter__(self) -> Audit:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for name in self._staged:
-            self._table(name).drop_branch(self._branch)
+        for name, staged in self._staged.items():
+            self._table(name).drop_branch(staged.branch)
+
+    def _on_branch(self, staged: Staged) -> str:
+        return f"{self._lake.identifier(staged.contract.name)}.branch_{staged.branch}"
 
     def _table(self, name: str) -> IcebergTable:
         return IcebergTable(self._lake.spark, self._lake.identifier(name))
+
+
+def check_same_rows(before: Staged, after: Staged) -> None:
+    """Raise AccountingError when staging rows anew gave more or fewer of them."""
+    if before.rows != after.rows:
+        raise AccountingError(
+            f"table {before.contract.name}: {before.rows:,} rows were staged, and {after.rows:,} when they were staged again."
+        )
 
 
 def struct(contract: Table) -> StructType:

@@ -1,9 +1,12 @@
 """Tables: nothing is seen before it is published, and an interval is replaced exactly."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pyspark.sql import functions as F
 
-from pipelines.errors import ConfigError, ExternalError
+from pipelines.errors import ConfigError, ConflictError
+from pipelines.io import tables
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.tables import Lake
 from schemas.contract import Column, Table
@@ -67,16 +70,45 @@ def test_a_failed_check_leaves_main_and_no_branch(lake: Lake) -> None:
     assert (content(lake), lake.snapshot_id("things"), branches(lake)) == ([(1, 10)], before, {"main"})
 
 
-def test_of_two_runs_at_once_the_second_is_told_who_won(lake: Lake) -> None:
+def test_a_run_that_was_overtaken_lands_on_top_of_the_other(lake: Lake) -> None:
     put(lake, 1, 10)
     other = Lake(lake.spark, lake.namespace, "run2")
     with lake.audit() as audit:
         audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 11}]), F.col("day") == 1)
-        put(other, 1, 12)
-        with pytest.raises(ExternalError, match=r"things: run run2 published while this run was at work") as caught:
+        put(other, 2, 20, 21)
+        published = audit.publish()
+    assert published == {"things": lake.snapshot_id("things")}
+    assert (content(lake), branches(lake)) == ([(1, 11), (2, 20), (2, 21)], {"main"})
+
+
+def test_of_two_runs_of_one_interval_the_later_stands(lake: Lake) -> None:
+    put(lake, 1, 10)
+    with lake.audit() as audit:
+        audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 11}]), F.col("day") == 1)
+        put(Lake(lake.spark, lake.namespace, "run2"), 1, 12, 13)
+        audit.publish()
+    assert (content(lake), branches(lake)) == ([(1, 11)], {"main"})
+
+
+def test_when_others_do_not_stop_the_error_says_who_won(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "PUBLISH_ATTEMPTS", 1)
+    put(lake, 1, 10)
+    with lake.audit() as audit:
+        audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 11}]), F.col("day") == 1)
+        put(Lake(lake.spark, lake.namespace, "run2"), 1, 12)
+        with pytest.raises(ConflictError, match=r"things: run run2 published while this run was at work") as caught:
             audit.publish()
     assert caught.value.exit_code == 5
     assert (content(lake), branches(lake)) == ([(1, 12)], {"main"})
+
+
+def test_intervals_published_at_once_all_land(lake: Lake) -> None:
+    put(lake, 0, 0)
+    lakes = {day: Lake(lake.spark, lake.namespace, f"run_{day}") for day in range(1, 7)}
+    with ThreadPoolExecutor(len(lakes)) as pool:
+        list(pool.map(lambda day: put(lakes[day], day, day, day + 100), lakes))
+    assert content(lake) == sorted([(0, 0), *((day, n) for day in lakes for n in (day, day + 100))])
+    assert branches(lake) == {"main"}
 
 
 def test_each_write_is_one_commit_stamped_with_its_run(lake: Lake) -> None:

@@ -82,7 +82,7 @@ class Lake:
         }
         shown = ", ".join(f"'{key}'='{value}'" for key, value in properties.items())
         name = self.identifier(contract.name)
-        self.spark.sql(f"CREATE TABLE {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({shown})")
+        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({shown})")
         if contract.sorted_by:
             self.spark.sql(
                 f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {', '.join(contract.sorted_by)}"

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,10 @@ STEPS = ("ingest", "clean", "features", "train", "evaluate")
 Submit = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def submit(job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def submit(job: str, *arguments: str, master: str | None = None) -> subprocess.CompletedProcess[str]:
     """spark-submit a job; its output is in the result, the job's own all on standard output, where spark-submit puts it."""
-    command = [str(Path(sys.executable).with_name("spark-submit")), f"jobs/{job}.py", *arguments]
+    where = ["--master", master, "--driver-memory", "1g"] if master else []
+    command = [str(Path(sys.executable).with_name("spark-submit")), *where, f"jobs/{job}.py", *arguments]
     # A stale SPARK_HOME must not win; Spark's own variables of this test process must not leak in.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=300)
@@ -167,6 +170,27 @@ def test_more_ranks_than_executors_is_exit_2(folder: Path) -> None:
     assert done.returncode == 2
     assert "5 ranks need 5 slots at once, the cluster has 2" in done.stdout
     assert left_behind() == []
+
+
+@pytest.mark.slow
+def test_intervals_that_separate_processes_ingest_at_once_all_land(
+    flights_csv: Path, tmp_path: Path, spark: SparkSession
+) -> None:
+    write_sample(flights_csv, tmp_path)
+    config = written(tmp_path, "parallel")
+    days = ["2013-01-01", "2013-05-01", "2013-09-01", "2014-01-01"]
+    intervals = [("--config", config, "--from", start, "--to", end) for start, end in pairwise(days)]
+    with ThreadPoolExecutor(len(intervals)) as pool:
+        done = list(pool.map(lambda arguments: submit("ingest", *arguments, master="local[1]"), intervals))
+    assert [(job.returncode, job.stdout) for job in done if job.returncode] == []
+    session = spark.newSession()
+    for key, value in catalog_settings(LakeConfig(warehouse=str(tmp_path / "warehouse"))).items():
+        session.conf.set(key, value)
+    for name, rows in {"raw_flights": 8420, "raw_weather": 26115, "raw_airlines": 16}.items():
+        landed = session.table(f"lake.jobs.{name}").groupBy("interval_from").count().collect()
+        assert [row["count"] for row in landed] == [rows] * 3
+    assert session.table("lake.jobs.row_ledger").count() == 3 * 5
+    assert session.table("lake.jobs.runs").where("status = 'succeeded'").count() == 3
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ def edited(tmp_path: Path, edit: Edit) -> Path:
 
 
 def test_the_flights_configuration_is_valid() -> None:
-    check_config(read_config(FLIGHTS))
+    config = read_config(FLIGHTS)
+    check_config(config)
+    assert set(config.sources) == {"flights", "weather", "planes", "airports", "airlines"}
 
 
 @pytest.mark.parametrize(

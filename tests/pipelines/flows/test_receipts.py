@@ -17,6 +17,7 @@ def test_matching_receipts_pass() -> None:
         receipts.add(receipt(epoch, 1, 4, 20))
         receipts.add(receipt(epoch, 0, 6, 25))
     receipts.check_complete(2)
+    assert len(receipts.received) == 4
 
 
 @pytest.mark.parametrize(("rows", "checksum"), [(5, 20), (4, 21), (3, 20)])

@@ -7,7 +7,9 @@ from pipelines.stages.accounting import Account, check_accounts, check_quarantin
 
 
 def test_closed_accounts_pass() -> None:
-    check_accounts([Account("clean", "a", 10, 5, 2, 2, 1), Account("clean", "b", 0, 0)])
+    accounts = [Account("clean", "a", 10, 5, 2, 2, 1), Account("clean", "b", 0, 0)]
+    check_accounts(accounts)
+    assert [account.leak for account in accounts] == [0, 0]
 
 
 @pytest.mark.parametrize(("rows_out", "leak"), [(4, "+1"), (6, "-1")])

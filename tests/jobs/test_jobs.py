@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyspark
 import pytest
 import tensorflow as tf
@@ -24,6 +23,7 @@ from sklearn import metrics as peer
 from pipelines.config import LakeConfig
 from pipelines.io.catalog import catalog_settings
 from tests.conftest import ROOT
+from tests.processes import left_since, running
 from tests.sample import configured, write_sample
 
 STEPS = ("ingest", "clean", "features", "train", "evaluate")
@@ -46,6 +46,11 @@ def written(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = 
     return str(path)
 
 
+def applications() -> set[Path]:
+    """The executors' folders that embedded clusters keep while they run: each holds a copy of every jar."""
+    return set((Path(pyspark.__file__).parent / "work").glob("app-*"))
+
+
 @pytest.fixture(scope="module")
 def folder(flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample of the data, on which every job has run alone, one after the other, each by its own spark-submit."""
@@ -65,13 +70,6 @@ def table(spark: SparkSession, folder: Path) -> Callable[[str], DataFrame]:
     for key, value in catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))).items():
         session.conf.set(key, value)
     return lambda name: session.table(f"lake.jobs.{name}")
-
-
-def left_behind() -> list[str]:
-    """Executors, ranks and launchers that run although no job does."""
-    names = ("CoarseGrainedExecutorBackend", "pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
-    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    return [line for line in lines if any(name in line for name in names)]
 
 
 @pytest.mark.slow
@@ -141,14 +139,14 @@ def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], Data
 
 @pytest.mark.slow
 def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(folder: Path) -> None:
+    before, folders = running(), applications()
     done = submit("pipeline", "--config", str(folder / "flights.yaml"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("nothing to do") == 5
     for heading in ("Rows", "Training", "Metrics", "Seconds", "Tables", "Model", "Report", "make sql"):
         assert heading in done.stdout
-    assert left_behind() == []
-    work = Path(pyspark.__file__).parent / "work"
-    assert not work.exists() or list(work.iterdir()) == []
+    assert left_since(before) == set()
+    assert applications() <= folders
 
 
 @pytest.mark.slow
@@ -166,10 +164,11 @@ def test_a_missed_gate_is_exit_4_and_is_recorded(folder: Path, table: Callable[[
 
 @pytest.mark.slow
 def test_more_ranks_than_executors_is_exit_2(folder: Path) -> None:
+    before = running()
     done = submit("train", "--config", written(folder, "wide", lambda content: content["train"].update(ranks=5)))
     assert done.returncode == 2
     assert "5 ranks need 5 slots at once, the cluster has 2" in done.stdout
-    assert left_behind() == []
+    assert left_since(before) == set()
 
 
 @pytest.mark.slow

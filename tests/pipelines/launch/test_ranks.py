@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipelines.launch.ranks import run_ranks
 from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
 from pipelines.training.plan import RowPlan, read_groups
+from tests.processes import left_since, running
 
 ROWS = 45
 SPEC = FittedSpec(
@@ -67,18 +69,13 @@ def train(spark: SparkSession, made: TrainingJob) -> list[Message]:
     return heard
 
 
-def rank_processes() -> list[psutil.Process]:
-    """Processes of ranks or of their launcher that run now."""
+@pytest.fixture(autouse=True)
+def no_rank_is_left() -> Iterator[None]:
+    """However a run ends, its ranks and their launcher end with it."""
     names = ("pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
-    return [p for p in psutil.process_iter(["cmdline"]) if any(n in " ".join(p.info["cmdline"] or []) for n in names)]
-
-
-def wait_for_none_left() -> None:
-    """Fail when a rank is still there after ten seconds."""
-    deadline = time.monotonic() + 10
-    while (left := rank_processes()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left == []
+    before = running(names)
+    yield
+    assert left_since(before, names) == set()
 
 
 def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) -> None:
@@ -91,7 +88,6 @@ def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) ->
     losses = [[m["train_loss"] for m in heard if m["kind"] == "epoch"] for heard in (alone, together)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-6)
     assert losses[0][1] < losses[0][0]
-    wait_for_none_left()
 
 
 def test_receipts_count_every_row_of_every_epoch(spark: SparkSession, tmp_path: Path) -> None:
@@ -123,7 +119,6 @@ def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSessio
     with pytest.raises(DataError, match=rf"rank \d on {socket.gethostname()}: features file .*can't be read") as caught:
         train(spark, made)
     assert caught.value.exit_code == 3
-    wait_for_none_left()
 
 
 def test_a_wrong_optimizer_is_found_by_the_ranks_and_is_exit_2(spark: SparkSession, tmp_path: Path) -> None:
@@ -135,7 +130,6 @@ def test_a_bug_in_a_rank_is_exit_1_with_the_ranks_traceback(spark: SparkSession)
     with pytest.raises(RingmillError, match=r"(?s)rank \d on .* raised ValidationError: .*Traceback .*rank\.py") as caught:
         run_ranks(spark, 2, "{}", lambda _: None, start_seconds=90)
     assert caught.value.exit_code == 1
-    wait_for_none_left()
 
 
 def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, tmp_path: Path) -> None:
@@ -153,4 +147,3 @@ def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, t
     with pytest.raises(RankError, match=r"(?s)a rank died .*KILLED BY SIGNAL: 9|a rank died .*code 9"):
         run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
     assert time.monotonic() - killed[0] < 15
-    wait_for_none_left()

@@ -1,0 +1,23 @@
+"""Processes that a run must not leave behind; others' runs on the machine do not count."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+
+NAMES = ("CoarseGrainedExecutorBackend", "pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
+
+
+def running(names: tuple[str, ...] = NAMES) -> set[psutil.Process]:
+    """Executors, ranks and launchers that run now."""
+    found = psutil.process_iter(["cmdline"])
+    return {process for process in found if any(name in " ".join(process.info["cmdline"] or []) for name in names)}
+
+
+def left_since(before: set[psutil.Process], names: tuple[str, ...] = NAMES, seconds: float = 10) -> set[psutil.Process]:
+    """Those that have come since and are still there after some seconds."""
+    deadline = time.monotonic() + seconds
+    while (left := running(names) - before) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left

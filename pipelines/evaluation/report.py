@@ -9,14 +9,12 @@ from typing import Any
 
 import jinja2
 
+from pipelines.config import METRICS
 from pipelines.evaluation import plots
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import confusion
 
-SHOWN = (
-    "auc", "average_precision", "log_loss", "brier", "calibration_error", "accuracy", "precision", "recall", "f1", "rows",
-)  # fmt: skip
-SMALLER_IS_BETTER = ("log_loss", "brier", "calibration_error")
+SHOWN = (*METRICS, "rows")
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,17 @@ def render(found: Findings) -> str:
     for split, curve in found.curves.items():
         counts = confusion(curve, found.threshold)
         drawn[f"Confusion at {found.threshold:.3f}, {split}"] = plots.confusion_plot(counts, found.classes)
-    return template.render(found=found, rows=_rows(found), plots=drawn)
+    return template.render(
+        found=found, rows=metric_rows([found.metrics[split] for split in found.curves], found.yardstick), plots=drawn
+    )
 
 
-def _rows(found: Findings) -> list[tuple[str, ...]]:
+def metric_rows(metrics: Sequence[Mapping[str, float]], yardstick: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """A row of text a metric: its name, its value in each of `metrics`, and the yardstick's where it has one."""
     rows = []
     for name in SHOWN:
         form = "{:,.0f}" if name == "rows" else "{:.4f}"
-        values = [form.format(found.metrics[split][name]) for split in found.curves]
-        peer = found.yardstick.get(name)
+        peer = yardstick.get(name)
+        values = (form.format(values[name]) for values in metrics)
         rows.append((name.replace("_", " "), *values, "" if peer is None else f"{peer:.3f}"))
     return rows

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 
-from pyspark.sql import functions as F
 from rich import box
 from rich.table import Table as Grid
 
-from pipelines.evaluation.report import SHOWN
+from pipelines.evaluation.report import metric_rows
 from pipelines.flows.context import Context
-from pipelines.flows.evaluate import trained, training_history
+from pipelines.flows.evaluate import JUDGED, trained, training_history
+from pipelines.flows.pipeline import STEPS
 from pipelines.io.catalog import warehouse_uri
 from schemas import lake
 
-JOBS = ("ingest", "clean", "features", "train", "evaluate")
+JOBS = tuple(step.name for step in STEPS)
 
 
 def print_summary(context: Context, started: float) -> None:
@@ -72,12 +72,10 @@ def _history(context: Context) -> Grid:
 
 def _metrics(context: Context) -> Grid:
     config = context.config.evaluate
-    found = context.lake.read(lake.EVALUATION_METRICS.name).where(context.in_interval).select("split", "metric", F.col("value"))
-    values = {(row.split, row.metric): row.value for row in found.collect()}
-    grid = _grid("Metrics", "metric", "validation", "test", config.yardstick_name)
-    for name in SHOWN:
-        form = "{:,.0f}" if name == "rows" else "{:.4f}"
-        peer = config.yardstick.get(name)
-        shown = [form.format(values[split, name]) for split in ("validation", "test")]
-        grid.add_row(name.replace("_", " "), *shown, "" if peer is None else f"{peer:.3f}")
+    metrics: dict[str, dict[str, float]] = {split: {} for split in JUDGED}
+    for row in context.lake.read(lake.EVALUATION_METRICS.name).where(context.in_interval).collect():
+        metrics[row.split][row.metric] = row.value
+    grid = _grid("Metrics", "metric", *JUDGED, config.yardstick_name)
+    for cells in metric_rows(list(metrics.values()), config.yardstick):
+        grid.add_row(*cells)
     return grid

@@ -92,7 +92,7 @@ def read_spec(context: Context) -> FittedSpec:
 def _files(context: Context, snapshot: int, split: str) -> list[str]:
     """The Parquet files of one split at a snapshot, from the table's manifests."""
     start, _ = context.bounds
-    found = context.spark.read.option("versionAsOf", snapshot).table(f"{context.lake.identifier(FEATURES)}.files")
+    found = context.lake.read(f"{FEATURES}.files", snapshot)
     wanted = (F.col("partition.split") == split) & (F.col("partition.interval_from") == F.lit(start))
     return sorted(row.file_path for row in found.where(wanted & (F.col("content") == 0)).select("file_path").collect())
 

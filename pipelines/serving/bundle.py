@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.columns import matrix
 from pipelines.errors import ExternalError
 from pipelines.fitted import FittedCategorical, FittedSpec
 from pipelines.storage import fetch_folder
@@ -43,8 +44,8 @@ class Bundle:
 
     def score_features(self, batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
         """Probabilities (n,) of rows of the features table."""
-        numbers = _matrix(batch, self.spec.numbers, np.float32)
-        ids = _matrix(batch, tuple(word.name for word in self.spec.words), np.int32)
+        numbers = matrix(batch, self.spec.numbers, np.float32)
+        ids = matrix(batch, tuple(word.name for word in self.spec.words), np.int32)
         scores: npt.NDArray[np.float32] = self._model.score_features(numbers, ids).numpy()
         return scores
 
@@ -60,10 +61,3 @@ def score_batches(batches: Iterator[pa.RecordBatch], uri: str, kept: tuple[str, 
 @cache
 def _load_once(uri: str) -> Bundle:
     return Bundle(uri)
-
-
-def _matrix(batch: pa.RecordBatch, names: tuple[str, ...], dtype: type) -> npt.NDArray[Any]:
-    matrix: npt.NDArray[Any] = np.empty((batch.num_rows, len(names)), dtype)
-    for index, name in enumerate(names):
-        matrix[:, index] = batch.column(name).to_numpy(zero_copy_only=False)
-    return matrix

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.columns import matrix
 from pipelines.errors import DataError
 from pipelines.storage import locate
 from pipelines.training.plan import RowPlan, Slice
@@ -191,8 +191,8 @@ class Feed:
             ) from error
         table = table.slice(piece.start, piece.stop - piece.start)
         return Rows(
-            _matrix(table, self._columns.numbers, np.float32),
-            _matrix(table, self._columns.words, np.int32),
+            matrix(table, self._columns.numbers, np.float32),
+            matrix(table, self._columns.words, np.int32),
             table[self._columns.label].to_numpy(),
             table[self._columns.row_id].to_numpy(),
         )
@@ -217,13 +217,6 @@ class Feed:
             np.zeros(0, np.float32),
             np.zeros(0, np.int64),
         )
-
-
-def _matrix(table: pa.Table, names: tuple[str, ...], dtype: type) -> npt.NDArray[Any]:
-    matrix: npt.NDArray[Any] = np.empty((table.num_rows, len(names)), dtype)
-    for index, name in enumerate(names):
-        matrix[:, index] = table[name].to_numpy()
-    return matrix
 
 
 def _filled(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from pipelines.launch.hydra import LINES_KEPT, PROXY, Hydra
+from tests.processes import running
 
 HOST = "127.0.0.1"
 
@@ -61,7 +62,7 @@ def test_a_rank_that_fails_ends_mpiexec_with_its_code(tmp_path: Path, script: st
 def test_what_the_driver_knows_does_not_reach_mpiexec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGMILL_TEST_SECRET", "hush")
     with Hydra(1, HOST):
-        mine = [p for p in psutil.Process().children(recursive=True) if "mpiexec" in " ".join(p.cmdline())]
+        mine = running(("mpiexec",)) & set(psutil.Process().children(recursive=True))
         assert [process.environ() for process in mine] == [{"PATH": "/usr/bin:/bin"}] * len(mine) != []
 
 

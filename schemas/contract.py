@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 ColumnType = Literal[
-    "boolean", "int", "bigint", "float", "double", "string", "date", "timestamp", "array<string>", "array<double>"
-]
+    "boolean", "int", "bigint", "float", "double", "string", "date", "timestamp", "array<string>", "array<double>",
+    "map<string,string>",
+]  # fmt: skip
+Severity = Literal["quarantine", "warn", "fail"]
 
 
 class ContractError(ValueError):
@@ -15,8 +18,41 @@ class ContractError(ValueError):
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """How a number is received: `unit`, of which a value is worth `value * factor + offset` in the column's own unit."""
+
+    unit: str
+    factor: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """What lies outside the quantiles `low` and `high` of the interval's own values, and what becomes of it.
+
+    The fences stand `reach` times the distance between both quantiles beyond them: 0 for the quantiles themselves, 1.5 with
+    0.25 and 0.75 for Tukey's fences (Exploratory Data Analysis, 1977). `clip` puts the fence in the value's place and counts
+    it, `flag` keeps the value beside a column `<name>_outlier`, `quarantine` refuses the row.
+    """
+
+    action: Literal["clip", "flag", "quarantine"]
+    low: float = 0.001
+    high: float = 0.999
+    reach: float = 0.0
+
+
+@dataclass(frozen=True)
 class Column:
-    """One column: its SQL type, its unit where it has one, and the bounds of a valid value (both included)."""
+    """One column: its SQL type, its unit where it has one, the bounds of a valid value (both included), and how it is
+    received.
+
+    A value that cannot be read, or is missing where it must not be, quarantines its row; for one that is outside its bounds,
+    `allowed` or `pattern`, `severity` decides. Text is trimmed (`spaces`), put in one `case`, then `aliases` map what is
+    received to what it is to be called. `decimal` is the mark before a number's decimals. `zone` is where a timestamp that
+    names no zone was read off a clock, `format` how it is written (Spark's pattern letters; ISO when there is none); of the
+    two readings of a clock time in the hour that is repeated when clocks go back, `repeated_hour` takes one. `personal` text
+    leaves the raw table only as a keyed hash, or not at all.
+    """
 
     name: str
     type: ColumnType
@@ -27,22 +63,91 @@ class Column:
     allowed: tuple[str, ...] = ()
     pattern: str | None = None
     comment: str = ""
+    severity: Severity = "quarantine"
+    spaces: Literal["trim", "collapse", "keep"] = "trim"
+    case: Literal["upper", "lower"] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    decimal: Literal[".", ","] = "."
+    received: Conversion | None = None
+    outliers: Outliers | None = None
+    zone: str | None = None
+    format: str | None = None
+    repeated_hour: Literal["earlier", "later", "quarantine"] = "earlier"
+    personal: Literal["hash", "drop"] | None = None
+
+    def __post_init__(self) -> None:
+        number = self.type in ("int", "bigint", "float", "double")
+        wrong = [
+            *(["outliers"] if self.outliers and self.type not in ("float", "double") else []),
+            *(["received"] if self.received and self.type not in ("float", "double") else []),
+            *(["decimal"] if self.decimal != "." and not number else []),
+            *(["zone"] if self.zone and self.type != "timestamp" else []),
+            *(["format"] if self.format and self.type not in ("timestamp", "date") else []),
+            *(["case"] if self.case and self.type != "string" else []),
+            *(["personal"] if self.personal == "hash" and self.type != "string" else []),
+        ]
+        if wrong:
+            raise ContractError(f"column {self.name}: {', '.join(wrong)} cannot be given for type {self.type}. Leave it out.")
+        if self.outliers and not 0 <= self.outliers.low < self.outliers.high <= 1:
+            raise ContractError(
+                f"column {self.name}: outliers between quantiles {self.outliers.low:g} and {self.outliers.high:g}; expected "
+                f"0 <= low < high <= 1."
+            )
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A promise about a row, as SQL that is true of a good one; a row for which it is false is refused."""
+    """A promise about a row, as SQL that is true of a good one.
+
+    Where it is false `severity` decides: the row is quarantined, or only counted (`warn`), or the run fails. Where it is null,
+    as SQL is of what it does not know, it holds.
+    """
 
     name: str
     holds: str
+    severity: Severity = "quarantine"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A promise that the values of `columns`, where they are all given, are those of a clean row of another source."""
+
+    columns: tuple[str, ...]
+    source: str
+    to: tuple[str, ...]
+    severity: Severity = "quarantine"
+
+    @property
+    def name(self) -> str:
+        """The promise as a sentence."""
+        return f"{', '.join(self.columns)} in {self.source}"
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The interval's newest clean row is at most so many hours older than the interval's end."""
+
+    hours: float
+    severity: Literal["warn", "fail"] = "warn"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An interval lands between `low` and `high` times the median of the `runs` intervals landed before it."""
+
+    low: float = 0.5
+    high: float = 2.0
+    runs: int = 7
+    severity: Literal["warn", "fail"] = "warn"
 
 
 @dataclass(frozen=True)
 class Table:
     """A table's contract.
 
-    `key` names a row; of several rows with one key the greatest by `latest_by` wins. `event_time` is the timestamp that
-    places a row in an interval; a table without one belongs whole to the interval in which it was landed.
+    `key` names a row; of several rows with one key the greatest by `latest_by` wins; without a key, rows that are the same
+    in every column count once. `unique` names further columns whose values no two clean rows share. `event_time` is the
+    timestamp that places a row in an interval; a table without one belongs whole to the interval in which it was landed.
     Raises ContractError when it names a column that it does not declare.
     """
 
@@ -50,8 +155,12 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     latest_by: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
     event_time: str | None = None
     rules: tuple[Rule, ...] = ()
+    references: tuple[Reference, ...] = ()
+    freshness: Freshness | None = None
+    volume: Volume | None = None
     null_tokens: tuple[str, ...] = ("", "NA")
     partition_by: tuple[str, ...] = ()
     sorted_by: tuple[str, ...] = ()
@@ -63,13 +172,22 @@ class Table:
         if repeated:
             raise ContractError(f"contract {self.name}: declared twice: {', '.join(repeated)}. Keep one of each.")
         event_time = (self.event_time,) if self.event_time else ()
-        used = {*self.key, *self.latest_by, *self.partition_by, *self.sorted_by, *event_time}
+        several = [columns for reference in self.references for columns in (reference.columns,)] + list(self.unique)
+        used = {*self.key, *self.latest_by, *self.partition_by, *self.sorted_by, *event_time, *sum(several, ())}
         unknown = sorted(used - set(names))
         if unknown:
             raise ContractError(
                 f"contract {self.name}: unknown column {', '.join(unknown)}; expected one of {', '.join(names)}. "
-                f"Declare it in columns, or mend the key, latest_by, partition_by, sorted_by or event_time."
+                f"Declare it in columns, or mend the key, latest_by, unique, references, partition_by, sorted_by or event_time."
             )
+        dropped = sorted(used & {column.name for column in self.columns if column.personal == "drop"})
+        if dropped:
+            raise ContractError(
+                f"contract {self.name}: {', '.join(dropped)} is personal and dropped, so nothing can be told by it. "
+                f"Hash it, or take it out of the key, latest_by, unique and references."
+            )
+        if self.freshness and not self.event_time:
+            raise ContractError(f"contract {self.name}: freshness needs an event_time. Declare one, or leave freshness out.")
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -153,9 +153,19 @@ SHARED = (ROW_LEDGER, QUARANTINE, FEATURE_STATS, TRAINING_HISTORY, FEED_RECEIPTS
 
 
 def raw(source: Table) -> Table:
-    """The table that a source lands in: every column as the text received, its file, and a line that did not parse."""
+    """The table that a source lands in: every column as the text received, its place, and a line that is no row."""
     received = tuple(Column(name, "string") for name in source.column_names)
-    landed = (Column("source_file", "string"), Column("broken_line", "string"), *INTERVAL)
+    landed = (
+        Column("extra", "map<string,string>", comment="fields that the contract does not know"),
+        Column("source_file", "string", comment="file, table or address"),
+        Column("source_block", "bigint", unit="bytes", comment="start of the part of the file that one task read"),
+        Column("source_row", "bigint", comment="counts on within a block, from any number"),
+        Column("broken_line", "string", comment="the whole line, when it is no row"),
+        Column("broken_why", "string"),
+        Column("event_at", "timestamp", unit="UTC", comment="the event time, where it could be read"),
+        RUN,
+        *INTERVAL,
+    )
     return Table(f"raw_{source.name}", (*received, *landed), partition_by=("interval_from", "interval_to"))
 
 

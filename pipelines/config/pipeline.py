@@ -6,10 +6,10 @@ import hashlib
 import importlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from pipelines.config.base import Interval, Model, Share, TimeZone
 from pipelines.config.evaluate import EvaluateConfig
@@ -26,11 +26,12 @@ class LakeConfig(Model):
     catalog: dict[str, str] = {}
 
 
-class Source(Model):
-    """Where one source's rows come from."""
+class SourceSection(Model):
+    """Where one source's rows come from: its kind, and the settings that this kind has (pipelines.io.sources)."""
 
-    kind: Literal["csv"]
-    path: str
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
 
 
 class CleanConfig(Model):
@@ -48,7 +49,7 @@ class Pipeline(Model):
     interval: Interval
     lake: LakeConfig
     contracts: str
-    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    sources: Annotated[dict[str, SourceSection], Field(min_length=1)]
     clean: CleanConfig = CleanConfig()
     features: FeaturesConfig
     train: TrainConfig = TrainConfig()
@@ -94,13 +95,14 @@ def read_config(path: Path) -> Pipeline:
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"config {path} is wrong:\n" + "\n".join(_explain(error))) from error
+        raise ConfigError(f"config {path} is wrong:\n" + "\n".join(explain(error))) from error
 
 
-def _explain(error: ValidationError) -> list[str]:
+def explain(error: ValidationError, section: str = "") -> list[str]:
+    """One line a problem: its key, what was expected there and what was received."""
     lines = []
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
+        where = ".".join(str(part) for part in (section, *problem["loc"]) if part != "") or "(the whole file)"
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {where}: unknown key. Remove it, or mend its spelling.")
         else:

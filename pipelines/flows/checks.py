@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pipelines.config import Pipeline, load
 from pipelines.errors import ConfigError
+from pipelines.io.sources import make_source
 from schemas.contract import Table
 
 NUMBERS = ("int", "bigint", "float", "double", "boolean")
@@ -19,8 +20,9 @@ def examples_contract(config: Pipeline) -> Table:
 
 def check_config(config: Pipeline) -> None:
     """Raise ConfigError when a source has no contract, or a feature no column of the right type."""
-    for source in config.sources:
-        config.contract(source)
+    for name, section in config.sources.items():
+        config.contract(name)
+        make_source(name, section)
     if config.features.rows_of not in config.sources:
         raise ConfigError(
             f"features.rows_of: '{config.features.rows_of}' is no source; expected one of {', '.join(config.sources)}."

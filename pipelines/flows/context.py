@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TypeVar
 
 from pyspark import inheritable_thread_target
@@ -16,6 +17,8 @@ from rich.console import Console
 from pipelines.config import Interval, Pipeline
 from pipelines.flows.runs import RunLog
 from pipelines.io.catalog import warehouse_uri
+from pipelines.io.source import Source
+from pipelines.io.sources import make_source
 from pipelines.io.tables import Audit, Lake, same_interval
 from pipelines.stages.accounting import Account
 from schemas.lake import ROW_LEDGER
@@ -49,6 +52,11 @@ class Context:
     def in_interval(self) -> Column:
         """Selects the interval's rows in any table."""
         return same_interval(*self.bounds)
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """The configured sources by name."""
+        return {name: make_source(name, section) for name, section in self.config.sources.items()}
 
     def stamped(self, frame: DataFrame) -> DataFrame:
         """The frame with the run and the interval beside each row."""

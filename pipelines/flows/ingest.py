@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.io import files
+from pipelines.io.files import unreadable
 from pipelines.io.tables import Audit
 from pipelines.stages.accounting import Account, check_accounts
+from pipelines.stages.cleaning import event_time
 from schemas import lake
-from schemas.contract import Table
-
-READERS: dict[str, Callable[[SparkSession, str, Table], DataFrame]] = {"csv": files.read_csv}
 
 
 def inputs(context: Context) -> dict[str, str]:
     """Each source's version."""
-    return {name: files.version(context.spark, source.path) for name, source in context.config.sources.items()}
+    return {
+        name: source.version(context.spark, context.config.contract(name), context.interval)
+        for name, source in context.sources.items()
+    }
 
 
 def work(context: Context) -> Outcome:
-    """Land all sources, or none; raises DataError when one is empty or does not fit its header's contract."""
+    """Land all sources, or none; raises DataError when one is empty or does not fit its contract."""
     with context.lake.audit() as audit:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
@@ -36,19 +36,25 @@ def work(context: Context) -> Outcome:
 
 
 def _land(context: Context, audit: Audit, name: str) -> Account:
-    source, contract = context.config.sources[name], context.config.contract(name)
+    source, contract = context.sources[name], context.config.contract(name)
     read = Observation()
-    rows = READERS[source.kind](context.spark, source.path, contract).observe(read, F.count("*").alias("rows"))
+    unknown = F.max(F.array_join(F.map_keys("extra"), ", ")).alias("unknown")
+    rows = source.read(context.spark, contract, context.interval).observe(read, F.count("*").alias("rows"), unknown)
+    placed = rows.withColumn("event_at", event_time(contract))
     try:
-        landed = audit.stage(lake.raw(contract), context.stamped(rows), context.in_interval)
+        landed = audit.stage(lake.raw(contract), context.stamped(placed), context.in_interval)
     except (Py4JJavaError, PySparkException) as error:
-        if told := files.other_header(error):
-            raise DataError(
-                f"source {name}: {told}. Give all files of {source.path} one header. No table was changed."
-            ) from error
+        if told := unreadable(error):
+            raise DataError(f"source {name}: {told}. Mend or remove the file. No table was changed.") from error
         raise
-    if not landed:
-        raise DataError(f"source {name}: {source.path} has a header but no rows; expected at least one. No table was changed.")
+    if source.fields_by_row and source.drift == "fail" and read.get["unknown"]:
+        raise DataError(
+            f"source {name}: a row of {source.place} has fields that the contract does not know: {read.get['unknown']}; "
+            f"expected {', '.join(contract.column_names)}. Declare them, or set sources.{name}.drift to ignore or add. "
+            f"No table was changed."
+        )
+    if not landed and not source.sliced:
+        raise DataError(f"source {name}: {source.place} has no rows; expected at least one. No table was changed.")
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 
 

@@ -1,81 +1,149 @@
-"""Files as sources: CSV text landed as it was received."""
+"""What file sources share: which files there are, whether they have changed, and what the first line of one says."""
 
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
+from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
+from pipelines.io.source import Source
 from schemas.contract import Table
 
+FILES_AT_ONCE = 8
+HEAD_BYTES = 1 << 16
+HEAD_LIMIT_BYTES = 1 << 24
+PLACEHOLDER = re.compile(r"\{(from|to)(?::([^}]*))?\}")
 
-def read_csv(spark: SparkSession, path: str, contract: Table) -> DataFrame:
-    """A CSV file's rows as text: the contract's columns, the file, and the whole line where its fields do not fit.
 
-    The header may order the columns as it likes, the same in each file. Raises ExternalError when there is no such file,
-    DataError when it is empty or its header lacks or adds columns; a file whose header is not the first one's fails the
-    job that reads it, as `other_header` tells.
+class File(NamedTuple):
+    """One file: its full path, size in bytes, and time of change in milliseconds since 1970."""
+
+    path: str
+    size: int
+    changed: int
+
+
+class FileSource(Source):
+    """A source that lies in files, on any file system that Spark reads.
+
+    `path` is a file, a folder or a pattern. `{from:%Y-%m-%d}` and `{to:…}` in it stand for the interval's bounds, as strftime
+    writes them in the pipeline's time zone; then a run is given its own interval's files, else all of them.
     """
-    header = _header(spark, path, contract)
-    fields = [StructField(name, StringType()) for name in header]
-    schema = StructType([*fields, StructField("broken_line", StringType())])
-    options: dict[str, bool | str] = {
-        "header": True,
-        "mode": "PERMISSIVE",
-        "enforceSchema": False,  # every file's header is held against the first one's
-        "columnNameOfCorruptRecord": "broken_line",
-        "escape": '"',
-    }
-    rows = spark.read.options(**options).schema(schema).csv(path)
-    return rows.select(*contract.column_names, F.col("_metadata.file_path").alias("source_file"), "broken_line")
+
+    path: str
+
+    @property
+    def place(self) -> str:
+        """The path as it is configured."""
+        return self.path
+
+    @property
+    def sliced(self) -> bool:
+        """Whether the path depends on the interval."""
+        return PLACEHOLDER.search(self.path) is not None
+
+    def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
+        """Each file's name, size and time of change; empty when there is no file."""
+        return ";".join(f"{file.path}:{file.size}:{file.changed}" for file in list_files(spark, self.path_for(interval)))
+
+    def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
+        """The interval's files' rows, as `Source.read` says."""
+        path = self.path_for(interval)
+        files = list_files(spark, path)
+        if not files:
+            raise ExternalError(
+                f"source {contract.name}: no file at {path}. Mend sources.{contract.name}.path, or put the file there "
+                f"(`make data` extracts the example's)."
+            )
+        filled = [file.path for file in files if file.size]
+        if not filled:
+            raise DataError(f"source {contract.name}: {path} is empty; expected rows.")
+        return self.read_files(spark, contract, filled)
+
+    def path_for(self, interval: Interval) -> str:
+        """The path or pattern of an interval's files."""
+        bounds = {"from": interval.start, "to": interval.end}
+        return PLACEHOLDER.sub(lambda found: bounds[found[1]].strftime(found[2] or "%Y-%m-%d"), self.path)
+
+    @abstractmethod
+    def read_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
+        """The rows of files that are there and hold something, in the columns of `received`."""
 
 
-def other_header(error: Exception) -> str | None:
-    """What Spark said, when a job failed because one file's header is not the first one's; None for any other failure."""
-    found = re.search(r"CSV header does not conform to the schema\..*?CSV file: \S+", str(error), re.DOTALL)
-    return " ".join(found[0].split()) if found else None
-
-
-def version(spark: SparkSession, path: str) -> str:
-    """What identifies the files at a path or pattern without reading them: each one's name, size in bytes, time of change.
-
-    Hadoop's file systems answer, so any path that Spark reads has a version; one that matches nothing has an empty one.
-    """
+def list_files(spark: SparkSession, path: str) -> list[File]:
+    """The files at a path or pattern, of folders all files below them but hidden ones, sorted by name."""
     pattern = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
     system = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    found = list(system.globStatus(pattern) or ())
-    for folder in [status for status in found if status.isDirectory()]:
-        found.remove(folder)
-        found += system.listStatus(folder.getPath())
-    return ";".join(sorted(f"{s.getPath()}:{s.getLen()}:{s.getModificationTime()}" for s in found))
+    found, left = [], list(system.globStatus(pattern) or ())
+    while left:
+        status = left.pop()
+        if status.isDirectory():
+            left += [child for child in system.listStatus(status.getPath()) if child.getPath().getName()[0] not in "._"]
+        else:
+            found.append(File(status.getPath().toString(), status.getLen(), status.getModificationTime()))
+    return sorted(found)
 
 
-def _header(spark: SparkSession, path: str, contract: Table) -> list[str]:
+def exact(path: str) -> str:
+    """A file's path as a pattern that matches that file alone."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
+
+
+def read_text(spark: SparkSession, files: list[str]) -> DataFrame:
+    """The files' lines as Spark reads text, bytes that are not UTF-8 included: one column `value`."""
+    return spark.read.option("recursiveFileLookup", True).text([exact(file) for file in files])
+
+
+def first_lines(spark: SparkSession, files: list[str], source: str) -> list[bytes]:
+    """Each file's first line that is not blank, without its end; empty where there is none.
+
+    A compressed file is unpacked as its name's ending says. Raises DataError when a file can't be read.
+    """
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        return list(pool.map(lambda file: _first_line(spark, file, source), files))
+
+
+def unreadable(error: Exception) -> str | None:
+    """What Spark said when a job failed because a file's content can't be read; None for any other failure."""
+    found = re.search(r"\[FAILED_READ_FILE[^\]]*\] ?([^\n]*)", str(error))
+    if found is None:
+        return None
+    causes = re.findall(r"Caused by: [\w.$]*?(\w+(?:Exception|Error))(?:: ([^\n]*))?", str(error))
+    cause = f" ({causes[-1][0]}: {causes[-1][1]})" if causes else ""
+    return f"{found[1].split(' SQLSTATE')[0].strip()}{cause}"
+
+
+def _first_line(spark: SparkSession, file: str, source: str) -> bytes:
+    size = HEAD_BYTES
+    while True:
+        head = _head(spark, file, size, source)
+        lines = re.split(rb"\r\n|\n|\r", head)
+        whole = lines if len(head) < size else lines[:-1]
+        for line in whole:
+            if line.strip(b"\xef\xbb\xbf \t"):
+                return line
+        if len(head) < size or size >= HEAD_LIMIT_BYTES:
+            return b""
+        size *= 16
+
+
+def _head(spark: SparkSession, file: str, size: int, source: str) -> bytes:
+    hadoop: Any = spark._jvm.org.apache.hadoop  # type: ignore[union-attr]
+    settings = spark.sparkContext._jsc.hadoopConfiguration()
+    path = hadoop.fs.Path(file)
+    stream = path.getFileSystem(settings).open(path)
     try:
-        lines = spark.read.text(path).limit(1).collect()
-    except AnalysisException as error:
-        raise ExternalError(
-            f"source {contract.name}: no file at {path}. Mend sources.{contract.name}.path, or put the file there "
-            f"(`make data` extracts the example's)."
-        ) from error
-    if not lines:
-        raise DataError(f"source {contract.name}: {path} is empty; expected a header line and rows.")
-    header = [name.strip().strip('"') for name in lines[0].value.lstrip("\ufeff").split(",")]
-    missing = [name for name in contract.column_names if name not in header]
-    unknown = [name for name in header if name not in contract.column_names]
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if missing or unknown or repeated:
+        codec = hadoop.io.compress.CompressionCodecFactory(settings).getCodec(path)
+        return bytes((codec.createInputStream(stream) if codec else stream).readNBytes(size))
+    except Py4JJavaError as error:
         raise DataError(
-            f"source {contract.name}: the header of {path} does not fit its contract: missing {_listed(missing)}, unknown "
-            f"{_listed(unknown)}, repeated {_listed(repeated)}; expected {', '.join(contract.column_names)}. Mend the "
-            f"file, or the contract's columns."
-        )
-    return header
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names) or "none"
+            f"source {source}: {file} can't be read ({error.java_exception}). Is it whole, and compressed as its name says?"
+        ) from error
+    finally:
+        stream.close()

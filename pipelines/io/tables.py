@@ -18,6 +18,7 @@ from pyspark.sql.types import (
     FloatType,
     IntegerType,
     LongType,
+    MapType,
     StringType,
     StructField,
     StructType,
@@ -41,6 +42,7 @@ TYPES: dict[str, DataType] = {
     "timestamp": TimestampType(),
     "array<string>": ArrayType(StringType()),
     "array<double>": ArrayType(DoubleType()),
+    "map<string,string>": MapType(StringType(), StringType()),
 }
 
 

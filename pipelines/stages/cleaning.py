@@ -55,6 +55,14 @@ def count_verdicts(judged: DataFrame) -> DataFrame:
     return judged.agg(*counts, F.min(F.get(REASONS, F.lit(0))).alias("example"))
 
 
+def event_time(contract: Table) -> SparkColumn:
+    """The event time of a landed row, null where it can't be read or the contract has none."""
+    if contract.event_time is None:
+        return F.lit(None).cast("timestamp")
+    column = contract.column(contract.event_time)
+    return F.when(F.col("broken_line").isNull(), _value(_text(column.name, contract.null_tokens), column))
+
+
 def _parse(raw: DataFrame, contract: Table) -> DataFrame:
     texts = {column.name: _text(column.name, contract.null_tokens) for column in contract.columns}
     values = {column.name: _value(texts[column.name], column) for column in contract.columns}
@@ -63,9 +71,10 @@ def _parse(raw: DataFrame, contract: Table) -> DataFrame:
         F.struct(*(text.alias(name) for name, text in texts.items())).alias("_text"),
         F.struct(*contract.column_names).alias("_received"),
         "broken_line",
+        "broken_why",
         "source_file",
     )
-    reasons = F.when(F.col("broken_line").isNotNull(), F.array(F.lit("line: not as many fields as the header has")))
+    reasons = F.when(F.col("broken_line").isNotNull(), F.array("broken_why"))
     return typed.select(
         *contract.column_names,
         reasons.otherwise(F.array_compact(F.array(*_reasons(contract)))).alias(REASONS),

@@ -1,0 +1,129 @@
+"""What every kind of source promises: rows as text, as they were received."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, BinaryType, MapType, StructField, StructType, TimestampType
+
+from pipelines.config import Interval, Model
+from pipelines.errors import ConfigError, DataError
+from schemas.contract import Table
+
+Drift = Literal["fail", "ignore", "add"]
+EXTRA = "map<string,string>"
+
+
+class Source(Model):
+    """One entry of `sources`: its settings, and how it is read.
+
+    `drift` says what becomes of fields that the contract does not know: the run fails, or they are ignored, or they land in
+    the column `extra` under their names, from where a contract that declares them later takes them. Fields that the contract
+    knows and the source lacks fail the run, too, or are null, where the contract allows it. `rename` gives a received field
+    the name that the contract has for it.
+    """
+
+    kind: str
+    drift: Drift = "fail"
+    rename: dict[str, str] = {}
+
+    fields_by_row: ClassVar[bool] = False
+    """Whether each row brings its own field names, so that only rows can tell what the contract does not know."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where rows come from, as messages say it; no secret."""
+
+    @property
+    def sliced(self) -> bool:
+        """Whether a run is given its interval's rows alone, so that rows of other intervals among them are late ones."""
+        return False
+
+    @abstractmethod
+    def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
+        """The interval's rows, each received once, in the columns that `received` makes.
+
+        Raises ExternalError when the source does not answer, DataError when its fields are not the contract's.
+        """
+
+    @abstractmethod
+    def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
+        """What changes whenever the rows of the interval may have changed, found without reading them all."""
+
+    def check_fields(self, name: str, fields: list[str], contract: Table) -> None:
+        """Hold received field names, after renaming, against the contract's; raises DataError as `drift` has it."""
+        missing = [column for column in contract.columns if column.name not in fields]
+        unknown = [field for field in fields if field not in contract.column_names]
+        repeated = sorted({field for field in fields if fields.count(field) > 1})
+        if self.drift != "fail":
+            missing, unknown = [column for column in missing if not column.nullable], []
+        if missing or unknown or repeated:
+            raise DataError(
+                f"source {contract.name}: the fields of {name} do not fit the contract: missing "
+                f"{_listed([column.name for column in missing])}, unknown {_listed(unknown)}, repeated {_listed(repeated)}; "
+                f"expected {', '.join(contract.column_names)}. Mend the source or the contract's columns, or set "
+                f"sources.{contract.name}.rename, or .drift to ignore or add."
+            )
+
+    def renamed(self, fields: list[str], contract: Table) -> list[str]:
+        """Received field names under the contract's names; raises ConfigError when `rename` gives one it does not have."""
+        wrong = sorted(set(self.rename.values()) - set(contract.column_names))
+        if wrong:
+            raise ConfigError(
+                f"sources.{contract.name}.rename: unknown column {', '.join(wrong)}; expected one of "
+                f"{', '.join(contract.column_names)}."
+            )
+        return [self.rename.get(field, field) for field in fields]
+
+
+def received(
+    frame: DataFrame,
+    contract: Table,
+    fields: dict[str, Column],
+    *,
+    extra: Column | None = None,
+    place: Column | None = None,
+    block: Column | None = None,
+    row: Column | None = None,
+    broken: Column | None = None,
+    why: Column | None = None,
+) -> DataFrame:
+    """A frame in the columns that every source lands.
+
+    `fields` are the contract's columns as text, null where they are not given; `extra` maps other names to text; `place`
+    names the file, table or address; `row` counts on within each `block` of it; a row that is no row at all is kept whole in
+    `broken`, with the reason.
+    """
+    text = F.lit(None).cast("string")
+    number = F.lit(None).cast("bigint")
+    return frame.select(
+        *(fields.get(name, text).alias(name) for name in contract.column_names),
+        (F.lit(None).cast(EXTRA) if extra is None else extra).alias("extra"),
+        (text if place is None else place).alias("source_file"),
+        (number if block is None else block.cast("bigint")).alias("source_block"),
+        (number if row is None else row.cast("bigint")).alias("source_row"),
+        (text if broken is None else broken).alias("broken_line"),
+        (text if why is None else why).alias("broken_why"),
+    )
+
+
+def as_text(field: StructField) -> Column:
+    """A typed column as text: instants in ISO form with UTC's Z, bytes as hexadecimal digits, what is nested as JSON."""
+    value = F.col(f"`{field.name.replace('`', '``')}`")
+    match field.dataType:
+        case TimestampType():
+            return F.date_format(value, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
+        case BinaryType():
+            return F.concat(F.lit("\\x"), F.hex(value))
+        case StructType() | ArrayType() | MapType():
+            return F.to_json(value)
+        case _:
+            return value.cast("string")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"

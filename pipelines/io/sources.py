@@ -1,0 +1,29 @@
+"""The kinds of source there are. Another kind is one module beside this one, and one entry here."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from pipelines.config import SourceSection, explain
+from pipelines.errors import ConfigError
+from pipelines.io.csv_files import CsvFiles
+from pipelines.io.json_files import JsonFiles
+from pipelines.io.parquet_files import ParquetFiles
+from pipelines.io.source import Source
+
+KINDS: dict[str, type[Source]] = {
+    "csv": CsvFiles,
+    "jsonl": JsonFiles,
+    "parquet": ParquetFiles,
+}
+
+
+def make_source(name: str, section: SourceSection) -> Source:
+    """The source that a section of the configuration describes; raises ConfigError, naming each wrong key."""
+    kind = KINDS.get(section.kind)
+    if kind is None:
+        raise ConfigError(f"sources.{name}.kind: unknown kind '{section.kind}'; expected one of {', '.join(KINDS)}.")
+    try:
+        return kind.model_validate(section.model_dump())
+    except ValidationError as error:
+        raise ConfigError("the configuration is wrong:\n" + "\n".join(explain(error, f"sources.{name}"))) from error

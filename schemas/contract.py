@@ -94,6 +94,11 @@ class Column:
                 f"0 <= low < high <= 1."
             )
 
+    @property
+    def flag(self) -> str | None:
+        """The name of the column that flags this one's outliers, where the contract wants them flagged."""
+        return f"{self.name}_outlier" if self.outliers and self.outliers.action == "flag" else None
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -1,7 +1,5 @@
 """The contracts of the tables that every pipeline shares: what it did, what it refused, what it learnt."""
 
-from dataclasses import replace
-
 from schemas.contract import Column, Table
 
 INTERVAL = (
@@ -45,6 +43,7 @@ ROW_LEDGER = Table(
         Column("rows_out", "bigint", unit="rows", nullable=False),
         Column("quarantined", "bigint", unit="rows", nullable=False),
         Column("duplicates", "bigint", unit="rows", nullable=False),
+        Column("repeated", "bigint", unit="rows", comment="of the duplicates, copies that equal the row that stays"),
         Column("filtered", "bigint", unit="rows", nullable=False),
     ),
     key=("stage", "source", "interval_from"),
@@ -59,9 +58,25 @@ QUARANTINE = Table(
         *INTERVAL,
         Column("reasons", "array<string>", nullable=False, comment="every reason, not the first"),
         Column("source_file", "string"),
+        Column("source_line", "bigint", comment="counted from the first row of its file, which is 1"),
         Column("raw", "string", nullable=False, comment="the row as received, as JSON, or the broken line itself"),
     ),
     partition_by=("source", "interval_from"),
+)
+
+BROKEN_RULES = Table(
+    "broken_rules",
+    (
+        RUN,
+        Column("source", "string", nullable=False),
+        *INTERVAL,
+        Column("rule", "string", nullable=False),
+        Column("severity", "string", nullable=False, allowed=("quarantine", "warn", "fail")),
+        Column("rows", "bigint", unit="rows that broke the rule", nullable=False),
+        Column("example", "string"),
+    ),
+    key=("source", "interval_from", "rule"),
+    partition_by=("interval_from",),
 )
 
 FEATURE_STATS = Table(
@@ -149,7 +164,17 @@ EVALUATION_METRICS = Table(
     partition_by=("interval_from",),
 )
 
-SHARED = (ROW_LEDGER, QUARANTINE, FEATURE_STATS, TRAINING_HISTORY, FEED_RECEIPTS, PREDICTIONS, EVALUATION_METRICS, RUNS)
+SHARED = (
+    ROW_LEDGER,
+    QUARANTINE,
+    BROKEN_RULES,
+    FEATURE_STATS,
+    TRAINING_HISTORY,
+    FEED_RECEIPTS,
+    PREDICTIONS,
+    EVALUATION_METRICS,
+    RUNS,
+)
 
 
 def raw(source: Table) -> Table:
@@ -170,13 +195,18 @@ def raw(source: Table) -> Table:
 
 
 def clean(source: Table) -> Table:
-    """The table of a source's valid, deduplicated rows, one a key and interval."""
-    return replace(
-        source,
+    """The table of a source's valid, deduplicated rows, one a key and interval; no personal value is in it."""
+    kept = tuple(
+        Column(c.name, "string", comment="HMAC-SHA256") if c.personal else c for c in source.columns if c.personal != "drop"
+    )
+    flags = tuple(Column(c.flag, "boolean", comment=f"{c.name} lies outside its fences") for c in source.columns if c.flag)
+    return Table(
         name=f"clean_{source.name}",
-        columns=(*source.columns, *INTERVAL),
+        columns=(*kept, *flags, RUN, *INTERVAL),
+        key=source.key,
+        latest_by=source.latest_by,
+        event_time=source.event_time,
         partition_by=("interval_from", "interval_to"),
-        rules=(),
     )
 
 

@@ -35,9 +35,12 @@ class SourceSection(Model):
 
 
 class CleanConfig(Model):
-    """How much of a source may be quarantined before the run fails."""
+    """How much of a source may be quarantined before the run fails, and the name of the environment variable that holds the
+    key by which personal columns are hashed.
+    """
 
     max_quarantined_share: Share = 0.05
+    hash_key: str | None = None
 
 
 class Pipeline(Model):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 
 from pipelines.config import Pipeline, load
 from pipelines.errors import ConfigError
+from pipelines.flows.secret import check_hash_key
 from pipelines.io.sources import make_source
 from schemas.contract import Table
 
@@ -18,11 +20,34 @@ def examples_contract(config: Pipeline) -> Table:
     return contract
 
 
+def _check_references(contracts: dict[str, Table]) -> None:
+    for name, contract in contracts.items():
+        for reference in contract.references:
+            if reference.source not in contracts:
+                raise ConfigError(
+                    f"contract {name}: a reference to {reference.source}, which is no source; expected one of "
+                    f"{', '.join(contracts)}."
+                )
+            if unknown := sorted(set(reference.to) - set(contracts[reference.source].column_names)):
+                raise ConfigError(
+                    f"contract {name}: a reference to {', '.join(unknown)} of {reference.source}, which has no such column; "
+                    f"expected some of {', '.join(contracts[reference.source].column_names)}."
+                )
+    try:
+        TopologicalSorter({n: {r.source for r in c.references} for n, c in contracts.items()}).prepare()
+    except CycleError as error:
+        raise ConfigError(
+            f"contracts refer to each other in a circle: {' to '.join(error.args[1])}. Leave one reference out."
+        ) from error
+
+
 def check_config(config: Pipeline) -> None:
     """Raise ConfigError when a source has no contract, or a feature no column of the right type."""
+    contracts = {name: config.contract(name) for name in config.sources}
     for name, section in config.sources.items():
-        config.contract(name)
         make_source(name, section)
+        check_hash_key(config, contracts[name])
+    _check_references(contracts)
     if config.features.rows_of not in config.sources:
         raise ConfigError(
             f"features.rows_of: '{config.features.rows_of}' is no source; expected one of {', '.join(config.sources)}."

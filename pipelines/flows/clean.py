@@ -2,76 +2,195 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
+from graphlib import TopologicalSorter
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from pipelines.config import Interval
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.secret import hash_key_of
 from pipelines.io.tables import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import DUPLICATE, FILTERED, QUARANTINED, count_verdicts, judge, split_judged
+from pipelines.stages.cleaning import Aids, count_broken, count_verdicts, judge, split_judged
+from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
+from pipelines.stages.expectations import Broken, check_failures, check_freshness, check_volume
+from pipelines.stages.outliers import fit_fences
+from pipelines.stages.places import line_numbers, with_lines
 from schemas import lake
+from schemas.contract import Table
+
+
+@dataclass(frozen=True)
+class Case:
+    """One source before the judge: its contract, its landed rows, what judging takes, and the judged rows."""
+
+    contract: Table
+    raw: DataFrame
+    aids: Aids
+    judged: DataFrame
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The run that landed the interval's rows; raises DataError when none did."""
-    return {"ingest": context.runs.needed("ingest", by="clean").run_id}
+    """The run that landed the interval's rows, and those that landed late ones; raises DataError when none did the first."""
+    found = {"ingest": context.runs.needed("ingest", by="clean").run_id}
+    for name, source in context.sources.items():
+        contract = context.config.contract(name)
+        if source.sliced and contract.event_time:
+            late = context.lake.read(lake.raw(contract).name).where(_inside(context) & ~context.in_interval)
+            runs = sorted(row.run_id for row in late.select("run_id").distinct().collect())
+            found |= {f"late {name}": ", ".join(runs)} if runs else {}
+    return found
 
 
 def work(context: Context) -> Outcome:
-    """Write the sources' clean tables and the quarantine, once their accounts close.
+    """Write the sources' clean tables, the quarantine and the broken rules, once their accounts close.
 
-    Raises DataError when too many rows of a source are quarantined or none is left, AccountingError when rows are lost.
+    Raises DataError when too many rows of a source are quarantined, none is left or a rule that must hold is broken,
+    AccountingError when rows are lost.
     """
-    judged = {name: _judged(context, name).persist() for name in context.config.sources}
+    cases = open_cases(context)
     try:
         with context.lake.audit() as audit:
-            accounts = tuple(context.each(lambda name: _write_clean(context, audit, name, judged[name])).values())
+            results = context.each(lambda name: _write_clean(context, audit, cases[name]))
+            accounts = tuple(account for account, _ in results.values())
+            broken = [found for _, several in results.values() for found in several]
             check_accounts(accounts)
-            check_quarantine(accounts, context.config.clean.max_quarantined_share)
-            _write_quarantine(context, audit, judged, sum(account.quarantined for account in accounts))
+            check_failures(broken)
+            check_quarantine(accounts, context.config.clean.max_quarantined_share, _may_be_empty(context))
+            write_quarantine(context, audit, cases, {account.source: account.quarantined for account in accounts})
+            _write_broken(context, audit, broken)
             context.stage_ledger(audit, "clean", accounts)
             return Outcome(accounts, audit.publish())
     finally:
-        for frame in judged.values():
-            frame.unpersist()
+        for case in cases.values():
+            case.judged.unpersist()
 
 
-def _judged(context: Context, name: str) -> DataFrame:
+def open_cases(context: Context) -> dict[str, Case]:
+    """Every source's rows, judged when they are first read and kept from then on; those that are referred to come first."""
+    contracts = {name: context.config.contract(name) for name in context.config.sources}
+    wanted = {name: {reference.source for reference in contract.references} for name, contract in contracts.items()}
+    cases: dict[str, Case] = {}
+    for name in TopologicalSorter(wanted).static_order():
+        contract, raw = contracts[name], landed(context, name)
+        known = {reference.source: _clean_of(cases[reference.source]) for reference in contract.references}
+        extras = context.sources[name].drift == "add"
+        aids = Aids(known, fit_fences(raw, contract), hash_key_of(context, contract), extras)
+        cases[name] = Case(contract, raw, aids, judge(raw, contract, *context.bounds, aids).persist())
+    return cases
+
+
+def landed(context: Context, name: str) -> DataFrame:
+    """A source's landed rows that are the interval's: those landed with it, and those that came late with another one."""
     contract = context.config.contract(name)
-    raw = context.lake.read(lake.raw(contract).name).where(context.in_interval)
-    return judge(raw, contract, *context.bounds)
+    rows = context.lake.read(lake.raw(contract).name)
+    if context.sources[name].sliced and contract.event_time:
+        return rows.where(context.in_interval | _inside(context))
+    return rows.where(context.in_interval)
 
 
-def _write_clean(context: Context, audit: Audit, name: str, judged: DataFrame) -> Account:
-    contract = context.config.contract(name)
+def late_intervals(context: Context) -> list[Interval]:
+    """Other intervals, cleaned before, to which rows belong that landed with this one."""
+    others = [other for other in context.runs.intervals("clean") if other != context.interval]
+    if not others:
+        return []
+    found: set[int] = set()
+    for name, source in context.sources.items():
+        contract = context.config.contract(name)
+        if source.sliced and contract.event_time:
+            rows = context.lake.read(lake.raw(contract).name).where(context.in_interval & ~_inside(context))
+            inside = [F.max(_between(other)).alias(str(number)) for number, other in enumerate(others)]
+            found |= {number for number, is_in in enumerate(rows.agg(*inside).collect()[0]) if is_in}
+    return [others[number] for number in sorted(found)]
+
+
+def _inside(context: Context) -> Column:
+    return _between(context.interval)
+
+
+def _between(interval: Interval) -> Column:
+    return (F.col("event_at") >= F.lit(interval.start)) & (F.col("event_at") < F.lit(interval.end))
+
+
+def _clean_of(case: Case) -> DataFrame:
+    return case.judged.where(F.col(VERDICT) == CLEAN)
+
+
+def _may_be_empty(context: Context) -> set[str]:
+    return {name for name, source in context.sources.items() if source.sliced}
+
+
+def _write_clean(context: Context, audit: Audit, case: Case) -> tuple[Account, list[Broken]]:
     # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
-    landed = context.lake.read(lake.raw(contract).name).where(context.in_interval).count()
-    counts = count_verdicts(judged).collect()[0]
-    clean = split_judged(judged, contract).clean
-    written = audit.stage(lake.clean(contract), context.stamped(clean), context.in_interval)
-    return Account(
+    rows_in = case.raw.count()
+    counts = count_verdicts(case.judged, case.contract).collect()[0]
+    clean = split_judged(case.judged, case.contract, case.aids).clean
+    written = audit.stage(lake.clean(case.contract), context.stamped(clean), context.in_interval)
+    account = Account(
         "clean",
-        name,
-        landed,
+        case.contract.name,
+        rows_in,
         written,
         counts[QUARANTINED],
-        counts[DUPLICATE],
+        counts[DUPLICATE] + counts[REPEATED],
         counts[FILTERED],
-        counts["example"] or "",
+        repeated=counts[REPEATED],
+        example=counts["example"] or "",
     )
+    return account, _broken(context, case, account, counts["newest"])
 
 
-def _write_quarantine(context: Context, audit: Audit, judged: dict[str, DataFrame], expected: int) -> None:
+def _broken(context: Context, case: Case, account: Account, newest: datetime | None) -> list[Broken]:
+    source = case.contract.name
+    rows = [Broken(source, r["name"], r.severity, r.rows, r.message) for r in count_broken(case.judged).collect()]
+    rows += check_freshness(case.contract, newest and newest.astimezone(), context.interval.end)
+    if case.contract.volume:
+        rows += check_volume(case.contract, account.rows_in - account.filtered, _landed_before(context, source))
+    for found in rows:
+        if found.severity == "warn":
+            context.console.print(f"    clean: {source}: {found.rows:,} rows, {found.example}", style="yellow", soft_wrap=True)
+    return rows
+
+
+def _landed_before(context: Context, source: str) -> list[int]:
+    if not context.lake.exists(lake.ROW_LEDGER.name):
+        return []
+    before = F.col("interval_from") < F.lit(context.interval.start)
+    accounts = context.lake.read(lake.ROW_LEDGER.name).where(before & (F.col("stage") == "clean") & (F.col("source") == source))
+    rows = accounts.orderBy(F.col("interval_from").desc())
+    contract = context.config.contract(source)
+    assert contract.volume
+    return [row.rows_in - row.filtered for row in rows.limit(contract.volume.runs).collect()]
+
+
+def write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], expected: dict[str, int]) -> None:
+    """Stage the refused rows of the cases, in the place of these sources' former ones; raises AccountingError on a leak."""
     parts = [
-        split_judged(frame, context.config.contract(name)).quarantined.withColumn("source", F.lit(name))
-        for name, frame in judged.items()
+        with_lines(split_judged(case.judged, case.contract, case.aids).quarantined, line_numbers(_whole_files(context, name)))
+        .withColumn("source", F.lit(name))
+        for name, case in cases.items()
+        if expected[name]
+    ]  # fmt: skip
+    rows = context.stamped(reduce(DataFrame.unionByName, parts)) if parts else context.lake.frame(lake.QUARANTINE, [])
+    written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
+    check_accounts([Account("quarantine", "all sources", sum(expected.values()), written)])
+
+
+def _whole_files(context: Context, name: str) -> DataFrame:
+    rows = context.lake.read(lake.raw(context.config.contract(name)).name)
+    return rows if context.sources[name].sliced else rows.where(context.in_interval)
+
+
+def _write_broken(context: Context, audit: Audit, broken: list[Broken]) -> None:
+    start, end = context.bounds
+    rows: list[dict[str, object]] = [
+        {"run_id": context.run_id, "interval_from": start, "interval_to": end, **found._asdict()} for found in broken
     ]
-    rows = context.stamped(reduce(DataFrame.unionByName, parts))
-    replaced = context.in_interval & F.col("source").isin(*judged)
-    written = audit.stage(lake.QUARANTINE, rows, replaced)
-    check_accounts([Account("quarantine", "all sources", expected, written)])
+    audit.stage(lake.BROKEN_RULES, context.lake.frame(lake.BROKEN_RULES, rows), context.in_interval)
 
 
-STEP = Step("clean", ("clean",), inputs, work)
+STEP = Step("clean", ("clean", "sources"), inputs, work)

@@ -81,7 +81,7 @@ class Context:
             {
                 "run_id": self.run_id, "stage": stage, "source": a.source, "interval_from": start, "interval_to": end,
                 "rows_in": a.rows_in, "rows_out": a.rows_out, "quarantined": a.quarantined,
-                "duplicates": a.duplicates, "filtered": a.filtered,
+                "duplicates": a.duplicates, "repeated": a.repeated, "filtered": a.filtered,
             }
             for a in accounts
         ]  # fmt: skip

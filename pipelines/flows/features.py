@@ -57,7 +57,7 @@ def work(context: Context) -> Outcome:
 def _clean_rows(context: Context, name: str) -> DataFrame:
     contract = context.config.contract(name)
     rows = context.lake.read(lake.clean(contract).name).where(context.in_interval)
-    return rows.select(*contract.column_names)
+    return rows.drop("run_id", "interval_from", "interval_to")
 
 
 def _examples(context: Context, tables: dict[str, DataFrame]) -> DataFrame:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from pyspark.sql import functions as F
+
 from pipelines.config import Interval
 from pipelines.errors import DataError
 from pipelines.io.tables import Lake, same_interval
@@ -53,6 +55,14 @@ class RunLog:
                 f"Run jobs/{job}.py over the same interval first."
             )
         return run
+
+    def intervals(self, job: str) -> list[Interval]:
+        """The intervals over which a job has ever succeeded, in order of time."""
+        if not self._lake.exists(RUNS.name):
+            return []
+        done = self._lake.read(RUNS.name).where((F.col("job") == job) & (F.col("status") == "succeeded"))
+        rows = done.select("interval_from", "interval_to").distinct().orderBy("interval_from", "interval_to").collect()
+        return [Interval(start=row.interval_from.astimezone(UTC), end=row.interval_to.astimezone(UTC)) for row in rows]
 
     def add(self, run: Run) -> None:
         """Record a run."""

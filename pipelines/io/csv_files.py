@@ -14,7 +14,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from pipelines.errors import DataError
 from pipelines.io.files import FileSource, exact, first_lines, read_text
-from pipelines.io.source import received
+from pipelines.io.source import NO_UTF8, as_digits, received
 from schemas.contract import Table
 
 BOM = b"\xef\xbb\xbf"
@@ -80,20 +80,20 @@ class CsvFiles(FileSource):
             F.col("_metadata.file_block_start").alias("block"),
         )
         line = F.col("value") if self.encoding == "utf-8" else _decoded(self.encoding)
-        rows = numbered.where((F.length(F.trim("value")) > 0)).withColumn("line", line)
+        rows = numbered.where(F.length(F.trim("value")) > 0).withColumn("line", line)
         if self.header:
             rows = rows.where(F.col("line") != header.line)
         parsed = rows.withColumn("parsed", F.from_csv("line", self._schema(header).simpleString(), self._options()))
         marks = F.length("line") - F.length(F.replace("line", F.lit('"')))
         is_text = F.is_valid_utf8("line") if self.encoding == "utf-8" else F.lit(True)
         why = (
-            F.when(~is_text, F.lit("line: expected UTF-8 text, received other bytes, kept here as hexadecimal digits"))
+            F.when(~is_text, F.lit(NO_UTF8))
             .when(F.contains("line", F.lit("\0")), F.lit("line: expected text, received a NUL byte"))
             .when(marks % 2 == 1, F.lit("line: expected quotes in pairs, received an odd number"))
             .when(F.col("parsed.broken_line").isNotNull(), _not_as_many(header))
         )
         judged = parsed.withColumn("why", why)
-        kept = F.when(~is_text, F.concat(F.lit("\\x"), F.hex(F.col("line").cast("binary")))).otherwise(F.col("line"))
+        kept = F.when(~is_text, as_digits("line")).otherwise(F.col("line"))
         return received(
             judged,
             contract,

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from pipelines.io.files import FileSource, read_text
-from pipelines.io.source import EXTRA, Drift, received
+from pipelines.io.source import EXTRA, NO_UTF8, Drift, as_digits, received
 from schemas.contract import Table
 
 
@@ -51,14 +51,12 @@ def parse_json(
     twice = F.size("keys") > F.size(F.array_distinct("keys"))
     is_object = (F.size("objects") == 1) & F.get("objects", F.lit(0)).isNotNull()
     why = (
-        F.when(~F.is_valid_utf8("line"), F.lit("line: expected UTF-8 text, received other bytes, kept here as hexadecimal digits"))
+        F.when(~F.is_valid_utf8("line"), F.lit(NO_UTF8))
         .when(F.contains("line", F.lit("\0")), F.lit("line: expected text, received a NUL byte"))
         .when(~F.coalesce(is_object, F.lit(False)), F.lit("line: expected one JSON object"))
         .when(twice, F.lit("line: expected each name once in an object, received one twice"))
     )
-    kept = F.when(F.is_valid_utf8("line"), F.col("line")).otherwise(
-        F.concat(F.lit("\\x"), F.hex(F.col("line").cast("binary")))
-    )
+    kept = F.when(F.is_valid_utf8("line"), F.col("line")).otherwise(as_digits("line"))
     whole = parsed.withColumns({"why": why, "object": F.get("objects", F.lit(0))})
     others = F.map_filter(F.from_json("line", EXTRA), lambda key, _: F.array_contains("unknown", key))
     return received(

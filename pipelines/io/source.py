@@ -15,6 +15,7 @@ from schemas.contract import Table
 
 Drift = Literal["fail", "ignore", "add"]
 EXTRA = "map<string,string>"
+NO_UTF8 = "line: expected UTF-8 text, received other bytes, kept here as hexadecimal digits"
 
 
 class Source(Model):
@@ -109,6 +110,11 @@ def received(
         (text if broken is None else broken).alias("broken_line"),
         (text if why is None else why).alias("broken_why"),
     )
+
+
+def as_digits(column: str) -> Column:
+    """A column's bytes as hexadecimal digits, the way PostgreSQL shows them."""
+    return F.concat(F.lit("\\x"), F.hex(F.col(column).cast("binary")))
 
 
 def as_text(field: StructField) -> Column:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from pipelines.errors import AccountingError, DataError
@@ -19,6 +19,8 @@ class Account:
     quarantined: int = 0
     duplicates: int = 0
     filtered: int = 0
+    repeated: int = 0
+    """Of the duplicates, copies that equal the row that stays."""
     example: str = ""
     """One reason for which a row was quarantined."""
 
@@ -40,8 +42,10 @@ def check_accounts(accounts: Iterable[Account]) -> None:
         raise AccountingError("rows were lost or made; no table was changed:\n" + "\n".join(lines))
 
 
-def check_quarantine(accounts: Iterable[Account], max_share: float) -> None:
-    """Raise DataError when a source lost more than `max_share` of its rows to quarantine, or has none left."""
+def check_quarantine(accounts: Iterable[Account], max_share: float, may_be_empty: Collection[str] = ()) -> None:
+    """Raise DataError when a source lost more than `max_share` of its rows to quarantine, or has none left, unless it may be
+    empty and no row of the interval came at all.
+    """
     for account in accounts:
         what = f"{account.stage} of {account.source}"
         why = f", for example because of {account.example!r}" if account.example else ""
@@ -51,7 +55,7 @@ def check_quarantine(accounts: Iterable[Account], max_share: float) -> None:
                 f"({account.quarantined / account.rows_in:.1%}){why}; expected at most {max_share:.1%}. No table was "
                 f"changed. Mend the source or its contract, or raise clean.max_quarantined_share."
             )
-        if not account.rows_out:
+        if not account.rows_out and not (account.source in may_be_empty and account.rows_in == account.filtered):
             raise DataError(
                 f"{what}: no row is left of {account.rows_in:,} ({account.quarantined:,} quarantined, "
                 f"{account.duplicates:,} duplicates, {account.filtered:,} filtered{why}). No table was changed. "

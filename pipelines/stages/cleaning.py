@@ -1,20 +1,38 @@
-"""Raw text to clean rows: parse, validate, place in the interval, deduplicate. Every row gets one verdict, none is lost."""
+"""Raw text to clean rows: parse, check, place in the interval, deduplicate. Every row gets one verdict, none is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
 from typing import NamedTuple
 
-from pyspark.sql import Column as SparkColumn
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from schemas.contract import Column, Table
+from pipelines.stages.checking import TEXTS, Check, Fences, all_checks
+from pipelines.stages.duplicates import (
+    CLEAN,
+    DUPLICATE,
+    FILTERED,
+    FOUND,
+    QUARANTINED,
+    REPEATED,
+    TIE,
+    VERDICT,
+    mark_duplicates,
+)
+from pipelines.stages.outliers import fenced
+from pipelines.stages.parsing import received_text, value_of
+from pipelines.stages.privacy import hashed, kept_columns, with_key
+from schemas.contract import Reference, Table
 
-CLEAN, QUARANTINED, DUPLICATE, FILTERED = "clean", "quarantined", "duplicate", "filtered"
-VERDICTS = (CLEAN, QUARANTINED, DUPLICATE, FILTERED)
-REASONS, RAW, TIE, VERDICT = "_reasons", "_raw", "_tie", "_verdict"
+VERDICTS = (CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED)
+RECEIVED, RAW = "_received", "_raw"
+PLACE = ("source_file", "source_block", "source_row")
+WITHHELD = "withheld, since this source has personal columns: the raw table holds it"
 
 
 class Judged(NamedTuple):
@@ -24,125 +42,139 @@ class Judged(NamedTuple):
     quarantined: DataFrame
 
 
-def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime) -> DataFrame:
+class Aids(NamedTuple):
+    """What judging a row takes beside the row: rows that references point to, by source; fitted fences; the hash key as a
+    frame; and whether the contract's columns may be among the source's extra fields.
+    """
+
+    known: Mapping[str, DataFrame] = MappingProxyType({})
+    fences: Fences = MappingProxyType({})
+    key: DataFrame | None = None
+    extras: bool = False
+
+
+def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids | None = None) -> DataFrame:
     """Parse and judge each landed row of a source.
 
-    Adds to the contract's columns, parsed, every reason against the row; where there is one, the row as received (JSON, or
-    the broken line); and the row's verdict: quarantined when there is a reason; filtered when its event time is outside
-    [start, end); duplicate when another row of its key wins; clean otherwise.
+    Adds to the contract's columns, parsed, every promise that the row breaks (`_found`); where one of them refuses it, the
+    row as received (JSON, or the broken line); and the row's verdict: quarantined when it is refused; filtered when its event
+    time is outside [start, end); when another row of its key wins, repeated if both are the same in every column, else
+    duplicate; clean otherwise.
     """
-    parsed = _parse(raw, contract)
-    verdict = F.when(F.size(REASONS) > 0, QUARANTINED)
+    aids = aids or Aids()
+    parsed = _parse(raw, contract, aids)
+    checked = _check(parsed, contract, aids)
+    verdict = F.when(_refused(), QUARANTINED)
     if contract.event_time:
         inside = (F.col(contract.event_time) >= F.lit(start)) & (F.col(contract.event_time) < F.lit(end))
         verdict = verdict.when(~inside, FILTERED)
-    judged = parsed.withColumn(VERDICT, verdict.otherwise(CLEAN))
-    return _mark_duplicates(judged, contract) if contract.key else judged
+    return mark_duplicates(checked.withColumn(VERDICT, verdict.otherwise(CLEAN)), contract)
 
 
-def split_judged(judged: DataFrame, contract: Table) -> Judged:
-    """Cut a judged frame into the contract's clean rows and the quarantined ones with their reasons."""
-    clean = judged.where(F.col(VERDICT) == CLEAN).select(*contract.column_names)
+def split_judged(judged: DataFrame, contract: Table, aids: Aids | None = None) -> Judged:
+    """Cut a judged frame into clean rows, personal values hashed or left out, and refused ones with their reasons."""
+    aids = aids or Aids()
+    kept = judged.where(F.col(VERDICT) == CLEAN).withColumns(fenced(contract, aids.fences))
+    flags = [F.col(name) for name in fenced(contract, aids.fences) if name not in contract.column_names]
+    clean = with_key(kept, aids.key).select(*kept_columns(contract), *flags)
+    refusing = F.filter(FOUND, lambda found: found.severity == "quarantine")
     quarantined = judged.where(F.col(VERDICT) == QUARANTINED).select(
-        F.col(REASONS).alias("reasons"), "source_file", F.col(RAW).alias("raw")
+        F.transform(refusing, lambda found: found.message).alias("reasons"), *PLACE, F.col(RAW).alias("raw")
     )
     return Judged(clean, quarantined)
 
 
-def count_verdicts(judged: DataFrame) -> DataFrame:
-    """One row: how many rows got each verdict, a bigint column for each, and one reason of a quarantined row as `example`."""
+def count_verdicts(judged: DataFrame, contract: Table) -> DataFrame:
+    """One row: how many rows got each verdict, a bigint column for each, one reason of a quarantined row as `example`, and
+    the clean rows' newest event time as `newest`.
+    """
     counts = [F.count_if(F.col(VERDICT) == verdict).alias(verdict) for verdict in VERDICTS]
-    return judged.agg(*counts, F.min(F.get(REASONS, F.lit(0))).alias("example"))
+    example = F.min(F.when(F.col(VERDICT) == QUARANTINED, F.get(FOUND, F.lit(0)).message)).alias("example")
+    newest = F.col(contract.event_time) if contract.event_time else F.lit(None).cast("timestamp")
+    return judged.agg(*counts, example, F.max(F.when(F.col(VERDICT) == CLEAN, newest)).alias("newest"))
 
 
-def event_time(contract: Table) -> SparkColumn:
+def count_broken(judged: DataFrame) -> DataFrame:
+    """How many rows broke each promise: `name`, `severity`, `rows`, and one `message`. Filtered rows are not counted."""
+    rows = judged.where((F.size(FOUND) > 0) & (F.col(VERDICT) != FILTERED))
+    found = rows.select(F.explode(FOUND).alias("found")).select("found.*")
+    return found.groupBy("name", "severity").agg(F.count("*").alias("rows"), F.min("message").alias("message"))
+
+
+def event_time(contract: Table) -> Column:
     """The event time of a landed row, null where it can't be read or the contract has none."""
     if contract.event_time is None:
         return F.lit(None).cast("timestamp")
     column = contract.column(contract.event_time)
-    return F.when(F.col("broken_line").isNull(), _value(_text(column.name, contract.null_tokens), column))
+    return F.when(F.col("broken_line").isNull(), value_of(received_text(column, contract), column))
 
 
-def _parse(raw: DataFrame, contract: Table) -> DataFrame:
-    texts = {column.name: _text(column.name, contract.null_tokens) for column in contract.columns}
-    values = {column.name: _value(texts[column.name], column) for column in contract.columns}
-    typed = raw.select(
+def _parse(raw: DataFrame, contract: Table, aids: Aids) -> DataFrame:
+    texts = {c.name: received_text(c, contract, extras=aids.extras) for c in contract.columns}
+    values = {c.name: value_of(texts[c.name], c) for c in contract.columns}
+    parsed = with_key(raw, aids.key).select(
         *(value.alias(name) for name, value in values.items()),
-        F.struct(*(text.alias(name) for name, text in texts.items())).alias("_text"),
-        F.struct(*contract.column_names).alias("_received"),
+        F.struct(*(text.alias(name) for name, text in texts.items())).alias(TEXTS),
+        F.struct(*_received(contract)).alias(RECEIVED),
         "broken_line",
         "broken_why",
-        "source_file",
+        *PLACE,
     )
-    reasons = F.when(F.col("broken_line").isNotNull(), F.array("broken_why"))
-    return typed.select(
+    for reference in contract.references:
+        parsed = _join_known(parsed, reference, aids.known[reference.source])
+    return parsed
+
+
+def _received(contract: Table) -> list[Column]:
+    kept = [column for column in contract.columns if column.personal != "drop"]
+    return [hashed(F.col(c.name)).alias(c.name) if c.personal else F.col(f"`{c.name}`") for c in kept]
+
+
+def _join_known(parsed: DataFrame, reference: Reference, known: DataFrame) -> DataFrame:
+    names = [f"_to_{name}" for name in reference.to]
+    targets = known.select(*(F.col(to).alias(name) for to, name in zip(reference.to, names, strict=True))).distinct()
+    pairs = zip(reference.columns, names, strict=True)
+    matches = [F.col(column) == F.col(name) for column, name in pairs]
+    joined = parsed.join(targets.withColumn(_marker(reference), F.lit(True)), matches, "left")
+    return joined.drop(*names)
+
+
+def _marker(reference: Reference) -> str:
+    return f"_known {reference.name}"
+
+
+def _check(parsed: DataFrame, contract: Table, aids: Aids) -> DataFrame:
+    markers = {r.name: F.col(f"`{_marker(r)}`").isNotNull() for r in contract.references}
+    checks = all_checks(contract, aids.fences, markers)
+    # One look says that a row keeps every promise; only for the few that do not is anything else worked out.
+    broken = reduce(or_, (check.broken for check in checks))
+    line = _finding("line", F.lit("quarantine"), F.col("broken_why"))
+    found = (
+        F.when(F.col("broken_line").isNotNull(), F.array(line))
+        .when(broken, F.array_compact(F.array(*(_found(check) for check in checks))))
+        .otherwise(F.array().cast("array<struct<name:string,severity:string,message:string>>"))
+    )
+    refused = _refused() | F.lit(bool(contract.unique))  # uniqueness may refuse any row, later
+    judged = parsed.select(*contract.column_names, found.alias(FOUND), RECEIVED, "broken_line", *PLACE)
+    kept_line = F.lit(WITHHELD) if any(c.personal for c in contract.columns) else F.col("broken_line")
+    as_received = F.when(F.col("broken_line").isNotNull(), kept_line).otherwise(F.to_json(RECEIVED))
+    return judged.select(
         *contract.column_names,
-        reasons.otherwise(F.array_compact(F.array(*_reasons(contract)))).alias(REASONS),
-        "_received",
-        "broken_line",
-        F.xxhash64("_received").alias(TIE),
-        "source_file",
-    ).select(
-        *contract.column_names,
-        REASONS,
+        FOUND,
         # Only what is refused is kept as text: for all rows it would be most of what the deduplication moves.
-        F.when(F.size(REASONS) > 0, F.coalesce("broken_line", F.to_json("_received"))).alias(RAW),
-        TIE,
-        "source_file",
+        F.when(refused, as_received).alias(RAW),
+        F.xxhash64(RECEIVED).alias(TIE),
+        *(F.when(refused, F.col(name)).alias(name) for name in PLACE),
     )
 
 
-def _text(name: str, null_tokens: tuple[str, ...]) -> SparkColumn:
-    trimmed = F.trim(F.col(name))
-    return F.when(~trimmed.isin(*null_tokens), trimmed)
+def _found(check: Check) -> Column:
+    return F.when(check.broken, _finding(check.name, F.lit(check.severity), check.message))
 
 
-def _value(text: SparkColumn, column: Column) -> SparkColumn:
-    if column.type == "string":
-        return text
-    if column.type == "timestamp":
-        return F.try_to_timestamp(text)
-    return text.try_cast(column.type)
+def _finding(name: str, severity: Column, message: Column) -> Column:
+    return F.struct(F.lit(name).alias("name"), severity.alias("severity"), message.alias("message"))
 
 
-def _reasons(contract: Table) -> Iterable[SparkColumn]:
-    for column in contract.columns:
-        yield _column_reason(column)
-    for rule in contract.rules:
-        broken = ~F.coalesce(F.expr(rule.holds), F.lit(True))
-        yield F.when(broken, F.lit(f"rule: {rule.name} ({rule.holds})"))
-
-
-def _column_reason(column: Column) -> SparkColumn:
-    value, text = F.col(column.name), F.col("_text").getField(column.name)
-    checks: list[tuple[SparkColumn, str]] = [(text.isNotNull() & value.isNull(), f"a value of type {column.type}")]
-    if not column.nullable:
-        checks.append((text.isNull(), "a value"))
-    if column.minimum is not None:
-        checks.append((value < column.minimum, f"at least {column.minimum:g}"))
-    if column.maximum is not None:
-        checks.append((value > column.maximum, f"at most {column.maximum:g}"))
-    if column.type in ("float", "double"):
-        checks.append((F.isnan(value) | (F.abs(value) == float("inf")), "a finite number"))
-    if column.allowed:
-        checks.append((~value.isin(*column.allowed), f"one of {', '.join(column.allowed)}"))
-    if column.pattern:
-        checks.append((~value.rlike(column.pattern), f"text like {column.pattern}"))
-    shown = F.coalesce(F.concat(F.lit("'"), F.substring(text, 1, 100), F.lit("'")), F.lit("nothing"))
-    reason = F.lit(None).cast("string")
-    for broken, expected in reversed(checks):
-        message = F.concat(F.lit(f"{column.name}: expected {expected}, received "), shown)
-        reason = F.when(broken, message).otherwise(reason)
-    return reason
-
-
-def _mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
-    """Of the clean rows of one key the greatest by `latest_by` stays; ties fall to a hash of the text, the same each run."""
-    is_clean = F.col(VERDICT) == CLEAN
-    order = [F.col(name).desc_nulls_last() for name in contract.latest_by]
-    keys = [F.when(is_clean, F.col(name)) for name in contract.key]
-    place = F.row_number().over(Window.partitionBy(is_clean, *keys).orderBy(*order, F.col(TIE).desc()))
-    lost = is_clean & (F.col("_place") > 1)
-    return (
-        judged.withColumn("_place", place).withColumn(VERDICT, F.when(lost, DUPLICATE).otherwise(F.col(VERDICT))).drop("_place")
-    )
+def _refused() -> Column:
+    return F.exists(FOUND, lambda found: found.severity == "quarantine")

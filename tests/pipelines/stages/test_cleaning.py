@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.stages.cleaning import VERDICT, count_verdicts, judge, split_judged
+from pipelines.stages.cleaning import count_verdicts, judge, split_judged
+from pipelines.stages.duplicates import VERDICT
 from schemas.contract import Column, Rule, Table
 
 START, END = datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC)
@@ -121,6 +122,6 @@ def test_the_counts_add_up(spark: SparkSession) -> None:
         ("x", AT, "0.1", "a", "XY"),
         ("y", AT, "0.1", "a", "XY"),
     ]
-    counts = count_verdicts(judge(landed(spark, *rows), CONTRACT, START, END)).collect()[0]
+    counts = count_verdicts(judge(landed(spark, *rows), CONTRACT, START, END), CONTRACT).collect()[0]
     assert (counts.clean, counts.duplicate, counts.filtered, counts.quarantined) == (1, 1, 1, 2)
     assert counts.example == "id: expected a value of type int, received 'x'"

@@ -1,0 +1,58 @@
+"""Of rows that tell of the same thing one stays: the same one in each run, whatever the order in which they come."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from schemas.contract import Table
+
+CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED = "clean", "quarantined", "repeated", "duplicate", "filtered"
+VERDICT, TIE, FOUND = "_verdict", "_tie", "_found"
+
+
+def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
+    """Let one clean row of each key stay: the greatest by `latest_by`, ties falling to a hash of the text.
+
+    A loser that is the winner's copy is `repeated`, any other a `duplicate`. Without a key, rows that are equal in every
+    column are one. Rows that share values which the contract says are unique are refused, all but the first of them.
+    """
+    key = contract.key or (TIE, *contract.column_names)
+    order = [*(F.col(name).desc_nulls_last() for name in contract.latest_by), F.col(TIE).desc()]
+    place, before = _within(key, order)
+    lost = F.when(before == F.col(TIE), REPEATED).otherwise(DUPLICATE)
+    marked = judged.withColumn(VERDICT, F.when(_is_clean() & (place > 1), lost).otherwise(F.col(VERDICT)))
+    for columns in contract.unique:
+        marked = _mark_shared(marked, columns, order)
+    return marked
+
+
+def _mark_shared(judged: DataFrame, columns: tuple[str, ...], order: list[Column]) -> DataFrame:
+    place, _ = _within(columns, order)
+    name = f"unique: {', '.join(columns)}"
+    values = F.concat_ws(", ", *(F.col(column).cast("string") for column in columns))
+    message = F.concat(F.lit(f"{name}: expected no other row with "), values)
+    finding = F.struct(F.lit(name).alias("name"), F.lit("quarantine").alias("severity"), message.alias("message"))
+    given = [F.col(column).isNotNull() for column in columns]
+    shared = _is_clean() & (place > 1)
+    for is_given in given:
+        shared = shared & is_given
+    marked = judged.withColumn("_shared", shared)
+    return marked.withColumns(
+        {
+            VERDICT: F.when(F.col("_shared"), QUARANTINED).otherwise(F.col(VERDICT)),
+            FOUND: F.when(F.col("_shared"), F.array_append(FOUND, finding)).otherwise(F.col(FOUND)),
+        }
+    ).drop("_shared")
+
+
+def _within(key: tuple[str, ...], order: list[Column]) -> tuple[Column, Column]:
+    """A row's place among the clean rows of its key, and the text's hash of the one before it."""
+    # Rows with another verdict have no key, and take no clean row's place; a hash spreads them among tasks.
+    keys = [F.when(_is_clean(), F.col(name)) for name in key]
+    window = Window.partitionBy(_is_clean(), *keys, F.when(~_is_clean(), F.col(TIE))).orderBy(*order)
+    return F.row_number().over(window), F.lag(TIE).over(window)
+
+
+def _is_clean() -> Column:
+    return F.col(VERDICT) == CLEAN

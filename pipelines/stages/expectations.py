@@ -1,0 +1,54 @@
+"""What a whole interval promises: how fresh its rows are, and how many there are against the intervals before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from statistics import median
+from typing import NamedTuple
+
+from pipelines.errors import DataError
+from schemas.contract import Severity, Table
+
+
+class Broken(NamedTuple):
+    """A promise that was not kept: the source, the rule and its severity, rows that broke it, and an example."""
+
+    source: str
+    rule: str
+    severity: Severity
+    rows: int
+    example: str
+
+
+def check_freshness(contract: Table, newest: datetime | None, end: datetime) -> list[Broken]:
+    """Hold the newest clean row's event time (None without rows) against the interval's end."""
+    promise = contract.freshness
+    if promise is None or (newest is not None and newest >= end - timedelta(hours=promise.hours)):
+        return []
+    shown = "none" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S} UTC"
+    example = f"freshness: expected a row within {promise.hours:g} hours of {end:%Y-%m-%d %H:%M:%S %Z}, the newest is {shown}"
+    return [Broken(contract.name, "freshness", promise.severity, 0, example)]
+
+
+def check_volume(contract: Table, landed: int, before: Sequence[int]) -> list[Broken]:
+    """Hold an interval's landed rows against the median of the intervals before it; nothing is promised of the first ones."""
+    promise = contract.volume
+    if promise is None or not before:
+        return []
+    usual = median(before[: promise.runs])
+    if promise.low * usual <= landed <= promise.high * usual:
+        return []
+    example = (
+        f"volume: expected {promise.low * usual:,.0f} to {promise.high * usual:,.0f} rows ({promise.low:g} to {promise.high:g} "
+        f"times the median of {min(len(before), promise.runs)} intervals before), received {landed:,}"
+    )
+    return [Broken(contract.name, "volume", promise.severity, landed, example)]
+
+
+def check_failures(broken: Iterable[Broken]) -> None:
+    """Raise DataError when a promise of severity `fail` is broken, naming all of them."""
+    failed = [found for found in broken if found.severity == "fail"]
+    if failed:
+        lines = "\n".join(f"  {b.source}: {b.rule}, broken by {b.rows:,} rows, for example: {b.example}" for b in failed)
+        raise DataError(f"rules that must hold are broken; no table was changed. Mend the source, or its contract:\n{lines}")

@@ -1,0 +1,108 @@
+"""Text as received to typed values, one column at a time. What can't be read becomes null; nothing here fails."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import functions as F
+
+from schemas.contract import Column, Table
+
+# Spark reads '2013', '12:30' (as today's) and '2013-01-10 and more' as timestamps or dates: here a date is whole or none.
+DATE = r"^\d{4}-\d{1,2}-\d{1,2}$"
+TIMESTAMP = r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{1,2}(:\d{1,2}([.]\d{1,9})?)?.*)?$"
+NAMES_ZONE = r":\d.*(Z|[+-]\d{1,2}(:?\d{2})?|[A-Za-z]{3,})\]?$"
+ZONE_LETTERS = "VzOXxZ"
+COMMA_NUMBER = r"^[+-]?(\d+|\d{1,3}([.]\d{3})+)(,\d+)?$"
+REPEATS = ("1 hour", "30 minutes", "2 hours")  # by how much clocks anywhere are put back
+
+
+def received_text(column: Column, table: Table, *, extras: bool = False) -> SparkColumn:
+    """The text received for a column, spaces seen to; null for a null token.
+
+    `extras` looks for columns that the source did not know as such among its extra fields.
+    """
+    text = F.col(column.name)
+    if extras:
+        text = F.coalesce(text, F.try_element_at("extra", F.lit(column.name)))
+    trimmed = F.trim(text)
+    kept = {"keep": text, "trim": trimmed, "collapse": F.regexp_replace(trimmed, r"\s+", " ")}[column.spaces]
+    return F.when(~trimmed.isin(*table.null_tokens), kept)
+
+
+def value_of(text: SparkColumn, column: Column) -> SparkColumn:
+    """The value that a column's text stands for, in the column's own unit; null when it stands for none."""
+    match column.type:
+        case "string":
+            value = _category(text, column)
+        case "timestamp":
+            value = _timestamp(text, column)
+        case "date" if column.format:
+            value = F.to_date(F.try_to_timestamp(text, F.lit(column.format)))
+        case "date":
+            value = F.when(text.rlike(DATE), text.try_cast("date"))
+        case "float" | "double":
+            value = _converted(_decimal(_number(text, column), column.type), column)
+        case _:
+            value = _number(text, column).try_cast(column.type)
+    return value
+
+
+def type_wanted(column: Column) -> str:
+    """What a column's text is expected to be, as a message says it."""
+    if column.type == "timestamp" and column.zone:
+        once = " once" if column.repeated_hour == "quarantine" else ""
+        return f"a time that clocks in {column.zone} show{once}"
+    written = f" written {column.format}" if column.format else ""
+    comma = " with a decimal comma" if column.decimal == "," else ""
+    return f"a value of type {column.type}{written}{comma}"
+
+
+def _category(text: SparkColumn, column: Column) -> SparkColumn:
+    cased = {"upper": F.upper(text), "lower": F.lower(text), None: text}[column.case]
+    if not column.aliases:
+        return cased
+    names = F.create_map(*(F.lit(part) for pair in column.aliases.items() for part in pair))
+    return F.coalesce(F.try_element_at(names, cased), cased)
+
+
+def _number(text: SparkColumn, column: Column) -> SparkColumn:
+    if column.decimal == ".":
+        return text
+    return F.when(text.rlike(COMMA_NUMBER), F.translate(text, ",.", "."))
+
+
+def _decimal(text: SparkColumn, kind: str) -> SparkColumn:
+    # Java, and so Spark, takes '1d' and '2f' for numbers.
+    suffixed = F.lower(F.right(text, F.lit(1))).isin("d", "f")
+    return F.when(~suffixed, text.try_cast(kind))
+
+
+def _converted(value: SparkColumn, column: Column) -> SparkColumn:
+    if column.received is None:
+        return value
+    return (value * column.received.factor + column.received.offset).cast(column.type)
+
+
+def _timestamp(text: SparkColumn, column: Column) -> SparkColumn:
+    if column.format:
+        instant = F.try_to_timestamp(text, F.lit(column.format))
+        placed = F.lit(any(letter in column.format for letter in ZONE_LETTERS))
+    else:
+        instant = F.when(text.rlike(TIMESTAMP), F.try_to_timestamp(text))
+        placed = text.rlike(NAMES_ZONE)
+    if column.zone is None:
+        return instant
+    return F.when(placed, instant).otherwise(_on_clock(instant, column.zone, column.repeated_hour))
+
+
+def _on_clock(shown: SparkColumn, zone: str, repeated_hour: str) -> SparkColumn:
+    """The instant at which clocks in a zone show a time; null for one that they skip."""
+    first = F.to_utc_timestamp(shown, zone)  # of two, the earlier
+    exists = F.from_utc_timestamp(first, zone) == shown
+    laters = [first + F.expr(f"interval {step}") for step in REPEATS]
+    second = F.coalesce(*(F.when(F.from_utc_timestamp(later, zone) == shown, later) for later in laters))
+    if repeated_hour == "later":
+        return F.when(exists, F.coalesce(second, first))
+    if repeated_hour == "quarantine":
+        return F.when(exists & second.isNull(), first)
+    return F.when(exists, first)

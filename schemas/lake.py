@@ -60,6 +60,7 @@ QUARANTINE = Table(
         Column("source_file", "string"),
         Column("source_line", "bigint", comment="counted from the first row of its file, which is 1"),
         Column("raw", "string", nullable=False, comment="the row as received, as JSON, or the broken line itself"),
+        Column("unparsed", "boolean", comment="whether raw is a line that is no row"),
     ),
     partition_by=("source", "interval_from"),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,6 +21,9 @@ def _known_zone(name: str) -> str:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
+LENGTH = re.compile(r"(\d+)?\s*(hour|day|week|month|year)s?")
 
 
 class Model(BaseModel):
@@ -43,6 +48,32 @@ class Interval(Model):
         """The same interval with each bound placed in `zone` unless it carries a zone already."""
         start, end = (bound if bound.tzinfo else bound.replace(tzinfo=ZoneInfo(zone)) for bound in (self.start, self.end))
         return Interval(start=start, end=end)
+
+    def cut(self, every: str) -> list[Interval]:
+        """The intervals of one length that make up this one: `every` is such as day, week, month, year, 6 hours or 2 days.
+
+        Days and longer follow the calendar of the bounds' time zone. Raises ValueError when the length is not understood, or
+        the interval is not a whole number of them.
+        """
+        found = LENGTH.fullmatch(every.strip())
+        if not found:
+            raise ValueError(f"unknown length '{every}'; expected a number and hours, days, weeks, months or years")
+        count, unit = int(found[1] or 1), found[2]
+        bounds = [self.start]
+        while bounds[-1] < self.end:
+            bounds.append(_after(self.start, count * len(bounds), unit))
+        if bounds[-1] != self.end:
+            raise ValueError(f"{self.start} to {self.end} is not a whole number of '{every}'; the last would end {bounds[-1]}")
+        return [Interval(start=start, end=end) for start, end in pairwise(bounds)]
+
+
+def _after(start: datetime, count: int, unit: str) -> datetime:
+    if unit == "hour":
+        return (start.astimezone(UTC) + timedelta(hours=count)).astimezone(start.tzinfo)
+    if unit in ("day", "week"):
+        return start + timedelta(days=count * (7 if unit == "week" else 1))  # of the calendar: the clock's hour stays
+    months = start.month - 1 + count * (12 if unit == "year" else 1)
+    return start.replace(year=start.year + months // 12, month=months % 12 + 1)
 
 
 def midnight(day: date, zone: str) -> datetime:

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from pyspark.sql import SparkSession
+
 from pipelines.config import Interval, Pipeline, read_config
 from pipelines.errors import ConfigError, RingmillError
 from pipelines.flows.checks import check_config
 from pipelines.flows.context import Context, Step
-from pipelines.flows.execute import execute
+from pipelines.flows.intervals import run_intervals
 from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
 from pipelines.flows.terminal import console
@@ -39,13 +41,11 @@ def run_application(
         arguments = _parse(name, argv)
         config = read_config(arguments.config)
         check_config(config)
-        interval = _interval(config, arguments)
+        intervals = _intervals(config, arguments)
         with spark_session(config, name) as spark:
-            lake = Lake(spark, config.pipeline, new_run_id())
-            context = Context(config, interval, spark, lake, RunLog(lake, interval), console())
-            for step in steps:
-                execute(step, context, force=arguments.force)
-            if finish:
+            context = _context(config, spark, intervals[0])
+            run_intervals(steps, context, intervals, force=arguments.force)
+            if finish and len(intervals) == 1:
                 finish(context, started)
     except RingmillError as error:
         print(f"ringmill: {name} failed: {error}", file=sys.stderr)
@@ -62,8 +62,24 @@ def _parse(name: str, argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
     parser.add_argument("--from", dest="start", help="start of the interval, ISO, included (default: the config's)")
     parser.add_argument("--to", dest="end", help="end of the interval, ISO, excluded (default: the config's)")
+    parser.add_argument("--every", help="do the interval in parts, one after the other: day, week, month, 6 hours, …")
     parser.add_argument("--force", action="store_true", help="do the work even when the same was done before")
     return parser.parse_args(argv)
+
+
+def _context(config: Pipeline, spark: SparkSession, interval: Interval) -> Context:
+    lake = Lake(spark, config.pipeline, new_run_id())
+    return Context(config, interval, spark, lake, RunLog(lake, interval), console())
+
+
+def _intervals(config: Pipeline, arguments: argparse.Namespace) -> list[Interval]:
+    whole = _interval(config, arguments)
+    if arguments.every is None:
+        return [whole]
+    try:
+        return whole.cut(arguments.every)
+    except ValueError as error:
+        raise ConfigError(f"arguments: --every: {error}.") from error
 
 
 def _interval(config: Pipeline, arguments: argparse.Namespace) -> Interval:

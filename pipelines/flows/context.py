@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TypeVar
@@ -37,6 +37,10 @@ class Context:
     lake: Lake
     runs: RunLog
     console: Console
+
+    def over(self, interval: Interval) -> Context:
+        """The same run at work on another interval."""
+        return replace(self, interval=interval, runs=RunLog(self.lake, interval))
 
     @property
     def run_id(self) -> str:

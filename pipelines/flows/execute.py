@@ -61,5 +61,6 @@ def _record_failure(context: Context, run: Run, error: Exception) -> None:
 
 def _fingerprint(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:
     start, end = (bound.astimezone(UTC).isoformat() for bound in context.bounds)
-    content = [step.name, start, end, config_hash, code_version(), inputs]
+    contracts = [repr(context.config.contract(name)) for name in context.config.sources]
+    content = [step.name, start, end, config_hash, code_version(), contracts, inputs]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

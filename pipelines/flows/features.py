@@ -23,7 +23,9 @@ UNLABELLED = "_unlabelled"
 
 def inputs(context: Context) -> dict[str, str]:
     """The run that cleaned the interval's rows; raises DataError when none did."""
-    return {"clean": context.runs.needed("clean", by="features").run_id}
+    clean, replay = context.runs.needed("clean", by="features"), context.runs.latest("replay")
+    replayed = {"replay": replay.run_id} if replay and replay.outputs and replay.started_at > clean.started_at else {}
+    return {"clean": clean.run_id, **replayed}
 
 
 def work(context: Context) -> Outcome:

@@ -18,6 +18,10 @@ from pipelines.io.source import NO_UTF8, as_digits, received
 from schemas.contract import Table
 
 BOM = b"\xef\xbb\xbf"
+WINDOWS_1252 = (
+    "\x80\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8e\x91\x92\x93\x94\x95\x96\x97\x98\x99\x9a\x9b\x9c\x9e\x9f",
+    "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ",
+)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -151,9 +155,6 @@ def _not_as_many(header: Header) -> Column:
 
 
 def _decoded(encoding: str) -> Column:
-    # windows-1252 leaves five bytes open, which Spark would refuse to decode: Latin-1 has a control character for each.
     latin = F.decode(F.col("value").cast("binary"), "ISO-8859-1")
-    if encoding == "iso-8859-1":
-        return latin
-    open_bytes = latin.rlike("[\x81\x8d\x8f\x90\x9d]")
-    return F.when(open_bytes, latin).otherwise(F.decode(F.col("value").cast("binary"), "windows-1252"))
+    # Spark has no name for windows-1252, which is Latin-1 but for these; five bytes mean nothing in it and stay as they are.
+    return latin if encoding == "iso-8859-1" else F.translate(latin, *WINDOWS_1252)

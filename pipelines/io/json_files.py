@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, MapType, StringType, StructField, StructType
 
 from pipelines.io.files import FileSource, read_text
 from pipelines.io.source import EXTRA, NO_UTF8, Drift, as_digits, received
@@ -43,7 +43,9 @@ def parse_json(
     known = [spelling for spellings in names.values() for spelling in spellings]
     # In brackets, since a parser stops at the end of an object and would not see what follows it on the line.
     bracketed = F.concat(F.lit("["), F.col("line"), F.lit("]"))
-    schema = ArrayType(StructType([StructField(name, StringType()) for name in known]))
+    members = StructType([StructField(name, StringType()) for name in known])
+    # Spark takes names that differ in case alone for the same: where a source renames, members are looked up in a map.
+    schema = ArrayType(MapType(StringType(), StringType()) if rename else members)
     keys = F.lit(None).cast("array<string>") if drift == "ignore" else F.json_object_keys("line")
     parsed = rows.withColumns({"objects": F.from_json(bracketed, schema), "keys": keys}).withColumn(
         "unknown", F.array_except("keys", F.array(*map(F.lit, known)))
@@ -62,7 +64,7 @@ def parse_json(
     return received(
         whole,
         contract,
-        {name: F.coalesce(*(F.col("object").getField(s) for s in spellings)) for name, spellings in names.items()},
+        {name: F.coalesce(*(F.col("object").getItem(s) for s in spellings)) for name, spellings in names.items()},
         extra=F.when((F.size("unknown") > 0) & F.col("why").isNull(), others),
         place=place,
         block=block,

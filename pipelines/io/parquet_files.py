@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
-from pipelines.io.files import FileSource, exact
+from pipelines.io.files import FileSource, exact, unreadable
 from pipelines.io.source import as_text, received
 from schemas.contract import Table
 
@@ -24,8 +25,9 @@ class ParquetFiles(FileSource):
         try:
             reader = spark.read.options(recursiveFileLookup=True, mergeSchema=True)
             rows = reader.parquet(*(exact(file) for file in files))
-        except PySparkException as error:
-            raise DataError(f"source {contract.name}: {self.path} can't be read as Parquet: {error}") from error
+        except (PySparkException, Py4JJavaError) as error:
+            told = unreadable(error) or error
+            raise DataError(f"source {contract.name}: {self.path} can't be read as Parquet: {told}") from error
         fields = self.renamed(rows.columns, contract)
         self.check_fields(self.path, fields, contract)
         texts = {name: as_text(field) for name, field in zip(fields, rows.schema, strict=True)}

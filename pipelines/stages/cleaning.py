@@ -30,8 +30,9 @@ from pipelines.stages.privacy import hashed, kept_columns, with_key
 from schemas.contract import Reference, Table
 
 VERDICTS = (CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED)
-RECEIVED, RAW = "_received", "_raw"
+RECEIVED, RAW, UNPARSED = "_received", "_raw", "_unparsed"
 PLACE = ("source_file", "source_block", "source_row")
+FINDINGS = "array<struct<name:string,severity:string,message:string>>"
 WITHHELD = "withheld, since this source has personal columns: the raw table holds it"
 
 
@@ -71,6 +72,22 @@ def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids:
     return mark_duplicates(checked.withColumn(VERDICT, verdict.otherwise(CLEAN)), contract)
 
 
+def as_judged(clean: DataFrame, contract: Table) -> DataFrame:
+    """Rows that were judged clean before, as `judge` gives them; columns of the contract that they lack are null."""
+    columns = {c.name: F.col(c.name) if c.name in clean.columns else F.lit(None).cast(c.type) for c in contract.columns}
+    return clean.select(
+        *(column.alias(name) for name, column in columns.items()),
+        F.array().cast(FINDINGS).alias(FOUND),
+        F.lit(None).cast("string").alias(RAW),
+        F.lit(False).alias(UNPARSED),
+        _tie(contract).alias(TIE),
+        F.lit(None).cast("string").alias("source_file"),
+        F.lit(None).cast("bigint").alias("source_block"),
+        F.lit(None).cast("bigint").alias("source_row"),
+        F.lit(CLEAN).alias(VERDICT),
+    )
+
+
 def split_judged(judged: DataFrame, contract: Table, aids: Aids | None = None) -> Judged:
     """Cut a judged frame into clean rows, personal values hashed or left out, and refused ones with their reasons."""
     aids = aids or Aids()
@@ -79,7 +96,10 @@ def split_judged(judged: DataFrame, contract: Table, aids: Aids | None = None) -
     clean = with_key(kept, aids.key).select(*kept_columns(contract), *flags)
     refusing = F.filter(FOUND, lambda found: found.severity == "quarantine")
     quarantined = judged.where(F.col(VERDICT) == QUARANTINED).select(
-        F.transform(refusing, lambda found: found.message).alias("reasons"), *PLACE, F.col(RAW).alias("raw")
+        F.transform(refusing, lambda found: found.message).alias("reasons"),
+        *PLACE,
+        F.col(RAW).alias("raw"),
+        F.col(UNPARSED).alias("unparsed"),
     )
     return Judged(clean, quarantined)
 
@@ -152,7 +172,7 @@ def _check(parsed: DataFrame, contract: Table, aids: Aids) -> DataFrame:
     found = (
         F.when(F.col("broken_line").isNotNull(), F.array(line))
         .when(broken, F.array_compact(F.array(*(_found(check) for check in checks))))
-        .otherwise(F.array().cast("array<struct<name:string,severity:string,message:string>>"))
+        .otherwise(F.array().cast(FINDINGS))
     )
     refused = _refused() | F.lit(bool(contract.unique))  # uniqueness may refuse any row, later
     judged = parsed.select(*contract.column_names, found.alias(FOUND), RECEIVED, "broken_line", *PLACE)
@@ -163,9 +183,14 @@ def _check(parsed: DataFrame, contract: Table, aids: Aids) -> DataFrame:
         FOUND,
         # Only what is refused is kept as text: for all rows it would be most of what the deduplication moves.
         F.when(refused, as_received).alias(RAW),
-        F.xxhash64(RECEIVED).alias(TIE),
+        F.col("broken_line").isNotNull().alias(UNPARSED),
+        _tie(contract).alias(TIE),
         *(F.when(refused, F.col(name)).alias(name) for name in PLACE),
     )
+
+
+def _tie(contract: Table) -> Column:
+    return F.xxhash64(*(f"`{column.name}`" for column in contract.columns if not column.personal))
 
 
 def _found(check: Check) -> Column:

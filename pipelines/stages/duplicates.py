@@ -12,7 +12,7 @@ VERDICT, TIE, FOUND = "_verdict", "_tie", "_found"
 
 
 def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
-    """Let one clean row of each key stay: the greatest by `latest_by`, ties falling to a hash of the text.
+    """Let one clean row of each key stay: the greatest by `latest_by`, ties falling to a hash of all columns.
 
     A loser that is the winner's copy is `repeated`, any other a `duplicate`. Without a key, rows that are equal in every
     column are one. Rows that share values which the contract says are unique are refused, all but the first of them.
@@ -47,7 +47,7 @@ def _mark_shared(judged: DataFrame, columns: tuple[str, ...], order: list[Column
 
 
 def _within(key: tuple[str, ...], order: list[Column]) -> tuple[Column, Column]:
-    """A row's place among the clean rows of its key, and the text's hash of the one before it."""
+    """A row's place among the clean rows of its key, and the hash of the one before it."""
     # Rows with another verdict have no key, and take no clean row's place; a hash spreads them among tasks.
     keys = [F.when(_is_clean(), F.col(name)) for name in key]
     window = Window.partitionBy(_is_clean(), *keys, F.when(~_is_clean(), F.col(TIE))).orderBy(*order)

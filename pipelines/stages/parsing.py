@@ -72,9 +72,9 @@ def _number(text: SparkColumn, column: Column) -> SparkColumn:
 
 
 def _decimal(text: SparkColumn, kind: str) -> SparkColumn:
-    # Java, and so Spark, takes '1d' and '2f' for numbers.
-    suffixed = F.lower(F.right(text, F.lit(1))).isin("d", "f")
-    return F.when(~suffixed, text.try_cast(kind))
+    # Java, and so Spark, takes '1d', '2f' and '0x1p3' for numbers.
+    javas = F.right(text, F.lit(1)).isin("d", "D", "f", "F") | F.contains(text, F.lit("x")) | F.contains(text, F.lit("X"))
+    return F.when(~javas, text.try_cast(kind))
 
 
 def _converted(value: SparkColumn, column: Column) -> SparkColumn:

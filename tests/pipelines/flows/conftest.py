@@ -13,8 +13,11 @@ from rich.console import Console
 
 from pipelines.flows.context import Context, Step
 from pipelines.flows.execute import execute
+from pipelines.flows.intervals import run_steps
 from pipelines.flows.runs import RunLog
 from pipelines.io.tables import Lake
+from schemas.contract import Table
+from tests.pipelines.flows import visits
 from tests.sample import Row, pipeline, write_sample
 
 Run = Callable[..., Context]
@@ -46,3 +49,41 @@ def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
         return context
 
     return _run
+
+
+@pytest.fixture
+def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs steps of the small pipeline of visits to shops, one day in May: `visit(steps, day=..., contract=..., config=...)`.
+
+    Each day's visits are in a file of their own, `visits-05-01.csv`; shops are in `shops.csv`.
+    """
+    (tmp_path / "shops.csv").write_text("shop,town\na,Aachen\nb,Bonn\n")
+
+    def _visit(
+        *steps: Step,
+        day: int = 1,
+        contract: Table = visits.VISITS,
+        config: Callable[[dict[str, Any]], object] = lambda _: None,
+        force: bool = False,
+        said: Console | None = None,
+    ) -> Context:
+        def edit(content: dict[str, Any]) -> None:
+            content.update(contracts="tests.pipelines.flows.visits", timezone="UTC")
+            content["interval"] = {"from": f"2013-05-{day:02}", "to": f"2013-05-{day + 1:02}"}
+            path = str(tmp_path / "visits-{from:%m-%d}.csv")
+            content["sources"] = {
+                "visits": {"kind": "csv", "path": path},
+                "shops": {"kind": "csv", "path": str(tmp_path / "shops.csv")},
+            }
+            content["clean"]["max_quarantined_share"] = 1
+            config(content)
+
+        monkeypatch.setitem(visits.SOURCES, "visits", contract)
+        made = pipeline(tmp_path, f"visits_{abs(hash(tmp_path)) % 10**8}", edit)
+        lake = Lake(spark, made.pipeline, f"run{next(numbers)}")
+        interval = made.interval.located(made.timezone)
+        context = Context(made, interval, spark, lake, RunLog(lake, interval), said or Console(quiet=True))
+        run_steps(steps, context, force=force)
+        return context
+
+    return _visit

@@ -1,68 +1,28 @@
-"""CSV files land as received; a header that does not fit, or no file, is a clear error."""
+"""Which files a source is, whether they have changed, and what is said of those that can't be read."""
 
+import gzip
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from pyspark.sql import SparkSession
 
+from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
-from pipelines.io.files import read_csv, version
+from pipelines.io.csv_files import CsvFiles
+from pipelines.io.files import first_lines, list_files
 from schemas.contract import Column, Table
 
 CONTRACT = Table("people", (Column("id", "int"), Column("name", "string")))
+YEAR = Interval(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2014, 1, 1, tzinfo=UTC))
 Write = Callable[[str, str], str]
 
 
-def test_text_lands_as_received(spark: SparkSession, write: Write) -> None:
-    path = write("a.csv", 'id,name\n1," O""Neil, Pat "\nx,\n')
-    rows = read_csv(spark, path, CONTRACT).collect()
-    assert [(row.id, row.name) for row in rows] == [("1", ' O"Neil, Pat '), ("x", None)]
-    assert {row.broken_line for row in rows} == {None}
-    assert rows[0].source_file.startswith("file:")
-    assert rows[0].source_file.endswith(path)
-
-
-def test_a_line_with_too_few_or_too_many_fields_is_kept_whole(spark: SparkSession, write: Write) -> None:
-    rows = read_csv(spark, write("a.csv", "id,name\n1,a\n2\n3,b,c\n"), CONTRACT).collect()
-    assert [row.broken_line for row in rows] == [None, "2", "3,b,c"]
-
-
-def test_the_header_may_order_columns_as_it_likes_and_begin_with_a_mark(spark: SparkSession, write: Write) -> None:
-    rows = read_csv(spark, write("a.csv", '\ufeff"name",id\na,1\n'), CONTRACT).collect()
-    assert [(row.id, row.name) for row in rows] == [("1", "a")]
-
-
-def test_several_files_are_one_source(spark: SparkSession, write: Write) -> None:
-    write("p1.csv", "id,name\n1,a\n")
-    pattern = write("p2.csv", "id,name\n2,b\n").replace("p2", "p*")
-    assert sorted(row.id for row in read_csv(spark, pattern, CONTRACT).collect()) == ["1", "2"]
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ("id", "missing name, unknown none"),
-        ("id,name,age", "missing none, unknown age"),
-        ("id,nom", "missing name, unknown nom"),
-        ("id,name,id", "repeated id"),
-    ],
-)
-def test_a_header_that_does_not_fit_is_exit_3(spark: SparkSession, write: Write, header: str, message: str) -> None:
-    with pytest.raises(DataError, match=message) as caught:
-        read_csv(spark, write("a.csv", f"{header}\n1,2,3\n"), CONTRACT)
-    assert caught.value.exit_code == 3
-
-
-def test_an_empty_file_is_exit_3(spark: SparkSession, write: Write) -> None:
-    with pytest.raises(DataError, match="is empty; expected a header line"):
-        read_csv(spark, write("a.csv", ""), CONTRACT)
-
-
-def test_a_missing_file_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(ExternalError, match=r"source people: no file at .*none\.csv") as caught:
-        read_csv(spark, str(tmp_path / "none.csv"), CONTRACT)
-    assert caught.value.exit_code == 5
+def version(spark: SparkSession, path: str) -> str:
+    """The version of the CSV files at a path."""
+    return CsvFiles(kind="csv", path=path).version(spark, CONTRACT, YEAR)
 
 
 def test_a_version_changes_with_the_files(spark: SparkSession, write: Write) -> None:
@@ -77,3 +37,61 @@ def test_a_version_changes_with_the_files(spark: SparkSession, write: Write) -> 
     assert version(spark, pattern) != one
     assert version(spark, folder) != whole
     assert version(spark, "/nowhere/*.csv") == ""
+
+
+def test_folders_are_read_to_the_bottom_without_hidden_files(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("b.csv", "deep/er/a.csv", "_SUCCESS", ".hidden", "_tmp/c.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = [
+        Path(file.path.removeprefix("file:")).relative_to(tmp_path).as_posix() for file in list_files(spark, str(tmp_path))
+    ]
+    assert found == ["b.csv", "deep/er/a.csv"]
+
+
+def test_a_path_may_depend_on_the_interval(spark: SparkSession, write: Write) -> None:
+    path = write("2013-02.csv", "id,name\n2,feb\n").replace("2013-02", "{from:%Y-%m}")
+    write("2013-03.csv", "id,name\n3,mar\n")
+    source = CsvFiles(kind="csv", path=path)
+    zone = ZoneInfo("America/New_York")
+    february = Interval(start=datetime(2013, 2, 1, tzinfo=zone), end=datetime(2013, 3, 1, tzinfo=zone))
+    assert source.sliced
+    assert [row.name for row in source.read(spark, CONTRACT, february).collect()] == ["feb"]
+    assert not CsvFiles(kind="csv", path="a/{b,c}/*.csv").sliced
+
+
+def test_a_missing_file_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ExternalError, match=r"source people: no file at .*none\.csv") as caught:
+        CsvFiles(kind="csv", path=str(tmp_path / "none.csv")).read(spark, CONTRACT, YEAR)
+    assert caught.value.exit_code == 5
+
+
+def test_an_empty_file_is_exit_3(spark: SparkSession, write: Write) -> None:
+    with pytest.raises(DataError, match="is empty; expected rows"):
+        CsvFiles(kind="csv", path=write("a.csv", "")).read(spark, CONTRACT, YEAR)
+
+
+def test_the_first_line_is_found_behind_blank_ones_and_when_it_is_long(spark: SparkSession, tmp_path: Path) -> None:
+    long = b"x" * 200_000
+    for name, content in {"a": b"\r\n\r\n id \r\n1", "b": long + b"\nrest", "c": b"\n \n", "d": b"only"}.items():
+        (tmp_path / name).write_bytes(content)
+    files = [str(tmp_path / name) for name in "abcd"]
+    assert first_lines(spark, files, "people") == [b" id ", long, b"", b"only"]
+
+
+def test_a_file_that_is_not_what_its_name_says_is_exit_3(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_text("id,name\n1,a\n")
+    with pytest.raises(DataError, match=r"a\.csv\.gz can't be read .*Is it whole, and compressed as its name says"):
+        CsvFiles(kind="csv", path=str(tmp_path / "a.csv.gz")).read(spark, CONTRACT, YEAR)
+
+
+def test_gzip_is_unpacked(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"id,name\n1,a\n"))
+    rows = CsvFiles(kind="csv", path=str(tmp_path / "a.csv.gz")).read(spark, CONTRACT, YEAR).collect()
+    assert [(row.id, row.name) for row in rows] == [("1", "a")]
+
+
+def test_odd_letters_in_names_are_no_patterns(spark: SparkSession, write: Write) -> None:
+    path = write("a[1]{b} ?.csv", "id,name\n1,a\n")
+    rows = CsvFiles(kind="csv", path=str(Path(path).parent)).read(spark, CONTRACT, YEAR).collect()
+    assert [row.id for row in rows] == ["1"]

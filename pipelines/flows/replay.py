@@ -1,0 +1,123 @@
+"""Send quarantined rows through their contract again, and move those that pass now to where they belong."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.flows.clean import landed
+from pipelines.flows.context import Context, Outcome, Step
+from pipelines.io.tables import Audit
+from pipelines.stages import replaying
+from pipelines.stages.accounting import Account, check_accounts
+from pipelines.stages.cleaning import Aids, split_judged
+from pipelines.stages.duplicates import DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
+from pipelines.stages.outliers import fit_fences
+from schemas import lake
+from schemas.contract import Table
+
+
+class Moved(NamedTuple):
+    """A source's account after the replay, the rows that stay in quarantine, and how many left it."""
+
+    account: Account
+    quarantined: DataFrame
+    rows: int
+
+
+def inputs(context: Context) -> dict[str, str]:
+    """The run that cleaned the interval; raises DataError when none did."""
+    return {"clean": context.runs.needed("clean", by="replay").run_id}
+
+
+def work(context: Context) -> Outcome:
+    """Move the quarantined rows that keep their contract now; raises AccountingError when rows are lost or doubled."""
+    refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval)
+    present = {row.source for row in refused.select("source").distinct().collect()}
+    with context.lake.audit() as audit:
+        moved = {name: _replay(context, audit, name) for name in context.sources if name in present}
+        accounts = tuple(each.account for each in moved.values())
+        check_accounts(accounts)
+        if not any(each.rows for each in moved.values()):
+            context.console.print("   replay: no row passes now", style="dim")
+            return Outcome(accounts)
+        _stage_quarantine(context, audit, moved)
+        _stage_ledger(context, audit, accounts)
+        return Outcome(accounts, audit.publish())
+
+
+def _replay(context: Context, audit: Audit, name: str) -> Moved:
+    contract, before = context.config.contract(name), _ledger(context)[name]
+    refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval & (F.col("source") == name))
+    clean = _clean_rows(context, contract)
+    aids = _aids(context, contract)
+    left, judged = replaying.replay(clean, refused, contract, *context.bounds, aids)
+    judged = judged.persist()
+    try:
+        counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
+        parts = split_judged(judged, replaying.without_secrets(contract), aids)
+        written = audit.stage(lake.clean(contract), context.stamped(parts.clean), context.in_interval)
+        stay = counts.get(QUARANTINED, 0) + left.count()
+        account = Account(
+            "clean",
+            name,
+            before.rows_in,
+            written,
+            stay,
+            before.duplicates + counts.get(DUPLICATE, 0) + counts.get(REPEATED, 0),
+            before.filtered + counts.get(FILTERED, 0),
+            repeated=before.repeated + counts.get(REPEATED, 0),
+        )
+        moved = before.quarantined - stay
+        context.console.print(f"   replay: {name}: {moved:,} rows pass now, {stay:,} do not")
+        # Materialized before the frames that it comes from go; refused rows are few, or the run would have failed.
+        still = parts.quarantined.withColumnRenamed("source_row", "source_line").drop("source_block")
+        return Moved(account, still.unionByName(left.select(*still.columns)).localCheckpoint(), moved)
+    finally:
+        judged.unpersist()
+
+
+def _aids(context: Context, contract: Table) -> Aids:
+    contracts = {reference.source: context.config.contract(reference.source) for reference in contract.references}
+    known = {name: _clean_rows(context, of) for name, of in contracts.items()}
+    return Aids(known, fit_fences(landed(context, contract.name), contract))
+
+
+def _clean_rows(context: Context, contract: Table) -> DataFrame:
+    return context.lake.read(lake.clean(contract).name).where(context.in_interval)
+
+
+def _ledger(context: Context) -> dict[str, Account]:
+    rows = context.lake.read(lake.ROW_LEDGER.name).where(context.in_interval & (F.col("stage") == "clean")).collect()
+    return {
+        row.source: Account(
+            "clean",
+            row.source,
+            row.rows_in,
+            row.rows_out,
+            row.quarantined,
+            row.duplicates,
+            row.filtered,
+            repeated=row.repeated or 0,
+        )
+        for row in rows
+    }
+
+
+def _stage_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -> None:
+    parts = [each.quarantined.withColumn("source", F.lit(name)) for name, each in moved.items()]
+    rows = context.stamped(reduce(DataFrame.unionByName, parts))
+    staged = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*moved))
+    expected = sum(each.account.quarantined for each in moved.values())
+    check_accounts([Account("quarantine", "all sources", expected, staged)])
+
+
+def _stage_ledger(context: Context, audit: Audit, accounts: tuple[Account, ...]) -> None:
+    replayed = {account.source: account for account in accounts}
+    context.stage_ledger(audit, "clean", [replayed.get(name, account) for name, account in _ledger(context).items()])
+
+
+STEP = Step("replay", ("clean", "sources"), inputs, work)

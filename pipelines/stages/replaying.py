@@ -1,0 +1,64 @@
+"""Quarantined rows judged again, among the clean rows that they may join."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from pipelines.stages.cleaning import Aids, as_judged, judge
+from pipelines.stages.duplicates import mark_duplicates
+from schemas.contract import Column, Table
+
+JOINED = "_joined"
+"""Whether a row came from quarantine; the others were clean already."""
+
+
+class Replayed(NamedTuple):
+    """Quarantined rows that nothing can be told of again, as they are; and all others, judged among the clean rows."""
+
+    left: DataFrame
+    judged: DataFrame
+
+
+def replay(clean: DataFrame, refused: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids) -> Replayed:
+    """Judge the quarantined rows of a source and interval again, together with its clean rows, of which none is judged anew.
+
+    A line that was no row stays what it is: it changes when its file is landed again. So do rows that were refused for a
+    personal value, of which there is only the hash. Of one key the same row wins as if all had been cleaned at once.
+    """
+    again = without_secrets(contract)
+    hopeless = F.col("unparsed") | F.exists("reasons", lambda reason: reason.rlike(_personal(contract)))
+    judged = judge(_as_landed(refused.where(~hopeless), again), again, start, end, aids)
+    everything = as_judged(clean, again).withColumn(JOINED, F.lit(False)).unionByName(judged.withColumn(JOINED, F.lit(True)))
+    return Replayed(refused.where(hopeless), mark_duplicates(everything, again))
+
+
+def without_secrets(contract: Table) -> Table:
+    """The contract of rows whose personal values are hashed already, or gone."""
+    columns = tuple(Column(c.name, "string") if c.personal else c for c in contract.columns)
+    return replace(contract, columns=columns)
+
+
+def _personal(contract: Table) -> str:
+    names = [re.escape(column.name) for column in contract.columns if column.personal]
+    return rf"\b({'|'.join(names)})\b" if names else "$^"
+
+
+def _as_landed(refused: DataFrame, contract: Table) -> DataFrame:
+    fields = StructType([StructField(name, StringType()) for name in contract.column_names])
+    nothing = F.lit(None).cast("string")
+    return refused.withColumn("_raw", F.from_json("raw", fields)).select(
+        *(F.col("_raw").getField(name).alias(name) for name in contract.column_names),
+        F.lit(None).cast("map<string,string>").alias("extra"),
+        "source_file",
+        F.lit(None).cast("bigint").alias("source_block"),
+        F.col("source_line").alias("source_row"),
+        nothing.alias("broken_line"),
+        nothing.alias("broken_why"),
+    )

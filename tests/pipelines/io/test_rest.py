@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_several_connections_share_pages_and_rate(spark: SparkSession, server: F
     assert sorted(server.asked) == FIVE
     first, *others = [seen for seen in server.requests if seen.query["page"] != "1"]
     mine = [seen for seen in (first, *others) if int(seen.query["page"]) % 2 == int(first.query["page"]) % 2]
-    assert mine[1].at - mine[0].at >= 0.24
+    assert mine[1].at - mine[0].at >= 0.15  # 0.25 where it is sent, less what the first took to arrive
 
 
 @pytest.mark.parametrize("edit", [lambda rows: rows.insert(0, {"id": 0}), lambda rows: rows.pop(0)], ids=["in", "out"])
@@ -189,8 +190,8 @@ def test_a_spool_that_is_gone_when_it_is_read_is_exit_5(spark: SparkSession, mak
         rows.collect()
     told = source.explain(caught.value)
     assert isinstance(told, ExternalError)
-    assert str(told).startswith("source things: page 1 is no longer in ")
-    assert str(told).endswith("Run again.")
+    # Two tasks fail, and either may be the first.
+    assert re.fullmatch(r"source things: page [12] is no longer in .*Run again\.", str(told))
     assert source.explain(ValueError("another")) is None
 
 

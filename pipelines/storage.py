@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import urlparse
@@ -55,3 +56,21 @@ def fetch_folder(uri: str, local: Path) -> Path:
         return Path(path)
     fs.copy_files(path, str(local), source_filesystem=filesystem, destination_filesystem=fs.LocalFileSystem())
     return local
+
+
+def delete_folder(uri: str) -> None:
+    """Remove a folder and all that is in it; one that is not there is no error."""
+    filesystem, path = locate(uri)
+    if filesystem.get_file_info(path).type != fs.FileType.NotFound:
+        filesystem.delete_dir(path)
+
+
+def idle_folders(uri: str, seconds: float) -> list[str]:
+    """The folders in a folder that hold files, none of which has changed for so long."""
+    filesystem, path = locate(uri)
+    newest: dict[str, float] = {}
+    for found in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
+        if found.type == fs.FileType.File:
+            folder = found.path.removeprefix(path).strip("/").split("/")[0]
+            newest[folder] = max(newest.get(folder, 0.0), found.mtime_ns / 1e9)
+    return [f"{uri}/{folder}" for folder, changed in newest.items() if time.time() - changed > seconds]

@@ -60,7 +60,8 @@ class Context:
     @cached_property
     def sources(self) -> dict[str, Source]:
         """The configured sources by name."""
-        return {name: make_source(name, section) for name, section in self.config.sources.items()}
+        spool = f"{warehouse_uri(self.config.lake)}/_spool/{self.config.pipeline}"
+        return {name: make_source(name, section).keeping(f"{spool}/{name}") for name, section in self.config.sources.items()}
 
     def stamped(self, frame: DataFrame) -> DataFrame:
         """The frame with the run and the interval beside each row."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from py4j.protocol import Py4JJavaError
@@ -28,11 +30,29 @@ def inputs(context: Context) -> dict[str, str]:
 
 def work(context: Context) -> Outcome:
     """Land all sources, or none; raises DataError when one is empty or does not fit its contract."""
-    with context.lake.audit() as audit:
+    with _kept(context), context.lake.audit() as audit:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
         context.stage_ledger(audit, "ingest", accounts)
         return Outcome(accounts, audit.publish())
+
+
+@contextmanager
+def _kept(context: Context) -> Iterator[None]:
+    """Have sources forget what they fetched once it has landed, and when it is wrong, so that mended data is asked for; what
+    a run fetched that broke off otherwise is kept for the next.
+    """
+    try:
+        yield
+    except DataError:
+        _forget(context)
+        raise
+    _forget(context)
+
+
+def _forget(context: Context) -> None:
+    for name, source in context.sources.items():
+        source.forget(context.config.contract(name), context.interval)
 
 
 def _land(context: Context, audit: Audit, name: str) -> Account:
@@ -44,6 +64,8 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     try:
         landed = audit.stage(lake.raw(contract), context.stamped(placed), context.in_interval)
     except (Py4JJavaError, PySparkException) as error:
+        if known := source.explain(error):
+            raise known from error
         if told := unreadable(error):
             raise DataError(f"source {name}: {told}. Mend or remove the file. No table was changed.") from error
         raise

@@ -56,13 +56,20 @@ class RunLog:
             )
         return run
 
-    def intervals(self, job: str) -> list[Interval]:
-        """The intervals over which a job has ever succeeded, in order of time."""
+    def ids(self, job: str) -> set[str]:
+        """All successful runs of a job over this interval, whether their work still stands or not."""
+        return {run.run_id for run in self._read() if run.job == job and run.status == "succeeded"}
+
+    def everywhere(self, job: str) -> dict[Interval, Run]:
+        """The job's last successful run over each interval, in order of time."""
         if not self._lake.exists(RUNS.name):
-            return []
-        done = self._lake.read(RUNS.name).where((F.col("job") == job) & (F.col("status") == "succeeded"))
-        rows = done.select("interval_from", "interval_to").distinct().orderBy("interval_from", "interval_to").collect()
-        return [Interval(start=row.interval_from.astimezone(UTC), end=row.interval_to.astimezone(UTC)) for row in rows]
+            return {}
+        rows = self._lake.read(RUNS.name).where((F.col("job") == job) & (F.col("status") == "succeeded"))
+        latest: dict[Interval, Run] = {}
+        for row in rows.orderBy("interval_from", "interval_to", "started_at").collect():
+            interval = Interval(start=row.interval_from.astimezone(UTC), end=row.interval_to.astimezone(UTC))
+            latest[interval] = _from_row(row.asDict())
+        return latest
 
     def add(self, run: Run) -> None:
         """Record a run."""
@@ -82,11 +89,12 @@ class RunLog:
             self._runs = []
             if self._lake.exists(RUNS.name):
                 found = self._lake.read(RUNS.name).where(same_interval(self._interval.start, self._interval.end))
-                self._runs = [_from_row(row.asDict()) for row in found.drop("interval_from", "interval_to").collect()]
+                self._runs = [_from_row(row.asDict()) for row in found.collect()]
         return self._runs
 
 
 def _from_row(row: dict[str, object]) -> Run:
+    row = {name: value for name, value in row.items() if name not in ("interval_from", "interval_to")}
     parsed = {name: json.loads(str(row[name])) for name in ("inputs", "outputs", "artifacts")}
     started_at = row["started_at"]
     assert isinstance(started_at, datetime)

@@ -48,7 +48,7 @@ class FileSource(Source):
         """Whether the path depends on the interval."""
         return PLACEHOLDER.search(self.path) is not None
 
-    def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:  # noqa: ARG002
+    def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """Each file's name, size and time of change; empty when there is no file."""
         return ";".join(f"{file.path}:{file.size}:{file.changed}" for file in list_files(spark, self.path_for(interval)))
 

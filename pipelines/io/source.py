@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, MapType, StructField, StructType, TimestampType
 
 from pipelines.config import Interval, Model
-from pipelines.errors import ConfigError, DataError
+from pipelines.errors import ConfigError, DataError, RingmillError
 from schemas.contract import Table
 
 Drift = Literal["fail", "ignore", "add"]
@@ -54,6 +54,17 @@ class Source(Model):
     @abstractmethod
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """What changes whenever the rows of the interval may have changed, found without reading them all."""
+
+    def keeping(self, folder: str) -> Source:
+        """The same source with a folder of its own, for what it fetches before it reads it; most kinds need none."""
+        return self
+
+    def forget(self, contract: Table, interval: Interval) -> None:
+        """Remove what was kept of an interval, since it has landed, or is not to be used again."""
+
+    def explain(self, error: Exception) -> RingmillError | None:
+        """What a failed Spark job says of this source, as an error for people; None when it says nothing of it."""
+        return None
 
     def check_fields(self, name: str, fields: list[str], contract: Table) -> None:
         """Hold received field names, after renaming, against the contract's; raises DataError as `drift` has it."""

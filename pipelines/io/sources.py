@@ -9,12 +9,14 @@ from pipelines.errors import ConfigError
 from pipelines.io.csv_files import CsvFiles
 from pipelines.io.json_files import JsonFiles
 from pipelines.io.parquet_files import ParquetFiles
+from pipelines.io.rest import RestApi
 from pipelines.io.source import Source
 
 KINDS: dict[str, type[Source]] = {
     "csv": CsvFiles,
     "jsonl": JsonFiles,
     "parquet": ParquetFiles,
+    "rest": RestApi,
 }
 
 

@@ -1,0 +1,190 @@
+"""One GET of a JSON API: paced, tried again while that may help, its token kept out of every message. No Spark here."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import urllib3
+from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, ResponseError
+from urllib3.util import Retry, make_headers
+
+from pipelines.errors import DataError, ExternalError
+
+CHUNK_BYTES = 1 << 16
+EXCERPT = 200
+REDIRECTS = 5
+# A token that is refused says nothing against the address.
+TOKEN = (401, 403, 407)
+# Too early, too often, or waited too long for us: the same request may do later. So may whatever is the server's fault.
+LATER = (408, 425, 429)
+HINTS = {
+    401: "Put a valid token in the environment variable that sources.{source}.token names.",
+    403: "Put a token that may read this in the environment variable that sources.{source}.token names.",
+    404: "Mend sources.{source}.url; if there is no such page after the last, give sources.{source}.total.",
+}
+
+
+class RefusedError(ExternalError):
+    """Raised when a server will not answer a request, however often it is asked."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a source may be asked. Times are in seconds; `token` is secret, and no part of what an object of this prints.
+
+    A page has `timeout_seconds` from the request to its last byte. A request that failed is repeated `retries` times, after
+    `backoff_seconds` doubled each time, or after what Retry-After asks for; no wait is longer than `max_wait_seconds`.
+    """
+
+    source: str
+    token: str | None = field(default=None, repr=False)
+    retries: int = 5
+    timeout_seconds: float = 30
+    backoff_seconds: float = 1
+    max_wait_seconds: float = 300
+    requests_per_second: float | None = None
+
+    def hide(self, text: str) -> str:
+        """A text without the token."""
+        return text.replace(self.token, "***") if self.token else text
+
+
+class Answer(NamedTuple):
+    """A whole answer: its address, its text, what that is as JSON, and its Link header."""
+
+    address: str
+    text: str
+    content: Any
+    link: str
+
+
+class _TransientError(Exception):
+    def __init__(self, told: str, asked: float | None = None) -> None:
+        super().__init__(told)
+        self.asked = asked
+
+
+class Client:
+    """Asks one source, as the `turn`th (from 0) of so many clients that share its rate, and so do not begin at once."""
+
+    def __init__(self, access: Access, clients: int = 1, turn: int = 0) -> None:
+        self._access = access
+        rate = access.requests_per_second
+        self._gap = clients / rate if rate else 0.0
+        self._next = time.monotonic() + turn * self._gap / clients
+        # On the way to another host urllib3 takes the Authorization header off. All other retries are made here.
+        redirects = Retry(
+            total=None, connect=0, read=0, status=0, other=0, redirect=REDIRECTS, respect_retry_after_header=False
+        )
+        headers = {"Accept": "application/json", "User-Agent": "ringmill", **make_headers(accept_encoding="gzip")}
+        if access.token:
+            headers["Authorization"] = f"Bearer {access.token}"
+        self._pool = urllib3.PoolManager(headers=headers, retries=redirects, timeout=access.timeout_seconds)
+
+    def get(self, address: str) -> Answer:
+        """The answer at an address, tried again while that may help.
+
+        Raises RefusedError on a status that trying again does not change, ExternalError when tries or waits are used up,
+        DataError when the answer is no JSON.
+        """
+        access, told = self._access, ""
+        for attempt in range(access.retries + 1):
+            self._keep_pace()
+            try:
+                return self._try(address)
+            except _TransientError as error:
+                told = str(error)
+                if attempt < access.retries:
+                    time.sleep(self._pause(address, attempt, error))
+        raise ExternalError(
+            f"source {access.source}: {access.hide(address)} failed {access.retries + 1} times, the last time with: {told}. "
+            f"What was fetched so far is kept: run again later to go on from there."
+        )
+
+    def _keep_pace(self) -> None:
+        time.sleep(max(0.0, self._next - time.monotonic()))
+        self._next = time.monotonic() + self._gap
+
+    def _pause(self, address: str, attempt: int, error: _TransientError) -> float:
+        """Seconds to wait: what the server asked for, else half of the doubled back-off and a random part of the other half
+        ("equal jitter": Brooker, Exponential Backoff and Jitter, 2015).
+        """
+        most, source = self._access.max_wait_seconds, self._access.source
+        if error.asked is None:
+            half = min(most, self._access.backoff_seconds * 2.0**attempt) / 2
+            return half + random.uniform(0, half)  # noqa: S311 (spreads requests, keeps no secret)
+        if error.asked > most:
+            raise ExternalError(
+                f"source {source}: {self._access.hide(address)} asked to wait {error.asked:,.0f} seconds ({error}), more than "
+                f"sources.{source}.max_wait_seconds ({most:,.0f}). Run again later, or raise it."
+            )
+        return error.asked
+
+    def _try(self, address: str) -> Answer:
+        deadline = time.monotonic() + self._access.timeout_seconds
+        try:
+            response = self._pool.request("GET", address, preload_content=False)
+            try:
+                body = self._read(response, deadline)
+            except BaseException:
+                response.close()
+                raise
+            response.release_conn()
+        except HTTPError as error:
+            reason = error.reason or error if isinstance(error, MaxRetryError) else error
+            if isinstance(reason, ResponseError):
+                raise RefusedError(
+                    f"source {self._access.source}: {self._access.hide(address)} redirects more than {REDIRECTS} times. "
+                    f"Mend sources.{self._access.source}.url."
+                ) from error
+            raise _TransientError(self._access.hide(f"{type(reason).__name__}: {reason}")) from error
+        self._judge(address, response, body)
+        return self._parse(address, response, body)
+
+    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+        # A read has a time limit of its own; this one is for answers that come drop by drop.
+        parts = []
+        while part := response.read1(CHUNK_BYTES):
+            parts.append(part)
+            if time.monotonic() > deadline:
+                raise urllib3.exceptions.TimeoutError(f"not whole after {self._access.timeout_seconds:g} seconds")
+        return b"".join(parts)
+
+    def _judge(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> None:
+        if response.status == 200:
+            return
+        said = f"{response.status} {response.reason or ''}".strip() + self._excerpt(body)
+        if response.status in LATER or response.status >= 500:
+            raise _TransientError(said, _asked(response))
+        hint = HINTS.get(response.status, "Mend sources.{source}.url or .params.").format(source=self._access.source)
+        kind = ExternalError if response.status in TOKEN else RefusedError
+        raise kind(f"source {self._access.source}: {self._access.hide(address)} answered {said}; expected 200. {hint}")
+
+    def _parse(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> Answer:
+        try:
+            text = body.decode("utf-8-sig")
+            return Answer(address, text, json.loads(text), ", ".join(response.headers.getlist("Link")))
+        except (ValueError, RecursionError) as error:
+            if body.lstrip()[:1] in (b"", b"{", b"["):  # it began as JSON, so it was cut on the way, and may come whole
+                raise _TransientError(f"an answer that is not whole JSON ({error})") from error
+            kind = response.headers.get("Content-Type", "no content type")
+            raise DataError(
+                f"source {self._access.source}: the answer of {self._access.hide(address)} is no JSON: received {kind}"
+                f"{self._excerpt(body)}. Mend sources.{self._access.source}.url."
+            ) from error
+
+    def _excerpt(self, body: bytes) -> str:
+        text = " ".join(self._access.hide(body.decode("utf-8", "replace")).split())
+        return f" ('{text[:EXCERPT]}{'…' if len(text) > EXCERPT else ''}')" if text else ""
+
+
+def _asked(response: urllib3.BaseHTTPResponse) -> float | None:
+    """Seconds that Retry-After asks for, given as such or as a date; None when it is missing or means nothing."""
+    try:
+        return Retry().get_retry_after(response)
+    except InvalidHeader:
+        return None

@@ -1,0 +1,200 @@
+"""A paged JSON API, page by page: where the next one is, what is in it, and whether paging gets anywhere. No Spark here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from pipelines.errors import DataError, ExternalError
+from pipelines.io.http_client import Access, Answer, Client
+from pipelines.io.json_slices import elements, find, kind
+from pipelines.io.page_spool import Page, Spool
+from pipelines.io.paging import ByCursor, ByLink, ByPage, OnePage, next_link
+
+
+class Receipt(NamedTuple):
+    """What is known of a page without its records."""
+
+    number: int
+    records: int
+    total: int | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Api:
+    """What to ask for: an address with its parameters filled in, and where an answer has what (dotted paths)."""
+
+    access: Access
+    url: str
+    params: dict[str, str]
+    records: str
+    paging: ByPage | ByCursor | ByLink | OnePage
+    total: str | None
+    max_pages: int
+
+    def address(self, number: int, **more: str) -> str:
+        """The address of a page: the number tells where pages are numbered, `more` parameters elsewhere."""
+        numbered = {}
+        if isinstance(self.paging, ByPage):
+            numbered = {self.paging.param: str(self.paging.first + (number - 1) * self.paging.step)}
+        query = urlencode({**self.params, **self.paging.sized, **numbered, **more})
+        return f"{self.url}{('&' if '?' in self.url else '?') if query else ''}{query}"
+
+    def fetch(self, client: Client, address: str, number: int) -> Page:
+        """Ask for a page; raises DataError when the answer lacks what it should have, and what `Client.get` raises."""
+        answer = client.get(address)
+        found = self._find(answer, self.records, "records")
+        if not isinstance(found, list):
+            raise self._unfit(answer, self.records, "records", "an array", kind(found))
+        records = elements(answer.text, self.records)
+        return Page(number, self.access.hide(address), records, self._next(answer, number, records), self._total(answer))
+
+    def _next(self, answer: Answer, number: int, records: list[str]) -> str | None:
+        match self.paging:
+            case ByPage():
+                return self.address(number + 1) if records else None
+            case ByCursor(param=param, next=path):
+                cursor = self._pointer(answer, path)
+                return self.address(number + 1, **{param: cursor}) if cursor else None
+            case ByLink(next=path):
+                link = self._pointer(answer, path) if path else next_link(answer.link)
+                return self._same_host(urljoin(answer.address, link)) if link else None
+        return None
+
+    def _pointer(self, answer: Answer, path: str) -> str | None:
+        """What leads to the next page; None when it is missing, null, false or empty, as it is on a last page."""
+        try:
+            found = find(answer.content, path)
+        except KeyError:
+            return None
+        if found in (None, False, ""):
+            return None
+        if isinstance(found, bool | dict | list):
+            raise self._unfit(answer, path, "paging.next", "a text or a number", kind(found))
+        return str(found)
+
+    def _total(self, answer: Answer) -> int | None:
+        if self.total is None:
+            return None
+        found = self._find(answer, self.total, "total")
+        if isinstance(found, bool) or not re.fullmatch(r"\d+", str(found)):
+            raise self._unfit(answer, self.total, "total", "a whole number", f"{kind(found)} ({str(found)[:40]})")
+        return int(found)
+
+    def _find(self, answer: Answer, path: str, key: str) -> Any:
+        try:
+            return find(answer.content, path)
+        except KeyError as error:
+            raise self._unfit(answer, path, key, "a value", error.args[0]) from error
+
+    def _unfit(self, answer: Answer, path: str, key: str, expected: str, got: str) -> DataError:
+        source = self.access.source
+        hide = self.access.hide
+        return DataError(
+            f"source {source}: the answer of {hide(answer.address)} does not fit: expected {expected} at "
+            f"'{path or '(the answer itself)'}', received {hide(got)[:200]}. Mend sources.{source}.{key}."
+        )
+
+    def _same_host(self, address: str) -> str:
+        if urlsplit(address)[:2] != urlsplit(self.url)[:2]:
+            source, there = self.access.source, self.access.hide(address)
+            raise ExternalError(
+                f"source {source}: the next page is said to be at {there}, on another host than {self.url}; it is not asked "
+                f"for, since the token is none of that host's business. Mend sources.{source}.url, or page by number or cursor."
+            )
+        return address
+
+
+class Watch:
+    """Sees whether paging gets anywhere: no page may lead to, or be, one that there was."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._seen: set[str] = set()
+        self._total: int | None = None
+
+    def check(self, page: Page) -> None:
+        """Take a page in; raises ExternalError when it repeats an earlier one, or is one too many.
+
+        Where the total has changed pages have shifted, so that one may well hold what another did: `shifted` tells that.
+        """
+        source = self._api.access.source
+        if self._seen and page.total != self._total:
+            return
+        self._total = page.total
+        for trace in (page.digest, page.address):
+            if trace and trace in self._seen:
+                raise repeats(source, page.number)
+            self._seen.add(trace)
+        if page.number > self._api.max_pages:
+            raise ExternalError(
+                f"source {source}: more than {self._api.max_pages:,} pages. Narrow the interval, ask for larger pages, or "
+                f"raise sources.{source}.max_pages."
+            )
+
+
+def walk(api: Api, spool: Spool, client: Client) -> Iterator[Receipt]:
+    """Read page after page to the last, each from the spool or else from the source, and then spool it.
+
+    Ends early when the total number of records changes on the way. Raises what `Api.fetch` and `Watch.check` raise.
+    """
+    watch, read, total = Watch(api), 0, None
+    number = 1
+    address: str | None = api.address(number)
+    while address is not None:
+        page = _page(api, spool, client, watch, number, address)
+        read, total = read + len(page.records), page.total if number == 1 else total
+        yield Receipt(number, len(page.records), page.total, page.digest)
+        complete = isinstance(api.paging, ByPage) and total is not None and read >= total
+        address = None if complete or page.total != total else page.next
+        number += 1
+
+
+def read_numbered(api: Api, spool: Spool, client: Client, numbers: range) -> Iterator[Receipt]:
+    """Read some of the numbered pages, as `walk` does."""
+    watch = Watch(api)
+    for number in numbers:
+        page = _page(api, spool, client, watch, number, api.address(number))
+        yield Receipt(number, len(page.records), page.total, page.digest)
+
+
+def _page(api: Api, spool: Spool, client: Client, watch: Watch, number: int, address: str) -> Page:
+    kept = spool.read(number)
+    page = kept or api.fetch(client, address, number)
+    watch.check(page)
+    if kept is None:
+        spool.write(page)
+    return page
+
+
+def shifted(receipts: list[Receipt]) -> str | None:
+    """What tells that records came or went while their pages were read; None when nothing does."""
+    totals = [receipt.total for receipt in receipts if receipt.total is not None]
+    if len(set(totals)) > 1:
+        return f"the total changed from {totals[0]:,} to {next(total for total in totals if total != totals[0]):,}"
+    read = sum(receipt.records for receipt in receipts)
+    if totals and read != totals[0]:
+        return f"{read:,} records came of a total of {totals[0]:,}"
+    return None
+
+
+def repeated(receipts: list[Receipt]) -> int | None:
+    """The number of a page that is the same as an earlier one, which another task may have read; None when there is none."""
+    seen: set[str] = set()
+    for receipt in receipts:
+        if receipt.digest and receipt.digest in seen:
+            return receipt.number
+        seen.add(receipt.digest)
+    return None
+
+
+def repeats(source: str, number: int) -> ExternalError:
+    """The error of a page that is the same as an earlier one."""
+    return ExternalError(
+        f"source {source}: page {number} is one that was read before, so that paging gets nowhere. Mend "
+        f"sources.{source}.paging, or the source."
+    )

@@ -1,0 +1,188 @@
+"""A JSON API as a source: its pages are fetched by executors, through Spark's Python data sources, and then read as rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, PrivateAttr
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipelines.config import Interval
+from pipelines.errors import ConfigError, ExternalError, RingmillError
+from pipelines.io.files import PLACEHOLDER
+from pipelines.io.http_client import Access, RefusedError
+from pipelines.io.http_pages import Api, Receipt, repeated, repeats, shifted
+from pipelines.io.json_files import parse_json
+from pipelines.io.page_source import ERRORS, Fetch, Job
+from pipelines.io.page_spool import Spool
+from pipelines.io.paging import ByPage, OnePage, Paging
+from pipelines.io.source import Source
+from schemas.contract import Table
+
+INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class RestApi(Source):
+    """A JSON API that answers GET, page by page.
+
+    `${NAME}` in `url` is an environment variable; it is no place for secrets, since addresses land beside the rows.
+    `{from:%Y-%m-%d}` and `{to:…}` in `url` and `params` are the interval's bounds as strftime writes them: in UTC when the
+    format ends with Z, as it does when none is given, else in the pipeline's time zone. `records` is the dotted path to the
+    array of records, `total` that to their number in all: without it, it can't be seen that records come and go while pages
+    are read. `token` names the environment variable that holds the bearer token.
+
+    Pages are kept in a spool until they have landed: a run that broke off is gone on from, for `spool_hours`. When the total
+    tells that pages have shifted they are all read again, up to `rereads` times. With `connections` over 1, numbered pages
+    with a total are fetched by as many tasks, which share the rate.
+    """
+
+    kind: Literal["rest"]
+    url: str
+    params: dict[str, str] = {}
+    records: str = ""
+    paging: Paging = OnePage()
+    total: str | None = None
+    token: str | None = None
+    retries: Annotated[int, Field(ge=0)] = 5
+    timeout_seconds: Seconds = 30
+    backoff_seconds: Annotated[float, Field(ge=0)] = 1
+    max_wait_seconds: Seconds = 300
+    requests_per_second: Seconds | None = None
+    connections: Annotated[int, Field(ge=1)] = 1
+    rereads: Annotated[int, Field(ge=0)] = 2
+    max_pages: Annotated[int, Field(ge=1)] = 100_000
+    spool_hours: Annotated[float, Field(ge=0)] = 24
+
+    fields_by_row: ClassVar[bool] = True
+    _folder: str = PrivateAttr("")
+
+    @property
+    def place(self) -> str:
+        """The address as it is configured."""
+        return self.url
+
+    @property
+    def sliced(self) -> bool:
+        """Whether what is asked for depends on the interval."""
+        return any(PLACEHOLDER.search(text) for text in (self.url, *self.params.values()))
+
+    def keeping(self, folder: str) -> RestApi:
+        """The same source with its spools in a folder."""
+        kept = self.model_copy()
+        kept._folder = folder
+        return kept
+
+    def forget(self, contract: Table, interval: Interval) -> None:
+        """Remove the interval's spool."""
+        self._spool(contract, interval).discard()
+
+    def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
+        """A digest of what is asked for: an API does not say whether its answer has changed, so an interval that has landed
+        counts as unchanged until it is asked for anew with --force.
+        """
+        return self._digest(contract, interval)
+
+    def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
+        """The interval's rows, once all pages have been fetched; as `Source.read` says."""
+        api = self._api(contract, interval, token=self._environment("token", self.token, contract) if self.token else None)
+        spool = self._spool(contract, interval)
+        spool.discard_older(self.spool_hours)
+        fetch = Fetch(spark, Job(api, spool))
+        rows = fetch.rows(self._fetch_whole(fetch, contract))
+        return parse_json(rows, contract, self.rename, self.drift, F.col("address"), F.col("page"), F.col("row"))
+
+    def explain(self, error: Exception) -> RingmillError | None:
+        """The error of ours that a task raised while it read the spool; None for any other."""
+        found = re.search(rf"pipelines\.[\w.]+\.({'|'.join(ERRORS)}): ([^\n]*)", str(error))
+        return ERRORS[found[1]](found[2]) if found else None
+
+    def _fetch_whole(self, fetch: Fetch, contract: Table) -> int:
+        """Fetch all pages, again when they shift; return how many there are."""
+        why: str | None = None
+        for _ in range(self.rereads + 1):
+            receipts = self._go_on(fetch)
+            why = shifted(receipts)
+            if why is None:
+                return len(receipts)
+            fetch.spool.discard()
+        raise ExternalError(
+            f"source {contract.name}: {self.url}: records came or went while the pages were read, {self.rereads + 1} times: "
+            f"{why}. Run again when the source is quiet, narrow the interval, or mend sources.{contract.name}.total."
+        )
+
+    def _go_on(self, fetch: Fetch) -> list[Receipt]:
+        begun = fetch.spool.read(1) is not None
+        try:
+            return self._fetch(fetch)
+        except RefusedError:
+            # What an earlier run was to ask for next may be no longer valid, as a cursor is after a while.
+            if not begun:
+                raise
+            fetch.spool.discard()
+            return self._fetch(fetch)
+
+    def _fetch(self, fetch: Fetch) -> list[Receipt]:
+        if self.connections == 1 or not isinstance(self.paging, ByPage):
+            return fetch.pages()
+        first = fetch.pages(last=1)
+        if not first[0].total or not first[0].records:
+            return fetch.pages()
+        # As many as the first page has, which may be fewer than it was asked for.
+        last = min(math.ceil(first[0].total / first[0].records), self.max_pages + 1)
+        receipts = first + fetch.pages(start=2, last=last, tasks=self.connections) if last > 1 else first
+        if shifted(receipts) is None and (number := repeated(receipts)):
+            fetch.spool.discard()
+            raise repeats(fetch.source, number)
+        return receipts
+
+    def _api(self, contract: Table, interval: Interval, token: str | None) -> Api:
+        access = Access(
+            contract.name, token, self.retries, self.timeout_seconds, self.backoff_seconds, self.max_wait_seconds,
+            self.requests_per_second,
+        )  # fmt: skip
+        url = re.sub(r"\$\{(\w+)\}", lambda found: self._environment("url", found[1], contract), self.url)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.fragment:
+            raise ConfigError(
+                f"sources.{contract.name}.url: expected http:// or https://, a host and a path, with no user, password or "
+                f"fragment. Give the environment variable of a bearer token as sources.{contract.name}.token."
+            )
+        params = {name: _filled(text, interval) for name, text in self.params.items()}
+        return Api(access, _filled(url, interval), params, self.records, self.paging, self.total, self.max_pages)
+
+    def _environment(self, key: str, name: str, contract: Table) -> str:
+        value = os.environ.get(name, "")
+        if not value or not (value.isascii() and value.isprintable()):
+            raise ConfigError(
+                f"sources.{contract.name}.{key}: the environment variable {name} is "
+                f"{'not one line of ASCII' if value else 'not set'}. Set it where the job is started."
+            )
+        return value
+
+    def _spool(self, contract: Table, interval: Interval) -> Spool:
+        assert self._folder, "keeping() gives a source the folder of its spools"
+        return Spool(f"{self._folder}/{self._digest(contract, interval)}")
+
+    def _digest(self, contract: Table, interval: Interval) -> str:
+        api = self._api(contract, interval, token=None)
+        asked = [api.url, api.params, api.records, api.total, self.paging.model_dump()]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _filled(template: str, interval: Interval) -> str:
+    bounds = {"from": interval.start, "to": interval.end}
+    return PLACEHOLDER.sub(lambda found: _written(bounds[found[1]], found[2] or INSTANT), template)
+
+
+def _written(bound: datetime, form: str) -> str:
+    in_utc = form.endswith("Z") and not form.endswith("%Z")
+    return (bound.astimezone(UTC) if in_utc else bound).strftime(form)

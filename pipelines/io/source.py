@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -10,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BinaryType, MapType, StructField, StructType, TimestampType
 
 from pipelines.config import Interval, Model
-from pipelines.errors import ConfigError, DataError
+from pipelines.errors import ConfigError, DataError, RingmillError
 from schemas.contract import Table
 
 Drift = Literal["fail", "ignore", "add"]
@@ -49,6 +51,15 @@ class Source(Model):
 
         Raises ExternalError when the source does not answer, DataError when its fields are not the contract's.
         """
+
+    @contextmanager
+    def reading(self, spark: SparkSession, contract: Table, interval: Interval) -> Iterator[DataFrame]:
+        """The rows that `read` gives, to be used within the context: what a source holds open for them is closed at its end."""
+        yield self.read(spark, contract, interval)
+
+    def explain(self, error: Exception, contract: Table) -> RingmillError | None:  # noqa: ARG002 (others need it)
+        """The error to raise when rows of this source failed a job of Spark's; None when they did not."""
+        return None
 
     @abstractmethod
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:

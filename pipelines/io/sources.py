@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pipelines.config import SourceSection, explain
 from pipelines.errors import ConfigError
 from pipelines.io.csv_files import CsvFiles
+from pipelines.io.jdbc import JdbcTable
 from pipelines.io.json_files import JsonFiles
 from pipelines.io.parquet_files import ParquetFiles
 from pipelines.io.source import Source
@@ -15,6 +16,7 @@ KINDS: dict[str, type[Source]] = {
     "csv": CsvFiles,
     "jsonl": JsonFiles,
     "parquet": ParquetFiles,
+    "jdbc": JdbcTable,
 }
 
 

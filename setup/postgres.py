@@ -150,7 +150,7 @@ def _wait(server: Postgres, process: subprocess.Popen[bytes], folder: Path) -> N
 def flights_ddl(table: str) -> str:
     """SQL that makes an empty table for the example's flights, typed as a database would have them."""
     return (
-        f"CREATE TABLE {table} (year int, month int, day int, dep_time int, sched_dep_time int, dep_delay float8, arr_time int, "
-        f"sched_arr_time int, arr_delay float8, carrier text, flight int, tailnum text, origin text, dest text, air_time float8, "
-        f"distance float8, hour int, minute int, time_hour timestamptz)"
+        f"CREATE TABLE {table} (year int, month int, day int, dep_time int, sched_dep_time int, dep_delay float8, "
+        f"arr_time int, sched_arr_time int, arr_delay float8, carrier text, flight int, tailnum text, origin text, dest text, "
+        f"air_time float8, distance float8, hour int, minute int, time_hour timestamptz)"
     )

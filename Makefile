@@ -13,7 +13,7 @@ QUIET := 2> >(grep --line-buffered -v -f setup/noise.txt >&2 || true)
 
 AIRFLOW := .venv-airflow/.ready
 
-.PHONY: run test lint doctor setup data sql bench-main lock clean
+.PHONY: run test lint doctor setup data sql bench-main bench-jdbc lock clean
 
 run: setup data  ## run a pipeline, whole: ingest, clean, features, train, evaluate
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -32,6 +32,9 @@ sql: setup  ## a spark-sql shell on the pipeline's tables; ARGS='-e "select ..."
 
 bench-main: setup data  ## seconds by stage, and training with 1 and 2 ranks side by side
 	@$(ENV) python benchmarks/main_job.py $(ARGS)
+
+bench-jdbc: setup data  ## rows from PostgreSQL by our source, against its own COPY, side by side
+	@$(ENV) python benchmarks/jdbc.py $(ARGS)
 
 setup: $(READY)  ## virtual environment, Horovod, this project
 

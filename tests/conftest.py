@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from pipelines.config import LakeConfig
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
+from setup.postgres import Postgres, postgres_server
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = builder.getOrCreate()
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, removed with the tests."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from pipelines.stages.places import line_numbers, with_lines
 from schemas import lake
 from schemas.contract import Table
 
-
 LATE = "late"
 
 

@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.io.files import unreadable
 from pipelines.io.tables import Audit
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.cleaning import event_time
@@ -59,16 +58,14 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     source, contract = context.sources[name], context.config.contract(name)
     read = Observation()
     unknown = F.max(F.array_join(F.map_keys("extra"), ", ")).alias("unknown")
-    rows = source.read(context.spark, contract, context.interval).observe(read, F.count("*").alias("rows"), unknown)
-    placed = rows.withColumn("event_at", event_time(contract))
-    try:
-        landed = audit.stage(lake.raw(contract), context.stamped(placed), context.in_interval)
-    except (Py4JJavaError, PySparkException) as error:
-        if known := source.explain(error):
-            raise known from error
-        if told := unreadable(error):
-            raise DataError(f"source {name}: {told}. Mend or remove the file. No table was changed.") from error
-        raise
+    with source.reading(context.spark, contract, context.interval) as rows:
+        placed = rows.observe(read, F.count("*").alias("rows"), unknown).withColumn("event_at", event_time(contract))
+        try:
+            landed = audit.stage(lake.raw(contract), context.stamped(placed), context.in_interval)
+        except (Py4JJavaError, PySparkException) as error:
+            if explained := source.explain(error, contract):
+                raise explained from error
+            raise
     if source.fields_by_row and source.drift == "fail" and read.get["unknown"]:
         raise DataError(
             f"source {name}: a row of {source.place} has fields that the contract does not know: {read.get['unknown']}; "

@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.config import Interval
-from pipelines.errors import DataError, ExternalError
+from pipelines.errors import DataError, ExternalError, RingmillError
 from pipelines.io.source import Source
 from schemas.contract import Table
 
@@ -65,6 +65,11 @@ class FileSource(Source):
         if not filled:
             raise DataError(f"source {contract.name}: {path} is empty; expected rows.")
         return self.read_files(spark, contract, filled)
+
+    def explain(self, error: Exception, contract: Table) -> RingmillError | None:
+        """What Spark said of a file that it can't read."""
+        told = unreadable(error)
+        return DataError(f"source {contract.name}: {told}. Mend or remove the file. No table was changed.") if told else None
 
     def path_for(self, interval: Interval) -> str:
         """The path or pattern of an interval's files."""

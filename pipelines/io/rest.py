@@ -100,7 +100,7 @@ class RestApi(Source):
         rows = fetch.rows(self._fetch_whole(fetch, contract))
         return parse_json(rows, contract, self.rename, self.drift, F.col("address"), F.col("page"), F.col("row"))
 
-    def explain(self, error: Exception) -> RingmillError | None:
+    def explain(self, error: Exception, contract: Table) -> RingmillError | None:
         """The error of ours that a task raised while it read the spool; None for any other."""
         found = re.search(rf"pipelines\.[\w.]+\.({'|'.join(ERRORS)}): ([^\n]*)", str(error))
         return ERRORS[found[1]](found[2]) if found else None

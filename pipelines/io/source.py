@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -51,6 +53,15 @@ class Source(Model):
         Raises ExternalError when the source does not answer, DataError when its fields are not the contract's.
         """
 
+    @contextmanager
+    def reading(self, spark: SparkSession, contract: Table, interval: Interval) -> Iterator[DataFrame]:
+        """The rows that `read` gives, to be used within the context: what a source holds open for them is closed at its end."""
+        yield self.read(spark, contract, interval)
+
+    def explain(self, error: Exception, contract: Table) -> RingmillError | None:
+        """The error to raise when rows of this source failed a job of Spark's; None when they did not."""
+        return None
+
     @abstractmethod
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """What changes whenever the rows of the interval may have changed, found without reading them all."""
@@ -61,10 +72,6 @@ class Source(Model):
 
     def forget(self, contract: Table, interval: Interval) -> None:
         """Remove what was kept of an interval, since it has landed, or is not to be used again."""
-
-    def explain(self, error: Exception) -> RingmillError | None:
-        """What a failed Spark job says of this source, as an error for people; None when it says nothing of it."""
-        return None
 
     def check_fields(self, name: str, fields: list[str], contract: Table) -> None:
         """Hold received field names, after renaming, against the contract's; raises DataError as `drift` has it."""

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pipelines.config import SourceSection, explain
 from pipelines.errors import ConfigError
 from pipelines.io.csv_files import CsvFiles
+from pipelines.io.jdbc import JdbcTable
 from pipelines.io.json_files import JsonFiles
 from pipelines.io.parquet_files import ParquetFiles
 from pipelines.io.rest import RestApi
@@ -17,6 +18,7 @@ KINDS: dict[str, type[Source]] = {
     "jsonl": JsonFiles,
     "parquet": ParquetFiles,
     "rest": RestApi,
+    "jdbc": JdbcTable,
 }
 
 

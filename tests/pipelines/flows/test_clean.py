@@ -100,9 +100,7 @@ def test_a_rule_that_must_hold_fails_the_run_and_changes_nothing(visit: Run, day
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,50,a")
     before = visit(INGEST, CLEAN)
     strict = replace(VISITS, rules=(Rule("nobody spends much", "spent < 20", "fail"),))
-    with pytest.raises(
-        DataError, match=r"visits: rule: nobody spends much, broken by 1 rows, for example: rule"
-    ) as caught:
+    with pytest.raises(DataError, match=r"visits: rule: nobody spends much, broken by 1 rows, for example: rule") as caught:
         visit(CLEAN, contract=strict)
     assert caught.value.exit_code == 3
     assert visit().lake.snapshot_id("clean_visits") == before.lake.snapshot_id("clean_visits")

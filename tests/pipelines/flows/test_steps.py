@@ -18,6 +18,7 @@ from pipelines.flows.runs import RunLog
 from pipelines.flows.train import STEP as TRAIN
 from pipelines.flows.train import read_spec
 from schemas.flights import SOURCES
+from setup.postgres import Postgres, flights_ddl
 from tests.pipelines.flows.conftest import Run
 from tests.sample import Row
 
@@ -200,3 +201,31 @@ def test_training_refuses_what_it_cannot_start_and_changes_nothing(run: Run) -> 
         with pytest.raises(ExternalError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
             run(TRAIN, config=lambda c: c["train"].update(channel_port=port))
     assert snapshots(run()) == before
+
+
+def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
+    run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLIGHTS_PASSWORD", postgres.password)
+    table = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "FLIGHTS_PASSWORD"}
+    timed = {**table, "table": "public.steps_flights", "watermark": "time_hour", "lookback": "1d"}
+
+    def databases(content: dict[str, Any]) -> None:
+        content["sources"].update(flights=timed, airlines={**table, "table": "steps_airlines"})
+
+    postgres.execute(flights_ddl("steps_flights") + "; create table steps_airlines (carrier text, name text)")
+    before = run(INGEST, CLEAN, name="files")
+    for name in ("flights", "airlines"):
+        postgres.copy_in(f"steps_{name}", tmp_path / f"{name}.csv", null="NA")
+    context = run(INGEST, CLEAN, config=databases)
+    assert account(context, "ingest", "flights") == (FLIGHTS, FLIGHTS, 0, 0, 0)
+    assert account(context, "clean", "flights") == (FLIGHTS, FLIGHTS, 0, 0, 0)
+    for name in ("clean_flights", "clean_airlines"):
+        rows = [
+            found.lake.read(name).drop("run_id", "source_file", "source_row", "source_block") for found in (before, context)
+        ]
+        assert rows[0].exceptAll(rows[1]).count() == rows[1].exceptAll(rows[0]).count() == 0
+    first = snapshots(context)
+    assert snapshots(run(INGEST, CLEAN, config=databases)) == first
+    postgres.execute("update steps_airlines set name = 'United' where carrier = 'UA'")
+    assert snapshots(run(INGEST, CLEAN, config=databases))["raw_airlines"] != first["raw_airlines"]

@@ -188,11 +188,11 @@ def test_a_spool_that_is_gone_when_it_is_read_is_exit_5(spark: SparkSession, mak
     source.forget(CONTRACT, DAY)
     with pytest.raises(Exception, match="no longer in") as caught:
         rows.collect()
-    told = source.explain(caught.value)
+    told = source.explain(caught.value, CONTRACT)
     assert isinstance(told, ExternalError)
     # Two tasks fail, and either may be the first.
     assert re.fullmatch(r"source things: page [12] is no longer in .*Run again\.", str(told))
-    assert source.explain(ValueError("another")) is None
+    assert source.explain(ValueError("another"), CONTRACT) is None
 
 
 def test_the_token_is_sent_and_is_nowhere_else(

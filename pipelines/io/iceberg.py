@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
@@ -24,9 +25,8 @@ class IcebergTable:
 
     def __init__(self, spark: SparkSession, identifier: str) -> None:
         # The session's own catalog holds the table, so what Spark commits and what is committed here see each other.
-        self._table: Any = spark._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(  # type: ignore[union-attr]
-            spark._jsparkSession, identifier
-        )
+        self._jvm = cast(Any, spark._jvm)
+        self._table: Any = self._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, identifier)
         self._identifier = identifier
         self._table.refresh()
 
@@ -38,6 +38,36 @@ class IcebergTable:
     def summary(self, branch: str = MAIN) -> dict[str, str]:
         """The summary of the snapshot at the head of a branch: records and files added and in all."""
         return dict(self._table.snapshot(branch).summary())
+
+    def totals(self) -> tuple[int, int]:
+        """Data files on main, and their bytes."""
+        summary = {} if self.snapshot_id() is None else self.summary()
+        return int(summary.get("total-data-files", 0)), int(summary.get("total-files-size", 0))
+
+    def is_sorted(self) -> bool:
+        """Whether the table's files are written in an order."""
+        return bool(self._table.sortOrder().isSorted())
+
+    def references(self) -> dict[str, datetime]:
+        """Branches and tags, each with the time of its snapshot's commit, in UTC."""
+        references = self._table.refs()
+        return {str(name): self._committed(references[name].snapshotId()) for name in references}
+
+    def expirable(self, before: datetime) -> int:
+        """How many snapshots are older and no head of a branch or tag."""
+        references = self._table.refs()
+        kept = {references[name].snapshotId() for name in references}
+        ids = [snapshot.snapshotId() for snapshot in self._table.snapshots()]
+        return sum(self._committed(snapshot) < before for snapshot in ids if snapshot not in kept)
+
+    def delete_before(self, column: str, moment: datetime, run_id: str) -> None:
+        """Take out the rows before a moment in one commit of whole files, by a column that the table is partitioned by."""
+        self._table.refresh()
+        older = self._jvm.org.apache.iceberg.expressions.Expressions.lessThan(column, moment.astimezone(UTC).isoformat())
+        self._table.newDelete().deleteFromRowFilter(older).set(RUN, run_id).commit()
+
+    def _committed(self, snapshot_id: int) -> datetime:
+        return datetime.fromtimestamp(self._table.snapshot(snapshot_id).timestampMillis() / 1000, UTC)
 
     def partition_columns(self) -> tuple[str, ...]:
         """The columns that the table is partitioned by, with the transform of each that has one."""

@@ -62,6 +62,10 @@ class Lake:
         """Whether the table has been created."""
         return self.spark.catalog.tableExists(self.identifier(table))
 
+    def tables(self) -> list[str]:
+        """The names of all tables that have been created, sorted."""
+        return sorted(row.tableName for row in self.spark.sql(f"SHOW TABLES IN {CATALOG}.{self.namespace}").collect())
+
     def create(self, contract: Table) -> None:
         """Create a table from its contract, or bring one that is there up to it.
 

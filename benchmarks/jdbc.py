@@ -118,7 +118,7 @@ def land(spark: SparkSession, source: Source, tables: Lake, expected: int) -> No
     with source.reading(spark, FLIGHTS, YEAR) as rows:
         stamps = {"run_id": F.lit("bench"), "interval_from": F.lit(YEAR.start), "interval_to": F.lit(YEAR.end)}
         placed = rows.withColumn("event_at", event_time(FLIGHTS)).withColumns(stamps)
-        with tables.audit() as audit:
+        with tables.audit("benchmark") as audit:
             landed = audit.stage(lake.raw(FLIGHTS), placed, same_interval(YEAR.start, YEAR.end))
             audit.publish()
     if landed != expected:

@@ -40,7 +40,7 @@ class ExternalError(RingmillError):
 
 
 class ConflictError(ExternalError):
-    """Raised when other runs kept publishing to a table while this one tried to."""
+    """Raised when another run published what this one was to replace, or others kept publishing to a table that it needs."""
 
 
 class RankError(ExternalError):

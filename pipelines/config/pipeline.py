@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pipelines.config.base import Interval, Model, Share, TimeZone
 from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.features import FeaturesConfig
+from pipelines.config.maintain import MaintainConfig
 from pipelines.config.train import TrainConfig
 from pipelines.errors import ConfigError
 from schemas.contract import ContractError, Table
@@ -57,6 +58,7 @@ class Pipeline(Model):
     features: FeaturesConfig
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    maintain: MaintainConfig = MaintainConfig()
 
     def contract(self, source: str) -> Table:
         """The contract of one source; raises ConfigError when the contracts' module has none of that name."""

@@ -24,6 +24,8 @@ from pipelines.flows.session import spark_session
 from pipelines.flows.terminal import console
 from pipelines.io.tables import Lake
 
+Arguments = argparse.Namespace
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -37,16 +39,25 @@ def run_application(
     unless they are bugs.
     """
     started = time.monotonic()
+
+    def work(context: Context, arguments: Arguments) -> None:
+        intervals = _intervals(context.config, arguments)
+        run_intervals(steps, context, intervals, force=arguments.force)
+        if finish and len(intervals) == 1:
+            finish(context, started)
+
+    return run_job(name, parser(name), argv, work)
+
+
+def run_job(name: str, arguments_of: _Parser, argv: Sequence[str], work: Callable[[Context, Arguments], None]) -> int:
+    """Do work in one Spark application and return its exit code, as above."""
     try:
-        arguments = _parse(name, argv)
+        arguments = arguments_of.parse_args(argv)
         config = read_config(arguments.config)
         check_config(config)
         intervals = _intervals(config, arguments)
         with spark_session(config, name) as spark:
-            context = _context(config, spark, intervals[0])
-            run_intervals(steps, context, intervals, force=arguments.force)
-            if finish and len(intervals) == 1:
-                finish(context, started)
+            work(_context(config, spark, intervals[0]), arguments)
     except RingmillError as error:
         print(f"ringmill: {name} failed: {error}", file=sys.stderr)
         return error.exit_code
@@ -57,14 +68,18 @@ def run_application(
     return 0
 
 
-def _parse(name: str, argv: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog=f"jobs/{name}.py", description=f"ringmill's {name} job.")
-    parser.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
-    parser.add_argument("--from", dest="start", help="start of the interval, ISO, included (default: the config's)")
-    parser.add_argument("--to", dest="end", help="end of the interval, ISO, excluded (default: the config's)")
-    parser.add_argument("--every", help="do the interval in parts, one after the other: day, week, month, 6 hours, …")
-    parser.add_argument("--force", action="store_true", help="do the work even when the same was done before")
-    return parser.parse_args(argv)
+def parser(name: str, *, interval: bool = True) -> _Parser:
+    """A job's arguments: its configuration, and the interval for jobs that work on one."""
+    made = _Parser(prog=f"jobs/{name}.py", description=f"ringmill's {name} job.")
+    made.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
+    if not interval:
+        made.set_defaults(start=None, end=None, every=None)
+        return made
+    made.add_argument("--from", dest="start", help="start of the interval, ISO, included (default: the config's)")
+    made.add_argument("--to", dest="end", help="end of the interval, ISO, excluded (default: the config's)")
+    made.add_argument("--every", help="do the interval in parts, one after the other: day, week, month, 6 hours, …")
+    made.add_argument("--force", action="store_true", help="do the work even when the same was done before")
+    return made
 
 
 def _context(config: Pipeline, spark: SparkSession, interval: Interval) -> Context:

@@ -7,14 +7,14 @@ from datetime import datetime
 from functools import reduce
 from graphlib import TopologicalSorter
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.config import Interval
+from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.flows.runs import Run
+from pipelines.flows.landed import landed, late_runs
 from pipelines.flows.secret import hash_key_of
-from pipelines.io.tables import Audit
+from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
 from pipelines.stages.cleaning import Aids, count_broken, count_verdicts, judge, split_judged
 from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
@@ -23,8 +23,6 @@ from pipelines.stages.outliers import fit_fences
 from pipelines.stages.places import line_numbers, with_lines
 from schemas import lake
 from schemas.contract import Table
-
-LATE = "late"
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,7 @@ class Case:
 
 def inputs(context: Context) -> dict[str, str]:
     """The run that landed the interval's rows, and those that landed late ones; raises DataError when none did the first."""
-    found = {"ingest": context.runs.needed("ingest", by="clean").run_id}
-    for name, source in context.sources.items():
-        contract = context.config.contract(name)
-        if source.sliced and contract.event_time:
-            late = context.lake.read(lake.raw(contract).name).where(_inside(context) & ~context.in_interval)
-            runs = sorted(row.run_id for row in late.select("run_id").distinct().collect())
-            found |= {f"{LATE} {name}": ", ".join(runs)} if runs else {}
-    return found
+    return {"ingest": context.runs.needed("ingest", by="clean").run_id, **late_runs(context)}
 
 
 def work(context: Context) -> Outcome:
@@ -57,7 +48,7 @@ def work(context: Context) -> Outcome:
     """
     cases = open_cases(context)
     try:
-        with context.lake.audit() as audit:
+        with context.audit("clean") as audit:
             results = context.each(lambda name: _write_clean(context, audit, cases[name]))
             accounts = tuple(account for account, _ in results.values())
             broken = [found for _, several in results.values() for found in several]
@@ -87,46 +78,6 @@ def open_cases(context: Context) -> dict[str, Case]:
     return cases
 
 
-def landed(context: Context, name: str) -> DataFrame:
-    """A source's landed rows that are the interval's: those landed with it, and those that came late with another one."""
-    contract = context.config.contract(name)
-    rows = context.lake.read(lake.raw(contract).name)
-    grown = [column for column in contract.column_names if column not in rows.columns]
-    rows = rows.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else rows
-    if context.sources[name].sliced and contract.event_time:
-        return rows.where(context.in_interval | _inside(context))
-    return rows.where(context.in_interval)
-
-
-def late_intervals(context: Context) -> list[Interval]:
-    """Other intervals, cleaned before, to which rows belong that landed with this one, now or when it was last landed."""
-    cleaned = {interval: run for interval, run in context.runs.everywhere("clean").items() if interval != context.interval}
-    others = list(cleaned)
-    if not others:
-        return []
-    mine = context.runs.ids("ingest")
-    found = {number for number, other in enumerate(others) if mine & _late_runs(cleaned[other])}
-    for name, source in context.sources.items():
-        contract = context.config.contract(name)
-        if source.sliced and contract.event_time:
-            rows = context.lake.read(lake.raw(contract).name).where(context.in_interval & ~_inside(context))
-            inside = [F.max(_between(other)).alias(str(number)) for number, other in enumerate(others)]
-            found |= {number for number, is_in in enumerate(rows.agg(*inside).collect()[0]) if is_in}
-    return [others[number] for number in sorted(found)]
-
-
-def _late_runs(run: Run) -> set[str]:
-    return {late for name, value in run.inputs.items() if name.startswith(LATE) for late in value.split(", ")}
-
-
-def _inside(context: Context) -> Column:
-    return _between(context.interval)
-
-
-def _between(interval: Interval) -> Column:
-    return (F.col("event_at") >= F.lit(interval.start)) & (F.col("event_at") < F.lit(interval.end))
-
-
 def _clean_of(case: Case) -> DataFrame:
     return case.judged.where(F.col(VERDICT) == CLEAN)
 
@@ -138,6 +89,7 @@ def _may_be_empty(context: Context) -> set[str]:
 def _write_clean(context: Context, audit: Audit, case: Case) -> tuple[Account, list[Broken]]:
     # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
     rows_in = case.raw.count()
+    _check_landed(context, case.contract)
     counts = count_verdicts(case.judged, case.contract).collect()[0]
     clean = split_judged(case.judged, case.contract, case.aids).clean
     written = audit.stage(lake.clean(case.contract), context.stamped(clean), context.in_interval)
@@ -176,6 +128,18 @@ def _landed_before(context: Context, source: str) -> list[int]:
     contract = context.config.contract(source)
     assert contract.volume
     return [row.rows_in - row.filtered for row in rows.limit(contract.volume.runs).collect()]
+
+
+def _check_landed(context: Context, contract: Table) -> None:
+    """Raise DataError when the interval's raw rows are not those that ingest counted: clean rows would go for nothing."""
+    landed = context.lake.read(lake.raw(contract).name).where(context.in_interval).count()
+    ours = context.in_interval & (F.col("stage") == "ingest") & (F.col("source") == contract.name)
+    counted = [row.rows_out for row in context.lake.read(lake.ROW_LEDGER.name).where(ours).collect()]
+    if counted and counted != [landed]:
+        raise DataError(
+            f"clean: raw_{contract.name} has {landed:,} rows of the interval, ingest landed {counted[0]:,}. They may have "
+            f"expired (maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was changed."
+        )
 
 
 def write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], expected: dict[str, int]) -> None:

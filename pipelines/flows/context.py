@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
 
@@ -16,10 +16,11 @@ from rich.console import Console
 
 from pipelines.config import Interval, Pipeline
 from pipelines.flows.runs import RunLog
+from pipelines.io.audit import Audit
 from pipelines.io.catalog import warehouse_uri
 from pipelines.io.source import Source
 from pipelines.io.sources import make_source
-from pipelines.io.tables import Audit, Lake, same_interval
+from pipelines.io.tables import Lake, same_interval
 from pipelines.stages.accounting import Account
 from schemas.lake import ROW_LEDGER
 
@@ -67,6 +68,15 @@ class Context:
         """The frame with the run and the interval beside each row."""
         start, end = self.bounds
         return frame.withColumns({"run_id": F.lit(self.run_id), "interval_from": F.lit(start), "interval_to": F.lit(end)})
+
+    def scope(self, step: str) -> str:
+        """What a step replaces: the rows that it wrote for this interval. Steps share tables, never a scope."""
+        start, end = (bound.astimezone(UTC).isoformat() for bound in self.bounds)
+        return f"{step} {start} to {end}"
+
+    def audit(self, step: str) -> Audit:
+        """Start a step's writes, which are checked before any of them is seen."""
+        return self.lake.audit(self.scope(step))
 
     def artifacts(self, kind: str) -> str:
         """Where this run keeps what is not a table."""

@@ -15,7 +15,8 @@ from pipelines.evaluation.report import Findings, render
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.runs import Run
 from pipelines.flows.train import FEATURES, snapshot_tag
-from pipelines.io.tables import Audit, struct
+from pipelines.io.audit import Audit
+from pipelines.io.tables import struct
 from pipelines.serving.bundle import score_batches
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.storage import write_bytes
@@ -40,7 +41,7 @@ def inputs(context: Context) -> dict[str, str]:
 def work(context: Context) -> Outcome:
     """Write predictions, evaluation_metrics and the report; then raise QualityError when the model misses its gate."""
     config, run = context.config.evaluate, trained(context)
-    with context.lake.audit() as audit:
+    with context.audit("evaluate") as audit:
         # The snapshot that the model was trained on: features made since may be scaled otherwise.
         rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
         scored = context.stamped(_score(rows, run.artifacts["model"])).withColumn("model_run_id", F.lit(run.run_id))

@@ -25,7 +25,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
     config_hash = context.config.digest(*CONFIG_ALWAYS, *step.sections)
     fingerprint = _fingerprint(step, context, config_hash, inputs)
     last = context.runs.latest(step.name)
-    if last and last.fingerprint == fingerprint and not force:
+    if last and last.fingerprint == fingerprint and not force and _stands(step, context, last):
         context.console.print(f"{step.name:>9}: nothing to do, run {last.run_id} did the same", style="dim")
         return
     context.spark.sparkContext.setJobDescription(f"ringmill: {step.name}")
@@ -49,6 +49,11 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
     context.runs.add(record(status="succeeded", seconds=seconds, outputs=outcome.outputs, artifacts=outcome.artifacts))
     rows = ", ".join(f"{a.source} {a.rows_out:,}" for a in outcome.accounts)
     context.console.print(f"{step.name:>9}: {seconds:5.1f} s  {rows}")
+
+
+def _stands(step: Step, context: Context, last: Run) -> bool:
+    """Whether no other run has published to the step's tables since, such as one that was killed half way."""
+    return all(context.lake.publisher(table, context.scope(step.name)) in (None, last.run_id) for table in last.outputs)
 
 
 def _record_failure(context: Context, run: Run, error: Exception) -> None:

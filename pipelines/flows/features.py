@@ -11,7 +11,7 @@ from pipelines.config import load, midnight
 from pipelines.fitted import FittedSpec
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.io.tables import Audit
+from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.feature_fit import Fit, fit, statistics
 from pipelines.stages.feature_transform import transform
@@ -45,7 +45,7 @@ def work(context: Context) -> Outcome:
             F.count_if(F.col("label").isNull()).alias(UNLABELLED),
         ).collect()[0]
         fitted = fit(config.features, found)
-        with context.lake.audit() as audit:
+        with context.audit("features") as audit:
             account = _write(context, audit, examples, fitted.spec, rows_in, found[UNLABELLED])
             check_accounts([account])
             _write_stats(context, audit, fitted)

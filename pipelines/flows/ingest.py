@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.io.tables import Audit
+from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.cleaning import event_time
 from schemas import lake
@@ -29,7 +29,7 @@ def inputs(context: Context) -> dict[str, str]:
 
 def work(context: Context) -> Outcome:
     """Land all sources, or none; raises DataError when one is empty or does not fit its contract."""
-    with _kept(context), context.lake.audit() as audit:
+    with _kept(context), context.audit("ingest") as audit:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
         context.stage_ledger(audit, "ingest", accounts)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from pipelines.config import Interval
 from pipelines.flows.clean import STEP as CLEAN
-from pipelines.flows.clean import late_intervals
 from pipelines.flows.context import Context, Step
 from pipelines.flows.execute import execute
+from pipelines.flows.landed import late_intervals
 
 
 def run_intervals(steps: Sequence[Step], context: Context, intervals: Sequence[Interval], *, force: bool) -> None:

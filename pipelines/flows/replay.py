@@ -8,9 +8,9 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.flows.clean import landed
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.io.tables import Audit
+from pipelines.flows.landed import landed
+from pipelines.io.audit import Audit
 from pipelines.stages import replaying
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.cleaning import Aids, split_judged
@@ -37,16 +37,26 @@ def work(context: Context) -> Outcome:
     """Move the quarantined rows that keep their contract now; raises AccountingError when rows are lost or doubled."""
     refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval)
     present = {row.source for row in refused.select("source").distinct().collect()}
-    with context.lake.audit() as audit:
+    with context.audit("clean") as audit:
         moved = {name: _replay(context, audit, name) for name in context.sources if name in present}
         accounts = tuple(each.account for each in moved.values())
         check_accounts(accounts)
         if not any(each.rows for each in moved.values()):
             context.console.print("   replay: no row passes now", style="dim")
             return Outcome(accounts)
+        _restage(context, audit, set(context.sources) - present)
         _stage_quarantine(context, audit, moved)
         _stage_ledger(context, audit, accounts)
         return Outcome(accounts, audit.publish())
+
+
+def _restage(context: Context, audit: Audit, untouched: set[str]) -> None:
+    """Stage what stays as it is: a replay and a cleaning at once then publish the same tables, and one of them all."""
+    for name in sorted(untouched):
+        contract = lake.clean(context.config.contract(name))
+        audit.stage(contract, context.lake.read(contract.name).where(context.in_interval), context.in_interval)
+    broken = context.lake.read(lake.BROKEN_RULES.name).where(context.in_interval)
+    audit.stage(lake.BROKEN_RULES, broken, context.in_interval)
 
 
 def _replay(context: Context, audit: Audit, name: str) -> Moved:

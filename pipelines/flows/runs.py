@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import functions as F
 
@@ -44,7 +44,8 @@ class RunLog:
     def latest(self, job: str) -> Run | None:
         """The job's last successful run over this interval; None when there is none."""
         done = [run for run in self._read() if run.job == job and run.status == "succeeded"]
-        return max(done, key=lambda run: run.started_at, default=None)
+        # By their ends: of runs at once, the one that published last stands, whichever began first.
+        return max(done, key=lambda run: run.started_at + timedelta(seconds=run.seconds), default=None)
 
     def needed(self, job: str, by: str) -> Run:
         """The job's last successful run, which another job goes on from; raises DataError, naming it, when there is none."""

@@ -117,7 +117,7 @@ def _write(context: Context, history: list[Message], receipts: Receipts) -> dict
         for message in history
     ]
     received = [{"run_id": context.run_id, **message} for message in receipts.received]
-    with context.lake.audit() as audit:
+    with context.lake.audit(f"train {context.run_id}") as audit:
         mine = F.col("run_id") == context.run_id
         for contract, rows in ((lake.TRAINING_HISTORY, epochs), (lake.FEED_RECEIPTS, received)):
             audit.stage(contract, context.lake.frame(contract, rows), mine)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 from pipelines.errors import ConflictError
 
 MAIN = "main"
+RUN, SCOPE = "run_id", "scope"  # what a snapshot's summary says of the run that made it, and of what that replaced
 COMMIT_ATTEMPTS = 20
 COMMIT_PAUSE_SECONDS = 0.5  # at most; a random share of it lets several writers pass each other
 
@@ -23,9 +25,8 @@ class IcebergTable:
 
     def __init__(self, spark: SparkSession, identifier: str) -> None:
         # The session's own catalog holds the table, so what Spark commits and what is committed here see each other.
-        self._table: Any = spark._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(  # type: ignore[union-attr]
-            spark._jsparkSession, identifier
-        )
+        self._jvm = cast(Any, spark._jvm)
+        self._table: Any = self._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, identifier)
         self._identifier = identifier
         self._table.refresh()
 
@@ -38,9 +39,59 @@ class IcebergTable:
         """The summary of the snapshot at the head of a branch: records and files added and in all."""
         return dict(self._table.snapshot(branch).summary())
 
-    def create_branch(self, name: str) -> None:
-        """Start a branch at the head of main, or empty in an empty table."""
+    def totals(self) -> tuple[int, int]:
+        """Data files on main, and their bytes."""
+        summary = {} if self.snapshot_id() is None else self.summary()
+        return int(summary.get("total-data-files", 0)), int(summary.get("total-files-size", 0))
+
+    def is_sorted(self) -> bool:
+        """Whether the table's files are written in an order."""
+        return bool(self._table.sortOrder().isSorted())
+
+    def references(self) -> dict[str, datetime]:
+        """Branches and tags, each with the time of its snapshot's commit, in UTC."""
+        references = self._table.refs()
+        return {str(name): self._committed(references[name].snapshotId()) for name in references}
+
+    def expirable(self, before: datetime) -> int:
+        """How many snapshots are older and no head of a branch or tag."""
+        references = self._table.refs()
+        kept = {references[name].snapshotId() for name in references}
+        ids = [snapshot.snapshotId() for snapshot in self._table.snapshots()]
+        return sum(self._committed(snapshot) < before for snapshot in ids if snapshot not in kept)
+
+    def delete_before(self, column: str, moment: datetime, run_id: str) -> None:
+        """Take out the rows before a moment in one commit of whole files, by a column that the table is partitioned by."""
+        self._table.refresh()
+        older = self._jvm.org.apache.iceberg.expressions.Expressions.lessThan(column, moment.astimezone(UTC).isoformat())
+        self._table.newDelete().deleteFromRowFilter(older).set(RUN, run_id).commit()
+
+    def _committed(self, snapshot_id: int) -> datetime:
+        return datetime.fromtimestamp(self._table.snapshot(snapshot_id).timestampMillis() / 1000, UTC)
+
+    def partition_columns(self) -> tuple[str, ...]:
+        """The columns that the table is partitioned by, with the transform of each that has one."""
+        fields = self._table.spec().fields()
+        return tuple(f.name() if f.transform().isIdentity() else f"{f.transform()}({f.name()})" for f in fields)
+
+    def publisher(self, scope: str, head: int | None = None, since: int | None = None) -> str | None:
+        """The run whose snapshot of `scope` is the newest up to `head` (of main, when None); None when there is none.
+
+        Only snapshots after `since` are looked at, where it is given.
+        """
+        snapshot = self._table.currentSnapshot() if head is None else self._table.snapshot(head)
+        while snapshot is not None and snapshot.snapshotId() != since:
+            if snapshot.summary().get(SCOPE) == scope:
+                return str(snapshot.summary().get(RUN))
+            parent = snapshot.parentId()
+            snapshot = None if parent is None else self._table.snapshot(parent)
+        return None
+
+    def create_branch(self, name: str) -> int | None:
+        """Start a branch at the head of main, or empty in an empty table; return the snapshot that it stands on."""
         self._commit(lambda change: change.createBranch(name))
+        self._table.refresh()
+        return self.snapshot_id(name)
 
     def drop_branch(self, name: str) -> None:
         """Forget a branch."""
@@ -57,10 +108,10 @@ class IcebergTable:
             self._commit(lambda change: change.fastForwardBranch(MAIN, branch).removeBranch(branch))
         except IllegalArgumentException as error:
             self._table.refresh()
-            winner = self.summary().get("run_id", "unknown")
+            winner = self.summary().get(RUN, "unknown")
             raise ConflictError(
-                f"table {self._identifier}: run {winner} published while this run was at work on it. What this run had "
-                f"staged there is dropped; run it again, alone."
+                f"table {self._identifier}: others keep publishing to it, run {winner} last. What this run had staged there is "
+                f"dropped; run it again once they are done."
             ) from error
         return head
 

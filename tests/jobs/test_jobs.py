@@ -150,6 +150,28 @@ def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(
 
 
 @pytest.mark.slow
+def test_maintain_tidies_every_table_and_training_can_be_repeated_from_its_tag(
+    folder: Path, table: Callable[[str], DataFrame]
+) -> None:
+    def at_once(content: dict[str, Any]) -> None:
+        content["maintain"] = {"snapshot_days": 0}
+
+    config = written(folder, "tidy", at_once)
+    rows = {name: table(name).count() for name in ("raw_flights", "clean_flights", "quarantine", "row_ledger", "features")}
+    planned = submit("maintain", "--config", config, "--dry-run", master="local[1]")
+    assert (planned.returncode, "would go: nothing" in planned.stdout) == (0, True), planned.stdout
+    assert table("runs").where("job = 'maintain'").count() == 0
+    done = submit("maintain", "--config", config, master="local[1]")
+    assert done.returncode == 0, done.stdout
+    assert all(f"{name}: files" in done.stdout for name in rows)
+    assert {name: table(name).count() for name in rows} == rows
+    assert [row.status for row in table("runs").where("job = 'maintain'").collect()] == ["succeeded"]
+    assert table("features.snapshots").count() == table("features.refs").select("snapshot_id").distinct().count()
+    again = submit("evaluate", "--config", config, "--force")
+    assert again.returncode == 0, again.stdout
+
+
+@pytest.mark.slow
 def test_a_missed_gate_is_exit_4_and_is_recorded(folder: Path, table: Callable[[str], DataFrame]) -> None:
     def demand(content: dict[str, Any]) -> None:
         content["evaluate"]["minimum"] = {"auc": 0.999}

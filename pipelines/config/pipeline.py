@@ -87,20 +87,35 @@ def load(path: str, key: str) -> Any:
 
 
 def read_config(path: Path) -> Pipeline:
-    """Read one pipeline's YAML file.
+    """Read one pipeline's YAML file. `extends` names another, from the same folder, whose sections it takes over but for the
+    entries that it gives itself.
 
     Raises ConfigError, which names each wrong key, what was expected there and what was received.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"config {path}: cannot be read: {error.strerror}. Give an existing file with --config.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path}: not valid YAML: {error}") from error
+    content = _read_yaml(path)
+    if isinstance(content, dict) and "extends" in content:
+        content = _extended(_read_yaml(path.parent / str(content["extends"])), content)
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {path} is wrong:\n" + "\n".join(explain(error))) from error
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config {path}: cannot be read: {error.strerror}. Give an existing file with --config.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path}: not valid YAML: {error}") from error
+
+
+def _extended(base: Any, content: dict[str, Any]) -> dict[str, Any]:
+    own = {key: value for key, value in content.items() if key != "extends"}
+    if not isinstance(base, dict) or "extends" in base:
+        raise ConfigError(f"extends: {content['extends']} is no whole configuration. Name one that extends no other.")
+    both = {key: {**base[key], **own[key]} for key in own if isinstance(base.get(key), dict) and isinstance(own[key], dict)}
+    return {**base, **own, **both}
 
 
 def explain(error: ValidationError, section: str = "") -> list[str]:

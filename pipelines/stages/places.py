@@ -20,6 +20,6 @@ def with_lines(rows: DataFrame, numbers: DataFrame) -> DataFrame:
     """Rows with `source_line` in the place of block and row: the line in its file, the first row's being 1; null without."""
     same = [F.col(name) == F.col(f"_{name}") for name in BLOCK]
     line = F.col("_before") + F.col("source_row") - F.col("_first") + 1
-    found = F.broadcast(rows).join(numbers, same, "left")
+    found = rows.join(numbers, same, "left")
     others = [name for name in rows.columns if name not in ("source_block", "source_row")]
     return found.select(*others, line.alias("source_line"))

@@ -9,6 +9,6 @@ from pipelines.config.train import Network, Optimizer, TrainConfig
 
 __all__ = [
     "METRICS", "Categorical", "CleanConfig", "Cyclic", "EvaluateConfig", "FeaturesConfig", "Interval", "LakeConfig",
-    "MaintainConfig", "Model", "Network", "Numeric", "Optimizer", "Pipeline", "SourceSection", "TimeSplit", "TrainConfig", "explain", "load", "midnight",
-    "read_config",
+    "MaintainConfig", "Model", "Network", "Numeric", "Optimizer", "Pipeline", "SourceSection", "TimeSplit", "TrainConfig",
+    "explain", "load", "midnight", "read_config",
 ]  # fmt: skip

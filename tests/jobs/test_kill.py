@@ -1,0 +1,243 @@
+"""Runs killed at random moments: readers see whole commits alone, and the same command again leaves the right tables.
+
+RINGMILL_KILLS sets the number of kills, RINGMILL_SEED the seed of their moments.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipelines.config import LakeConfig
+from pipelines.io.catalog import catalog_settings
+from pipelines.io.iceberg import IcebergTable
+from tests.conftest import ROOT
+from tests.sample import SMALL, configured
+
+KILLS = int(os.environ.get("RINGMILL_KILLS", "6"))
+SEED = int(os.environ.get("RINGMILL_SEED") or random.SystemRandom().randrange(10**6))
+SOURCES = ("flights", *SMALL)
+RAW, CLEAN = ([f"{kind}_{source}" for source in SOURCES] for kind in ("raw", "clean"))
+TABLES = (*RAW, *CLEAN, "quarantine", "ledger of ingest", "ledger of clean")  # each seen at once: a commit each
+OF_A_RUN = ("run_id", "source_file", "source_block", "source_row", "interval_from", "interval_to")
+State = tuple[int, int]  # rows, and the sum of their hashes
+
+
+def rows_of(source: str, data: Path, state: int) -> list[dict[str, str]]:
+    """Some rows of a source in state 0 or 1, which have other rows in every table; two or three of the flights are wrong."""
+    with (data / f"{source}.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for number, row in enumerate(csv.DictReader(file)) if number % (800 if source == "flights" else 7) == state]
+    if source == "flights":
+        for row in rows[: 2 + state]:
+            row["origin"] = "LHR"
+    if source == "weather":  # of which one row is wrong by itself: a wind of 1,048 miles an hour
+        rows = [row for row in rows if not row["wind_speed"].startswith("1048")]
+    return rows[: len(rows) - 1 - state]  # another number, whatever the residue
+
+
+def write_state(data: Path, folder: Path, state: int) -> dict[str, int]:
+    """Put a state's files in place, as an upstream that sends an interval again does; rows by table."""
+    counts = {}
+    for source in SOURCES:
+        rows = rows_of(source, data, state)
+        path = folder / f"{source}.csv"
+        with path.with_suffix(".part").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        path.with_suffix(".part").replace(path)
+        counts[f"raw_{source}"] = counts[f"clean_{source}"] = len(rows)
+    wrong = 2 + state
+    counts["clean_flights"] -= wrong
+    return {**counts, "quarantine": wrong, "ledger of ingest": 5, "ledger of clean": 5}
+
+
+class Job:
+    """The application, as spark-submit runs it."""
+
+    def __init__(self, config: str, *arguments: str) -> None:
+        command = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[1]", "--driver-memory", "1g"]
+        command += ["tests/jobs/ingest_clean.py", "--config", config, *arguments]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
+        self.began = time.time()
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def finish(self) -> float:
+        """Wait; check that it went well; seconds that it took."""
+        said, _ = self._process.communicate(timeout=300)
+        assert self._process.returncode == 0, said
+        return time.time() - self.began
+
+    def kill(self, after: float) -> None:
+        """SIGKILL everything that it started, some seconds after it began."""
+        time.sleep(max(0.0, self.began + after - time.time()))
+        tree = [psutil.Process(self._process.pid)]
+        tree += tree[0].children(recursive=True)
+        for process in tree:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.communicate(timeout=60)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a reader found in a table: its rows, and the run that published them."""
+
+    state: State
+    run: str
+
+
+class Reader:
+    """Another application on the same catalog."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self._session = spark.newSession()
+        for key, value in catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))).items():
+            self._session.conf.set(key, value)
+        self._session.conf.set("spark.sql.catalog.lake.cache-enabled", "false")
+        self._session.sql("SHOW NAMESPACES IN lake")  # sets the catalog up, with this session's settings
+
+    def table(self, name: str) -> IcebergTable:
+        """A table's metadata as they are now."""
+        return IcebergTable(self._session, f"lake.kill.{name}")
+
+    def rows(self, name: str) -> tuple[DataFrame, str]:
+        """A table's rows, and the run that published them last."""
+        stage = name.removeprefix("ledger of ") if name.startswith("ledger") else ""
+        stored = "row_ledger" if stage else name
+        table = self.table(stored)
+        snapshot = table.snapshot_id()
+        rows = self._session.read.option("versionAsOf", str(snapshot)).table(f"lake.kill.{stored}")
+        if stage:
+            rows = rows.where(F.col("stage") == stage)
+        return rows, "" if stage else table.summary()["run_id"]
+
+    def see(self, name: str) -> Seen:
+        """One table, in one read of one snapshot."""
+        rows, run = self.rows(name)
+        content = F.xxhash64(*(F.col(c).cast("string") for c in rows.columns if c not in OF_A_RUN)) % 1_000_003
+        runs = F.array_join(F.array_sort(F.collect_set("run_id")), " ") if "run_id" in rows.columns else F.lit(run)
+        found = rows.agg(F.count("*"), F.coalesce(F.sum(content), F.lit(0)), runs).collect()[0]
+        return Seen((found[0], found[1]), found[2])
+
+    def all(self) -> dict[str, Seen]:
+        """Every table, one after the other."""
+        return {name: self.see(name) for name in TABLES}
+
+    def counted(self, stage: str) -> dict[tuple[str, str], int]:
+        """What a stage's ledger says came out, by source and run."""
+        rows, _ = self.rows(f"ledger of {stage}")
+        return {(row.source, row.run_id): row.rows_out for row in rows.collect()}
+
+    def branches(self) -> set[str]:
+        """Audit branches, with their tables."""
+        names = (*RAW, *CLEAN, "quarantine", "row_ledger")
+        return {f"{name} {branch}" for name in names for branch in self.table(name).references() if branch != "main"}
+
+
+def watch(reader: Reader, states: list[dict[str, State]], stop: threading.Event, found: list[str], looks: Counter[str]) -> None:
+    """Until told to stop: each table is whole, of one run, and what its run's ledger says."""
+    while not stop.is_set():
+        for stage, tables in (("ingest", RAW), ("clean", CLEAN)):
+            counted = reader.counted(stage)
+            for name in tables:
+                seen = reader.see(name)
+                looks["tables"] += 1
+                out = counted.get((name.partition("_")[2], seen.run), seen.state[0])
+                if out != seen.state[0]:
+                    found.append(f"{name}: {seen}, but its run's ledger says {out} rows")
+                if (name, seen.state) not in {(name, state[name]) for state in states}:
+                    found.append(f"{name}: {seen} is neither state: {[state[name] for state in states]}")
+        for name in TABLES[len(RAW) + len(CLEAN) :]:
+            seen = reader.see(name)
+            if seen.state not in [state[name] for state in states] or " " in seen.run:
+                found.append(f"{name}: {seen} is neither state, or of several runs")
+
+
+def phase(before: dict[str, Seen], after: dict[str, Seen], branches: set[str]) -> str:
+    """How far the killed run came, by what it published and what it left staged."""
+    new = {name for name in TABLES if after[name].run != before[name].run}
+    staged = {name.split()[0].partition("_")[0] for name in branches}
+    if "ledger of clean" in new:
+        return "5 after clean's ledger"
+    if new & {*CLEAN, "quarantine"}:
+        return "4 publishing clean"
+    if "ledger of ingest" in new:
+        return "3 staging clean" if staged & {"clean", "quarantine"} else "3 before staging clean"
+    if new & set(RAW):
+        return "2 publishing ingest"
+    return "1 staging ingest" if staged & {"raw"} else "0 before staging ingest"
+
+
+@pytest.mark.slow
+def test_runs_killed_at_any_moment_leave_whole_tables_and_heal(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> None:
+    print(f"\n{KILLS} kills, seed {SEED}")
+    moments = random.Random(SEED)
+    config = tmp_path / "kill.yaml"
+    config.write_text(yaml.safe_dump(configured(tmp_path, "kill", lambda c: c["clean"].update(max_quarantined_share=0.05))))
+    states, expected = [], []
+    for state in (0, 1):
+        expected.append(write_state(flights_csv, tmp_path, state))
+        job = Job(str(config), "--force")
+        seconds = job.finish()
+        reader = Reader(spark, tmp_path)
+        seen = reader.all()
+        assert {name: one.state[0] for name, one in seen.items()} == expected[state]
+        states.append({name: one.state for name, one in seen.items()})
+    assert reduce(or_, ({name} if states[0][name] == states[1][name] else set() for name in TABLES)) == set()
+    started_at = reader._session.table("lake.kill.runs").where("job = 'ingest'").agg(F.max(F.unix_millis("started_at")))
+    start = started_at.collect()[0][0] / 1000 - job.began
+    print(f"a run takes {seconds:.1f} s, its work begins after {start:.1f} s")
+    phases = kill_and_heal(reader, states, lambda: moments.uniform(start, seconds), flights_csv, tmp_path)
+    print(*(f"{name}: {count}" for name, count in sorted(phases.items())), sep="\n")
+
+
+def kill_and_heal(
+    reader: Reader, states: list[dict[str, State]], moment: Callable[[], float], data: Path, folder: Path
+) -> Counter[str]:
+    """Kill runs, one state after the other, and do each again; return how many were killed in which phase."""
+    phases: Counter[str] = Counter()
+    config, old = str(folder / "kill.yaml"), set(reader.branches())
+    for number in range(KILLS):
+        before, state = reader.all(), number % 2
+        write_state(data, folder, state)
+        stop, found, looks = threading.Event(), list[str](), Counter[str]()
+        watcher = threading.Thread(target=watch, args=(reader, states, stop, found, looks))
+        watcher.start()
+        try:
+            job, after = Job(config, "--force"), moment()
+            job.kill(after)
+            left = reader.branches()
+            came = phase(before, reader.all(), left - old)
+            Job(config).finish()
+        finally:
+            stop.set()
+            watcher.join()
+        print(f"kill {number + 1} after {after:.1f} s: {came}; {looks['tables']} tables looked at", flush=True)
+        assert found == []
+        assert looks["tables"] > 0
+        assert {name: one.state for name, one in reader.all().items()} == states[state]
+        old = set(reader.branches())
+        phases[came] += 1
+    return phases

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines.config import LakeConfig
+from pipelines.flows.session import SETTINGS
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
 from setup.postgres import Postgres, postgres_server
@@ -23,7 +24,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session on two threads of this machine, its catalog in a folder that goes with the tests."""
     warehouse = tmp_path_factory.mktemp("warehouse")
     builder = SparkSession.builder.master("local[2]").appName("ringmill tests").config("spark.sql.shuffle.partitions", 2)
-    for key, value in catalog_settings(LakeConfig(warehouse=str(warehouse))).items():
+    for key, value in {**SETTINGS, **catalog_settings(LakeConfig(warehouse=str(warehouse)))}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     yield session

@@ -14,6 +14,10 @@ from pyspark.sql import SparkSession
 from pipelines.config import Pipeline
 from pipelines.io.catalog import catalog_settings, check_warehouse
 
+# Java never compiles a method of more than 8,000 bytes: what Spark generates for a whole contract's checks would be
+# interpreted, at a quarter of the speed. Below the limit Spark generates smaller methods instead.
+SETTINGS = {"spark.sql.codegen.hugeMethodLimit": "8000"}
+
 
 @contextmanager
 def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
@@ -23,7 +27,7 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     """
     check_warehouse(config.lake)
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
-    for key, value in catalog_settings(config.lake).items():
+    for key, value in {**SETTINGS, **catalog_settings(config.lake)}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     try:

@@ -34,6 +34,9 @@ doctor:  ## check what the project needs, and say how to mend what is missing
 sql: setup  ## a spark-sql shell on the pipeline's tables; ARGS='-e "select ..."' runs one query
 	@$(ENV) python setup/sql.py --config $(CONFIG) -- $(ARGS)
 
+bench-cleaning: setup data  ## ingest and clean against plain PySpark, and memory as rows grow
+	@$(ENV) python benchmarks/cleaning.py $(ARGS)
+
 bench-main: setup data  ## seconds by stage, and training with 1 and 2 ranks side by side
 	@$(ENV) python benchmarks/main_job.py $(ARGS)
 

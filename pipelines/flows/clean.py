@@ -24,6 +24,8 @@ from pipelines.stages.places import line_numbers, with_lines
 from schemas import lake
 from schemas.contract import Table
 
+BROADCAST_ROWS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Case:
@@ -31,6 +33,7 @@ class Case:
 
     contract: Table
     raw: DataFrame
+    rows: int
     aids: Aids
     judged: DataFrame
 
@@ -73,8 +76,10 @@ def open_cases(context: Context) -> dict[str, Case]:
         contract, raw = contracts[name], landed(context, name)
         known = {reference.source: _clean_of(cases[reference.source]) for reference in contract.references}
         extras = context.sources[name].drift == "add"
-        aids = Aids(known, fit_fences(raw, contract), hash_key_of(context, contract), extras)
-        cases[name] = Case(contract, raw, aids, judge(raw, contract, *context.bounds, aids).persist())
+        large = {source for source in known if cases[source].rows > BROADCAST_ROWS}
+        aids = Aids(known, fit_fences(raw, contract), hash_key_of(context, contract), extras, large)
+        # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
+        cases[name] = Case(contract, raw, raw.count(), aids, judge(raw, contract, *context.bounds, aids).persist())
     return cases
 
 
@@ -87,8 +92,6 @@ def _may_be_empty(context: Context) -> set[str]:
 
 
 def _write_clean(context: Context, audit: Audit, case: Case) -> tuple[Account, list[Broken]]:
-    # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
-    rows_in = case.raw.count()
     _check_landed(context, case.contract)
     counts = count_verdicts(case.judged, case.contract).collect()[0]
     clean = split_judged(case.judged, case.contract, case.aids).clean
@@ -96,7 +99,7 @@ def _write_clean(context: Context, audit: Audit, case: Case) -> tuple[Account, l
     account = Account(
         "clean",
         case.contract.name,
-        rows_in,
+        case.rows,
         written,
         counts[QUARANTINED],
         counts[DUPLICATE] + counts[REPEATED],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -45,13 +45,15 @@ class Judged(NamedTuple):
 
 class Aids(NamedTuple):
     """What judging a row takes beside the row: rows that references point to, by source; fitted fences; the hash key as a
-    frame; and whether the contract's columns may be among the source's extra fields.
+    frame; whether the contract's columns may be among the source's extra fields; and referenced sources that are too large
+    for every task to hold.
     """
 
     known: Mapping[str, DataFrame] = MappingProxyType({})
     fences: Fences = MappingProxyType({})
     key: DataFrame | None = None
     extras: bool = False
+    large: Collection[str] = ()
 
 
 def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids | None = None) -> DataFrame:
@@ -141,7 +143,7 @@ def _parse(raw: DataFrame, contract: Table, aids: Aids) -> DataFrame:
         *PLACE,
     )
     for reference in contract.references:
-        parsed = _join_known(parsed, reference, aids.known[reference.source])
+        parsed = _join_known(parsed, reference, aids)
     return parsed
 
 
@@ -150,12 +152,18 @@ def _received(contract: Table) -> list[Column]:
     return [hashed(F.col(c.name)).alias(c.name) if c.personal else F.col(f"`{c.name}`") for c in kept]
 
 
-def _join_known(parsed: DataFrame, reference: Reference, known: DataFrame) -> DataFrame:
+def _join_known(parsed: DataFrame, reference: Reference, aids: Aids) -> DataFrame:
     names = [f"_to_{name}" for name in reference.to]
-    targets = known.select(*(F.col(to).alias(name) for to, name in zip(reference.to, names, strict=True))).distinct()
+    targets = (
+        aids.known[reference.source]
+        .select(*(F.col(to).alias(name) for to, name in zip(reference.to, names, strict=True)))
+        .distinct()
+    )
     pairs = zip(reference.columns, names, strict=True)
     matches = [F.col(column) == F.col(name) for column, name in pairs]
-    joined = parsed.join(targets.withColumn(_marker(reference), F.lit(True)), matches, "left")
+    marked = targets.withColumn(_marker(reference), F.lit(True))
+    # Spark does not know the size of what is not yet computed, and would sort both sides.
+    joined = parsed.join(marked if reference.source in aids.large else F.broadcast(marked), matches, "left")
     return joined.drop(*names)
 
 

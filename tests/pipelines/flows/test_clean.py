@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ import pytest
 from pyspark.sql import functions as F
 from rich.console import Console
 
-from pipelines.errors import DataError
+from pipelines.config import Interval
+from pipelines.errors import DataError, ExternalError
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context
 from pipelines.flows.ingest import STEP as INGEST
+from pipelines.flows.intervals import run_intervals
 from pipelines.flows.replay import STEP as REPLAY
 from schemas.contract import Column, Freshness, Outliers, Rule, Volume
 from tests.pipelines.flows.conftest import Run
@@ -200,3 +204,20 @@ def test_a_contract_may_take_up_a_column_that_came_as_extra(visit: Run, day: Any
     grown = replace(VISITS, columns=(*VISITS.columns, Column("mood", "string")))
     context = visit(CLEAN, contract=grown, config=add)
     assert [row.mood for row in context.lake.read("clean_visits").collect()] == ["good"]
+
+
+def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(visit: Run, day: Any) -> None:
+    for number in (1, 2):
+        day(number, f"{number},2013-05-0{number} 10:00,5,a")
+    said = Console(file=io.StringIO(), width=200)
+    context = visit(said=said)
+    whole = Interval(start=datetime(2013, 5, 1, tzinfo=UTC), end=datetime(2013, 5, 4, tzinfo=UTC))
+    with pytest.raises(ExternalError, match=r"no file at .*visits-05-03\.csv"):
+        run_intervals([INGEST, CLEAN], context, whole.cut("day"), force=False)
+    day(3, "3,2013-05-03 10:00,5,a")
+    run_intervals([INGEST, CLEAN], context, whole.cut("day"), force=False)
+    assert sorted(row.id for row in context.lake.read("clean_visits").collect()) == [1, 2, 3]
+    told = said.file.getvalue()  # type: ignore[attr-defined]
+    assert "interval 1 of 3: 2013-05-01 00:00 to 2013-05-02 00:00\n" in told
+    assert re.search(r"interval 3 of 3: 2013-05-03 00:00 to 2013-05-04 00:00, about \d+ s left", told)
+    assert told.count("nothing to do") == 4

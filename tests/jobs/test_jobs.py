@@ -173,6 +173,26 @@ def test_maintain_tidies_every_table_and_training_can_be_repeated_from_its_tag(
 
 
 @pytest.mark.slow
+def test_replay_says_what_passes_and_moves_nothing_else(folder: Path, table: Callable[[str], DataFrame]) -> None:
+    done = submit("replay", "--config", str(folder / "flights.yaml"))
+    assert done.returncode == 0, done.stdout
+    assert "weather: 0 rows pass now, 1 do not" in done.stdout
+    assert [row.source for row in table("quarantine").collect()] == ["weather"]
+
+
+@pytest.mark.slow
+def test_a_span_is_ingested_in_parts_by_one_command(flights_csv: Path, tmp_path: Path) -> None:
+    write_sample(flights_csv, tmp_path)
+    span = ("--from", "2013-01-01", "--to", "2013-03-01", "--every", "month")
+    done = submit("ingest", "--config", written(tmp_path, "span"), *span, master="local[1]")
+    assert done.returncode == 0, done.stdout
+    assert "interval 2 of 2: 2013-02-01 00:00 to 2013-03-01 00:00, about" in done.stdout
+    wrong = submit("ingest", "--config", written(tmp_path, "span"), *span[:3], "2013-03-02", *span[4:], master="local[1]")
+    assert wrong.returncode == 2
+    assert "--every: 2013-01-01 00:00:00-05:00 to 2013-03-02 00:00:00-05:00 is not a whole number of 'month'" in wrong.stdout
+
+
+@pytest.mark.slow
 def test_a_missed_gate_is_exit_4_and_is_recorded(folder: Path, table: Callable[[str], DataFrame]) -> None:
     def demand(content: dict[str, Any]) -> None:
         content["evaluate"]["minimum"] = {"auc": 0.999}

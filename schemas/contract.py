@@ -153,7 +153,8 @@ class Table:
     `key` names a row; of several rows with one key the greatest by `latest_by` wins; without a key, rows that are the same
     in every column count once. `unique` names further columns whose values no two clean rows share. `event_time` is the
     timestamp that places a row in an interval; a table without one belongs whole to the interval in which it was landed.
-    Raises ContractError when it names a column that it does not declare.
+    `one_partition` says that the rows of a write are all of one partition. Raises ContractError when it names a column that
+    it does not declare.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Table:
     volume: Volume | None = None
     null_tokens: tuple[str, ...] = ("", "NA")
     partition_by: tuple[str, ...] = ()
+    one_partition: bool = False
     sorted_by: tuple[str, ...] = ()
     properties: dict[str, str] = field(default_factory=dict)
 

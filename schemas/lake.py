@@ -192,7 +192,8 @@ def raw(source: Table) -> Table:
         RUN,
         *INTERVAL,
     )
-    return Table(f"raw_{source.name}", (*received, *landed), partition_by=("interval_from", "interval_to"))
+    parts = ("interval_from", "interval_to")
+    return Table(f"raw_{source.name}", (*received, *landed), partition_by=parts, one_partition=True)
 
 
 def clean(source: Table) -> Table:
@@ -208,6 +209,7 @@ def clean(source: Table) -> Table:
         latest_by=source.latest_by,
         event_time=source.event_time,
         partition_by=("interval_from", "interval_to"),
+        one_partition=True,
     )
 
 

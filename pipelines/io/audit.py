@@ -140,6 +140,9 @@ class Audit:
         ]
         writer = frame.select(*contract.column_names, *dropped).writeTo(self._on_branch(staged))
         writer = writer.option(f"snapshot-property.{RUN}", self._lake.run_id).option(f"snapshot-property.{SCOPE}", self._scope)
+        if contract.one_partition:
+            # Every task writes to the one partition there is: to move and sort rows for that would be for nothing.
+            writer = writer.option("distribution-mode", "none").option("fanout-enabled", "true")
         writer.overwrite(replace)
         written = int(self._table(contract.name).summary(branch).get("added-records", "0"))
         self._staged[contract.name] = Staged(contract, branch, base, replace, written)

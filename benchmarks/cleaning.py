@@ -111,7 +111,7 @@ def write_flights(folder: Path, rows: int) -> Path:
     header, *real = (ROOT / "data" / "nycflights13" / "flights.csv").read_text().splitlines()
     left, year = rows, 2013
     while left > 0:
-        lines = [line.replace("2013", str(year)) for line in real[:left]]
+        lines = [f"{year}{line[4:]}".replace(",2013-", f",{year}-") for line in real[:left]]
         for number in range(0, len(lines), WRONG):
             lines[number] = lines[number].replace(",EWR,", ",ORD,").replace(",JFK,", ",ORD,").replace(",LGA,", ",ORD,")
         for number in range(500, len(lines) - 1, TWICE):

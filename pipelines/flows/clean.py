@@ -16,8 +16,18 @@ from pipelines.flows.landed import landed, late_runs
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import Aids, count_broken, count_verdicts, judge, split_judged
-from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
+from pipelines.stages.cleaning import Aids, check_rows, count_broken, count_verdicts, shared_keys, split_judged
+from pipelines.stages.duplicates import (
+    CLEAN,
+    DUPLICATE,
+    FILTERED,
+    QUARANTINED,
+    REPEATED,
+    VERDICT,
+    mark_among_shared,
+    mark_duplicates,
+    with_shared,
+)
 from pipelines.stages.expectations import Broken, check_failures, check_freshness, check_volume
 from pipelines.stages.outliers import fit_fences
 from pipelines.stages.places import line_numbers, with_lines
@@ -25,17 +35,22 @@ from schemas import lake
 from schemas.contract import Table
 
 BROADCAST_ROWS = 1_000_000
+SHARED_KEYS = 1_000_000  # of so many hashes each task can hold a copy
+SMALL_ROWS = 1_000_000  # with fewer, looking for shared keys first costs more than it saves
 
 
 @dataclass(frozen=True)
 class Case:
-    """One source before the judge: its contract, its landed rows, what judging takes, and the judged rows."""
+    """One source before the judge: its contract, its landed rows, what judging takes, the judged rows, and what is kept of
+    them until they are written.
+    """
 
     contract: Table
     raw: DataFrame
     rows: int
     aids: Aids
     judged: DataFrame
+    kept: DataFrame
 
 
 def inputs(context: Context) -> dict[str, str]:
@@ -64,7 +79,7 @@ def work(context: Context) -> Outcome:
             return Outcome(accounts, audit.publish())
     finally:
         for case in cases.values():
-            case.judged.unpersist()
+            case.kept.unpersist()
 
 
 def open_cases(context: Context) -> dict[str, Case]:
@@ -78,9 +93,21 @@ def open_cases(context: Context) -> dict[str, Case]:
         extras = context.sources[name].drift == "add"
         large = {source for source in known if cases[source].rows > BROADCAST_ROWS}
         aids = Aids(known, fit_fences(raw, contract), hash_key_of(context, contract), extras, large)
-        # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
-        cases[name] = Case(contract, raw, raw.count(), aids, judge(raw, contract, *context.bounds, aids).persist())
+        cases[name] = _open(context, contract, raw, aids)
     return cases
+
+
+def _open(context: Context, contract: Table, raw: DataFrame, aids: Aids) -> Case:
+    # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
+    rows = raw.count()
+    checked = check_rows(raw, contract, *context.bounds, aids)
+    if contract.key and not contract.unique and rows > SMALL_ROWS:
+        keys = shared_keys(raw, contract, aids).limit(SHARED_KEYS + 1).localCheckpoint()
+        if keys.count() <= SHARED_KEYS:
+            kept = with_shared(checked, contract, keys).persist()
+            return Case(contract, raw, rows, aids, mark_among_shared(kept, contract), kept)
+    judged = mark_duplicates(checked, contract).persist()
+    return Case(contract, raw, rows, aids, judged, judged)
 
 
 def _clean_of(case: Case) -> DataFrame:

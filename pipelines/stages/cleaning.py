@@ -18,6 +18,7 @@ from pipelines.stages.duplicates import (
     DUPLICATE,
     FILTERED,
     FOUND,
+    KEY,
     QUARANTINED,
     REPEATED,
     TIE,
@@ -64,14 +65,26 @@ def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids:
     time is outside [start, end); when another row of its key wins, repeated if both are the same in every column, else
     duplicate; clean otherwise.
     """
+    return mark_duplicates(check_rows(raw, contract, start, end, aids), contract)
+
+
+def check_rows(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids | None = None) -> DataFrame:
+    """Parse and judge each landed row by itself: all that `judge` does but for telling duplicates."""
     aids = aids or Aids()
-    parsed = _parse(raw, contract, aids)
-    checked = _check(parsed, contract, aids)
+    checked = _check(_parse(raw, contract, aids), contract, aids)
     verdict = F.when(_refused(), QUARANTINED)
     if contract.event_time:
         inside = (F.col(contract.event_time) >= F.lit(start)) & (F.col(contract.event_time) < F.lit(end))
         verdict = verdict.when(~inside, FILTERED)
-    return mark_duplicates(checked.withColumn(VERDICT, verdict.otherwise(CLEAN)), contract)
+    return checked.withColumn(VERDICT, verdict.otherwise(CLEAN))
+
+
+def shared_keys(raw: DataFrame, contract: Table, aids: Aids) -> DataFrame:
+    """Hashes of the keys that more than one landed row has, whatever else these rows are; one column, `_key`."""
+    columns = [contract.column(name) for name in contract.key]
+    values = [value_of(received_text(column, contract, extras=aids.extras), column) for column in columns]
+    counted = raw.select(F.xxhash64(*values).alias(KEY)).groupBy(KEY).agg(F.count("*").alias("rows"))
+    return counted.where(F.col("rows") > 1).select(KEY)
 
 
 def as_judged(clean: DataFrame, contract: Table) -> DataFrame:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from schemas.contract import Table
 
 CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED = "clean", "quarantined", "repeated", "duplicate", "filtered"
-VERDICT, TIE, FOUND = "_verdict", "_tie", "_found"
+VERDICT, TIE, FOUND, KEY, SHARED = "_verdict", "_tie", "_found", "_key", "_shared_key"
 
 
 def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
@@ -25,6 +25,19 @@ def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
     for columns in contract.unique:
         marked = _mark_shared(marked, columns, order)
     return marked
+
+
+def with_shared(checked: DataFrame, contract: Table, keys: DataFrame) -> DataFrame:
+    """Add whether a row's key is among those that several rows have (hashes, as `shared_keys` gives them)."""
+    marked = F.broadcast(keys.withColumn(SHARED, F.lit(True)))
+    found = checked.withColumn(KEY, F.xxhash64(*contract.key)).join(marked, KEY, "left").drop(KEY)
+    return found.withColumn(SHARED, F.coalesce(SHARED, F.lit(False)))
+
+
+def mark_among_shared(checked: DataFrame, contract: Table) -> DataFrame:
+    """What `mark_duplicates` gives, of rows that `with_shared` has marked: only those that share a key are moved and sorted."""
+    alone, several = (checked.where(F.col(SHARED) == shared).drop(SHARED) for shared in (False, True))
+    return alone.unionByName(mark_duplicates(several, contract))
 
 
 def _mark_shared(judged: DataFrame, columns: tuple[str, ...], order: list[Column]) -> DataFrame:

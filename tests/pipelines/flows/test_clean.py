@@ -16,6 +16,7 @@ from rich.console import Console
 
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
+from pipelines.flows import clean
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context
 from pipelines.flows.ingest import STEP as INGEST
@@ -73,6 +74,26 @@ def test_refused_rows_say_where_they_stood_and_why(visit: Run, day: Any) -> None
         "reference: expected shop in shops, received 'z'",
     ]
     assert rows[0].source_file.endswith("visits-05-01.csv")
+
+
+@pytest.mark.parametrize("most", [1000, 0])
+def test_many_rows_are_looked_through_for_shared_keys_first(
+    visit: Run, day: Any, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(clean, "SMALL_ROWS", 0)
+    monkeypatch.setattr(clean, "SHARED_KEYS", most)
+    day(
+        1,
+        "1,2013-05-01 10:00,5,a",
+        "1,2013-05-01 11:00,6,a",
+        "1,2013-05-01 11:00,6,a",
+        "2,2013-05-01 10:00,5,z",
+        "2,x,5,a",
+        "3,4",
+    )
+    context = visit(INGEST, CLEAN)
+    assert account(context) == (6, 1, 3, 2, 0, 1)
+    assert [row.spent for row in context.lake.read("clean_visits").collect()] == [6]
 
 
 def test_lines_count_on_through_the_blocks_of_a_file(visit: Run, day: Any) -> None:

@@ -45,7 +45,7 @@ WRONG, TWICE = 1000, 1000
 def main() -> None:
     """Measure, print, and store the figures as JSON under benchmarks/results."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=5_000_000, help="rows for the race")
+    parser.add_argument("--rows", type=int, default=5_000_000, help="rows for the race; 0 for none")
     parser.add_argument("--memory-rows", type=int, nargs="*", default=[1_000_000, 5_000_000, 20_000_000])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--peers", nargs="*", default=["plain", "cached"])
@@ -55,8 +55,10 @@ def main() -> None:
         who, files, folder = arguments.work
         sys.exit(_work(who, Path(files), Path(folder)))
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
-        race(Path(folder), arguments.rows, arguments.rounds, arguments.peers)
-        memory(Path(folder), arguments.memory_rows)
+        if arguments.rows:
+            race(Path(folder), arguments.rows, arguments.rounds, arguments.peers)
+        if arguments.memory_rows:
+            memory(Path(folder), arguments.memory_rows)
 
 
 def race(folder: Path, rows: int, rounds: int, peers: list[str]) -> None:

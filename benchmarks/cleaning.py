@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,9 @@ def _peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
 
     def watch() -> None:
         while process.poll() is None:
-            try:
+            with suppress(psutil.Error):  # one of them ended while it was looked at
                 family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
                 peaks[0] = max(peaks[0], float(sum(one.memory_info().rss for one in family)))
-            except psutil.Error:
-                pass
             time.sleep(0.2)
 
     watcher = threading.Thread(target=watch, daemon=True)

@@ -19,7 +19,7 @@ def landed(context: Context, name: str) -> DataFrame:
     rows = context.lake.read(lake.raw(contract).name)
     grown = [column for column in contract.column_names if column not in rows.columns]
     rows = rows.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else rows
-    if context.sources[name].sliced and contract.event_time:
+    if _may_come_late(context, name):
         return rows.where(context.in_interval | _inside(context))
     return rows.where(context.in_interval)
 
@@ -32,13 +32,19 @@ def late_intervals(context: Context) -> list[Interval]:
         return []
     mine = context.runs.ids("ingest")
     found = {number for number, other in enumerate(others) if mine & _late_runs(cleaned[other])}
-    for name, source in context.sources.items():
-        contract = context.config.contract(name)
-        if source.sliced and contract.event_time:
-            rows = context.lake.read(lake.raw(contract).name).where(context.in_interval & ~_inside(context))
+    for name in context.sources:
+        if _may_come_late(context, name):
+            rows = context.lake.read(lake.raw(context.config.contract(name)).name).where(
+                context.in_interval & ~_inside(context)
+            )
             inside = [F.max(_between(other)).alias(str(number)) for number, other in enumerate(others)]
             found |= {number for number, is_in in enumerate(rows.agg(*inside).collect()[0]) if is_in}
     return [others[number] for number in sorted(found)]
+
+
+def _may_come_late(context: Context, name: str) -> bool:
+    """Whether a source is given its interval's rows alone, and its rows tell to which interval they belong."""
+    return context.sources[name].sliced and context.config.contract(name).event_time is not None
 
 
 def _late_runs(run: Run) -> set[str]:
@@ -56,10 +62,11 @@ def _between(interval: Interval) -> Column:
 def late_runs(context: Context) -> dict[str, str]:
     """By source, the runs that landed rows of this interval late, with others."""
     found: dict[str, str] = {}
-    for name, source in context.sources.items():
-        contract = context.config.contract(name)
-        if source.sliced and contract.event_time:
-            late = context.lake.read(lake.raw(contract).name).where(_inside(context) & ~context.in_interval)
+    for name in context.sources:
+        if _may_come_late(context, name):
+            late = context.lake.read(lake.raw(context.config.contract(name)).name).where(
+                _inside(context) & ~context.in_interval
+            )
             runs = sorted(row.run_id for row in late.select("run_id").distinct().collect())
             found |= {f"{LATE} {name}": ", ".join(runs)} if runs else {}
     return found

@@ -37,8 +37,9 @@ def work(context: Context) -> Outcome:
     """Move the quarantined rows that keep their contract now; raises AccountingError when rows are lost or doubled."""
     refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval)
     present = {row.source for row in refused.select("source").distinct().collect()}
+    ledger = _ledger(context)
     with context.audit("clean") as audit:
-        moved = {name: _replay(context, audit, name) for name in context.sources if name in present}
+        moved = {name: _replay(context, audit, name, ledger[name]) for name in context.sources if name in present}
         accounts = tuple(each.account for each in moved.values())
         check_accounts(accounts)
         if not any(each.rows for each in moved.values()):
@@ -46,7 +47,7 @@ def work(context: Context) -> Outcome:
             return Outcome(accounts)
         _restage(context, audit, set(context.sources) - present)
         _stage_quarantine(context, audit, moved)
-        _stage_ledger(context, audit, accounts)
+        context.stage_ledger(audit, "clean", {**ledger, **{name: each.account for name, each in moved.items()}}.values())
         return Outcome(accounts, audit.publish())
 
 
@@ -59,8 +60,8 @@ def _restage(context: Context, audit: Audit, untouched: set[str]) -> None:
     audit.stage(lake.BROKEN_RULES, broken, context.in_interval)
 
 
-def _replay(context: Context, audit: Audit, name: str) -> Moved:
-    contract, before = context.config.contract(name), _ledger(context)[name]
+def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved:
+    contract = context.config.contract(name)
     refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval & (F.col("source") == name))
     clean = _clean_rows(context, contract)
     aids = _aids(context, contract)
@@ -123,11 +124,6 @@ def _stage_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -
     staged = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*moved))
     expected = sum(each.account.quarantined for each in moved.values())
     check_accounts([Account("quarantine", "all sources", expected, staged)])
-
-
-def _stage_ledger(context: Context, audit: Audit, accounts: tuple[Account, ...]) -> None:
-    replayed = {account.source: account for account in accounts}
-    context.stage_ledger(audit, "clean", [replayed.get(name, account) for name, account in _ledger(context).items()])
 
 
 STEP = Step("replay", ("clean", "sources"), inputs, work)

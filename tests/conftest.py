@@ -31,6 +31,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
+def session_on(spark: SparkSession, warehouse: Path) -> SparkSession:
+    """Another session of the same Spark, whose catalog is that of a warehouse which other processes may write to."""
+    session = spark.newSession()
+    for key, value in catalog_settings(LakeConfig(warehouse=str(warehouse))).items():
+        session.conf.set(key, value)
+    session.conf.set("spark.sql.catalog.lake.cache-enabled", "false")
+    return session
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server, removed with the tests."""

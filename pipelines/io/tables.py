@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
 from datetime import datetime
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,7 +26,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
 from schemas.contract import Column, Table
@@ -42,17 +45,38 @@ TYPES: dict[str, DataType] = {
     "array<double>": ArrayType(DoubleType()),
     "map<string,string>": MapType(StringType(), StringType()),
 }
+OPENINGS = 8  # tries to open a catalog that other runs open for the first time too
 WIDER = {("int", "bigint"), ("float", "double")}  # of a stored type, the one that holds all its values
 
 
 class Lake:
-    """One pipeline's namespace in the catalog, as one run writes to it."""
+    """One pipeline's namespace in the catalog, as one run writes to it; raises ExternalError for one that can't be opened."""
 
     def __init__(self, spark: SparkSession, namespace: str, run_id: str) -> None:
         self.spark = spark
         self.namespace = namespace
         self.run_id = run_id
-        spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{namespace}")
+        self._open()
+
+    def _open(self) -> None:
+        """Reach the catalog, and create the namespace.
+
+        Whoever opens a JDBC catalog first creates its tables: of several runs that do so at once all but one fail, and find
+        the tables there when they try again.
+        """
+        for tried in range(1, OPENINGS + 1):
+            try:
+                self.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
+                return
+            except Py4JJavaError as error:
+                if "org.apache.iceberg.jdbc.UncheckedSQLException" not in str(error.java_exception):
+                    raise
+                if tried == OPENINGS:
+                    raise ExternalError(
+                        f"lake.catalog: the catalog can't be opened ({error.java_exception.getMessage()}; tried {tried} times)."
+                        " See that its database is up and that this user may write to it."
+                    ) from error
+                time.sleep(random.uniform(0.1, 0.2) * tried)
 
     def identifier(self, table: str) -> str:
         """The full name of a table, as SQL takes it."""

@@ -25,10 +25,8 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines.config import LakeConfig
-from pipelines.io.catalog import catalog_settings
 from pipelines.io.iceberg import IcebergTable
-from tests.conftest import ROOT
+from tests.conftest import ROOT, session_on
 from tests.sample import SMALL, configured
 
 KILLS = int(os.environ.get("RINGMILL_KILLS", "6"))
@@ -115,10 +113,7 @@ class Reader:
     """Another application on the same catalog."""
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
-        self._session = spark.newSession()
-        for key, value in catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))).items():
-            self._session.conf.set(key, value)
-        self._session.conf.set("spark.sql.catalog.lake.cache-enabled", "false")
+        self._session = session_on(spark, folder / "warehouse")
         self._session.sql("SHOW NAMESPACES IN lake")  # sets the catalog up, with this session's settings
 
     def table(self, name: str) -> IcebergTable:

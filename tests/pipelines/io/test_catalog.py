@@ -1,12 +1,16 @@
 """The catalog's settings, and a warehouse that can't be used."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError
 from pipelines.io.catalog import catalog_settings, check_warehouse
+from pipelines.io.tables import Lake
+from tests.conftest import session_on
 
 
 def test_the_embedded_catalog_is_sqlite_under_the_warehouse(tmp_path: Path) -> None:
@@ -40,3 +44,18 @@ def test_a_warehouse_that_cannot_be_written_is_exit_5(tmp_path: Path) -> None:
 def test_a_warehouse_is_made_and_left_empty(tmp_path: Path) -> None:
     check_warehouse(LakeConfig(warehouse=str(tmp_path / "new")))
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_new_catalog_that_many_open_at_once_is_open_to_all(spark: SparkSession, tmp_path: Path) -> None:
+    for made in range(5):
+        sessions = [session_on(spark, tmp_path / str(made)) for _ in range(6)]
+        (tmp_path / str(made)).mkdir()
+        with ThreadPoolExecutor(len(sessions)) as pool:
+            lakes = list(pool.map(lambda session: Lake(session, "shared", "run1"), sessions))
+        assert [lake.tables() for lake in lakes] == [[]] * 6
+
+
+def test_a_catalog_that_cannot_be_opened_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_text("no database, but text that is long enough for SQLite to see it" * 100)
+    with pytest.raises(ExternalError, match=r"lake\.catalog: the catalog can't be opened \(.* tried 8 times"):
+        Lake(session_on(spark, tmp_path), "broken", "run1")

@@ -67,7 +67,6 @@ class Lake:
         for tried in range(1, OPENINGS + 1):
             try:
                 self.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
-                return
             except Py4JJavaError as error:
                 if "org.apache.iceberg.jdbc.UncheckedSQLException" not in str(error.java_exception):
                     raise
@@ -76,7 +75,9 @@ class Lake:
                         f"lake.catalog: the catalog can't be opened ({error.java_exception.getMessage()}; tried {tried} times)."
                         " See that its database is up and that this user may write to it."
                     ) from error
-                time.sleep(random.uniform(0.1, 0.2) * tried)
+                time.sleep(random.uniform(0.1, 0.2) * tried)  # noqa: S311 - it spreads the tries, it keeps no secret
+            else:
+                return
 
     def identifier(self, table: str) -> str:
         """The full name of a table, as SQL takes it."""

@@ -105,6 +105,8 @@ def _open(context: Context, contract: Table, raw: DataFrame, aids: Aids) -> Case
         keys = shared_keys(raw, contract, aids).limit(SHARED_KEYS + 1).localCheckpoint()
         if keys.count() <= SHARED_KEYS:
             kept = with_shared(checked, contract, keys).persist()
+            # Two stages read the kept rows, at once: each would judge them all, on executors of their own, were they not there.
+            kept.count()
             return Case(contract, raw, rows, aids, mark_among_shared(kept, contract), kept)
     judged = mark_duplicates(checked, contract).persist()
     return Case(contract, raw, rows, aids, judged, judged)

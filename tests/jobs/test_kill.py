@@ -41,10 +41,10 @@ State = tuple[int, int]  # rows, and the sum of their hashes
 def rows_of(source: str, data: Path, state: int) -> list[dict[str, str]]:
     """Some rows of a source in state 0 or 1, which have other rows in every table; two or three of the flights are wrong."""
     with (data / f"{source}.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for number, row in enumerate(csv.DictReader(file)) if number % (800 if source == "flights" else 7) == state]
+        given = list(csv.DictReader(file))
     if source == "airlines":  # all of them, since flights refer to them, and one more
-        with (data / "airlines.csv").open(encoding="utf-8", newline="") as file:
-            return [*csv.DictReader(file), *([{"carrier": "ZZ", "name": "Zephyr"}] * state)]
+        return [*given, *([{"carrier": "ZZ", "name": "Zephyr"}] * state)]
+    rows = given[state :: 800 if source == "flights" else 7]
     if source == "flights":
         for row in rows[: 2 + state]:
             row["origin"] = "LHR"

@@ -3,7 +3,8 @@
 `make bench-cleaning` writes flights by the million (the real year again and again, each copy in a year of its own, one row in a
 thousand wrong and one in a thousand there twice), then lets both work on the same files, in turn, each in an application of its
 own on the embedded cluster. The peer infers the schema, filters and counts once a rule, drops duplicates and writes Parquet;
-`cached` keeps the rows in memory after the first read. Both must end with the same clean rows.
+`cached` keeps the rows in memory after the first read. Both must end with the same clean rows, which applications that nobody
+times look at afterwards.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from benchmarks.event_log import read_events
-from pipelines.flows.application import run_application
+from pipelines.flows.application import parser, run_application, run_job
 from pipelines.flows.clean import STEP as CLEAN
+from pipelines.flows.context import Context
 from pipelines.flows.ingest import STEP as INGEST
 from schemas import flights
 from schemas.contract import Table
@@ -134,18 +136,27 @@ def submit(who: str, files: Path, folder: Path) -> dict[str, Any]:
     work.mkdir()
     (work / "events").mkdir()
     flags = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": str(work / "events"), "spark.eventLog.compress": "false"}
+    started = time.monotonic()
+    process = _start(who, files, work, flags)
+    peak = _peak_memory(process)
+    _end(process, who)
+    figures = {"seconds": time.monotonic() - started, "memory": peak() / 2**20, "bytes": _bytes_read(work / "events")}
+    _end(_start(f"rows of {who}", files, work, {}), f"reading the rows of {who}")
+    figures |= json.loads((work / "found.json").read_text())
+    shutil.rmtree(work)
+    return figures
+
+
+def _start(who: str, files: Path, work: Path, flags: dict[str, str]) -> subprocess.Popen[bytes]:
     options = [part for key, value in flags.items() for part in ("--conf", f"{key}={value}")]
     program = str(Path(sys.executable).with_name("spark-submit"))
     own = [str(Path(__file__)), "--work", who, str(files), str(work)]
-    started = time.monotonic()
-    process = subprocess.Popen([program, *options, *own], stdout=sys.stderr)
-    peak = _peak_memory(process)
+    return subprocess.Popen([program, *options, *own], stdout=sys.stderr)
+
+
+def _end(process: subprocess.Popen[bytes], what: str) -> None:
     if process.wait():
-        raise SystemExit(f"{who} failed with exit code {process.returncode}")
-    found = json.loads((work / "found.json").read_text())
-    figures = {**found, "seconds": time.monotonic() - started, "memory": peak() / 2**20, "bytes": _bytes_read(work / "events")}
-    shutil.rmtree(work)
-    return figures
+        raise SystemExit(f"{what} failed with exit code {process.returncode}")
 
 
 def _peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
@@ -180,26 +191,29 @@ def _bytes_read(events: Path) -> int:
 
 def _work(who: str, files: Path, folder: Path) -> int:
     if who == "ours":
-        return _ours(files, folder)
+        return run_application("bench", [INGEST, CLEAN], _ours(files, folder))
+    if who == "rows of ours":
+        return run_job("bench", parser("bench"), _ours(files, folder), lambda context, _: _note_ours(context, folder))
     spark = SparkSession.builder.appName(f"plain PySpark, {who}").getOrCreate()
-    rows = plain(spark, str(files), cached=who == "cached")
-    rows.write.parquet(str(folder / "clean"))
-    _note(spark.read.parquet(str(folder / "clean")), folder)
+    if who.startswith("rows of"):
+        _note(spark.read.parquet(str(folder / "clean")), folder)
+    else:
+        plain(spark, str(files), cached=who == "cached").write.parquet(str(folder / "clean"))
     return 0
 
 
-def _ours(files: Path, folder: Path) -> int:
+def _ours(files: Path, folder: Path) -> list[str]:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["lake"]["warehouse"] = str(folder / "warehouse")
     content["contracts"] = "benchmarks.cleaning"
     content["sources"] = {"flights": {"kind": "csv", "path": str(files)}}
     content["interval"] = {"from": "2013-01-01", "to": "2200-01-01"}
     (folder / "bench.yaml").write_text(yaml.safe_dump(content))
+    return ["--config", str(folder / "bench.yaml")]
 
-    def note(context: Any, _: float) -> None:
-        _note(context.lake.read("clean_flights").drop("run_id", "interval_from", "interval_to"), folder)
 
-    return run_application("bench", [INGEST, CLEAN], ["--config", str(folder / "bench.yaml")], note)
+def _note_ours(context: Context, folder: Path) -> None:
+    _note(context.lake.read("clean_flights").drop("run_id", "interval_from", "interval_to"), folder)
 
 
 def plain(spark: SparkSession, files: str, *, cached: bool) -> DataFrame:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from graphlib import TopologicalSorter
+from typing import NamedTuple
 
-from pyspark.sql import DataFrame
+import pandas as pd
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
@@ -16,21 +19,12 @@ from pipelines.flows.landed import landed, late_runs
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import Aids, check_rows, count_broken, count_verdicts, shared_keys, split_judged
-from pipelines.stages.duplicates import (
-    CLEAN,
-    DUPLICATE,
-    FILTERED,
-    QUARANTINED,
-    REPEATED,
-    VERDICT,
-    mark_among_shared,
-    mark_duplicates,
-    with_shared,
-)
-from pipelines.stages.expectations import Broken, check_failures, check_freshness, check_volume
+from pipelines.stages.cleaning import Aids, clean_rows, count_broken, count_verdicts, judge, shared_keys, split_judged
+from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
+from pipelines.stages.expectations import Broken, check_failures, check_freshness, check_volume, merged
 from pipelines.stages.outliers import fit_fences
 from pipelines.stages.places import line_numbers, with_lines
+from pipelines.stages.sifting import SPOT, Sieve, Tally
 from schemas import lake
 from schemas.contract import Table
 
@@ -41,16 +35,26 @@ SMALL_ROWS = 1_000_000  # with fewer, looking for shared keys first costs more t
 
 @dataclass(frozen=True)
 class Case:
-    """One source before the judge: its contract, its landed rows, what judging takes, the judged rows, and what is kept of
-    them until they are written.
+    """One source before the judge: its contract, its landed rows and their number, and what judging takes. The rows judged,
+    kept from when they are first read; or, where they are too many to keep, the keys that several of them share.
     """
 
     contract: Table
     raw: DataFrame
     rows: int
     aids: Aids
+    judged: DataFrame | None
+    keys: DataFrame | None = None
+
+
+class Result(NamedTuple):
+    """One source's account, the promises that were broken, and its judged rows: all of them, or all that were not clean at
+    one look.
+    """
+
+    account: Account
+    broken: list[Broken]
     judged: DataFrame
-    kept: DataFrame
 
 
 def inputs(context: Context) -> dict[str, str]:
@@ -64,55 +68,58 @@ def work(context: Context) -> Outcome:
     Raises DataError when too many rows of a source are quarantined, none is left or a rule that must hold is broken,
     AccountingError when rows are lost.
     """
-    cases = open_cases(context)
-    try:
-        with context.audit("clean") as audit:
-            results = context.each(lambda name: _write_clean(context, audit, cases[name]))
-            accounts = tuple(account for account, _ in results.values())
-            broken = [found for _, several in results.values() for found in several]
-            check_accounts(accounts)
-            check_failures(broken)
-            check_quarantine(accounts, context.config.clean.max_quarantined_share, _may_be_empty(context))
-            write_quarantine(context, audit, cases, {account.source: account.quarantined for account in accounts})
-            _write_broken(context, audit, broken)
-            context.stage_ledger(audit, "clean", accounts)
-            return Outcome(accounts, audit.publish())
-    finally:
-        for case in cases.values():
-            case.kept.unpersist()
+    with ExitStack() as kept, context.audit("clean") as audit:
+        cases = _open_cases(context, kept)
+        results = context.each(lambda name: _write_clean(context, audit, cases[name], kept))
+        accounts = tuple(result.account for result in results.values())
+        broken = [found for result in results.values() for found in result.broken]
+        check_accounts(accounts)
+        check_failures(broken)
+        check_quarantine(accounts, context.config.clean.max_quarantined_share, _may_be_empty(context))
+        _write_quarantine(context, audit, cases, results)
+        _write_broken(context, audit, broken)
+        context.stage_ledger(audit, "clean", accounts)
+        return Outcome(accounts, audit.publish())
 
 
-def open_cases(context: Context) -> dict[str, Case]:
-    """Every source's rows, judged when they are first read and kept from then on; those that are referred to come first."""
+def _open_cases(context: Context, kept: ExitStack) -> dict[str, Case]:
+    """Every source's rows, ready to be judged; those that are referred to come first."""
     contracts = {name: context.config.contract(name) for name in context.config.sources}
     wanted = {name: {reference.source for reference in contract.references} for name, contract in contracts.items()}
+    referred = set().union(*wanted.values())
     cases: dict[str, Case] = {}
     for name in TopologicalSorter(wanted).static_order():
         contract, raw = contracts[name], landed(context, name)
-        known = {reference.source: _clean_of(cases[reference.source]) for reference in contract.references}
+        known = {reference.source: _known(cases[reference.source]) for reference in contract.references}
         extras = context.sources[name].drift == "add"
         large = {source for source in known if cases[source].rows > BROADCAST_ROWS}
         aids = Aids(known, fit_fences(raw, contract), hash_key_of(context, contract), extras, large)
-        cases[name] = _open(context, contract, raw, aids)
+        # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
+        case = Case(contract, raw, raw.count(), aids, None)
+        keys = None if name in referred else _few_shared_keys(case)
+        cases[name] = replace(case, keys=keys) if keys else replace(case, judged=_judged(context, case, kept))
     return cases
 
 
-def _open(context: Context, contract: Table, raw: DataFrame, aids: Aids) -> Case:
-    # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
-    rows = raw.count()
-    checked = check_rows(raw, contract, *context.bounds, aids)
-    if contract.key and not contract.unique and rows > SMALL_ROWS:
-        keys = shared_keys(raw, contract, aids).limit(SHARED_KEYS + 1).localCheckpoint()
-        if keys.count() <= SHARED_KEYS:
-            kept = with_shared(checked, contract, keys).persist()
-            # Two stages read the kept rows, at once: each would judge them all, on executors of their own, were they not there.
-            kept.count()
-            return Case(contract, raw, rows, aids, mark_among_shared(kept, contract), kept)
-    judged = mark_duplicates(checked, contract).persist()
-    return Case(contract, raw, rows, aids, judged, judged)
+def _judged(context: Context, case: Case, kept: ExitStack) -> DataFrame:
+    return _keep(judge(case.raw, case.contract, *context.bounds, case.aids), kept)
 
 
-def _clean_of(case: Case) -> DataFrame:
+def _keep(frame: DataFrame, kept: ExitStack) -> DataFrame:
+    kept.callback(frame.unpersist)
+    return frame.persist()
+
+
+def _few_shared_keys(case: Case) -> DataFrame | None:
+    """The keys that several rows of a large source share; None when looking for them is not worth it, or they are many."""
+    if not case.contract.key or case.contract.unique or case.rows <= SMALL_ROWS:
+        return None
+    keys = shared_keys(case.raw, case.contract, case.aids).limit(SHARED_KEYS + 1).localCheckpoint()
+    return keys if keys.count() <= SHARED_KEYS else None
+
+
+def _known(case: Case) -> DataFrame:
+    assert case.judged
     return case.judged.where(F.col(VERDICT) == CLEAN)
 
 
@@ -120,11 +127,18 @@ def _may_be_empty(context: Context) -> set[str]:
     return {name for name, source in context.sources.items() if source.sliced}
 
 
-def _write_clean(context: Context, audit: Audit, case: Case) -> tuple[Account, list[Broken]]:
+def _write_clean(context: Context, audit: Audit, case: Case, kept: ExitStack) -> Result:
     _check_landed(context, case.contract)
-    counts = count_verdicts(case.judged, case.contract).collect()[0]
-    clean = split_judged(case.judged, case.contract, case.aids).clean
-    written = audit.stage(lake.clean(case.contract), context.stamped(clean), context.in_interval)
+    tally, alone, judged = Tally(), 0, case.judged
+    if judged is None:
+        assert case.keys
+        sieve = Sieve(case.contract, *context.bounds, case.aids, case.keys)
+        tally, alone = _write_at_one_look(context, audit, case, sieve)
+        judged = _keep(_suspects(context, case, sieve, tally), kept)
+    counts = count_verdicts(judged, case.contract).collect()[0]
+    rows = context.stamped(clean_rows(judged, case.contract, case.aids))
+    table = lake.clean(case.contract)
+    written = audit.stage(table, rows, context.in_interval) if case.judged else alone + audit.add(table, rows)
     account = Account(
         "clean",
         case.contract.name,
@@ -132,22 +146,41 @@ def _write_clean(context: Context, audit: Audit, case: Case) -> tuple[Account, l
         written,
         counts[QUARANTINED],
         counts[DUPLICATE] + counts[REPEATED],
-        counts[FILTERED],
+        counts[FILTERED] + tally.filtered,
         repeated=counts[REPEATED],
         example=counts["example"] or "",
     )
-    return account, _broken(context, case, account, counts["newest"])
+    newest = max((moment.astimezone() for moment in (counts["newest"], tally.newest) if moment), default=None)
+    return Result(account, _broken(context, case.contract, account, newest, [*tally.broken, *_found(judged, case)]), judged)
 
 
-def _broken(context: Context, case: Case, account: Account, newest: datetime | None) -> list[Broken]:
-    source = case.contract.name
-    rows = [Broken(source, r["name"], r.severity, r.rows, r.message) for r in count_broken(case.judged).collect()]
-    rows += check_freshness(case.contract, newest and newest.astimezone(), context.interval.end)
-    if case.contract.volume:
-        rows += check_volume(case.contract, account.rows_in - account.filtered, _landed_before(context, source))
-    for found in rows:
-        if found.severity == "warn":
-            context.console.print(f"    clean: {source}: {found.rows:,} rows, {found.example}", style="yellow", soft_wrap=True)
+def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: Sieve) -> tuple[Tally, int]:
+    """Stage the rows that are clean at one look; what else was seen, and how many they are."""
+    seen = Observation()
+    looked = sieve.sift(case.raw).observe(seen, *sieve.tallies())
+    rows = context.stamped(clean_rows(looked, case.contract, case.aids))
+    written = audit.stage(lake.clean(case.contract), rows, context.in_interval)
+    return sieve.tally(seen.get), written
+
+
+def _suspects(context: Context, case: Case, sieve: Sieve, tally: Tally) -> DataFrame:
+    spots = context.spark.createDataFrame(pd.DataFrame({SPOT: pd.Series(tally.spots, dtype="int32")}))
+    return sieve.judge_suspects(case.raw, spots)
+
+
+def _found(judged: DataFrame, case: Case) -> list[Broken]:
+    return [Broken(case.contract.name, r["name"], r.severity, r.rows, r.message) for r in count_broken(judged).collect()]
+
+
+def _broken(context: Context, contract: Table, account: Account, newest: datetime | None, found: list[Broken]) -> list[Broken]:
+    rows = [*merged(found), *check_freshness(contract, newest, context.interval.end)]
+    if contract.volume:
+        rows += check_volume(contract, account.rows_in - account.filtered, _landed_before(context, contract.name))
+    for each in rows:
+        if each.severity == "warn":
+            context.console.print(
+                f"    clean: {contract.name}: {each.rows:,} rows, {each.example}", style="yellow", soft_wrap=True
+            )
     return rows
 
 
@@ -174,17 +207,20 @@ def _check_landed(context: Context, contract: Table) -> None:
         )
 
 
-def write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], expected: dict[str, int]) -> None:
-    """Stage the refused rows of the cases, in the place of these sources' former ones; raises AccountingError on a leak."""
+def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], results: dict[str, Result]) -> None:
+    """Stage the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
     parts = [
-        with_lines(split_judged(case.judged, case.contract, case.aids).quarantined, line_numbers(_whole_files(context, name)))
-        .withColumn("source", F.lit(name))
+        with_lines(
+            split_judged(results[name].judged, case.contract, case.aids).quarantined,
+            line_numbers(_whole_files(context, name)),
+        ).withColumn("source", F.lit(name))
         for name, case in cases.items()
-        if expected[name]
-    ]  # fmt: skip
+        if results[name].account.quarantined
+    ]
     rows = context.stamped(reduce(DataFrame.unionByName, parts)) if parts else context.lake.frame(lake.QUARANTINE, [])
     written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
-    check_accounts([Account("quarantine", "all sources", sum(expected.values()), written)])
+    expected = sum(result.account.quarantined for result in results.values())
+    check_accounts([Account("quarantine", "all sources", expected, written)])
 
 
 def _whole_files(context: Context, name: str) -> DataFrame:

@@ -13,13 +13,14 @@ came since, sees the owner, and gives up.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column as SparkColumn
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, DataFrameWriterV2
 from pyspark.sql import functions as F
 
 from pipelines.errors import AccountingError, ConflictError
@@ -63,6 +64,12 @@ class Audit:
         self._lake.create(contract)
         branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
         return self._write(contract, frame, replace, branch, self._begin(contract.name, branch)).rows
+
+    def add(self, contract: Table, frame: DataFrame) -> int:
+        """Write more rows beside those that are staged in a table; return how many."""
+        staged = self._staged[contract.name]
+        self._writer(staged, frame).append()
+        return self._count(staged).rows - staged.rows
 
     def read(self, contract: Table) -> DataFrame:
         """A staged table as it will be once published."""
@@ -133,6 +140,11 @@ class Audit:
 
     def _write(self, contract: Table, frame: DataFrame, replace: SparkColumn, branch: str, base: int | None) -> Staged:
         staged = Staged(contract, branch, base, replace, rows=0)
+        self._writer(staged, frame).overwrite(replace)
+        return self._count(staged)
+
+    def _writer(self, staged: Staged, frame: DataFrame) -> DataFrameWriterV2:
+        contract = staged.contract
         dropped = [
             F.lit(None).cast(field.dataType).alias(field.name)
             for field in self._lake.read(contract.name).schema
@@ -143,10 +155,12 @@ class Audit:
         if contract.one_partition:
             # Every task writes to the one partition there is: to move and sort rows for that would be for nothing.
             writer = writer.option("distribution-mode", "none").option("fanout-enabled", "true")
-        writer.overwrite(replace)
-        written = int(self._table(contract.name).summary(branch).get("added-records", "0"))
-        self._staged[contract.name] = Staged(contract, branch, base, replace, written)
-        return self._staged[contract.name]
+        return writer
+
+    def _count(self, staged: Staged) -> Staged:
+        added = int(self._table(staged.contract.name).summary(staged.branch).get("added-records", "0"))
+        self._staged[staged.contract.name] = dataclasses.replace(staged, rows=staged.rows + added)
+        return self._staged[staged.contract.name]
 
     def __enter__(self) -> Audit:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.stages.checking import TEXTS, Check, Fences, all_checks
+from pipelines.stages.checking import Check, Fences, all_checks, findings, text_name
 from pipelines.stages.duplicates import (
     CLEAN,
     DUPLICATE,
@@ -31,7 +31,7 @@ from pipelines.stages.privacy import hashed, kept_columns, with_key
 from schemas.contract import Reference, Table
 
 VERDICTS = (CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED)
-RECEIVED, RAW, UNPARSED = "_received", "_raw", "_unparsed"
+RECEIVED, RAW, UNPARSED, REFUSED = "_received", "_raw", "_unparsed", "_refused"
 PLACE = ("source_file", "source_block", "source_row")
 FINDINGS = "array<struct<name:string,severity:string,message:string>>"
 WITHHELD = "withheld, since this source has personal columns: the raw table holds it"
@@ -65,18 +65,23 @@ def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids:
     time is outside [start, end); when another row of its key wins, repeated if both are the same in every column, else
     duplicate; clean otherwise.
     """
-    return mark_duplicates(check_rows(raw, contract, start, end, aids), contract)
-
-
-def check_rows(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids | None = None) -> DataFrame:
-    """Parse and judge each landed row by itself: all that `judge` does but for telling duplicates."""
     aids = aids or Aids()
-    checked = _check(_parse(raw, contract, aids), contract, aids)
-    verdict = F.when(_refused(), QUARANTINED)
-    if contract.event_time:
-        inside = (F.col(contract.event_time) >= F.lit(start)) & (F.col(contract.event_time) < F.lit(end))
-        verdict = verdict.when(~inside, FILTERED)
-    return checked.withColumn(VERDICT, verdict.otherwise(CLEAN))
+    return mark_duplicates(check_rows(raw, contract, start, end, aids, checks_of(contract, aids)), contract)
+
+
+def check_rows(
+    raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids, checks: Sequence[Check]
+) -> DataFrame:
+    """Parse and judge each landed row by itself, by these checks: all that `judge` does but for telling duplicates."""
+    verdict = F.when(F.col(REFUSED), QUARANTINED).when(outside(contract, start, end), FILTERED).otherwise(CLEAN)
+    return _find(parse_rows(raw, contract, aids, checks), contract, checks).withColumn(VERDICT, verdict).drop(REFUSED)
+
+
+def outside(contract: Table, start: datetime, end: datetime) -> Column:
+    """Whether a row's event time is known and not in [start, end)."""
+    if contract.event_time is None:
+        return F.lit(False)
+    return ~((F.col(contract.event_time) >= F.lit(start)) & (F.col(contract.event_time) < F.lit(end)))
 
 
 def shared_keys(raw: DataFrame, contract: Table, aids: Aids) -> DataFrame:
@@ -106,9 +111,6 @@ def as_judged(clean: DataFrame, contract: Table) -> DataFrame:
 def split_judged(judged: DataFrame, contract: Table, aids: Aids | None = None) -> Judged:
     """Cut a judged frame into clean rows, personal values hashed or left out, and refused ones with their reasons."""
     aids = aids or Aids()
-    kept = judged.where(F.col(VERDICT) == CLEAN).withColumns(fenced(contract, aids.fences))
-    flags = [F.col(name) for name in fenced(contract, aids.fences) if name not in contract.column_names]
-    clean = with_key(kept, aids.key).select(*kept_columns(contract), *flags)
     refusing = F.filter(FOUND, lambda found: found.severity == "quarantine")
     quarantined = judged.where(F.col(VERDICT) == QUARANTINED).select(
         F.transform(refusing, lambda found: found.message).alias("reasons"),
@@ -116,7 +118,14 @@ def split_judged(judged: DataFrame, contract: Table, aids: Aids | None = None) -
         F.col(RAW).alias("raw"),
         F.col(UNPARSED).alias("unparsed"),
     )
-    return Judged(clean, quarantined)
+    return Judged(clean_rows(judged, contract, aids), quarantined)
+
+
+def clean_rows(judged: DataFrame, contract: Table, aids: Aids) -> DataFrame:
+    """The clean rows of a judged frame as they are kept: outliers clipped or flagged, personal values hashed or left out."""
+    changed = fenced(contract, aids.fences)
+    kept = with_key(judged.where(F.col(VERDICT) == CLEAN).withColumns(changed), aids.key)
+    return kept.select(*kept_columns(contract), *(F.col(name) for name in changed if name not in contract.column_names))
 
 
 def count_verdicts(judged: DataFrame, contract: Table) -> DataFrame:
@@ -144,20 +153,24 @@ def event_time(contract: Table) -> Column:
     return F.when(F.col("broken_line").isNull(), value_of(received_text(column, contract), column))
 
 
-def _parse(raw: DataFrame, contract: Table, aids: Aids) -> DataFrame:
-    texts = {c.name: received_text(c, contract, extras=aids.extras) for c in contract.columns}
-    values = {c.name: value_of(texts[c.name], c) for c in contract.columns}
-    parsed = with_key(raw, aids.key).select(
-        *(value.alias(name) for name, value in values.items()),
-        F.struct(*(text.alias(name) for name, text in texts.items())).alias(TEXTS),
-        F.struct(*_received(contract)).alias(RECEIVED),
-        "broken_line",
-        "broken_why",
-        *PLACE,
-    )
+def checks_of(contract: Table, aids: Aids) -> list[Check]:
+    """The contract's promises about one row, as checks of what `parse_rows` gives."""
+    return all_checks(contract, aids.fences, {r.name: F.col(f"`{_marker(r)}`").isNotNull() for r in contract.references})
+
+
+def parse_rows(raw: DataFrame, contract: Table, aids: Aids, checks: Sequence[Check]) -> DataFrame:
+    """Each landed row's values, the texts that they were read from, and whether a check refuses the row (`_refused`)."""
+    # Texts are a projection of their own: Spark would work them out anew wherever one is used.
+    beside = (F.struct(*_received(contract)).alias(RECEIVED), "broken_line", "broken_why", *PLACE)
+    texts = [received_text(c, contract, extras=aids.extras).alias(text_name(c)) for c in contract.columns]
+    read = with_key(raw, aids.key).select(*texts, *beside)
+    values = [value_of(F.col(f"`{text_name(c)}`"), c).alias(c.name) for c in contract.columns]
+    parsed = read.select("*", *values)
     for reference in contract.references:
         parsed = _join_known(parsed, reference, aids)
-    return parsed
+    # Asked of the checks, not of what is found: Spark interprets functions of arrays, and all that is put into them.
+    refusing = reduce(or_, (check.broken for check in checks if check.severity == "quarantine"))
+    return parsed.withColumn(REFUSED, F.col("broken_line").isNotNull() | F.coalesce(refusing, F.lit(False)))
 
 
 def _received(contract: Table) -> list[Column]:
@@ -184,24 +197,23 @@ def _marker(reference: Reference) -> str:
     return f"_known {reference.name}"
 
 
-def _check(parsed: DataFrame, contract: Table, aids: Aids) -> DataFrame:
-    markers = {r.name: F.col(f"`{_marker(r)}`").isNotNull() for r in contract.references}
-    checks = all_checks(contract, aids.fences, markers)
+def _find(parsed: DataFrame, contract: Table, checks: Sequence[Check]) -> DataFrame:
     # One look says that a row keeps every promise; only for the few that do not is anything else worked out.
-    broken = reduce(or_, (check.broken for check in checks))
-    line = _finding("line", F.lit("quarantine"), F.col("broken_why"))
+    broken = reduce(or_, (check.broken for check in checks if check.severity != "quarantine"), F.col(REFUSED))
+    line = F.struct(F.lit("line").alias("name"), F.lit("quarantine").alias("severity"), F.col("broken_why").alias("message"))
     found = (
         F.when(F.col("broken_line").isNotNull(), F.array(line))
-        .when(broken, F.array_compact(F.array(*(_found(check) for check in checks))))
+        .when(broken, findings(checks))
         .otherwise(F.array().cast(FINDINGS))
     )
-    refused = _refused() | F.lit(bool(contract.unique))  # uniqueness may refuse any row, later
-    judged = parsed.select(*contract.column_names, found.alias(FOUND), RECEIVED, "broken_line", *PLACE)
+    judged = parsed.select(*contract.column_names, found.alias(FOUND), REFUSED, RECEIVED, "broken_line", *PLACE)
+    refused = F.col(REFUSED) | F.lit(bool(contract.unique))  # uniqueness may refuse any row, later
     kept_line = F.lit(WITHHELD) if any(c.personal for c in contract.columns) else F.col("broken_line")
     as_received = F.when(F.col("broken_line").isNotNull(), kept_line).otherwise(F.to_json(RECEIVED))
     return judged.select(
         *contract.column_names,
         FOUND,
+        REFUSED,
         # Only what is refused is kept as text: for all rows it would be most of what the deduplication moves.
         F.when(refused, as_received).alias(RAW),
         F.col("broken_line").isNotNull().alias(UNPARSED),
@@ -212,15 +224,3 @@ def _check(parsed: DataFrame, contract: Table, aids: Aids) -> DataFrame:
 
 def _tie(contract: Table) -> Column:
     return F.xxhash64(*(f"`{column.name}`" for column in contract.columns if not column.personal))
-
-
-def _found(check: Check) -> Column:
-    return F.when(check.broken, _finding(check.name, F.lit(check.severity), check.message))
-
-
-def _finding(name: str, severity: Column, message: Column) -> Column:
-    return F.struct(F.lit(name).alias("name"), severity.alias("severity"), message.alias("message"))
-
-
-def _refused() -> Column:
-    return F.exists(FOUND, lambda found: found.severity == "quarantine")

@@ -34,12 +34,6 @@ def with_shared(checked: DataFrame, contract: Table, keys: DataFrame) -> DataFra
     return found.withColumn(SHARED, F.coalesce(SHARED, F.lit(False)))
 
 
-def mark_among_shared(checked: DataFrame, contract: Table) -> DataFrame:
-    """What `mark_duplicates` gives, of rows that `with_shared` has marked: only those that share a key are moved and sorted."""
-    alone, several = (checked.where(F.col(SHARED) == shared).drop(SHARED) for shared in (False, True))
-    return alone.unionByName(mark_duplicates(several, contract))
-
-
 def _mark_shared(judged: DataFrame, columns: tuple[str, ...], order: list[Column]) -> DataFrame:
     place, _ = _within(columns, order)
     name = f"unique: {', '.join(columns)}"

@@ -21,6 +21,15 @@ class Broken(NamedTuple):
     example: str
 
 
+def merged(found: Iterable[Broken]) -> list[Broken]:
+    """Each broken promise once, with all its rows; of several examples the first in alphabetical order."""
+    by_rule: dict[tuple[str, str], Broken] = {}
+    for new in found:
+        old = by_rule.get((new.source, new.rule), new._replace(rows=0))
+        by_rule[new.source, new.rule] = old._replace(rows=old.rows + new.rows, example=min(old.example, new.example))
+    return list(by_rule.values())
+
+
 def check_freshness(contract: Table, newest: datetime | None, end: datetime) -> list[Broken]:
     """Hold the newest clean row's event time (None without rows) against the interval's end."""
     promise = contract.freshness

@@ -1,4 +1,7 @@
-"""Text as received to typed values, one column at a time. What can't be read becomes null; nothing here fails."""
+"""Text as received to typed values, one column at a time. What can't be read becomes null; nothing here fails.
+
+The session's time zone is UTC: a time that names no zone, in a column that declares none, is taken for UTC.
+"""
 
 from __future__ import annotations
 

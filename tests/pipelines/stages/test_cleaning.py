@@ -8,8 +8,8 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines.stages.cleaning import Aids, check_rows, count_broken, count_verdicts, judge, shared_keys, split_judged
-from pipelines.stages.duplicates import VERDICT, mark_among_shared, with_shared
+from pipelines.stages.cleaning import Aids, count_broken, count_verdicts, judge, split_judged
+from pipelines.stages.duplicates import VERDICT
 from pipelines.stages.outliers import fit_fences
 from schemas.contract import Column, Outliers, Reference, Rule, Table
 from tests.pipelines.stages.landed import landed as landed_rows
@@ -243,18 +243,3 @@ def test_extra_fields_are_taken_once_the_contract_knows_them(spark: SparkSession
         for extras in (True, False)
     ]
     assert found == ["XY", None]
-
-
-def test_looking_for_shared_keys_first_gives_the_same_verdicts(spark: SparkSession) -> None:
-    older, refused = ("1", "2013-01-02T00:00:00Z", "0.2", "a", "XY"), ("2", AT, "7", "a", "XY")
-    copies, others = [("1", AT, "0.1", "a", "XY")] * 2, [("2", AT, "0", "a", "XY"), ("3", AT, "0", "a", "XY")]
-    rows = [*copies, older, refused, *others]
-    raw = landed(spark, *rows, "no row", ("x", AT, "0", "a", "XY"), ("4", "2012-01-01", "0", "a", "XY"))
-    keys = shared_keys(raw, CONTRACT, Aids())
-    assert keys.count() == 3  # of 1 and 2, and of the two rows that have no key
-    marked = with_shared(check_rows(raw, CONTRACT, START, END), CONTRACT, keys)
-    ours, plain = mark_among_shared(marked, CONTRACT), judge(raw, CONTRACT, START, END)
-    names = ["id", "at", "share", VERDICT]
-    assert sorted(map(str, ours.select(names).collect())) == sorted(map(str, plain.select(names).collect()))
-    assert dict(counted(ours).asDict(), example=0) == dict(counted(plain).asDict(), example=0)
-    assert counted(ours).repeated == counted(ours).duplicate == 1

@@ -1,0 +1,118 @@
+"""The first look decides most rows, the second the few others: together they say what judging all rows whole says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from pipelines.stages import sifting
+from pipelines.stages.cleaning import Aids, clean_rows, count_broken, count_verdicts, judge, shared_keys, split_judged
+from pipelines.stages.expectations import Broken, merged
+from pipelines.stages.outliers import fit_fences
+from pipelines.stages.sifting import SPOT, Sieve, Tally
+from schemas.contract import Column, Outliers, Reference, Rule, Table
+from tests.pipelines.stages.landed import landed
+
+START, END = datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC)
+VISITS = Table(
+    "visits",
+    (
+        Column("id", "int", nullable=False),
+        Column("at", "timestamp", nullable=False),
+        Column("share", "double", minimum=0, maximum=1, outliers=Outliers("flag", low=0.25, high=0.75)),
+        Column("kind", "string", allowed=("a", "b"), severity="warn"),
+    ),
+    key=("id",),
+    latest_by=("at",),
+    event_time="at",
+    rules=(Rule("a b has a share", "kind <> 'b' or share is not null"), Rule("an a has none", "kind <> 'a'", "warn")),
+    references=(Reference(("kind",), "kinds", ("kind",), "warn"),),
+)
+IDS, TIMES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "x", ""), ("2013-01-10", "2013-01-11", "2012-12-31", "then")
+SHARES, KINDS = ("0.1", "0.5", "0.9", "", "7", "NaN"), ("a", "b", "c", "")
+
+
+def mixed(spark: SparkSession, seed: int, count: int) -> DataFrame:
+    """Rows of which many are wrong, or share their key with others."""
+    random = Random(seed)
+    rows: list[Any] = [tuple(map(random.choice, (IDS, TIMES, SHARES, KINDS))) for _ in range(count)]
+    rows += [(str(number), "2013-01-20", "0.5", random.choice("ab")) for number in range(10, 10 + count)]
+    rows += ["no row", *rows[:3]]
+    random.shuffle(rows)
+    return landed(spark, VISITS, *rows).localCheckpoint()
+
+
+def looked_twice(raw: DataFrame, aids: Aids) -> tuple[list[str], dict[str, Any], list[Broken], list[str]]:
+    """Clean rows, counts, broken promises and refused rows, by both looks."""
+    sieve = Sieve(VISITS, START, END, aids, shared_keys(raw, VISITS, aids))
+    seen = Observation()
+    looked = sieve.sift(raw).observe(seen, *sieve.tallies())
+    clean = texts(clean_rows(looked, VISITS, aids))
+    tally = sieve.tally(seen.get)
+    spots = raw.sparkSession.createDataFrame(pd.DataFrame({SPOT: pd.Series(tally.spots, dtype="int32")}))
+    judged = sieve.judge_suspects(raw, spots)
+    found, counts, broken, refused = whole(judged, aids)
+    counts |= {"clean": counts["clean"] + len(clean), "filtered": counts["filtered"] + tally.filtered}
+    return sorted(clean + found), counts, sorted(merged([*tally.broken, *broken])), refused
+
+
+def whole(judged: DataFrame, aids: Aids) -> tuple[list[str], dict[str, Any], list[Broken], list[str]]:
+    """The same of judged rows."""
+    clean, refused = map(texts, split_judged(judged, VISITS, aids))
+    counts = count_verdicts(judged, VISITS).drop("example", "newest").collect()[0].asDict()
+    broken = [Broken("visits", r["name"], r.severity, r.rows, r.message) for r in count_broken(judged).collect()]
+    return clean, counts, sorted(broken), refused
+
+
+def texts(rows: DataFrame) -> list[str]:
+    """Rows as text, sorted."""
+    return sorted(map(str, rows.collect()))
+
+
+@pytest.mark.parametrize("spots", [1, 7, 2**20])
+def test_two_looks_say_what_one_judgement_says(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, spots: int) -> None:
+    monkeypatch.setattr(sifting, "SPOTS", spots)
+    raw = mixed(spark, spots, 60)
+    aids = Aids({"kinds": spark.createDataFrame([("a",)], "kind string")}, fit_fences(raw, VISITS))
+    clean, counts, broken, refused = whole(judge(raw, VISITS, START, END, aids), aids)
+    assert min(counts.values()) > 0, counts
+    assert {found.rule for found in broken} > {"rule: an a has none", "reference: kind in kinds"}
+    assert looked_twice(raw, aids) == (clean, counts, broken, refused)
+
+
+def test_the_first_look_tells_the_newest_of_its_clean_rows(spark: SparkSession) -> None:
+    contract = replace(VISITS, references=())
+    rows = ("1", "2013-01-10 07:00:00Z", "0", "a"), ("2", "2013-02-10", "0", "a"), ("3", "2013-01-20", "7", "a")
+    raw = landed(spark, contract, *rows)
+    assert tally_of(raw, contract) == Tally(1, datetime(2013, 1, 10, 7, tzinfo=UTC), [warning(1)], spots_of(raw, "3"))
+    assert tally_of(raw.where("id = 2"), contract) == Tally(1, None, [], [])
+
+
+def test_no_row_is_suspect_of_a_contract_without_event_time(spark: SparkSession) -> None:
+    contract = replace(VISITS, references=(), event_time=None)
+    raw = landed(spark, contract, ("1", "2010-01-10", "0", "b"))
+    assert tally_of(raw, contract) == Tally(0, None, [], [])
+
+
+def tally_of(raw: DataFrame, contract: Table) -> Tally:
+    """What the first look sees."""
+    sieve, seen = Sieve(contract, START, END, Aids(), shared_keys(raw, contract, Aids())), Observation()
+    sieve.sift(raw).observe(seen, *sieve.tallies()).collect()
+    return sieve.tally(seen.get)
+
+
+def spots_of(raw: DataFrame, *ids: str) -> list[int]:
+    """The spots of rows."""
+    return [row[0] for row in raw.where(F.col("id").isin(*ids)).select(sifting._spot()).collect()]
+
+
+def warning(rows: int) -> Broken:
+    """What rows of kind a break."""
+    return Broken("visits", "rule: an a has none", "warn", rows, "rule: an a has none (kind <> 'a')")

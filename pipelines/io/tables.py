@@ -6,10 +6,12 @@ import random
 import time
 from datetime import datetime
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     ArrayType,
     BooleanType,
@@ -183,8 +185,11 @@ class Lake:
 
     def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
         """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""
-        names = contract.column_names
-        return self.spark.createDataFrame([tuple(row[name] for name in names) for row in rows], struct(contract)).coalesce(1)
+        schema = struct(contract)
+        held = [{name: row[name] for name in contract.column_names} for row in rows]
+        # Arrow's rows go to a task as they are; rows of Python would be unpickled there, which takes as long as the writing.
+        table = pa.Table.from_pylist(held, schema=to_arrow_schema(schema))
+        return self.spark.createDataFrame(table, schema).coalesce(1)
 
 
 def struct(contract: Table) -> StructType:

@@ -9,7 +9,7 @@ from functools import reduce
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
-import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -30,7 +30,7 @@ from schemas.contract import Table
 
 BROADCAST_ROWS = 1_000_000
 SHARED_KEYS = 1_000_000  # of so many hashes each task can hold a copy
-SMALL_ROWS = 1_000_000  # with fewer, looking for shared keys first costs more than it saves
+SMALL_ROWS = 200_000  # with fewer, looking for shared keys first costs more than it saves
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,11 @@ def work(context: Context) -> Outcome:
         check_accounts(accounts)
         check_failures(broken)
         check_quarantine(accounts, context.config.clean.max_quarantined_share, _may_be_empty(context))
-        _write_quarantine(context, audit, cases, results)
-        _write_broken(context, audit, broken)
-        context.stage_ledger(audit, "clean", accounts)
+        context.at_once(
+            lambda: _write_quarantine(context, audit, cases, results),
+            lambda: _write_broken(context, audit, broken),
+            lambda: context.stage_ledger(audit, "clean", accounts),
+        )
         return Outcome(accounts, audit.publish())
 
 
@@ -164,7 +166,7 @@ def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: Sieve)
 
 
 def _suspects(context: Context, case: Case, sieve: Sieve, tally: Tally) -> DataFrame:
-    spots = context.spark.createDataFrame(pd.DataFrame({SPOT: pd.Series(tally.spots, dtype="int32")}))
+    spots = context.spark.createDataFrame(pa.table({SPOT: pa.array(tally.spots, pa.int32())}))
     return sieve.judge_suspects(case.raw, spots)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from pyspark import inheritable_thread_target
@@ -25,7 +25,7 @@ from pipelines.stages.accounting import Account
 from schemas.lake import ROW_LEDGER
 
 T = TypeVar("T")
-SOURCES_AT_ONCE = 4
+AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,14 @@ class Context:
     def each(self, work: Callable[[str], T]) -> dict[str, T]:
         """Do a piece of work for every source, several at once: the driver plans and commits one while another runs."""
         sources = self.config.sources
-        with ThreadPoolExecutor(SOURCES_AT_ONCE, thread_name_prefix="source") as pool:
+        return dict(zip(sources, self.at_once(*(partial(work, name) for name in sources)), strict=True))
+
+    def at_once(self, *works: Callable[[], T]) -> list[T]:
+        """Do pieces of work, several at once; their results, in order."""
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="work") as pool:
             # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
-            return dict(zip(sources, pool.map(inheritable_thread_target(self.spark)(work), sources), strict=True))
+            inherit = inheritable_thread_target(self.spark)
+            return [begun.result() for begun in [pool.submit(inherit(work)) for work in works]]
 
     def stage_ledger(self, audit: Audit, stage: str, accounts: Iterable[Account]) -> None:
         """Write a stage's accounts to row_ledger, in the place of the interval's former ones."""

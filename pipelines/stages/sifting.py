@@ -98,7 +98,7 @@ class Sieve:
     def judge_suspects(self, raw: DataFrame, spots: DataFrame) -> DataFrame:
         """Judge the suspects of `sift`, those of these spots (one column, `_spot`), as `cleaning.judge` does among all."""
         few = raw.withColumn(SPOT, _spot()).join(F.broadcast(spots), SPOT, "left_semi").drop(SPOT)
-        # The few are spread thin over the tasks that read all rows.
+        # The few are spread thin over the tasks that read all rows, each of which would have to compile all that judges them.
         checked = check_rows(few.hint("rebalance"), self.contract, self.start, self.end, self.aids, self._checks)
         marked = with_shared(checked, self.contract, self.keys)
         return mark_duplicates(marked.where((F.col(VERDICT) == QUARANTINED) | F.col(SHARED)).drop(SHARED), self.contract)

@@ -13,7 +13,7 @@ UNKNOWN_ID = 0
 
 
 class FittedNumeric(Model):
-    """x → (log1p?(clip?(x or fill)) - offset) / scale."""
+    """x → (log1p?(clip?(x or fill)) - offset) / scale, and with an indicator 1 or 0: whether x was missing."""
 
     kind: Literal["numeric"] = "numeric"
     name: str
@@ -22,11 +22,12 @@ class FittedNumeric(Model):
     log1p: bool
     offset: float
     scale: float
+    indicator: bool = False
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The columns that the feature becomes."""
-        return (self.name,)
+        return (self.name, f"{self.name}_missing") if self.indicator else (self.name,)
 
 
 class FittedCyclic(Model):
@@ -61,23 +62,46 @@ class FittedCategorical(Model):
         return len(self.vocabulary) + 1
 
 
-FittedFeature = Annotated[FittedNumeric | FittedCyclic | FittedCategorical, Field(discriminator="kind")]
+class FittedBucketized(Model):
+    """x → 1 + how many edges are at most x, 0 when it is missing."""
+
+    kind: Literal["bucketized"] = "bucketized"
+    name: str
+    edges: tuple[float, ...]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The columns that the feature becomes."""
+        return (self.name,)
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, the missing's among them."""
+        return len(self.edges) + 2
+
+
+FittedFeature = Annotated[FittedNumeric | FittedCyclic | FittedBucketized | FittedCategorical, Field(discriminator="kind")]
+
+
+WITH_IDS = (FittedCategorical, FittedBucketized)
 
 
 class FittedSpec(Model):
-    """All fitted features, in the order of the configuration: numbers first, then cyclic ones, then words."""
+    """All fitted features, in the order of the configuration: numbers first, then cyclic ones, then what becomes ids, buckets
+    before words.
+    """
 
     features: tuple[FittedFeature, ...]
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Names of the float columns, in the order in which the network takes them."""
-        return tuple(name for f in self.features if not isinstance(f, FittedCategorical) for name in f.outputs)
+        return tuple(name for f in self.features if not isinstance(f, WITH_IDS) for name in f.outputs)
 
     @property
-    def words(self) -> tuple[FittedCategorical, ...]:
-        """The categorical features, in the order in which the network takes their ids."""
-        return tuple(feature for feature in self.features if isinstance(feature, FittedCategorical))
+    def words(self) -> tuple[FittedCategorical | FittedBucketized, ...]:
+        """The features that become ids, in the order in which the network takes them."""
+        return tuple(feature for feature in self.features if isinstance(feature, WITH_IDS))
 
     @property
     def fingerprint(self) -> str:

@@ -2,13 +2,13 @@
 
 from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.evaluate import METRICS, EvaluateConfig
-from pipelines.config.features import Categorical, Cyclic, FeaturesConfig, Numeric, TimeSplit
+from pipelines.config.features import Bucketized, Categorical, Cyclic, FeaturesConfig, Numeric, TimeSplit
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, explain, load, read_config
 from pipelines.config.train import Network, Optimizer, TrainConfig
 
 __all__ = [
-    "METRICS", "Categorical", "CleanConfig", "Cyclic", "EvaluateConfig", "FeaturesConfig", "Interval", "LakeConfig",
-    "MaintainConfig", "Model", "Network", "Numeric", "Optimizer", "Pipeline", "SourceSection", "TimeSplit", "TrainConfig",
-    "explain", "load", "midnight", "read_config",
+    "METRICS", "Bucketized", "Categorical", "CleanConfig", "Cyclic", "EvaluateConfig", "FeaturesConfig", "Interval",
+    "LakeConfig", "MaintainConfig", "Model", "Network", "Numeric", "Optimizer", "Pipeline", "SourceSection", "TimeSplit",
+    "TrainConfig", "explain", "load", "midnight", "read_config",
 ]  # fmt: skip

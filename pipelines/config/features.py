@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -10,16 +11,21 @@ from pydantic import Field, model_validator
 from pipelines.config.base import Model
 
 Imputer = Literal["mean", "median"] | float
+MOST_EDGES = 64
 Scaler = Literal["zscore", "minmax", "robust", "none"]
 
 
 class Numeric(Model):
-    """A number: what stands in for a missing one, an optional log1p or clip first, how it is scaled."""
+    """A number: what stands in for a missing one, an optional log1p or clip first, how it is scaled.
+
+    With an indicator a second column, `<name>_missing`, is 1 where the number was missing, else 0.
+    """
 
     impute: Imputer = "median"
     clip: tuple[float, float] | None = None
     log1p: bool = False
     scale: Scaler = "zscore"
+    indicator: bool = False
 
 
 class Categorical(Model):
@@ -33,6 +39,18 @@ class Cyclic(Model):
     """A number that comes round again every `period`: its sine and cosine."""
 
     period: Annotated[float, Field(gt=0)]
+
+
+class Bucketized(Model):
+    """A number by the bucket that it falls in: ids from 1, cut at `edges` (an edge is of the bucket above), 0 if missing."""
+
+    edges: Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(min_length=1, max_length=MOST_EDGES)]
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Bucketized:
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("edges must ascend, none twice")
+        return self
 
 
 class TimeSplit(Model):
@@ -60,13 +78,18 @@ class FeaturesConfig(Model):
     numeric: dict[str, Numeric] = {}
     categorical: dict[str, Categorical] = {}
     cyclic: dict[str, Cyclic] = {}
+    bucketized: dict[str, Bucketized] = {}
 
     @model_validator(mode="after")
     def _named_once(self) -> FeaturesConfig:
-        names = [*self.numeric, *self.categorical, *self.cyclic]
+        names = [*self.numeric, *self.categorical, *self.cyclic, *self.bucketized]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"declared under two kinds: {', '.join(repeated)}")
         if not names:
-            raise ValueError("no feature is declared; expected at least one under numeric, categorical or cyclic")
+            raise ValueError("no feature is declared; expected at least one under numeric, categorical, cyclic or bucketized")
+        made = [f"{name}_missing" for name, numeric in self.numeric.items() if numeric.indicator]
+        made += [f"{name}_{part}" for name in self.cyclic for part in ("sin", "cos")]
+        if taken := sorted(set(made) & set(names)):
+            raise ValueError(f"a feature is named as a column that another one makes: {', '.join(taken)}; rename it")
         return self

@@ -58,6 +58,7 @@ def check_config(config: Pipeline) -> None:
     wanted: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         "numeric": (config.features.numeric, NUMBERS),
         "cyclic": (config.features.cyclic, NUMBERS),
+        "bucketized": (config.features.bucketized, NUMBERS),
         "categorical": (config.features.categorical, ("string",)),
     }
     for kind, (features, types) in wanted.items():

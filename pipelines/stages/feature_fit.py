@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Categorical, FeaturesConfig, Numeric
 from pipelines.errors import DataError
-from pipelines.fitted import FittedCategorical, FittedCyclic, FittedFeature, FittedNumeric, FittedSpec
+from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, FittedFeature, FittedNumeric, FittedSpec
 
 QUARTILES = (0.25, 0.5, 0.75)
 QUANTILE_ACCURACY = 10_000  # percentile_approx errs by at most 1 / this in rank
@@ -48,6 +48,10 @@ def statistics(spec: FeaturesConfig, in_train: str) -> list[Column]:
     for name in spec.cyclic:
         raw = F.when(train, F.col(name).cast("double"))
         columns.append(F.struct(F.count(raw).alias("present"), _quantiles(raw).alias("raw_quartiles")).alias(name))
+    for name in spec.bucketized:
+        raw = F.col(name).cast("double")
+        present = F.count_if(train & raw.isNotNull() & ~F.isnan(raw))
+        columns.append(F.struct(present.alias("present")).alias(name))
     for name in spec.categorical:
         top = F.expr(f"approx_top_k(if({in_train}, `{name}`, null), {TRACKED_WORDS}, {TRACKED_WORDS})")
         present = F.count(F.when(train, F.col(name)))
@@ -70,6 +74,9 @@ def fit(spec: FeaturesConfig, found: Row) -> Fit:
         values = _present(name, found)
         feature = FittedCyclic(name=name, fill=values["raw_quartiles"][1], period=cyclic.period)
         fitted.append((feature, Stats(rows, rows - values["present"])))
+    for name, bucketized in spec.bucketized.items():
+        values = _present(name, found)
+        fitted.append((FittedBucketized(name=name, edges=bucketized.edges), Stats(rows, rows - values["present"])))
     for name, categorical in spec.categorical.items():
         values = _present(name, found)
         vocabulary = _vocabulary(categorical, values["top"])
@@ -123,7 +130,15 @@ def _fit_numeric(name: str, numeric: Numeric, rows: int, values: Row) -> tuple[F
         fill = numeric.impute
     stats = _with_imputed(_bend_number(fill, numeric), rows, values)
     offset, scale = _scaling(name, numeric, stats)
-    feature = FittedNumeric(name=name, fill=fill, clip=numeric.clip, log1p=numeric.log1p, offset=offset, scale=scale)
+    feature = FittedNumeric(
+        name=name,
+        fill=fill,
+        clip=numeric.clip,
+        log1p=numeric.log1p,
+        offset=offset,
+        scale=scale,
+        indicator=numeric.indicator,
+    )
     return feature, stats
 
 

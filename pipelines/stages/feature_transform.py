@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
-from pipelines.fitted import UNKNOWN_ID, FittedCategorical, FittedCyclic, FittedFeature, FittedNumeric, FittedSpec
+from pipelines.fitted import (
+    UNKNOWN_ID,
+    FittedBucketized,
+    FittedCategorical,
+    FittedCyclic,
+    FittedFeature,
+    FittedNumeric,
+    FittedSpec,
+)
 from pipelines.stages.feature_fit import bend
 
 FLOAT_MAX = 3.4028234663852886e38
@@ -55,13 +65,22 @@ def _outputs(feature: FittedFeature) -> Iterator[tuple[str, Column]]:
     elif isinstance(feature, FittedCyclic):
         angle = F.coalesce(raw.cast("double"), F.lit(feature.fill)) * (2 * math.pi / feature.period)
         yield from zip(feature.outputs, (F.sin(angle), F.cos(angle)), strict=True)
+    elif isinstance(feature, FittedBucketized):
+        yield feature.name, _bucket(raw.cast("double"), feature.edges)
     else:
-        yield feature.name, _scaled(raw.cast("double"), feature)
+        made = (_scaled(raw.cast("double"), feature), raw.isNull().cast("double"))
+        yield from zip(feature.outputs, made, strict=False)
 
 
 def _scaled(raw: Column, feature: FittedNumeric) -> Column:
     bent = bend(F.coalesce(raw, F.lit(feature.fill)), feature.clip, feature.log1p)
     return (bent - F.lit(feature.offset)) / F.lit(feature.scale)
+
+
+def _bucket(value: Column, edges: tuple[float, ...]) -> Column:
+    reached = [(value >= F.lit(edge)).cast("int") for edge in edges]
+    # NaN is greater than any number to Spark, and missing to the model.
+    return F.when(value.isNotNull() & ~F.isnan(value), reduce(add, reached, F.lit(1))).otherwise(UNKNOWN_ID)
 
 
 def _word_id(word: Column, vocabulary: tuple[str, ...]) -> Column:

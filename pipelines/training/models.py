@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
+from operator import add
 
 import keras
 
 from pipelines.config import Network, Optimizer
 from pipelines.errors import ConfigError
-from pipelines.fitted import FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.fitted import UNKNOWN_ID, FittedBucketized, FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
 
 
 def build_network(network: Network, numbers: int, vocabulary_sizes: tuple[int, ...]) -> keras.Model:
@@ -63,8 +65,12 @@ def build_scorer(network: keras.Model, spec: FittedSpec) -> keras.Model:
             ids.append(_ids(value, feature))
         elif isinstance(feature, FittedCyclic):
             numbers += _sine_and_cosine(value, feature)
+        elif isinstance(feature, FittedBucketized):
+            ids.append(_bucket(value, feature))
         else:
             numbers.append(_scaled(value, feature))
+            if feature.indicator:
+                numbers.append(keras.ops.cast(keras.ops.isnan(value), "float64"))
     # A spec of one kind leaves the other kind's input as wide as nothing.
     columns = [keras.ops.stack(kind, axis=-1) if kind else None for kind in (numbers, ids)]
     some = next(column for column in columns if column is not None)[:, :0]
@@ -102,6 +108,12 @@ def _scaled(value: keras.KerasTensor, feature: FittedNumeric) -> keras.KerasTens
 def _sine_and_cosine(value: keras.KerasTensor, feature: FittedCyclic) -> list[keras.KerasTensor]:
     angle = _present(value, feature.fill) * (2 * math.pi / feature.period)
     return [keras.ops.sin(angle), keras.ops.cos(angle)]
+
+
+def _bucket(value: keras.KerasTensor, feature: FittedBucketized) -> keras.KerasTensor:
+    # An edge a comparison, in float64: Keras's Discretization would round to float32 first.
+    reached = [keras.ops.cast(value >= edge, "int32") for edge in feature.edges]
+    return keras.ops.where(keras.ops.isnan(value), UNKNOWN_ID, 1 + reduce(add, reached))
 
 
 def _ids(value: keras.KerasTensor, feature: FittedCategorical) -> keras.KerasTensor:

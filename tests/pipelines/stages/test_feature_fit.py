@@ -1,5 +1,7 @@
 """Statistics by hand and by scikit-learn, from the train split alone."""
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
-from pipelines.fitted import FittedCategorical, FittedNumeric
+from pipelines.fitted import FittedBucketized, FittedCategorical, FittedNumeric
 from pipelines.stages.feature_fit import Fit, fit, statistics
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
@@ -120,6 +122,31 @@ def test_a_feature_that_does_not_vary_is_exit_3(spark: SparkSession, scale: str,
 def test_a_feature_without_a_value_is_refused(spark: SparkSession) -> None:
     with pytest.raises(DataError, match=r"features\.x: no value at all in the train split of 2 rows"):
         fitted(spec(numeric={"x": {}}), frame(spark, [None, None], [1.0]))
+
+
+def test_buckets_are_those_declared_and_missing_values_are_counted(spark: SparkSession) -> None:
+    config = spec(bucketized={"x": {"edges": [0, 10]}})
+    found = fitted(config, frame(spark, [1.0, None, float("nan"), 12.0], [None, 5.0]))
+    assert found.spec.features == (FittedBucketized(name="x", edges=(0, 10)),)
+    assert found.spec.words[0].size == 4
+    assert (found.stats[0].rows, found.stats[0].missing) == (4, 2)
+    with pytest.raises(DataError, match=r"features\.x: no value at all"):
+        fitted(config, frame(spark, [None, float("nan")]))
+
+
+def test_moments_are_those_of_exact_fractions(spark: SparkSession) -> None:
+    tiny = [1e9 + step * 2.0**-9 for step in (0, 1, 5, 11, 12, 40)] * 50  # exact in float64, 0.002 apart
+    feature = numeric(spec(numeric={"x": {}}), frame(spark, [*tiny, *[None] * 7]).repartition(5))
+    exact = [Fraction(value) for value in tiny] + [Fraction(feature.fill)] * 7
+    mean = sum(exact) / len(exact)
+    variance = sum((value - mean) ** 2 for value in exact) / len(exact)
+    assert feature.offset == pytest.approx(float(mean), rel=1e-15)
+    assert feature.scale == pytest.approx(math.sqrt(variance), rel=1e-6)  # an ulp of the mean is 1e-7
+    small = [step * 1e-9 for step in (1, 2, 4, 8)]
+    feature = numeric(spec(numeric={"x": {}}), frame(spark, [*small]))
+    mean = sum(map(Fraction, small)) / 4
+    variance = sum((Fraction(value) - mean) ** 2 for value in small) / 4
+    assert (feature.offset, feature.scale) == pytest.approx((float(mean), math.sqrt(variance)), rel=1e-14)
 
 
 def test_an_empty_train_split_is_refused(spark: SparkSession) -> None:

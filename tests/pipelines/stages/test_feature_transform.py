@@ -5,7 +5,7 @@ import math
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines.fitted import FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
 from pipelines.stages.feature_transform import transform
 
 ZSCORE = FittedNumeric(name="x", fill=50, clip=None, log1p=False, offset=50, scale=math.sqrt(450))
@@ -44,3 +44,20 @@ def test_columns_have_the_layout_of_the_feed(spark: SparkSession) -> None:
     types = [("key", "int"), ("x", "float"), ("hour_sin", "float"), ("hour_cos", "float"), ("word", "int")]
     assert rows.dtypes == types
     assert SPEC.numbers == ("x", "hour_sin", "hour_cos")
+
+
+def test_an_edge_belongs_to_the_bucket_above_it(spark: SparkSession) -> None:
+    spec = FittedSpec(features=(FittedBucketized(name="x", edges=(0.0, 0.1, 10.0)),))
+    values = [-1.0, 0.0, 0.1, 9.999, 10.0, float("inf"), float("-inf"), float("nan"), None]
+    rows = spark.createDataFrame([(key, value, 6, "a") for key, value in enumerate(values)], SCHEMA)
+    found = transform(rows, spec, ("key",)).rows
+    assert found.dtypes == [("key", "int"), ("x", "int")]
+    assert [row.x for row in found.orderBy("key").collect()] == [1, 2, 3, 3, 4, 4, 1, 0, 0]
+
+
+def test_an_indicator_says_which_values_were_missing(spark: SparkSession) -> None:
+    spec = FittedSpec(features=(ZSCORE.model_copy(update={"indicator": True}),))
+    assert spec.numbers == ("x", "x_missing")
+    rows = spark.createDataFrame([(1, 50.0, 6, "a"), (2, None, 6, "a")], SCHEMA)
+    found = transform(rows, spec, ("key",)).rows.orderBy("key").collect()
+    assert [(row.x, row.x_missing) for row in found] == [(0, 0), (0, 1)]

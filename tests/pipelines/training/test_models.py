@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from pipelines.config import Network, Optimizer
 from pipelines.errors import ConfigError
-from pipelines.fitted import FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
 from pipelines.serving.bundle import Bundle
 from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
@@ -20,9 +21,10 @@ from pipelines.training.models import build_network, build_optimizer, build_scor
 
 SPEC = FittedSpec(
     features=(
-        FittedNumeric(name="pressure", fill=1017.9, clip=None, log1p=False, offset=1017.8987, scale=7.4238),
+        FittedNumeric(name="pressure", fill=1017.9, clip=None, log1p=False, offset=1017.8987, scale=7.4238, indicator=True),
         FittedNumeric(name="rain", fill=0, clip=(0, 5), log1p=True, offset=0.01, scale=0.3),
         FittedCyclic(name="wind", fill=200, period=360),
+        FittedBucketized(name="wind_class", edges=(-0.1, 45.0, 90.0, 1e9)),
         FittedCategorical(name="place", vocabulary=("JFK", "Zürich", "東京")),
     )
 )
@@ -46,7 +48,7 @@ def raw_values() -> dict[str, npt.NDArray[Any]]:
     """ROWS as a model takes them: NaN and '' for what is missing."""
     columns = list(zip(*ROWS, strict=True))
     floats = {name: np.array(column, float) for name, column in zip(("pressure", "rain", "wind"), columns, strict=False)}
-    return {**floats, "place": np.array([word or "" for word in columns[3]], object)}
+    return {**floats, "wind_class": floats["wind"], "place": np.array([word or "" for word in columns[3]], object)}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_spark_and_the_exported_model_agree(spark: SparkSession, bundle: str) ->
     raw = spark.createDataFrame(
         [(index, *row) for index, row in enumerate(ROWS)], "key int, pressure double, rain double, wind double, place string"
     )
-    features = transform(raw, SPEC, ("key",)).rows.orderBy("key").toArrow().to_batches()
+    features = transform(raw.withColumn("wind_class", F.col("wind")), SPEC, ("key",)).rows.orderBy("key").toArrow().to_batches()
     loaded = Bundle(bundle)
     from_spark = np.concatenate([loaded.score_features(batch) for batch in features])
     np.testing.assert_allclose(loaded.score(raw_values()), from_spark, rtol=0, atol=1e-6)
@@ -84,8 +86,8 @@ def test_the_manifest_carries_the_fitted_spec_and_nothing_is_pickled(bundle: str
 
 @pytest.mark.parametrize(
     "features",
-    [SPEC.features[:3], SPEC.features[3:]],
-    ids=["numbers alone", "words alone"],
+    [SPEC.features[:3], SPEC.features[3:], SPEC.features[3:4]],
+    ids=["numbers alone", "ids alone", "buckets alone"],
 )
 def test_a_model_of_one_kind_of_feature(features: tuple[object, ...]) -> None:
     spec = FittedSpec.model_validate({"features": features})

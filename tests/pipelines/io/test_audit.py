@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.errors import ConflictError
@@ -197,3 +198,22 @@ def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pyte
     with pytest.raises(ConflictError, match=r"apples: others keep publishing to it, run run2 last"):
         next(work)
     assert (standing(lake, day=2), branches(lake)) == ("run2", {"main"})
+
+
+def test_rows_that_are_added_to_staged_ones_are_published_and_staged_anew_with_them(lake: Lake) -> None:
+    table, other = TABLES[0], runs(lake, 2)[1]
+    with lake.audit("day 1") as audit:
+        assert audit.stage(table, rows_of(lake, table, 1, 3), F.col("day") == 1) == 3
+        assert audit.add(table, rows_of(lake, table, 1, 2)) == 2
+        assert audit.add(table, rows_of(lake, table, 1, 0)) == 0
+        assert lake.read(table.name).count() == 0
+        finish(steps(other, day=2, tables=[table]))  # main moves on, and what is staged is staged anew
+        audit.publish()
+    found = {row.day: row["count"] for row in lake.read(table.name).groupBy("day").count().collect()}
+    assert found == {1: 5, 2: 2}
+    assert set(IcebergTable(lake.spark, lake.identifier(table.name)).references()) == {"main"}
+
+
+def rows_of(lake: Lake, table: Table, day: int, count: int) -> DataFrame:
+    """So many rows of a day."""
+    return lake.frame(table, [{"day": day, "run": lake.run_id, "n": n} for n in range(count)])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyspark import SparkConf
 from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 
@@ -34,7 +35,7 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     for key, value in {**SETTINGS, **catalog_settings(config.lake)}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
-    if COMPILES_ALL not in _java_options(spark):
+    if not compiles_long_methods(spark.sparkContext.getConf()):
         spark.conf.set(HUGE_METHOD_BYTES, "8000")
     try:
         yield spark
@@ -45,11 +46,11 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
             _sweep(application)
 
 
-def _java_options(spark: SparkSession) -> str:
-    conf = spark.sparkContext.getConf()
-    who = "driver" if re.match(r"local(\[|$)", str(spark.sparkContext.master)) else "executor"
-    options = [conf.get(f"spark.{who}.{name}", "") for name in ("defaultJavaOptions", "extraJavaOptions")]
-    return " ".join(option or "" for option in options)
+def compiles_long_methods(conf: SparkConf) -> bool:
+    """Whether Java compiles methods of any length where tasks run: in the driver of a local master, else in executors."""
+    where = "driver" if re.match(r"local(\[|$)", conf.get("spark.master", "local") or "") else "executor"
+    options = [conf.get(f"spark.{where}.{kind}JavaOptions", "") for kind in ("default", "extra")]
+    return any(COMPILES_ALL in (option or "").split() for option in options)
 
 
 def _sweep(application: str) -> None:

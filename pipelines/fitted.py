@@ -12,11 +12,19 @@ from pipelines.config import Model
 UNKNOWN_ID = 0
 
 
-class FittedNumeric(Model):
+class _Fitted(Model):
+    name: str
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The columns that the feature becomes."""
+        return (self.name,)
+
+
+class FittedNumeric(_Fitted):
     """x → (log1p?(clip?(x or fill)) - offset) / scale, and with an indicator 1 or 0: whether x was missing."""
 
     kind: Literal["numeric"] = "numeric"
-    name: str
     fill: float
     clip: tuple[float, float] | None
     log1p: bool
@@ -30,11 +38,10 @@ class FittedNumeric(Model):
         return (self.name, f"{self.name}_missing") if self.indicator else (self.name,)
 
 
-class FittedCyclic(Model):
+class FittedCyclic(_Fitted):
     """x → sin(2πx / period), cos(2πx / period)."""
 
     kind: Literal["cyclic"] = "cyclic"
-    name: str
     fill: float
     period: float
 
@@ -44,17 +51,11 @@ class FittedCyclic(Model):
         return (f"{self.name}_sin", f"{self.name}_cos")
 
 
-class FittedCategorical(Model):
+class FittedCategorical(_Fitted):
     """word → 1 + its place in the vocabulary, 0 when it is missing or not there."""
 
     kind: Literal["categorical"] = "categorical"
-    name: str
     vocabulary: tuple[str, ...]
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The columns that the feature becomes."""
-        return (self.name,)
 
     @property
     def size(self) -> int:
@@ -62,17 +63,11 @@ class FittedCategorical(Model):
         return len(self.vocabulary) + 1
 
 
-class FittedBucketized(Model):
+class FittedBucketized(_Fitted):
     """x → 1 + how many edges are at most x, 0 when it is missing."""
 
     kind: Literal["bucketized"] = "bucketized"
-    name: str
     edges: tuple[float, ...]
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The columns that the feature becomes."""
-        return (self.name,)
 
     @property
     def size(self) -> int:

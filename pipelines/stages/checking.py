@@ -83,17 +83,16 @@ def _column_checks(column: Column, fences: Fences) -> Iterable[Check]:
     yield _check(column, type_wanted(column), "quarantine", text.isNotNull() & value.isNull())
     if not column.nullable:
         yield _check(column, "a value", "quarantine", text.isNull())
-    floating = column.type in ("float", "double")
-    if floating:
+    is_number = F.lit(True)
+    if column.type in ("float", "double"):
+        is_number = ~F.isnan(value)  # Spark takes NaN for greater than any number
         yield _check(column, "a finite number", "quarantine", F.isnan(value) | (F.abs(value) == float("inf")))
     if column.type == "string":
         yield _check(column, "text without NUL bytes", "quarantine", F.contains(text, F.lit("\0")))
     if column.minimum is not None:
         yield _check(column, f"at least {column.minimum:g}", column.severity, value < column.minimum)
     if column.maximum is not None:
-        # Spark takes NaN for greater than any number.
-        above = (value > column.maximum) & ~F.isnan(value) if floating else value > column.maximum
-        yield _check(column, f"at most {column.maximum:g}", column.severity, above)
+        yield _check(column, f"at most {column.maximum:g}", column.severity, (value > column.maximum) & is_number)
     if column.allowed:
         yield _check(column, f"one of {', '.join(column.allowed)}", column.severity, ~value.isin(*column.allowed))
     if column.pattern:
@@ -101,8 +100,7 @@ def _column_checks(column: Column, fences: Fences) -> Iterable[Check]:
     if column.outliers and column.name in fences:
         low, high = fences[column.name]
         severity: Severity = "quarantine" if column.outliers.action == "quarantine" else "warn"
-        beyond = ~value.between(low, high) & ~F.isnan(value) if floating else ~value.between(low, high)
-        yield _check(column, f"between the fences {low:g} and {high:g}", severity, beyond)
+        yield _check(column, f"between the fences {low:g} and {high:g}", severity, ~value.between(low, high) & is_number)
 
 
 def _check(column: Column, expected: str, severity: Severity, broken: SparkColumn) -> Check:

@@ -45,6 +45,13 @@ def test_the_flights_configuration_is_valid() -> None:
         (lambda c: c["interval"].update(to="2012-01-01"), r"interval: .*must be before"),
         (lambda c: c["sources"].clear(), r"sources: .*at least 1"),
         (lambda c: c["evaluate"]["minimum"].update(auk=1), r"evaluate\.minimum\.auk"),
+        (lambda c: c["features"].update(bucketized={"hour": {"edges": [5, 5]}}), r"hour: .*edges must ascend"),
+        (lambda c: c["features"].update(bucketized={"hour": {"edges": []}}), r"hour\.edges: .*at least 1 item"),
+        (lambda c: c["features"].update(bucketized={"temp": {"edges": [5]}}), r"declared under two kinds: temp"),
+        (
+            lambda c: c["features"]["numeric"].update(temp={"indicator": True}, temp_missing={}),
+            r"named as a column that another one makes: temp_missing",
+        ),
     ],
 )
 def test_wrong_keys_and_types_are_named(tmp_path: Path, edit: Edit, message: str) -> None:

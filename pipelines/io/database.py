@@ -27,7 +27,12 @@ WHOLE = Split(None, ("1=1",))
 
 
 class Database(ABC):
-    """One table, as its kind of database lets it be described, cut and watched."""
+    """One table, as its kind of database lets it be described, cut and watched.
+
+    `as_text`: whether its driver hands out what the server wrote when it is asked for text, whatever the type.
+    """
+
+    as_text = False
 
     def __init__(self, connection: Connection, table: str) -> None:
         self.connection = connection
@@ -43,8 +48,8 @@ class Database(ABC):
         """The table's columns in order; raises ExternalError when there is no such table."""
 
     @abstractmethod
-    def text(self, column: str) -> str:
-        """The expression by which a column is selected."""
+    def texts(self, columns: list[str]) -> list[str]:
+        """The expressions by which columns are selected."""
 
     @abstractmethod
     def since(self, watermark: str, start: datetime, end: datetime) -> str:
@@ -82,9 +87,9 @@ class AnyDatabase(Database):
             said = statement.getResultSet().getMetaData()
             return [str(said.getColumnLabel(at + 1)) for at in range(said.getColumnCount())]
 
-    def text(self, column: str) -> str:
-        """As it is: Spark's types are turned to text."""
-        return self.quoted(column)
+    def texts(self, columns: list[str]) -> list[str]:
+        """As they are: Spark's types are turned to text."""
+        return [self.quoted(column) for column in columns]
 
     def since(self, watermark: str, start: datetime, end: datetime) -> str:
         """The bounds are text, which databases compare with times."""

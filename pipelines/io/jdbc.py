@@ -107,19 +107,28 @@ class JdbcTable(Source):
         split = database.split(condition, parts)
         # By position: Spark takes neither every name nor two that differ in case alone.
         wanted = {f"f{at}": name for at, name in enumerate(fields) if self.drift == "add" or name in contract.column_names}
-        selected = [f"{database.text(columns[int(alias[1:])])} AS {alias}" for alias in wanted]
-        frame = self._frame(spark, database, ", ".join(selected), condition, split, snapshot)
-        texts = {wanted[field.name]: as_text(field) for field in frame.schema if field.name in wanted}
-        unknown = [part for name, text in texts.items() if name not in contract.column_names for part in (F.lit(name), text)]
+        texts = database.texts([columns[int(alias[1:])] for alias in wanted])
+        selected = {alias: f"{text} AS {alias}" for alias, text in zip(wanted, texts, strict=True)}
+        frame = self._frame(spark, database, selected, condition, split, snapshot)
+        found = {wanted[field.name]: as_text(field) for field in frame.schema if field.name in wanted}
+        unknown = [part for name, text in found.items() if name not in contract.column_names for part in (F.lit(name), text)]
         extra = F.create_map(*unknown) if unknown else None
-        return received(frame, contract, texts, extra=extra, place=F.lit(self.place))
+        return received(frame, contract, found, extra=extra, place=F.lit(self.place))
 
     def _frame(
-        self, spark: SparkSession, database: Database, selected: str, condition: str, split: Split, snapshot: str | None
+        self,
+        spark: SparkSession,
+        database: Database,
+        selected: dict[str, str],
+        condition: str,
+        split: Split,
+        snapshot: str | None,
     ) -> DataFrame:
-        key = f", {split.key} AS {KEY}" if split.key else ""
-        query = f"(SELECT {selected}{key} FROM {database.table} WHERE {condition}) ringmill"
+        key = [f"{split.key} AS {KEY}"] if split.key else []
+        query = f"(SELECT {', '.join([*selected.values(), *key])} FROM {database.table} WHERE {condition}) ringmill"
         options = {**self._options(), "fetchsize": str(self.fetch_rows)}
+        if database.as_text:
+            options["customSchema"] = ", ".join(f"{alias} STRING" for alias in selected)
         if session := database.session(snapshot):
             options["sessionInitStatement"] = session
         try:

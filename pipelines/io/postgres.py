@@ -20,10 +20,15 @@ SETTINGS = (
 )
 TRANSACTION = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 # Not asked for by the user: a server that is gone without a word must not be waited for for ever.
-PROPERTIES = {"connectTimeout": "10", "tcpKeepAlive": "true", "ApplicationName": "ringmill"}
+PROPERTIES = {"connectTimeout": "10", "tcpKeepAlive": "true", "ApplicationName": "ringmill", "binaryTransfer": "false"}
 STORED = {"r", "m", "p"}  # tables, materialized views, partitioned tables
 LOCKABLE = {"r", "p", "v"}
 TIMES = {"timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp", "date": "timestamp"}
+# Types whose cast to text is their output function, which a cast would have the server call for nothing.
+SHOWN = re.compile(
+    r"(smallint|integer|bigint|numeric|real|double precision|text|character varying|date|timestamp|time|uuid|bytea|jsonb?)"
+    r"(\(\d+(,-?\d+)?\))?( with(out)? time zone)?"
+)
 INTEGERS = "('int2'::regtype, 'int4'::regtype, 'int8'::regtype)"
 
 
@@ -32,6 +37,8 @@ class Postgres(Database):
 
     Text is as COPY has it, but for booleans, which are true and false, and `char(n)`, which loses its padding.
     """
+
+    as_text = True
 
     def __init__(self, connection: Connection, table: str) -> None:
         super().__init__(connection, table)
@@ -46,9 +53,10 @@ class Postgres(Database):
         """From the catalog."""
         return [name for name, _, _ in self._attributes()]
 
-    def text(self, column: str) -> str:
-        """By the type's own output function."""
-        return f"{self.quoted(column)}::text"
+    def texts(self, columns: list[str]) -> list[str]:
+        """By the type's own output function, or the cast that it has instead of one."""
+        types = {name: type_ for name, type_, _ in self._attributes()}
+        return [self.quoted(column) + ("" if SHOWN.fullmatch(types[column]) else "::text") for column in columns]
 
     def since(self, watermark: str, start: datetime, end: datetime) -> str:
         """Raises ConfigError when the column is no time."""

@@ -85,7 +85,7 @@ def test_all_tables_are_there_and_the_accounts_close(table: Callable[[str], Data
 
 
 @pytest.mark.slow
-def test_two_ranks_on_two_executors_saw_every_train_row_once_an_epoch(table: Callable[[str], DataFrame]) -> None:
+def test_two_ranks_saw_every_train_row_once_an_epoch(table: Callable[[str], DataFrame]) -> None:
     rows = table("features").where("split = 'train'").count()
     checksum = table("features").where("split = 'train'").selectExpr("sum(pmod(row_id, 2147483647))").collect()[0][0]
     receipts = table("feed_receipts").collect()
@@ -202,7 +202,7 @@ def test_a_missed_gate_is_exit_4_and_is_recorded(folder: Path, table: Callable[[
 
 
 @pytest.mark.slow
-def test_more_ranks_than_executors_is_exit_2(folder: Path) -> None:
+def test_more_ranks_than_slots_is_exit_2(folder: Path) -> None:
     before = running()
     done = submit("train", "--config", written(folder, "wide", lambda content: content["train"].update(ranks=5)))
     assert done.returncode == 2

@@ -10,6 +10,7 @@ from pydantic import Field
 from pipelines.config import Model
 
 UNKNOWN_ID = 0
+UNKNOWN_WORD = "\ufffe"  # what Keras calls the unknown; no character, so no word of any text
 
 
 class _Fitted(Model):

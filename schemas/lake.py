@@ -103,6 +103,19 @@ FEATURE_STATS = Table(
     partition_by=("interval_from",),
 )
 
+FEATURE_SAMPLES = Table(
+    "feature_samples",
+    (
+        RUN,
+        *INTERVAL,
+        ROW_ID,
+        Column("raw", "string", nullable=False, comment="JSON: the row's raw features; a missing one is left out"),
+        Column("features", "string", nullable=False, comment="JSON: what Spark made of them"),
+    ),
+    key=("row_id",),
+    partition_by=("interval_from",),
+)
+
 TRAINING_HISTORY = Table(
     "training_history",
     (
@@ -170,6 +183,7 @@ SHARED = (
     QUARANTINE,
     BROKEN_RULES,
     FEATURE_STATS,
+    FEATURE_SAMPLES,
     TRAINING_HISTORY,
     FEED_RECEIPTS,
     PREDICTIONS,

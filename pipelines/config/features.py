@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import pairwise
+from keyword import iskeyword
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -88,6 +89,8 @@ class FeaturesConfig(Model):
             raise ValueError(f"declared under two kinds: {', '.join(repeated)}")
         if not names:
             raise ValueError("no feature is declared; expected at least one under numeric, categorical, cyclic or bucketized")
+        if wrong := sorted(name for name in names if not name.isidentifier() or iskeyword(name)):
+            raise ValueError(f"names that a model's inputs cannot have: {', '.join(wrong)}; expected letters, digits and _")
         made = [f"{name}_missing" for name, numeric in self.numeric.items() if numeric.indicator]
         made += [f"{name}_{part}" for name in self.cyclic for part in ("sin", "cos")]
         if taken := sorted(set(made) & set(names)):

@@ -18,6 +18,7 @@ from pipelines.stages.feature_transform import transform
 from pipelines.stages.splits import split_by_time
 from schemas import lake
 
+SAMPLES = 256
 UNLABELLED = "_unlabelled"
 
 
@@ -29,7 +30,7 @@ def inputs(context: Context) -> dict[str, str]:
 
 
 def work(context: Context) -> Outcome:
-    """Write feature_stats and features, once the rows account for each other.
+    """Write feature_stats, feature_samples and features, once the rows account for each other.
 
     Raises DataError when a feature has no value or no variance in the train split, AccountingError when rows are lost.
     """
@@ -49,6 +50,7 @@ def work(context: Context) -> Outcome:
             account = _write(context, audit, examples, fitted.spec, rows_in, found[UNLABELLED])
             check_accounts([account])
             _write_stats(context, audit, fitted)
+            _write_samples(context, audit, examples, fitted)
             context.stage_ledger(audit, "features", [account])
             return Outcome((account,), audit.publish())
     finally:
@@ -101,6 +103,17 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit) -> None:
         for position, (feature, stats) in enumerate(zip(fitted.spec.features, fitted.stats, strict=True))
     ]  # fmt: skip
     audit.stage(lake.FEATURE_STATS, context.lake.frame(lake.FEATURE_STATS, rows), context.in_interval)
+
+
+def _write_samples(context: Context, audit: Audit, examples: DataFrame, fitted: Fit) -> None:
+    """Keep about `SAMPLES` rows before and after, for the model to be held against."""
+    every = max(1, fitted.stats[0].rows // SAMPLES)
+    some = examples.where(F.col("label").isNotNull() & (F.pmod("row_id", F.lit(every)) == 0))
+    raw = F.to_json(F.struct(*(feature.name for feature in fitted.spec.features)))
+    rows = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
+    made = F.to_json(F.struct(*fitted.spec.numbers, *(word.name for word in fitted.spec.words)))
+    samples = rows.select("row_id", F.col("_raw_json").alias("raw"), made.alias("features"))
+    audit.stage(lake.FEATURE_SAMPLES, context.stamped(samples), context.in_interval)
 
 
 STEP = Step("features", ("features",), inputs, work)

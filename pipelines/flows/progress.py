@@ -37,6 +37,10 @@ class TrainingProgress:
                 f"{message['validation_loss']:.4f}  AUC {message['validation_auc']:.4f}  "
                 f"{message['rows'] / message['seconds']:>9,.0f} rows/s{'  best' if message['best'] else ''}"
             )
+        if message["kind"] == "parity":
+            self._console.print(
+                f"    parity: {message['rows']:,} raw rows, features differ from Spark's by {message['difference']:.1e} at most"
+            )
 
     def _show_step(self, message: Message) -> None:
         done = message["epoch"] * self._steps + message["step"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
@@ -13,7 +15,7 @@ from pipelines.io.iceberg import IcebergTable
 from pipelines.launch.channel import Message
 from pipelines.launch.ranks import run_ranks
 from pipelines.training.feed import CHECKSUM_MODULUS
-from pipelines.training.job import TrainingJob
+from pipelines.training.job import Sample, TrainingJob
 from pipelines.training.plan import RowPlan, read_groups
 from schemas import lake
 
@@ -75,6 +77,7 @@ def _job(context: Context, snapshot: int) -> TrainingJob:
         pipeline=context.config.pipeline,
         config=config,
         spec=read_spec(context),
+        samples=_samples(context),
         train=RowPlan(groups=train, shuffle=True, **common),
         validation=RowPlan(groups=validation, shuffle=False, **common),
         checkpoints=context.artifacts("checkpoints"),
@@ -87,6 +90,11 @@ def read_spec(context: Context) -> FittedSpec:
     rows = context.lake.read(lake.FEATURE_STATS.name).where(context.in_interval).orderBy("position").select("fitted")
     fitted = ", ".join(row.fitted for row in rows.collect())
     return FittedSpec.model_validate_json(f'{{"features": [{fitted}]}}')
+
+
+def _samples(context: Context) -> tuple[Sample, ...]:
+    rows = context.lake.read(lake.FEATURE_SAMPLES.name).where(context.in_interval).select("raw", "features")
+    return tuple(Sample(raw=json.loads(row.raw), features=json.loads(row.features)) for row in rows.collect())
 
 
 def _files(context: Context, snapshot: int, split: str) -> list[str]:

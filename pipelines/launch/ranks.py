@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pyspark.sql import SparkSession
 
-from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
+from pipelines.errors import ConfigError, DataError, ExternalError, QualityError, RankError, RingmillError
 from pipelines.launch.barrier import Assignment, run_stage, slots
 from pipelines.launch.channel import Channel, Message
 from pipelines.launch.hydra import Hydra
@@ -150,7 +150,7 @@ def _cause(
 
 
 def _rank_error(message: Message) -> RingmillError:
-    kinds = {2: ConfigError, 3: DataError, 5: ExternalError}
+    kinds = {kind.exit_code: kind for kind in (ConfigError, DataError, QualityError, ExternalError)}
     where = f"rank {message['rank']} on {message['host']}"
     if message["exit_code"] in kinds:
         return kinds[message["exit_code"]](f"{where}: {message['message']}")

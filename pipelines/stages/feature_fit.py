@@ -10,7 +10,15 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Categorical, FeaturesConfig, Numeric
 from pipelines.errors import DataError
-from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, FittedFeature, FittedNumeric, FittedSpec
+from pipelines.fitted import (
+    UNKNOWN_WORD,
+    FittedBucketized,
+    FittedCategorical,
+    FittedCyclic,
+    FittedFeature,
+    FittedNumeric,
+    FittedSpec,
+)
 
 QUARTILES = (0.25, 0.5, 0.75)
 QUANTILE_ACCURACY = 10_000  # percentile_approx errs by at most 1 / this in rank
@@ -187,6 +195,11 @@ def _scaling(name: str, numeric: Numeric, stats: Stats) -> tuple[float, float]:
 
 
 def _vocabulary(categorical: Categorical, top: list[Row]) -> tuple[str, ...]:
-    counted = [(row["item"], row["count"]) for row in top if row["item"] is not None]
+    counted = [(row["item"], row["count"]) for row in top if _is_word(row["item"])]
     frequent = sorted((-count, word) for word, count in counted if count >= categorical.min_count)
     return tuple(word for _, word in frequent[: categorical.max_size])
+
+
+def _is_word(item: str | None) -> bool:
+    """Whether a model can tell it from others: to one "" is missing, and a NUL at the end is not there."""
+    return bool(item) and item != UNKNOWN_WORD and "\0" not in str(item)

@@ -6,14 +6,26 @@ from pipelines.config import Model, TrainConfig
 from pipelines.fitted import FittedSpec
 from pipelines.training.plan import RowPlan
 
+Raw = dict[str, float | str | None]
+
+
+class Sample(Model):
+    """A row before and after Spark's transformation: raw values by feature (none where missing), features by column."""
+
+    raw: Raw
+    features: dict[str, float]
+
 
 class TrainingJob(Model):
-    """A whole training run: configuration, fitted features, the row plans of both splits, and where files go."""
+    """A whole training run: configuration, fitted features, sampled rows that the model must make the same features
+    of, the row plans of both splits, and where files go.
+    """
 
     run_id: str
     pipeline: str
     config: TrainConfig
     spec: FittedSpec
+    samples: tuple[Sample, ...] = ()
     train: RowPlan
     validation: RowPlan
     checkpoints: str

@@ -10,7 +10,15 @@ import keras
 
 from pipelines.config import Network, Optimizer
 from pipelines.errors import ConfigError
-from pipelines.fitted import UNKNOWN_ID, FittedBucketized, FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.fitted import (
+    UNKNOWN_ID,
+    UNKNOWN_WORD,
+    FittedBucketized,
+    FittedCategorical,
+    FittedCyclic,
+    FittedNumeric,
+    FittedSpec,
+)
 
 
 def build_network(network: Network, numbers: int, vocabulary_sizes: tuple[int, ...]) -> keras.Model:
@@ -50,11 +58,12 @@ def build_optimizer(optimizer: Optimizer, steps: int) -> keras.optimizers.Optimi
     return built
 
 
-def build_scorer(network: keras.Model, spec: FittedSpec) -> keras.Model:
-    """The network behind its preprocessing: from raw values, one input (batch,) a feature, to a probability (batch,).
+def build_preprocessing(spec: FittedSpec) -> keras.Model:
+    """What Spark does to features, as a model: from raw values, one input (batch,) a feature, to numbers (batch, numbers) and
+    ids (batch, words).
 
     Numbers come as float64, NaN where missing; words as strings, empty where missing. Arithmetic before the network is in
-    float64, as it is in Spark.
+    float64, as it is in Spark, but for subnormal numbers (below 2.3e-308), which TensorFlow takes for zero.
     """
     inputs: dict[str, keras.KerasTensor] = {}
     numbers, ids = [], []
@@ -76,8 +85,13 @@ def build_scorer(network: keras.Model, spec: FittedSpec) -> keras.Model:
     some = next(column for column in columns if column is not None)[:, :0]
     number_input, id_input = (some if column is None else column for column in columns)
     number_input, id_input = keras.ops.cast(number_input, "float32"), keras.ops.cast(id_input, "int32")
-    probability = keras.ops.sigmoid(network([number_input, id_input]))
-    return keras.Model(inputs, probability, name="scorer")
+    return keras.Model(inputs, [number_input, id_input], name="preprocessing")
+
+
+def build_scorer(network: keras.Model, preprocessing: keras.Model) -> keras.Model:
+    """The network behind its preprocessing: from raw values, one input (batch,) a feature, to a probability (batch,)."""
+    probability = keras.ops.sigmoid(network(preprocessing.outputs))
+    return keras.Model(preprocessing.input, probability, name="scorer")
 
 
 def _dense(network: Network, units: int, index: int) -> keras.layers.Dense:
@@ -111,11 +125,13 @@ def _sine_and_cosine(value: keras.KerasTensor, feature: FittedCyclic) -> list[ke
 
 
 def _bucket(value: keras.KerasTensor, feature: FittedBucketized) -> keras.KerasTensor:
-    # An edge a comparison, in float64: Keras's Discretization would round to float32 first.
-    reached = [keras.ops.cast(value >= edge, "int32") for edge in feature.edges]
+    # An edge a comparison, in float64: Keras's Discretization, or a bare number here, would round to float32 first.
+    reached = [keras.ops.cast(value >= keras.ops.full_like(value, edge), "int32") for edge in feature.edges]
     return keras.ops.where(keras.ops.isnan(value), UNKNOWN_ID, 1 + reduce(add, reached))
 
 
 def _ids(value: keras.KerasTensor, feature: FittedCategorical) -> keras.KerasTensor:
-    lookup = keras.layers.StringLookup(vocabulary=list(feature.vocabulary), num_oov_indices=1, name=f"{feature.name}_id")
+    lookup = keras.layers.StringLookup(
+        vocabulary=list(feature.vocabulary), num_oov_indices=1, oov_token=UNKNOWN_WORD, name=f"{feature.name}_id"
+    )
     return keras.ops.cast(lookup(value), "int32")

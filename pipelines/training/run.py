@@ -16,6 +16,7 @@ from pipelines.training.feed import Columns, Feed, Receipt
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
 from pipelines.training.models import build_network, build_optimizer
+from pipelines.training.parity import Parity
 from pipelines.training.reporter import Reporter
 
 SECONDS_BETWEEN_REPORTS = 0.25
@@ -61,7 +62,8 @@ def _train(job: TrainingJob, reporter: Reporter) -> None:
             )  # fmt: skip
         reporter.send("receipt", epoch=epoch, rows=receipt.rows, checksum=receipt.checksum)
     if hvd.rank() == 0:
-        _export_best(job, network)
+        rows, difference = _export_best(job, network)
+        reporter.send("parity", rows=rows, difference=difference)
 
 
 def _score(job: TrainingJob, found: Validation) -> float:
@@ -94,7 +96,7 @@ def _keep(job: TrainingJob, loop: Loop, epoch: int, is_best: bool, found: Valida
         checkpoint.save(f"{job.checkpoints}/{name}.npz", Checkpoint(arrays, meta))
 
 
-def _export_best(job: TrainingJob, network: keras.Model) -> None:
+def _export_best(job: TrainingJob, network: keras.Model) -> Parity:
     best = checkpoint.load(f"{job.checkpoints}/best.npz")
     for variable, array in zip(network.variables, best.arrays, strict=False):
         variable.assign(array)
@@ -104,4 +106,4 @@ def _export_best(job: TrainingJob, network: keras.Model) -> None:
         **best.meta,
         "train": job.config.model_dump(mode="json"),
     }
-    export(network, job.spec, manifest, job.model)
+    return export(network, job.spec, manifest, job.model, job.samples)

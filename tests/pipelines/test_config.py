@@ -48,6 +48,7 @@ def test_the_flights_configuration_is_valid() -> None:
         (lambda c: c["features"].update(bucketized={"hour": {"edges": [5, 5]}}), r"hour: .*edges must ascend"),
         (lambda c: c["features"].update(bucketized={"hour": {"edges": []}}), r"hour\.edges: .*at least 1 item"),
         (lambda c: c["features"].update(bucketized={"temp": {"edges": [5]}}), r"declared under two kinds: temp"),
+        (lambda c: c["features"]["numeric"].update({"class": {}}), r"names that a model's inputs cannot have: class"),
         (
             lambda c: c["features"]["numeric"].update(temp={"indicator": True}, temp_missing={}),
             r"named as a column that another one makes: temp_missing",

@@ -106,6 +106,13 @@ def test_a_vocabulary_is_by_frequency_then_name(spark: SparkSession) -> None:
     assert feature.size == 4
 
 
+def test_what_a_model_cannot_tell_apart_is_no_word(spark: SparkSession) -> None:
+    data = frame(spark, ["a", "", "a\0", "\ufffe", "[UNK]", None], kind="string")
+    feature = fitted(spec(categorical={"x": {}}), data).spec.features[0]
+    assert isinstance(feature, FittedCategorical)
+    assert feature.vocabulary == ("[UNK]", "a")
+
+
 def test_missing_values_are_counted(spark: SparkSession) -> None:
     stats = fitted(spec(numeric={"x": {"impute": 5.0}}), frame(spark, [1.0, None, 3.0, None])).stats[0]
     assert (stats.rows, stats.missing, stats.mean) == (4, 2, 3.5)

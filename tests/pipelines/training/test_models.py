@@ -17,7 +17,7 @@ from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, 
 from pipelines.serving.bundle import Bundle
 from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
-from pipelines.training.models import build_network, build_optimizer, build_scorer
+from pipelines.training.models import build_network, build_optimizer, build_preprocessing, build_scorer
 
 SPEC = FittedSpec(
     features=(
@@ -98,7 +98,7 @@ def test_a_model_of_one_kind_of_feature(features: tuple[object, ...]) -> None:
         for name, value in raw_values().items()
         if name in {feature.name for feature in spec.features}
     }
-    assert build_scorer(built, spec)(values).shape == (len(ROWS),)
+    assert build_scorer(built, build_preprocessing(spec))(values).shape == (len(ROWS),)
 
 
 def test_the_network_is_what_the_configuration_says() -> None:

@@ -97,10 +97,29 @@ FEATURE_STATS = Table(
         Column("maximum", "double"),
         Column("quartiles", "array<double>", comment="25, 50 and 75 percent, approximate"),
         Column("vocabulary", "array<string>", comment="most frequent first; id 0 is the unknown"),
+        Column("percentiles", "array<double>", comment="of the values that were there: at 0.5, 1, 1.5 to 99.5 percent"),
+        Column("shares", "array<double>", unit="share of rows", comment="of each word of the vocabulary"),
+        Column("auc", "double", comment="how well the feature alone ranks the label; approximate"),
         Column("fitted", "string", nullable=False, comment="JSON: the feature as the model applies it"),
     ),
     key=("fingerprint", "feature"),
     partition_by=("interval_from",),
+)
+
+DRIFT_METRICS = Table(
+    "drift_metrics",
+    (
+        RUN,
+        *INTERVAL,
+        Column("reference_run_id", "string", nullable=False, comment="the features run whose train split is compared with"),
+        Column("compared", "string", nullable=False, allowed=("validation", "test", "interval")),
+        Column("feature", "string", nullable=False),
+        Column("psi", "double", unit="nats", nullable=False, comment="population stability index"),
+        Column("ks", "double", comment="Kolmogorov-Smirnov distance; none for words"),
+        Column("missing", "double", unit="share of rows", nullable=False, comment="missing now, less missing in train"),
+    ),
+    key=("interval_from", "compared", "feature"),
+    partition_by=("interval_from", "compared"),
 )
 
 FEATURE_SAMPLES = Table(
@@ -184,6 +203,7 @@ SHARED = (
     BROKEN_RULES,
     FEATURE_STATS,
     FEATURE_SAMPLES,
+    DRIFT_METRICS,
     TRAINING_HISTORY,
     FEED_RECEIPTS,
     PREDICTIONS,

@@ -1,14 +1,25 @@
 """A pipeline's configuration: frozen models of conf/*.yaml, in which an unknown key or a wrong type is an error."""
 
 from pipelines.config.base import Interval, Model, midnight
+from pipelines.config.drift import Bounds, DriftConfig
 from pipelines.config.evaluate import METRICS, EvaluateConfig
-from pipelines.config.features import Bucketized, Categorical, Cyclic, FeaturesConfig, Numeric, TimeSplit
+from pipelines.config.features import (
+    Bucketized,
+    Categorical,
+    ColumnSplit,
+    Cyclic,
+    EntitySplit,
+    FeaturesConfig,
+    Numeric,
+    TimeSplit,
+)
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, explain, load, read_config
 from pipelines.config.train import Network, Optimizer, TrainConfig
 
 __all__ = [
-    "METRICS", "Bucketized", "Categorical", "CleanConfig", "Cyclic", "EvaluateConfig", "FeaturesConfig", "Interval",
-    "LakeConfig", "MaintainConfig", "Model", "Network", "Numeric", "Optimizer", "Pipeline", "SourceSection", "TimeSplit",
-    "TrainConfig", "explain", "load", "midnight", "read_config",
+    "METRICS", "Bounds", "Bucketized", "Categorical", "CleanConfig", "ColumnSplit", "Cyclic", "DriftConfig",
+    "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Interval", "LakeConfig", "MaintainConfig", "Model", "Network",
+    "Numeric", "Optimizer", "Pipeline", "SourceSection", "TimeSplit", "TrainConfig", "explain", "load", "midnight",
+    "read_config",
 ]  # fmt: skip

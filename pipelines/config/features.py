@@ -7,7 +7,7 @@ from itertools import pairwise
 from keyword import iskeyword
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipelines.config.base import Model
 
@@ -57,6 +57,7 @@ class Bucketized(Model):
 class TimeSplit(Model):
     """Train before `validation_from`, validation before `test_from`, test from there on."""
 
+    by: Literal["time"] = "time"
     validation_from: date
     test_from: date
 
@@ -66,16 +67,65 @@ class TimeSplit(Model):
             raise ValueError(f"validation_from ({self.validation_from}) must be before test_from ({self.test_from})")
         return self
 
+    def __str__(self) -> str:
+        return f"by time: validation from {self.validation_from}, test from {self.test_from}"
+
+
+class EntitySplit(Model):
+    """All rows of one entity are in one split: which, a hash of its key columns says. Shares are of the entities."""
+
+    by: Literal["entity"]
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _some_left(self) -> EntitySplit:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation ({self.validation}) and test ({self.test}) leave nothing to train on")
+        return self
+
+    def __str__(self) -> str:
+        return f"by {', '.join(self.columns)}: {self.validation:.0%} of them validation, {self.test:.0%} test"
+
+
+class ColumnSplit(Model):
+    """A column of the examples says it: train, validation or test."""
+
+    by: Literal["column"]
+    column: str
+
+    def __str__(self) -> str:
+        return f"by the column {self.column}"
+
+
+def _split_by(given: object) -> str:
+    return str(given.get("by", "time") if isinstance(given, dict) else getattr(given, "by", "time"))
+
+
+Split = Annotated[
+    Annotated[TimeSplit, Tag("time")] | Annotated[EntitySplit, Tag("entity")] | Annotated[ColumnSplit, Tag("column")],
+    Discriminator(_split_by),
+]
+
 
 class FeaturesConfig(Model):
     """How rows become numbers: the source whose rows are the examples, the function that joins and derives, the split, and
     one declared spec of features.
+
+    `known_at` names, for a feature, the column with the time from which its value was known: a row whose value was known only
+    after it was to be used (`predicted_at`, by default the examples' event time) fails the run. A feature that alone ranks the
+    label with an AUC above `proxy_auc` is named in a warning: it may be the label in disguise.
     """
 
     rows_of: str
     derive: str
     parameters: dict[str, int | float | str] = {}
-    split: TimeSplit
+    split: Split
+    predicted_at: str | None = None
+    known_at: dict[str, str] = {}
+    proxy_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.95
     numeric: dict[str, Numeric] = {}
     categorical: dict[str, Categorical] = {}
     cyclic: dict[str, Cyclic] = {}
@@ -95,4 +145,6 @@ class FeaturesConfig(Model):
         made += [f"{name}_{part}" for name in self.cyclic for part in ("sin", "cos")]
         if taken := sorted(set(made) & set(names)):
             raise ValueError(f"a feature is named as a column that another one makes: {', '.join(taken)}; rename it")
+        if unknown := sorted(set(self.known_at) - set(names)):
+            raise ValueError(f"known_at names no feature: {', '.join(unknown)}; expected some of {', '.join(names)}")
         return self

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError
 
 from pipelines.config.base import Interval, Model, Share, TimeZone
+from pipelines.config.drift import DriftConfig
 from pipelines.config.evaluate import EvaluateConfig
 from pipelines.config.features import FeaturesConfig
 from pipelines.config.maintain import MaintainConfig
@@ -56,6 +57,7 @@ class Pipeline(Model):
     sources: Annotated[dict[str, SourceSection], Field(min_length=1)]
     clean: CleanConfig = CleanConfig()
     features: FeaturesConfig
+    drift: DriftConfig = DriftConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     maintain: MaintainConfig = MaintainConfig()

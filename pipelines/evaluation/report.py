@@ -19,7 +19,9 @@ SHOWN = (*METRICS, "rows")
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found: metrics and curves by split, beside another model's figures."""
+    """What an evaluation found: metrics and curves by split, beside another model's figures; and as rows of text (what was
+    compared, feature, PSI, KS, change of missing) how features have moved.
+    """
 
     title: str
     facts: dict[str, str]
@@ -31,6 +33,7 @@ class Findings:
     bins: int
     yardstick_name: str
     yardstick: Mapping[str, float]
+    drift: Sequence[tuple[str, ...]] = ()
 
 
 def render(found: Findings) -> str:

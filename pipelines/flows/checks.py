@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.config import Pipeline, load
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, load
 from pipelines.errors import ConfigError
 from pipelines.flows.secret import check_hash_key
 from pipelines.io.sources import make_source
@@ -41,6 +41,28 @@ def _check_references(contracts: dict[str, Table]) -> None:
         ) from error
 
 
+def _check_columns(config: Pipeline, examples: Table) -> None:
+    """Raise ConfigError when split or known_at names a column that is not there, or that is no time where one is needed."""
+    split, features = config.features.split, config.features
+    named: dict[str, tuple[str, ...]] = {"known_at": tuple(features.known_at.values())}
+    if isinstance(split, EntitySplit):
+        named["split.columns"] = split.columns
+    if isinstance(split, ColumnSplit):
+        named["split.column"] = (split.column,)
+    if features.predicted_at:
+        named["predicted_at"] = (features.predicted_at,)
+    types = {column.name: column.type for column in examples.columns}
+    for key, columns in named.items():
+        if unknown := sorted(set(columns) - set(types)):
+            raise ConfigError(
+                f"features.{key}: unknown column {', '.join(unknown)}; expected some of {', '.join(types)}. Mend the name, or "
+                f"declare the column in {config.contracts} EXAMPLES and derive it."
+            )
+        timeless = [name for name in columns if types[name] != "timestamp"] if key in ("known_at", "predicted_at") else []
+        if timeless:
+            raise ConfigError(f"features.{key}: {', '.join(timeless)} is no time; expected a column of type timestamp.")
+
+
 def check_config(config: Pipeline) -> None:
     """Raise ConfigError when a source has no contract, or a feature no column of the right type."""
     contracts = {name: config.contract(name) for name in config.sources}
@@ -54,6 +76,7 @@ def check_config(config: Pipeline) -> None:
         )
     load(config.features.derive, "features.derive")
     examples = examples_contract(config)
+    _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
     wanted: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         "numeric": (config.features.numeric, NUMBERS),

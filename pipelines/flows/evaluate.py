@@ -19,11 +19,13 @@ from pipelines.io.audit import Audit
 from pipelines.io.tables import struct
 from pipelines.serving.bundle import score_batches
 from pipelines.stages.accounting import Account, check_accounts
+from pipelines.stages.splits import SPLITS
 from pipelines.storage import write_bytes
 from schemas import lake
 from schemas.contract import Table
 
 JUDGED = ("validation", "test")
+MOST_MOVED = 10
 KEPT = ("row_id", "split", "label")
 
 
@@ -95,7 +97,7 @@ def _findings(
         title=config.title or config.pipeline,
         facts={
             "interval": f"{context.interval.start} to {context.interval.end}",
-            "splits": f"validation from {config.features.split.validation_from}, test from {config.features.split.test_from}",
+            "splits": f"{config.features.split}; rows: {_proportions(context, run)}",
             "model": run.artifacts["model"],
             "network": ", ".join(f"{name} {value}" for name, value in config.train.network.model_dump().items()),
             "threshold": f"{threshold:.4f}, the best F1 on validation",
@@ -109,7 +111,23 @@ def _findings(
         bins=config.evaluate.calibration_bins,
         yardstick_name=config.evaluate.yardstick_name,
         yardstick=config.evaluate.yardstick,
+        drift=_drift(context),
     )
+
+
+def _drift(context: Context) -> list[tuple[str, ...]]:
+    rows = context.lake.read(lake.DRIFT_METRICS.name).where(context.in_interval).orderBy(F.desc("psi")).limit(MOST_MOVED)
+    return [
+        (row.compared, row.feature, f"{row.psi:.3f}", "" if row.ks is None else f"{row.ks:.3f}", f"{row.missing:+.1%}")
+        for row in rows.collect()
+    ]
+
+
+def _proportions(context: Context, run: Run) -> str:
+    rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval)
+    counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
+    every = sum(counts.values())
+    return ", ".join(f"{split} {counts[split]:,} ({counts[split] / every:.1%})" for split in SPLITS)
 
 
 def training_history(context: Context, run: Run) -> list[dict[str, object]]:

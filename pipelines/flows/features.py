@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Mapping
+from functools import partial
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from pipelines.config import load, midnight
-from pipelines.fitted import FittedSpec
+from pipelines.errors import DataError
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.drift import stage_drift, warn_of
+from pipelines.flows.examples import examples
 from pipelines.io.audit import Audit
+from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts
-from pipelines.stages.feature_fit import Fit, fit, statistics
+from pipelines.stages.drift import drift
+from pipelines.stages.feature_fit import Fit, fit, statistics, stats_of
 from pipelines.stages.feature_transform import transform
-from pipelines.stages.splits import split_by_time
+from pipelines.stages.splits import SPLITS
 from schemas import lake
 
 SAMPLES = 256
+SAMPLED_FOR_LEAKS = 50_000
 UNLABELLED = "_unlabelled"
 
 
@@ -30,59 +35,75 @@ def inputs(context: Context) -> dict[str, str]:
 
 
 def work(context: Context) -> Outcome:
-    """Write feature_stats, feature_samples and features, once the rows account for each other.
+    """Write feature_stats, feature_samples, drift_metrics and features, once the rows account for each other.
 
-    Raises DataError when a feature has no value or no variance in the train split, AccountingError when rows are lost.
+    Raises DataError when a feature has no value or no variance in the train split, was known too late, or a row has no split;
+    AccountingError when rows are lost.
     """
-    config = context.config
-    tables = {name: _clean_rows(context, name) for name in config.sources}
-    spine = tables[config.features.rows_of].persist()  # the derivation reads it many times
-    # Executors that meet an empty cache at once each read the table: this fills it, in one pass.
-    rows_in = spine.count()
-    examples = _examples(context, tables).persist()  # read by the fit, then by the transformation
-    try:
-        found = examples.agg(
-            *statistics(config.features, "split = 'train' and label is not null"),
-            F.count_if(F.col("label").isNull()).alias(UNLABELLED),
-        ).collect()[0]
-        fitted = fit(config.features, found)
+    config = context.config.features
+    with examples(context) as (rows, rows_in):
+        found = {row.split: row for row in rows.groupBy("split").agg(*_aggregates(context, rows_in)).collect()}
+        _check_splits(found)
+        _check_known(context, found)
+        fitted = fit(config, found["train"])
+        aucs = leaks.single_feature_auc(config, found["train"])
+        for suspect in leaks.suspects(aucs, config.proxy_auc):
+            context.console.print(f"   warning: {suspect}", style="yellow")
+        unlabelled = sum(row[UNLABELLED] for row in found.values())
         with context.audit("features") as audit:
-            account = _write(context, audit, examples, fitted.spec, rows_in, found[UNLABELLED])
+            account = _write(context, audit, rows, fitted, rows_in, unlabelled)
             check_accounts([account])
-            _write_stats(context, audit, fitted)
-            _write_samples(context, audit, examples, fitted)
-            context.stage_ledger(audit, "features", [account])
+            context.at_once(
+                partial(_write_samples, context, audit, rows, fitted),
+                partial(_write_stats, context, audit, fitted, aucs),
+                partial(_write_drift, context, audit, fitted, found),
+                partial(context.stage_ledger, audit, "features", [account]),
+            )
             return Outcome((account,), audit.publish())
-    finally:
-        examples.unpersist()
-        spine.unpersist()
 
 
-def _clean_rows(context: Context, name: str) -> DataFrame:
-    contract = context.config.contract(name)
-    rows = context.lake.read(lake.clean(contract).name).where(context.in_interval)
-    return rows.drop("run_id", "interval_from", "interval_to")
+def _aggregates(context: Context, rows_in: int) -> list[Column]:
+    """All that is asked of the examples, in one aggregation: of labelled rows alone, but for the counts."""
+    config, contract = context.config.features, examples_contract(context.config)
+    labelled = F.col("label").isNotNull()
+    sampled = F.pmod("row_id", F.lit(max(1, rows_in // SAMPLED_FOR_LEAKS))) == 0
+    return [
+        *statistics(config, labelled),
+        leaks.label_statistics(config, labelled & sampled),
+        *leaks.late(config.known_at, config.predicted_at or str(contract.event_time)),
+        F.count_if(~labelled).alias(UNLABELLED),
+    ]
 
 
-def _examples(context: Context, tables: dict[str, DataFrame]) -> DataFrame:
-    """The derived rows with their contract's columns, a row id and a split."""
-    config, contract = context.config, examples_contract(context.config)
-    derive = load(config.features.derive, "features.derive")
-    derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone}).select(
-        *contract.column_names
-    )
-    days: tuple[date, date] = (config.features.split.validation_from, config.features.split.test_from)
-    bounds = (midnight(day, config.timezone) for day in days)
-    return derived.withColumns(
-        {"row_id": F.xxhash64(*contract.key), "split": split_by_time(F.col(str(contract.event_time)), *bounds)}
-    )
+def _check_splits(found: Mapping[str | None, Row]) -> None:
+    if strange := sorted(str(name) for name in found if name not in SPLITS):
+        raise DataError(
+            f"features.split: rows with the split {', '.join(strange)}; expected {', '.join(SPLITS)} alone. Mend the column, "
+            f"or how it is derived."
+        )
+    if empty := [name for name in SPLITS if name not in found or not found[name]["_rows"]]:
+        raise DataError(
+            f"features: the {' and the '.join(empty)} split has no labelled row; expected some in each of {', '.join(SPLITS)}. "
+            f"Check features.split, and whether the interval reaches that far."
+        )
 
 
-def _write(context: Context, audit: Audit, examples: DataFrame, spec: FittedSpec, rows_in: int, unlabelled: int) -> Account:
-    contract = examples_contract(context.config)
+def _check_known(context: Context, found: Mapping[str | None, Row]) -> None:
+    config = context.config.features
+    counts = {name: sum(row[f"_late {name}"] for row in found.values()) for name in config.known_at}
+    late = [f"{name} of {rows:,} rows ({config.known_at[name]})" for name, rows in counts.items() if rows]
+    if late:
+        raise DataError(
+            f"features.known_at: values were known only after they were to be used: {', '.join(late)}. Derive them from what "
+            f"was known before, or leave them out."
+        )
+
+
+def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, rows_in: int, unlabelled: int) -> Account:
+    contract, spec = examples_contract(context.config), fitted.spec
     event_time = contract.column(str(contract.event_time))
     kept = ("row_id", "split", "label", event_time.name)
-    transformed = transform(examples.where(F.col("label").isNotNull()), spec, kept)
+    transformed = transform(rows.where(F.col("label").isNotNull()), spec, kept)
     table = lake.features((event_time,), spec.numbers, tuple(word.name for word in spec.words))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
     refused = context.stamped(transformed.quarantined).withColumn("source", F.lit("features"))
@@ -92,28 +113,44 @@ def _write(context: Context, audit: Audit, examples: DataFrame, spec: FittedSpec
     return Account("features", context.config.features.rows_of, rows_in, written, quarantined, filtered=unlabelled)
 
 
-def _write_stats(context: Context, audit: Audit, fitted: Fit) -> None:
+def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str, float]) -> None:
     start, end = context.bounds
     rows: list[dict[str, object]] = [
         {
             "run_id": context.run_id, "interval_from": start, "interval_to": end,
             "fingerprint": fitted.spec.fingerprint, "position": position, "feature": feature.name, "kind": feature.kind,
-            "fitted": feature.model_dump_json(), **stats._asdict(),
+            "fitted": feature.model_dump_json(), "auc": aucs.get(feature.name), **stats._asdict(),
         }
         for position, (feature, stats) in enumerate(zip(fitted.spec.features, fitted.stats, strict=True))
     ]  # fmt: skip
     audit.stage(lake.FEATURE_STATS, context.lake.frame(lake.FEATURE_STATS, rows), context.in_interval)
 
 
-def _write_samples(context: Context, audit: Audit, examples: DataFrame, fitted: Fit) -> None:
+def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit) -> None:
     """Keep about `SAMPLES` rows before and after, for the model to be held against."""
     every = max(1, fitted.stats[0].rows // SAMPLES)
-    some = examples.where(F.col("label").isNotNull() & (F.pmod("row_id", F.lit(every)) == 0))
+    some = rows.where(F.col("label").isNotNull() & (F.pmod("row_id", F.lit(every)) == 0))
     raw = F.to_json(F.struct(*(feature.name for feature in fitted.spec.features)))
-    rows = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
-    made = F.to_json(F.struct(*fitted.spec.numbers, *(word.name for word in fitted.spec.words)))
-    samples = rows.select("row_id", F.col("_raw_json").alias("raw"), made.alias("features"))
+    made = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
+    features = F.to_json(F.struct(*fitted.spec.numbers, *(word.name for word in fitted.spec.words)))
+    samples = made.select("row_id", F.col("_raw_json").alias("raw"), features.alias("features"))
     audit.stage(lake.FEATURE_SAMPLES, context.stamped(samples), context.in_interval)
 
 
-STEP = Step("features", ("features",), inputs, work)
+def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str | None, Row]) -> None:
+    """Hold validation and test against train: what the split itself brings."""
+    moved = {
+        split: [
+            drift(feature.name, trained, now)
+            for feature, trained, now in zip(
+                fitted.spec.features, fitted.stats, stats_of(fitted.spec, found[split]), strict=True
+            )
+        ]
+        for split in SPLITS[1:]
+    }
+    stage_drift(context, audit, moved, context.run_id)
+    for split, features in moved.items():
+        warn_of(context, f"{split} against train", features)
+
+
+STEP = Step("features", ("features", "drift"), inputs, work)

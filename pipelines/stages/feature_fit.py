@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
@@ -20,14 +22,19 @@ from pipelines.fitted import (
     FittedSpec,
 )
 
-QUARTILES = (0.25, 0.5, 0.75)
+PERCENTILES = tuple(step / 200 for step in range(1, 200))
+FIRST, MEDIAN, THIRD = (PERCENTILES.index(share) for share in (0.25, 0.5, 0.75))
 QUANTILE_ACCURACY = 10_000  # percentile_approx errs by at most 1 / this in rank
 TRACKED_WORDS = 20_000  # approx_top_k counts exactly up to three quarters as many distinct words, a feature
 FLAT = 1e-12  # a spread below this share of the magnitude is rounding, not variance
 
 
 class Stats(NamedTuple):
-    """What is known of a feature on the train split; numbers are those of the values before scaling, imputed ones too."""
+    """What is known of a feature on a split; moments are those of the values before scaling, imputed ones too.
+
+    `percentiles`: the values at 0.5, 1, 1.5 to 99.5 percent, and `shares` what share of all rows has each word of the
+    vocabulary: both of what was there, nothing imputed.
+    """
 
     rows: int
     missing: int
@@ -37,6 +44,8 @@ class Stats(NamedTuple):
     maximum: float | None = None
     quartiles: tuple[float, ...] | None = None
     vocabulary: tuple[str, ...] | None = None
+    percentiles: tuple[float, ...] | None = None
+    shares: tuple[float, ...] | None = None
 
 
 class Fit(NamedTuple):
@@ -46,50 +55,76 @@ class Fit(NamedTuple):
     stats: tuple[Stats, ...]
 
 
-def statistics(spec: FeaturesConfig, in_train: str) -> list[Column]:
-    """The aggregates that `fit` needs, one struct a feature; `in_train` is SQL that is true of the train split's rows."""
-    train = F.expr(in_train)
-    columns = [F.count_if(train).alias("_rows")]
+def statistics(spec: FeaturesConfig, counted: Column | None = None) -> list[Column]:
+    """The aggregates that `fit` and `stats_of` need, one struct a feature, over all rows or those that are `counted`."""
+    of, known = (_all if counted is None else _only(counted)), percentiles()
+    columns = [(F.count("*") if counted is None else F.count_if(counted)).alias("_rows")]
     for name, numeric in spec.numeric.items():
-        raw = F.when(train, F.col(name).cast("double"))
-        columns.append(_numeric_statistics(raw, numeric).alias(name))
+        columns.append(_numeric_statistics(of(F.col(name).cast("double")), numeric, known).alias(name))
     for name in spec.cyclic:
-        raw = F.when(train, F.col(name).cast("double"))
-        columns.append(F.struct(F.count(raw).alias("present"), _quantiles(raw).alias("raw_quartiles")).alias(name))
+        columns.append(_known(of(F.col(name).cast("double")), known).alias(name))
     for name in spec.bucketized:
-        raw = F.col(name).cast("double")
-        present = F.count_if(train & raw.isNotNull() & ~F.isnan(raw))
-        columns.append(F.struct(present.alias("present")).alias(name))
+        columns.append(_known(of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), known).alias(name))
     for name in spec.categorical:
-        top = F.expr(f"approx_top_k(if({in_train}, `{name}`, null), {TRACKED_WORDS}, {TRACKED_WORDS})")
-        present = F.count(F.when(train, F.col(name)))
-        columns.append(F.struct(present.alias("present"), top.alias("top")).alias(name))
+        word = of(F.col(name))
+        columns.append(_words(word).alias(name))
     return columns
 
 
+def known_statistics(spec: FittedSpec) -> list[Column]:
+    """The aggregates that `stats_of` needs of rows that nothing is fitted on."""
+    columns, known = [F.count("*").alias("_rows")], percentiles()
+    for feature in spec.features:
+        if isinstance(feature, FittedCategorical):
+            columns.append(_words(F.col(feature.name)).alias(feature.name))
+            continue
+        value = F.col(feature.name).cast("double")
+        if isinstance(feature, FittedNumeric):
+            value = bend(value, feature.clip, feature.log1p)
+        if isinstance(feature, FittedBucketized):
+            value = F.nullif(value, F.lit(math.nan))
+        columns.append(_known(value, known).alias(feature.name))
+    return columns
+
+
+def stats_of(spec: FittedSpec, found: Row) -> tuple[Stats, ...]:
+    """What is known of features on other rows, by these rows' `statistics`: counts, percentiles, shares."""
+    rows, stats = found["_rows"], []
+    for feature in spec.features:
+        values = found[feature.name]
+        missing = rows - values["present"]
+        if isinstance(feature, FittedCategorical):
+            stats.append(Stats(rows, missing, shares=_shares(feature.vocabulary, values["top"], rows)))
+        else:
+            stats.append(Stats(rows, missing, percentiles=_of(values["percentiles"])))
+    return tuple(stats)
+
+
 def fit(spec: FeaturesConfig, found: Row) -> Fit:
-    """Turn the one row of `statistics` into the fitted spec.
+    """Turn the train split's row of `statistics` into the fitted spec.
 
     Raises DataError when the train split is empty, or a feature is always missing there or does not vary.
     """
     rows = found["_rows"]
     if not rows:
-        raise DataError("features: the train split is empty; expected labelled rows before features.split.validation_from.")
+        raise DataError("features: the train split is empty; expected labelled rows in it. Check features.split.")
     fitted: list[tuple[FittedFeature, Stats]] = []
     for name, numeric in spec.numeric.items():
         fitted.append(_fit_numeric(name, numeric, rows, _present(name, found)))
     for name, cyclic in spec.cyclic.items():
         values = _present(name, found)
-        feature = FittedCyclic(name=name, fill=values["raw_quartiles"][1], period=cyclic.period)
-        fitted.append((feature, Stats(rows, rows - values["present"])))
+        feature = FittedCyclic(name=name, fill=values["percentiles"][MEDIAN], period=cyclic.period)
+        fitted.append((feature, Stats(rows, rows - values["present"], percentiles=_of(values["percentiles"]))))
     for name, bucketized in spec.bucketized.items():
         values = _present(name, found)
-        fitted.append((FittedBucketized(name=name, edges=bucketized.edges), Stats(rows, rows - values["present"])))
+        stats = Stats(rows, rows - values["present"], percentiles=_of(values["percentiles"]))
+        fitted.append((FittedBucketized(name=name, edges=bucketized.edges), stats))
     for name, categorical in spec.categorical.items():
         values = _present(name, found)
         vocabulary = _vocabulary(categorical, values["top"])
-        feature_stats = Stats(rows, rows - values["present"], vocabulary=vocabulary)
-        fitted.append((FittedCategorical(name=name, vocabulary=vocabulary), feature_stats))
+        shares = _shares(vocabulary, values["top"], rows)
+        stats = Stats(rows, rows - values["present"], vocabulary=vocabulary, shares=shares)
+        fitted.append((FittedCategorical(name=name, vocabulary=vocabulary), stats))
     return Fit(FittedSpec(features=tuple(f for f, _ in fitted)), tuple(s for _, s in fitted))
 
 
@@ -100,24 +135,53 @@ def bend(value: Column, clip: tuple[float, float] | None, log1p: bool) -> Column
     return F.log1p(value) if log1p else value
 
 
-def _numeric_statistics(raw: Column, numeric: Numeric) -> Column:
+def percentiles() -> Callable[[Column], Column]:
+    """An aggregate for many columns: the values at `PERCENTILES`, of those that are there."""
+    # One literal, made once: a list would be a literal a percentile, and each array takes milliseconds to reach Java.
+    at, accuracy = F.lit(np.array(PERCENTILES)), F.lit(QUANTILE_ACCURACY)
+    return lambda value: F.percentile_approx(value, at, accuracy)
+
+
+def _numeric_statistics(raw: Column, numeric: Numeric, known: Callable[[Column], Column]) -> Column:
     bent = bend(raw, numeric.clip, numeric.log1p)
     # What stands in for a missing number is in its own unit; quantiles cost most, so they are taken once where they can be.
     filled = [F.avg(raw).alias("raw_mean")] if numeric.impute == "mean" else []
-    filled += [_quantiles(raw).alias("raw_quartiles")] if numeric.impute == "median" and bent is not raw else []
+    filled += [known(raw).alias("raw_percentiles")] if numeric.impute == "median" and bent is not raw else []
     return F.struct(
         F.count(bent).alias("present"),
         F.avg(bent).alias("mean"),
         F.var_pop(bent).alias("variance"),
         F.min(bent).alias("minimum"),
         F.max(bent).alias("maximum"),
-        _quantiles(bent).alias("quartiles"),
+        known(bent).alias("percentiles"),
         *filled,
     )
 
 
-def _quantiles(value: Column) -> Column:
-    return F.percentile_approx(value, list(QUARTILES), QUANTILE_ACCURACY)
+def _all(value: Column) -> Column:
+    return value
+
+
+def _only(counted: Column) -> Callable[[Column], Column]:
+    return lambda value: F.when(counted, value)
+
+
+def _known(value: Column, known: Callable[[Column], Column]) -> Column:
+    return F.struct(F.count(value).alias("present"), known(value).alias("percentiles"))
+
+
+def _words(word: Column) -> Column:
+    top = F.call_function("approx_top_k", word, F.lit(TRACKED_WORDS), F.lit(TRACKED_WORDS))
+    return F.struct(F.count(word).alias("present"), top.alias("top"))
+
+
+def _of(values: list[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def _shares(vocabulary: tuple[str, ...], top: list[Row], rows: int) -> tuple[float, ...]:
+    counts = {row["item"]: row["count"] for row in top}
+    return tuple(counts.get(word, 0) / max(rows, 1) for word in vocabulary)
 
 
 def _present(name: str, found: Row) -> Row:
@@ -133,7 +197,7 @@ def _fit_numeric(name: str, numeric: Numeric, rows: int, values: Row) -> tuple[F
     if numeric.impute == "mean":
         fill = values["raw_mean"]
     elif numeric.impute == "median":
-        fill = (values["raw_quartiles"] if "raw_quartiles" in values else values["quartiles"])[1]
+        fill = (values["raw_percentiles"] if "raw_percentiles" in values else values["percentiles"])[MEDIAN]
     else:
         fill = numeric.impute
     stats = _with_imputed(_bend_number(fill, numeric), rows, values)
@@ -171,7 +235,8 @@ def _with_imputed(fill: float, rows: int, values: Row) -> Stats:
         stddev=math.sqrt(variance),
         minimum=min(values["minimum"], fill) if missing else values["minimum"],
         maximum=max(values["maximum"], fill) if missing else values["maximum"],
-        quartiles=tuple(values["quartiles"]),
+        quartiles=tuple(values["percentiles"][at] for at in (FIRST, MEDIAN, THIRD)),
+        percentiles=tuple(values["percentiles"]),
     )
 
 

@@ -169,6 +169,17 @@ def test_maintain_tidies_every_table_and_training_can_be_repeated_from_its_tag(
 
 
 @pytest.mark.slow
+def test_drift_beyond_a_bound_is_exit_4(folder: Path, table: Callable[[str], DataFrame]) -> None:
+    def strict(content: dict[str, Any]) -> None:
+        content["drift"] = {"psi": {"warn": 1e-6, "fail": 1e-5}}
+
+    done = submit("drift", "--config", written(folder, "strict", strict))
+    assert done.returncode == 4, done.stdout
+    assert "features have moved from what the model was trained on" in done.stdout
+    assert table("drift_metrics").where("compared = 'interval'").count() == table("feature_stats").count()
+
+
+@pytest.mark.slow
 def test_replay_says_what_passes_and_moves_nothing_else(folder: Path, table: Callable[[str], DataFrame]) -> None:
     done = submit("replay", "--config", str(folder / "flights.yaml"))
     assert done.returncode == 0, done.stdout

@@ -32,6 +32,7 @@ def html() -> str:
             bins=10,
             yardstick_name="Gradient boosting",
             yardstick={"auc": 0.691},
+            drift=[("test", "temp", "1.200", "0.410", "+0.1%")],
         )
     )
 
@@ -58,3 +59,7 @@ def test_numbers_stand_beside_the_yardsticks(html: str) -> None:
 
 def test_text_is_escaped(html: str) -> None:
     assert "Late &amp; &lt;b&gt;bold&lt;/b&gt;" in html
+
+
+def test_what_moved_is_there(html: str) -> None:
+    assert "<td>test</td><td>temp</td><td>1.200</td><td>0.410</td><td>+0.1%</td>" in html

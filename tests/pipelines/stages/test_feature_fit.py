@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -32,7 +33,7 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
 
 def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
     """Fit on the train rows."""
-    return fit(config, data.agg(*statistics(config, "split = 'train'")).collect()[0])
+    return fit(config, data.groupBy("split").agg(*statistics(config)).where("split = 'train'").collect()[0])
 
 
 def numeric(config: FeaturesConfig, data: DataFrame) -> FittedNumeric:
@@ -157,5 +158,7 @@ def test_moments_are_those_of_exact_fractions(spark: SparkSession) -> None:
 
 
 def test_an_empty_train_split_is_refused(spark: SparkSession) -> None:
+    config = spec(numeric={"x": {}})
+    empty = frame(spark, [], [1.0]).agg(*statistics(config, F.col("split") == "train")).collect()[0]
     with pytest.raises(DataError, match="the train split is empty"):
-        fitted(spec(numeric={"x": {}}), frame(spark, [], [1.0]))
+        fit(config, empty)

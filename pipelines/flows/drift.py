@@ -1,0 +1,93 @@
+"""Hold an interval's features against those that the last model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import functions as F
+
+from pipelines.errors import DataError, QualityError
+from pipelines.fitted import FittedSpec
+from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.examples import examples
+from pipelines.flows.runs import Run
+from pipelines.io.audit import Audit
+from pipelines.stages.drift import Moved, drift, exceeded
+from pipelines.stages.feature_fit import Stats, known_statistics, stats_of
+from schemas import lake
+
+WHOLE = "interval"
+NAMED = 5
+
+
+def trained(context: Context) -> Run:
+    """The last successful training run over whichever interval; raises DataError when there is none."""
+    runs = context.runs.everywhere("train").values()
+    if not runs:
+        raise DataError("drift: no model has been trained. Run jobs/train.py over some interval first.")
+    return max(runs, key=lambda run: run.started_at)
+
+
+def inputs(context: Context) -> dict[str, str]:
+    """The run that cleaned the interval, and the one that trained the model."""
+    return {"clean": context.runs.needed("clean", by="drift").run_id, "train": trained(context).run_id}
+
+
+def work(context: Context) -> Outcome:
+    """Write drift_metrics of all the interval's examples, labelled or not; then raise QualityError when a feature moved beyond
+    a bound that fails.
+    """
+    reference = trained(context).inputs["features"]
+    spec, stats = _reference(context, reference)
+    with examples(context) as (rows, _), context.audit("drift") as audit:
+        found = rows.agg(*known_statistics(spec)).collect()[0]
+        now = stats_of(spec, found)
+        moved = [drift(f.name, before, after) for f, before, after in zip(spec.features, stats, now, strict=True)]
+        stage_drift(context, audit, {WHOLE: moved}, reference)
+        outcome = Outcome(outputs=audit.publish())
+    warn_of(context, "the interval against what was trained on", moved)
+    broken = [text for each in moved for severity, text in exceeded(each, context.config.drift) if severity == "fail"]
+    if broken:
+        raise QualityError(
+            f"drift: features have moved from what the model was trained on: {'; '.join(broken[:NAMED])}. Look at "
+            f"drift_metrics; train anew, or change drift.*.fail."
+        )
+    return outcome
+
+
+def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Moved]], reference: str) -> None:
+    """Write drift by what was compared (a split, or the whole interval), in the place of the same of former runs."""
+    start, end = context.bounds
+    rows: list[dict[str, object]] = [
+        {
+            "run_id": context.run_id, "interval_from": start, "interval_to": end,
+            "reference_run_id": reference, "compared": compared, **each._asdict(),
+        }
+        for compared, features in moved.items()
+        for each in features
+    ]  # fmt: skip
+    mine = context.in_interval & F.col("compared").isin(*moved)
+    audit.stage(lake.DRIFT_METRICS, context.lake.frame(lake.DRIFT_METRICS, rows), mine)
+
+
+def warn_of(context: Context, what: str, moved: Sequence[Moved]) -> None:
+    """Name the features that moved beyond a bound, the worst first."""
+    told = [(each.psi, text) for each in moved for _, text in exceeded(each, context.config.drift)]
+    if told:
+        worst = "; ".join(text for _, text in sorted(told, reverse=True)[:NAMED])
+        more = f"; {len(told) - NAMED} more" if len(told) > NAMED else ""
+        context.console.print(f"   drift of {what}: {worst}{more}", style="yellow")
+
+
+def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
+    rows = context.lake.read(lake.FEATURE_STATS.name).where(F.col("run_id") == run_id).orderBy("position").collect()
+    if not rows:
+        raise DataError(
+            f"drift: feature_stats no longer has those of run {run_id}, on which the last model was trained: its interval's "
+            f"features were made anew. Run jobs/train.py again."
+        )
+    spec = FittedSpec.model_validate_json(f'{{"features": [{", ".join(row.fitted for row in rows)}]}}')
+    return spec, [Stats(**{name: getattr(row, name) for name in Stats._fields}) for row in rows]
+
+
+STEP = Step("drift", ("features", "drift"), inputs, work)

@@ -1,0 +1,59 @@
+"""The examples: rows joined and derived from the clean tables, each with an id and a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, load, midnight
+from pipelines.flows.checks import examples_contract
+from pipelines.flows.context import Context
+from pipelines.stages.splits import split_by_entity, split_by_time
+from schemas import lake
+
+
+class Examples(NamedTuple):
+    """The derived rows, and how many rows they were derived from."""
+
+    rows: DataFrame
+    rows_in: int
+
+
+@contextmanager
+def examples(context: Context) -> Iterator[Examples]:
+    """The interval's examples with their contract's columns, a row id and a split, kept while they are used."""
+    config = context.config
+    contract = examples_contract(config)
+    tables = {name: _clean_rows(context, name) for name in config.sources}
+    spine = tables[config.features.rows_of].persist()  # the derivation reads it many times
+    # Executors that meet an empty cache at once each read the table: this fills it, in one pass.
+    rows_in = spine.count()
+    derive = load(config.features.derive, "features.derive")
+    derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
+    kept = derived.select(*contract.column_names)
+    rows = kept.withColumns({"row_id": F.xxhash64(*contract.key), "split": _split(config, str(contract.event_time))}).persist()
+    try:
+        yield Examples(rows, rows_in)
+    finally:
+        rows.unpersist()
+        spine.unpersist()
+
+
+def _split(config: Pipeline, event_time: str) -> Column:
+    split = config.features.split
+    if isinstance(split, EntitySplit):
+        return split_by_entity(split.columns, split.validation, split.test, split.seed)
+    if isinstance(split, ColumnSplit):
+        return F.col(split.column)
+    days = (split.validation_from, split.test_from)
+    return split_by_time(F.col(event_time), *(midnight(day, config.timezone) for day in days))
+
+
+def _clean_rows(context: Context, name: str) -> DataFrame:
+    contract = context.config.contract(name)
+    rows = context.lake.read(lake.clean(contract).name).where(context.in_interval)
+    return rows.drop("run_id", "interval_from", "interval_to")

@@ -1,0 +1,126 @@
+"""What should not be in a feature: the label itself, or what was known only later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import Column, Row
+from pyspark.sql import functions as F
+
+from pipelines.config import FeaturesConfig
+from pipelines.stages.feature_fit import percentiles
+
+TRACKED_WORDS = 5_000
+FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
+LABEL = "_leaks"
+
+
+class Ranked(NamedTuple):
+    """Values in ascending order of evidence, and how many rows of either class have each."""
+
+    negatives: npt.NDArray[np.float64]
+    positives: npt.NDArray[np.float64]
+
+
+def label_statistics(spec: FeaturesConfig, sampled: Column) -> Column:
+    """One struct, `_leaks`: of the sampled rows of either class, each feature's percentiles or words, and how many have it."""
+    classes = {"negative": F.col("label") <= 0.5, "positive": F.col("label") > 0.5}
+    percentiles_of = percentiles()
+    parts = [F.count_if(sampled & of_class).alias(name) for name, of_class in classes.items()]
+    for feature in (*spec.numeric, *spec.cyclic, *spec.bucketized):
+        for name, of_class in classes.items():
+            value = F.when(sampled & of_class, F.col(feature).cast("double"))
+            parts.append(
+                F.struct(F.count(value).alias("present"), percentiles_of(value).alias("known")).alias(f"{feature} {name}")
+            )
+    for feature in spec.categorical:
+        for name, of_class in classes.items():
+            value = F.when(sampled & of_class, F.col(feature))
+            top = F.call_function("approx_top_k", value, F.lit(TRACKED_WORDS), F.lit(TRACKED_WORDS))
+            parts.append(F.struct(F.count(value).alias("present"), top.alias("known")).alias(f"{feature} {name}"))
+    return F.struct(*parts).alias(LABEL)
+
+
+def single_feature_auc(spec: FeaturesConfig, found: Row) -> dict[str, float]:
+    """How well each feature alone ranks the label, missing values included: 0.5 not at all, 1 perfectly, either way round.
+
+    Numbers by the percentiles of both classes, so within 0.005 of the sample's own; words by their share of positives. Empty
+    when the sample lacks a class.
+    """
+    said = found[LABEL]
+    if not said["negative"] or not said["positive"]:
+        return {}
+    aucs = {}
+    for feature in (*spec.numeric, *spec.cyclic, *spec.bucketized):
+        sides = [_masses(said[name], said[f"{feature} {name}"]) for name in ("negative", "positive")]
+        aucs[feature] = _best_with_missing(sides)
+    for feature in spec.categorical:
+        aucs[feature] = _auc(_by_rate(said, feature))
+    return aucs
+
+
+def area(ranked: Ranked) -> float:
+    """The share of pairs of a negative and a positive that the order ranks rightly, ties half (Fawcett 2006, section 7)."""
+    below = np.cumsum(ranked.negatives) - ranked.negatives
+    pairs = ranked.negatives.sum() * ranked.positives.sum()
+    return float((ranked.positives * (below + ranked.negatives / 2)).sum() / pairs)
+
+
+def late(known_at: Mapping[str, str], predicted_at: str) -> list[Column]:
+    """A count for each feature, `_late <feature>`: rows in which its value was known only after it was to be used."""
+    return [F.count_if(F.col(stamp) > F.col(predicted_at)).alias(f"_late {name}") for name, stamp in known_at.items()]
+
+
+def suspects(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
+    """A sentence for each feature that ranks the label too well to be true."""
+    for name, auc in sorted(aucs.items(), key=lambda pair: -pair[1]):
+        if auc > bound:
+            yield (
+                f"features.{name}: alone it ranks the label with an AUC of {auc:.3f}, above features.proxy_auc of {bound}. Is "
+                f"it known when the prediction is made? If it is, raise the bound; else leave it out."
+            )
+
+
+def _auc(ranked: Ranked) -> float:
+    found = area(ranked)
+    return max(found, 1 - found)
+
+
+def _masses(rows: int, side: Row) -> tuple[npt.NDArray[np.float64], float, float]:
+    """Of a class: the values that stand for its rows, how many rows each stands for, and how many rows have none."""
+    values = np.array(side["known"] if side["known"] is not None else [], float)
+    present = side["present"]
+    return values, present / max(len(values), 1), rows - present
+
+
+def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]) -> float:
+    """The AUC with rows without a value below all others, or above all, whichever tells more."""
+    levels = np.unique(np.concatenate([values for values, _, _ in sides]))
+    counts = [
+        np.bincount(np.searchsorted(levels, values), minlength=len(levels)) * each if len(values) else np.zeros(len(levels))
+        for values, each, _ in sides
+    ]
+    missing = [[absent] for _, _, absent in sides]
+    below = Ranked(*(np.concatenate([absent, count]) for absent, count in zip(missing, counts, strict=True)))
+    above = Ranked(*(np.concatenate([count, absent]) for absent, count in zip(missing, counts, strict=True)))
+    return max(_auc(below), _auc(above))
+
+
+def _by_rate(said: Row, feature: str) -> Ranked:
+    """Words in the order of their share of positives; the rare ones as one, the missing as another."""
+    counts: dict[str | None, list[float]] = {}
+    for at, name in enumerate(("negative", "positive")):
+        side = said[f"{feature} {name}"]
+        for row in side["known"]:
+            if row["item"] is not None:
+                counts.setdefault(row["item"], [0.0, 0.0])[at] += row["count"]
+        counts.setdefault(None, [0.0, 0.0])[at] += said[name] - side["present"]
+    often = [pair for pair in counts.values() if sum(pair) >= FEW]
+    seldom = [pair for pair in counts.values() if sum(pair) < FEW]
+    pairs = np.array([*often, *([list(np.sum(seldom, axis=0))] if seldom else [])])
+    pairs = pairs[pairs.sum(axis=1) > 0]
+    order = np.argsort(pairs[:, 1] / pairs.sum(axis=1), kind="stable")
+    return Ranked(pairs[order, 0], pairs[order, 1])

@@ -1,0 +1,124 @@
+"""Splits by entity and by column, leaks that are refused or named, and drift between train and what came after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pyspark.sql import functions as F
+from sklearn.metrics import roc_auc_score
+
+from pipelines.errors import ConfigError, DataError, QualityError
+from pipelines.flows.checks import check_config
+from pipelines.flows.clean import STEP as CLEAN
+from pipelines.flows.context import Context
+from pipelines.flows.drift import STEP as DRIFT
+from pipelines.flows.features import STEP as FEATURES
+from pipelines.flows.ingest import STEP as INGEST
+from tests.pipelines.flows.conftest import Run
+
+
+def by(**split: Any) -> Any:
+    """Edits the configuration's split."""
+    return lambda content: content["features"].update(split=split)
+
+
+def in_december(content: dict[str, Any]) -> None:
+    """Edits the configuration's interval."""
+    content["interval"]["from"] = "2013-12-01"
+
+
+def trained(context: Context) -> None:
+    """Record a training run over the features that are there."""
+    features = context.runs.needed("features", by="the test")
+    inputs = {"features": features.run_id}
+    context.runs.add(replace(features, run_id="t1", job="train", inputs=inputs, started_at=datetime.now(UTC)))
+
+
+def test_no_entity_is_in_two_splits(run: Run) -> None:
+    context = run(INGEST, CLEAN, FEATURES, config=by(by="entity", columns=["destination"], validation=0.2, test=0.2))
+    rows = context.lake.read("features")
+    counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
+    assert set(counts) == {"train", "validation", "test"}
+    assert rows.where("split != 'train' and destination != 0").count() == 0  # all their words are unseen
+    assert rows.where("split = 'train' and destination = 0").count() == 0
+
+
+def test_rows_without_a_split_splits_without_rows_and_values_known_too_late_are_exit_3(run: Run) -> None:
+    def known(content: dict[str, Any], predicted_at: str) -> None:
+        content["features"].update(known_at={"temp": "scheduled_departure"}, predicted_at=predicted_at)
+
+    run(INGEST, CLEAN)
+    with pytest.raises(DataError, match=r"rows with the split Fri, Mon, .*; expected train, validation, test alone"):
+        run(FEATURES, config=by(by="column", column="weekday"))
+    with pytest.raises(DataError, match="the test split has no labelled row"):
+        run(FEATURES, config=by(validation_from="2013-10-01", test_from="2014-10-01"))
+    with pytest.raises(DataError, match=r"only after they were to be used: temp of [\d,]+ rows \(scheduled_departure\)"):
+        run(FEATURES, config=lambda c: known(c, "time_hour"))
+    assert run().lake.snapshot_id("features") is None
+    context = run(FEATURES, config=lambda c: known(c, "scheduled_departure"))
+    assert context.lake.read("features").count() > 0
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (by(by="entity", columns=["tail"]), r"features\.split\.columns: unknown column tail; expected some of time_hour"),
+        (by(by="column", column="part"), r"features\.split\.column: unknown column part"),
+        (lambda c: c["features"].update(predicted_at="airline"), r"features\.predicted_at: airline is no time"),
+        (lambda c: c["features"].update(known_at={"temp": "airline"}), r"features\.known_at: airline is no time"),
+    ],
+)
+def test_columns_are_checked_before_anything_runs(run: Run, edit: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_config(run(config=edit).config)
+
+
+def test_statistics_drift_and_samples_are_kept(run: Run) -> None:
+    context = run(INGEST, CLEAN, FEATURES)
+    stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
+    assert all(0.5 <= row.auc <= 1 for row in stats.values())
+    train = context.lake.read("features").where("split = 'train'").select("label", "minute_of_day").toPandas()
+    auc = roc_auc_score(train["label"], train["minute_of_day"])
+    assert stats["minute_of_day"].auc == pytest.approx(auc, abs=0.005)
+    assert list(stats["temp"].quartiles) == [stats["temp"].percentiles[at] for at in (49, 99, 149)]
+    assert 0.9 < sum(stats["airline"].shares) <= 1
+    moved = {(row.compared, row.feature): row for row in context.lake.read("drift_metrics").collect()}
+    assert set(moved) == {(split, name) for split in ("validation", "test") for name in stats}
+    assert moved["test", "temp"].psi > 1  # November is no summer
+    assert moved["test", "distance"].psi < 0.2
+    assert moved["test", "airline"].ks is None
+    samples = context.lake.read("feature_samples")
+    assert 150 < samples.count() < 400
+    assert samples.join(context.lake.read("features"), "row_id").count() == samples.count()
+
+
+def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
+    whole = run(INGEST, CLEAN, FEATURES)
+    with pytest.raises(DataError, match="no model has been trained"):
+        run(DRIFT)
+    trained(whole)
+    run(INGEST, CLEAN, DRIFT, config=in_december)
+    moved = {row.feature: row for row in run().lake.read("drift_metrics").where("compared = 'interval'").collect()}
+    assert moved["temp"].psi > 1
+    assert moved["temp"].ks > 0.5
+    assert moved["distance"].ks < 0.1
+    assert {row.reference_run_id for row in moved.values()} == {whole.runs.needed("features", by="the test").run_id}
+
+    def strict(content: dict[str, Any]) -> None:
+        in_december(content)
+        content["drift"] = {"ks": {"fail": 0.5}}
+
+    with pytest.raises(
+        QualityError, match=r"have moved from what the model was trained on: temp: ks 0\.\d+ is above 0\.5"
+    ) as caught:
+        run(DRIFT, config=strict)
+    assert caught.value.exit_code == 4
+    table = run().lake.read("drift_metrics")
+    assert table.where("compared = 'interval'").count() == len(moved)  # in the place of the former ones
+    assert table.where(F.col("compared") != "interval").count() == 2 * len(moved)
+    run(FEATURES, force=True)
+    with pytest.raises(DataError, match=r"feature_stats no longer has those of run .* Run jobs/train\.py again"):
+        run(DRIFT, config=in_december)

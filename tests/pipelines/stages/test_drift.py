@@ -1,0 +1,77 @@
+"""Drift by hand, against SciPy's exact distance, and where nothing moved."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from scipy.stats import ks_2samp
+
+from pipelines.config import Bounds, DriftConfig
+from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
+from pipelines.stages.drift import Moved, drift, exceeded, stability_index
+from pipelines.stages.feature_fit import Stats, known_statistics, stats_of
+
+NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
+WORD = FittedCategorical(name="x", vocabulary=("a", "b"))
+Value = float | str | None
+
+
+def stats(spark: SparkSession, feature: FittedNumeric | FittedCategorical, values: Sequence[Value]) -> Stats:
+    """What is known of a column of values."""
+    spec = FittedSpec(features=(feature,))
+    kind = "double" if feature is NUMBER else "string"
+    data: DataFrame = spark.createDataFrame([(value,) for value in values], f"x {kind}")
+    return stats_of(spec, data.agg(*known_statistics(spec)).collect()[0])[0]
+
+
+def test_the_index_by_hand() -> None:
+    # (0.4 - 0.5) ln(0.4 / 0.5) + (0.6 - 0.5) ln(0.6 / 0.5)
+    assert stability_index(np.array([0.5, 0.5]), np.array([0.4, 0.6])) == pytest.approx(0.0405465, abs=1e-7)
+    assert stability_index(np.array([1.0, 0.0]), np.array([1.0, 0.0])) == 0
+
+
+@pytest.mark.parametrize(("shift", "spread"), [(0.0, 1.0), (0.5, 1.0), (0.0, 2.0), (5.0, 1.0)])
+def test_numbers_against_the_exact_figures(spark: SparkSession, shift: float, spread: float) -> None:
+    random = np.random.default_rng(3)
+    before, after = random.normal(size=5000), random.normal(shift, spread, 5000)
+    moved = drift("x", *(stats(spark, NUMBER, values.tolist()) for values in (before, after)))
+    assert moved.ks == pytest.approx(ks_2samp(before, after).statistic, abs=0.01)
+    edges = np.quantile(before, np.arange(0.1, 0.95, 0.1))
+    shares = [np.histogram(values, [-math.inf, *edges, math.inf])[0] / 5000 for values in (before, after)]
+    assert moved.psi == pytest.approx(stability_index(*shares), rel=0.05, abs=0.01)
+    assert moved.missing == 0
+
+
+def test_values_that_repeat_fall_in_the_same_bins(spark: SparkSession) -> None:
+    same = stats(spark, NUMBER, [0.0, 1.0] * 300)
+    assert drift("x", same, stats(spark, NUMBER, [1.0, 0.0] * 900)) == Moved("x", 0, 0, 0)
+    more = drift("x", same, stats(spark, NUMBER, [0.0, 1.0, 1.0, 1.0] * 150))
+    assert more.ks == pytest.approx(0.25, abs=0.01)
+
+
+def test_missing_values_move_a_feature_too(spark: SparkSession) -> None:
+    whole, half = stats(spark, NUMBER, [1.0, 2.0] * 100), stats(spark, NUMBER, [1.0, 2.0, None, None] * 50)
+    moved = drift("x", whole, half)
+    assert moved.missing == 0.5
+    assert moved.psi > 1
+    assert moved.ks == pytest.approx(0, abs=0.01)
+    none = drift("x", whole, stats(spark, NUMBER, [None] * 10))
+    assert (none.missing, none.ks) == (1, None)
+
+
+def test_words_by_hand(spark: SparkSession) -> None:
+    before = stats(spark, WORD, ["a"] * 50 + ["b"] * 30 + ["other"] * 20)
+    after = stats(spark, WORD, ["a"] * 50 + ["b"] * 20 + ["new"] * 30)
+    assert before.shares == (0.5, 0.3)
+    moved = drift("x", before, after)
+    assert moved.psi == pytest.approx(0.1 * math.log(3 / 2) + 0.1 * math.log(3 / 2), rel=1e-9)
+    assert (moved.ks, moved.missing) == (None, 0)
+
+
+def test_the_harder_bound_is_said_and_measures_without_one_are_not() -> None:
+    config = DriftConfig(psi=Bounds(warn=0.1, fail=0.3), ks=Bounds(fail=0.2), missing=Bounds())
+    assert list(exceeded(Moved("x", 0.2, 0.1, 0.9), config)) == [("warn", "x: psi 0.200 is above 0.1")]
+    assert [severity for severity, _ in exceeded(Moved("x", 0.4, 0.5, 0), config)] == ["fail", "fail"]
+    assert list(exceeded(Moved("x", 0.05, None, 0), config)) == []

@@ -13,8 +13,16 @@ UNKNOWN_ID = 0
 UNKNOWN_WORD = "\ufffe"  # what Keras calls the unknown; no character, so no word of any text
 
 
+PART = "\x1f"  # between the words that are crossed; a word that holds it is missing there
+
+
 class _Fitted(Model):
     name: str
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The raw values that the feature is made of, each with the type in which a model takes it."""
+        return {self.name: "float64"}
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -59,9 +67,47 @@ class FittedCategorical(_Fitted):
     vocabulary: tuple[str, ...]
 
     @property
+    def inputs(self) -> dict[str, str]:
+        """The word."""
+        return {self.name: "string"}
+
+    @property
     def size(self) -> int:
         """How many ids there are, the unknown's among them."""
         return len(self.vocabulary) + 1
+
+
+class FittedCrossed(_Fitted):
+    """words, one a column → 1 + the place of all of them together in the vocabulary, 0 when one is missing or they are not
+    there. The vocabulary holds them side by side, with `PART` between.
+    """
+
+    kind: Literal["crossed"] = "crossed"
+    of: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The words."""
+        return dict.fromkeys(self.of, "string")
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, the unknown's among them."""
+        return len(self.vocabulary) + 1
+
+
+class FittedOrdinal(_Fitted):
+    """word → its place in the order, from 0 to 1 in equal steps, or `fill` when it is missing or not there."""
+
+    kind: Literal["ordinal"] = "ordinal"
+    vocabulary: tuple[str, ...]
+    fill: float
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The word."""
+        return {self.name: "string"}
 
 
 class FittedBucketized(_Fitted):
@@ -76,15 +122,18 @@ class FittedBucketized(_Fitted):
         return len(self.edges) + 2
 
 
-FittedFeature = Annotated[FittedNumeric | FittedCyclic | FittedBucketized | FittedCategorical, Field(discriminator="kind")]
+FittedFeature = Annotated[
+    FittedNumeric | FittedOrdinal | FittedCyclic | FittedBucketized | FittedCategorical | FittedCrossed,
+    Field(discriminator="kind"),
+]
 
-
-WITH_IDS = (FittedCategorical, FittedBucketized)
+WITH_IDS = (FittedBucketized, FittedCategorical, FittedCrossed)
+OF_WORDS = (FittedOrdinal, FittedCategorical, FittedCrossed)
 
 
 class FittedSpec(Model):
-    """All fitted features, in the order of the configuration: numbers first, then cyclic ones, then what becomes ids, buckets
-    before words.
+    """All fitted features, in the order of the configuration: numbers first, ordinal words and cyclic numbers among them,
+    then what becomes ids: buckets, words, crossed words.
     """
 
     features: tuple[FittedFeature, ...]
@@ -95,9 +144,14 @@ class FittedSpec(Model):
         return tuple(name for f in self.features if not isinstance(f, WITH_IDS) for name in f.outputs)
 
     @property
-    def words(self) -> tuple[FittedCategorical | FittedBucketized, ...]:
+    def words(self) -> tuple[FittedBucketized | FittedCategorical | FittedCrossed, ...]:
         """The features that become ids, in the order in which the network takes them."""
         return tuple(feature for feature in self.features if isinstance(feature, WITH_IDS))
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """All raw values, each once, with the type in which a model takes it: float64 with NaN or string with "" if missing."""
+        return {name: kind for feature in self.features for name, kind in feature.inputs.items()}
 
     @property
     def fingerprint(self) -> str:

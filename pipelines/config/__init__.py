@@ -4,13 +4,17 @@ from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.drift import Bounds, DriftConfig
 from pipelines.config.evaluate import METRICS, EvaluateConfig
 from pipelines.config.features import (
+    KINDS,
+    Boolean,
     Bucketized,
     Categorical,
     ColumnSplit,
+    Crossed,
     Cyclic,
     EntitySplit,
     FeaturesConfig,
     Numeric,
+    Ordinal,
     TimeSplit,
 )
 from pipelines.config.maintain import MaintainConfig
@@ -18,8 +22,8 @@ from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceS
 from pipelines.config.train import Network, Optimizer, TrainConfig
 
 __all__ = [
-    "METRICS", "Bounds", "Bucketized", "Categorical", "CleanConfig", "ColumnSplit", "Cyclic", "DriftConfig",
-    "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Interval", "LakeConfig", "MaintainConfig", "Model", "Network",
-    "Numeric", "Optimizer", "Pipeline", "SourceSection", "TimeSplit", "TrainConfig", "explain", "load", "midnight",
-    "read_config",
+    "KINDS", "METRICS", "Boolean", "Bounds", "Bucketized", "Categorical", "CleanConfig", "ColumnSplit", "Crossed",
+    "Cyclic", "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Interval", "LakeConfig",
+    "MaintainConfig", "Model", "Network", "Numeric", "Optimizer", "Ordinal", "Pipeline", "SourceSection", "TimeSplit",
+    "TrainConfig", "explain", "load", "midnight", "read_config",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from pipelines.config.base import Model
 
 Imputer = Literal["mean", "median"] | float
 MOST_EDGES = 64
+KINDS = ("numeric", "boolean", "ordinal", "cyclic", "bucketized", "categorical", "crossed")
 Scaler = Literal["zscore", "minmax", "robust", "none"]
 
 
@@ -32,6 +33,35 @@ class Numeric(Model):
 class Categorical(Model):
     """A word: ids by frequency, 0 for the unknown; rarer than `min_count` in the train split is unknown too."""
 
+    min_count: Annotated[int, Field(ge=1)] = 1
+    max_size: Annotated[int, Field(ge=1)] = 1000
+
+
+class Boolean(Model):
+    """True or false, as 1 or 0: what a missing one is taken for, and optionally an indicator of the missing."""
+
+    impute: bool = False
+    indicator: bool = False
+
+
+class Ordinal(Model):
+    """A word of a declared order, as a number from 0 (the first) to 1 (the last), in equal steps; a missing or unknown word is
+    the train split's median.
+    """
+
+    order: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Ordinal:
+        if len(set(self.order)) < len(self.order):
+            raise ValueError("order names a word twice")
+        return self
+
+
+class Crossed(Model):
+    """Words of several columns together as one word; it is missing where one of them is."""
+
+    of: Annotated[tuple[str, ...], Field(min_length=2)]
     min_count: Annotated[int, Field(ge=1)] = 1
     max_size: Annotated[int, Field(ge=1)] = 1000
 
@@ -127,21 +157,29 @@ class FeaturesConfig(Model):
     known_at: dict[str, str] = {}
     proxy_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.95
     numeric: dict[str, Numeric] = {}
+    boolean: dict[str, Boolean] = {}
+    ordinal: dict[str, Ordinal] = {}
     categorical: dict[str, Categorical] = {}
+    crossed: dict[str, Crossed] = {}
     cyclic: dict[str, Cyclic] = {}
     bucketized: dict[str, Bucketized] = {}
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The columns that are crossed."""
+        return tuple(dict.fromkeys(part for crossed in self.crossed.values() for part in crossed.of))
+
     @model_validator(mode="after")
     def _named_once(self) -> FeaturesConfig:
-        names = [*self.numeric, *self.categorical, *self.cyclic, *self.bucketized]
+        names = [name for kind in KINDS for name in getattr(self, kind)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"declared under two kinds: {', '.join(repeated)}")
         if not names:
-            raise ValueError("no feature is declared; expected at least one under numeric, categorical, cyclic or bucketized")
-        if wrong := sorted(name for name in names if not name.isidentifier() or iskeyword(name)):
+            raise ValueError(f"no feature is declared; expected at least one under {', '.join(KINDS)}")
+        if wrong := sorted(name for name in [*names, *self.parts] if not name.isidentifier() or iskeyword(name)):
             raise ValueError(f"names that a model's inputs cannot have: {', '.join(wrong)}; expected letters, digits and _")
-        made = [f"{name}_missing" for name, numeric in self.numeric.items() if numeric.indicator]
+        made = [f"{name}_missing" for name, one in (self.numeric | self.boolean).items() if one.indicator]
         made += [f"{name}_{part}" for name in self.cyclic for part in ("sin", "cos")]
         if taken := sorted(set(made) & set(names)):
             raise ValueError(f"a feature is named as a column that another one makes: {', '.join(taken)}; rename it")

@@ -83,6 +83,9 @@ def check_config(config: Pipeline) -> None:
         "cyclic": (config.features.cyclic, NUMBERS),
         "bucketized": (config.features.bucketized, NUMBERS),
         "categorical": (config.features.categorical, ("string",)),
+        "ordinal": (config.features.ordinal, ("string",)),
+        "boolean": (config.features.boolean, ("boolean",)),
+        "crossed": (config.features.parts, ("string",)),
     }
     for kind, (features, types) in wanted.items():
         for name in features:

@@ -130,7 +130,7 @@ def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit)
     """Keep about `SAMPLES` rows before and after, for the model to be held against."""
     every = max(1, fitted.stats[0].rows // SAMPLES)
     some = rows.where(F.col("label").isNotNull() & (F.pmod("row_id", F.lit(every)) == 0))
-    raw = F.to_json(F.struct(*(feature.name for feature in fitted.spec.features)))
+    raw = F.to_json(F.struct(*fitted.spec.inputs))
     made = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
     features = F.to_json(F.struct(*fitted.spec.numbers, *(word.name for word in fitted.spec.words)))
     samples = made.select("row_id", F.col("_raw_json").alias("raw"), features.alias("features"))

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipelines.columns import matrix
 from pipelines.errors import ExternalError
-from pipelines.fitted import FittedCategorical, FittedSpec
+from pipelines.fitted import FittedSpec
 from pipelines.storage import fetch_folder
 
 
@@ -36,8 +36,8 @@ class Bundle:
         self.spec = FittedSpec.model_validate({"features": self.manifest["features"]})
 
     def score(self, values: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Probabilities (n,) from raw values, an array (n,) a feature: floats with NaN, or strings with '', where missing."""
-        types = {f.name: "string" if isinstance(f, FittedCategorical) else "float64" for f in self.spec.features}
+        """Probabilities (n,) from raw values, an array (n,) an input of `spec`: NaN or '' where missing."""
+        types = self.spec.inputs
         tensors = {name: self._tf.constant(values[name], self._tf.as_dtype(kind)) for name, kind in types.items()}
         scores: npt.NDArray[np.float32] = self._model.serve(tensors).numpy()
         return scores

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
+from operator import and_
 from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
-from pipelines.config import Categorical, FeaturesConfig, Numeric
+from pipelines.config import Categorical, Crossed, FeaturesConfig, Numeric, Ordinal
 from pipelines.errors import DataError
 from pipelines.fitted import (
+    OF_WORDS,
+    PART,
     UNKNOWN_WORD,
     FittedBucketized,
     FittedCategorical,
+    FittedCrossed,
     FittedCyclic,
     FittedFeature,
     FittedNumeric,
+    FittedOrdinal,
     FittedSpec,
 )
 
@@ -59,24 +65,36 @@ def statistics(spec: FeaturesConfig, counted: Column | None = None) -> list[Colu
     """The aggregates that `fit` and `stats_of` need, one struct a feature, over all rows or those that are `counted`."""
     of, known = (_all if counted is None else _only(counted)), percentiles()
     columns = [(F.count("*") if counted is None else F.count_if(counted)).alias("_rows")]
-    for name, numeric in spec.numeric.items():
+    for name, numeric in _numbers(spec).items():
         columns.append(_numeric_statistics(of(F.col(name).cast("double")), numeric, known).alias(name))
     for name in spec.cyclic:
         columns.append(_known(of(F.col(name).cast("double")), known).alias(name))
     for name in spec.bucketized:
         columns.append(_known(of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), known).alias(name))
-    for name in spec.categorical:
-        word = of(F.col(name))
-        columns.append(_words(word).alias(name))
+    for name, word in words(spec).items():
+        columns.append(_words(of(word)).alias(name))
     return columns
+
+
+def words(spec: FeaturesConfig) -> dict[str, Column]:
+    """The columns of the features that are made of words."""
+    alone = {name: F.col(name) for name in (*spec.ordinal, *spec.categorical)}
+    return {**alone, **{name: crossed_word(crossed.of) for name, crossed in spec.crossed.items()}}
+
+
+def crossed_word(of: tuple[str, ...]) -> Column:
+    """Several columns' words as one, missing where one of them is."""
+    there = [F.col(part).isNotNull() & (F.col(part) != "") & ~F.contains(F.col(part), F.lit(PART)) for part in of]
+    return F.when(reduce(and_, there), F.concat_ws(PART, *of))
 
 
 def known_statistics(spec: FittedSpec) -> list[Column]:
     """The aggregates that `stats_of` needs of rows that nothing is fitted on."""
     columns, known = [F.count("*").alias("_rows")], percentiles()
     for feature in spec.features:
-        if isinstance(feature, FittedCategorical):
-            columns.append(_words(F.col(feature.name)).alias(feature.name))
+        if isinstance(feature, OF_WORDS):
+            word = crossed_word(feature.of) if isinstance(feature, FittedCrossed) else F.col(feature.name)
+            columns.append(_words(word).alias(feature.name))
             continue
         value = F.col(feature.name).cast("double")
         if isinstance(feature, FittedNumeric):
@@ -93,7 +111,7 @@ def stats_of(spec: FittedSpec, found: Row) -> tuple[Stats, ...]:
     for feature in spec.features:
         values = found[feature.name]
         missing = rows - values["present"]
-        if isinstance(feature, FittedCategorical):
+        if isinstance(feature, OF_WORDS):
             stats.append(Stats(rows, missing, shares=_shares(feature.vocabulary, values["top"], rows)))
         else:
             stats.append(Stats(rows, missing, percentiles=_of(values["percentiles"])))
@@ -109,8 +127,10 @@ def fit(spec: FeaturesConfig, found: Row) -> Fit:
     if not rows:
         raise DataError("features: the train split is empty; expected labelled rows in it. Check features.split.")
     fitted: list[tuple[FittedFeature, Stats]] = []
-    for name, numeric in spec.numeric.items():
+    for name, numeric in _numbers(spec).items():
         fitted.append(_fit_numeric(name, numeric, rows, _present(name, found)))
+    for name, ordinal in spec.ordinal.items():
+        fitted.append(_fit_ordinal(name, ordinal, rows, _present(name, found)))
     for name, cyclic in spec.cyclic.items():
         values = _present(name, found)
         feature = FittedCyclic(name=name, fill=values["percentiles"][MEDIAN], period=cyclic.period)
@@ -122,9 +142,12 @@ def fit(spec: FeaturesConfig, found: Row) -> Fit:
     for name, categorical in spec.categorical.items():
         values = _present(name, found)
         vocabulary = _vocabulary(categorical, values["top"])
-        shares = _shares(vocabulary, values["top"], rows)
-        stats = Stats(rows, rows - values["present"], vocabulary=vocabulary, shares=shares)
-        fitted.append((FittedCategorical(name=name, vocabulary=vocabulary), stats))
+        fitted.append((FittedCategorical(name=name, vocabulary=vocabulary), _word_stats(vocabulary, rows, values)))
+    for name, crossed in spec.crossed.items():
+        values = _present(name, found)
+        vocabulary = _vocabulary(crossed, values["top"])
+        together = FittedCrossed(name=name, of=crossed.of, vocabulary=vocabulary)
+        fitted.append((together, _word_stats(vocabulary, rows, values)))
     return Fit(FittedSpec(features=tuple(f for f, _ in fitted)), tuple(s for _, s in fitted))
 
 
@@ -140,6 +163,15 @@ def percentiles() -> Callable[[Column], Column]:
     # One literal, made once: a list would be a literal a percentile, and each array takes milliseconds to reach Java.
     at, accuracy = F.lit(np.array(PERCENTILES)), F.lit(QUANTILE_ACCURACY)
     return lambda value: F.percentile_approx(value, at, accuracy)
+
+
+def _numbers(spec: FeaturesConfig) -> dict[str, Numeric]:
+    """Numbers, and booleans as the numbers that they are."""
+    booleans = {
+        name: Numeric(impute=float(boolean.impute), scale="none", indicator=boolean.indicator)
+        for name, boolean in spec.boolean.items()
+    }
+    return {**spec.numeric, **booleans}
 
 
 def _numeric_statistics(raw: Column, numeric: Numeric, known: Callable[[Column], Column]) -> Column:
@@ -214,6 +246,24 @@ def _fit_numeric(name: str, numeric: Numeric, rows: int, values: Row) -> tuple[F
     return feature, stats
 
 
+def _fit_ordinal(name: str, ordinal: Ordinal, rows: int, values: Row) -> tuple[FittedOrdinal, Stats]:
+    counts = {row["item"]: row["count"] for row in values["top"] if row["item"] is not None}
+    reached = np.cumsum([counts.get(word, 0) for word in ordinal.order])
+    if not reached[-1]:
+        raise DataError(
+            f"features.ordinal.{name}: no word of the train split is in its order ({', '.join(ordinal.order)}); found "
+            f"{', '.join(sorted(counts)[:5])}. Mend the order."
+        )
+    place = int(np.searchsorted(reached, reached[-1] / 2))
+    feature = FittedOrdinal(name=name, vocabulary=ordinal.order, fill=place / (len(ordinal.order) - 1))
+    return feature, _word_stats(ordinal.order, rows, values)
+
+
+def _word_stats(vocabulary: tuple[str, ...], rows: int, values: Row) -> Stats:
+    shares = _shares(vocabulary, values["top"], rows)
+    return Stats(rows, rows - values["present"], vocabulary=vocabulary, shares=shares)
+
+
 def _bend_number(value: float, numeric: Numeric) -> float:
     if numeric.clip:
         value = min(max(value, numeric.clip[0]), numeric.clip[1])
@@ -259,7 +309,7 @@ def _scaling(name: str, numeric: Numeric, stats: Stats) -> tuple[float, float]:
     return offset, scale
 
 
-def _vocabulary(categorical: Categorical, top: list[Row]) -> tuple[str, ...]:
+def _vocabulary(categorical: Categorical | Crossed, top: list[Row]) -> tuple[str, ...]:
     counted = [(row["item"], row["count"]) for row in top if _is_word(row["item"])]
     frequent = sorted((-count, word) for word, count in counted if count >= categorical.min_count)
     return tuple(word for _, word in frequent[: categorical.max_size])

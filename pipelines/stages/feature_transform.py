@@ -15,12 +15,14 @@ from pipelines.fitted import (
     UNKNOWN_ID,
     FittedBucketized,
     FittedCategorical,
+    FittedCrossed,
     FittedCyclic,
     FittedFeature,
     FittedNumeric,
+    FittedOrdinal,
     FittedSpec,
 )
-from pipelines.stages.feature_fit import bend
+from pipelines.stages.feature_fit import bend, crossed_word
 
 FLOAT_MAX = 3.4028234663852886e38
 
@@ -62,6 +64,10 @@ def _outputs(feature: FittedFeature) -> Iterator[tuple[str, Column]]:
     raw = F.col(feature.name)
     if isinstance(feature, FittedCategorical):
         yield feature.name, _word_id(raw, feature.vocabulary)
+    elif isinstance(feature, FittedCrossed):
+        yield feature.name, _word_id(crossed_word(feature.of), feature.vocabulary)
+    elif isinstance(feature, FittedOrdinal):
+        yield feature.name, _place(raw, feature)
     elif isinstance(feature, FittedCyclic):
         angle = F.coalesce(raw.cast("double"), F.lit(feature.fill)) * (2 * math.pi / feature.period)
         yield from zip(feature.outputs, (F.sin(angle), F.cos(angle)), strict=True)
@@ -88,6 +94,12 @@ def _word_id(word: Column, vocabulary: tuple[str, ...]) -> Column:
         return F.lit(UNKNOWN_ID)
     ids = F.map_from_arrays(F.array(*map(F.lit, vocabulary)), F.sequence(F.lit(1), F.lit(len(vocabulary))))
     return F.coalesce(F.try_element_at(ids, word), F.lit(UNKNOWN_ID))
+
+
+def _place(word: Column, feature: FittedOrdinal) -> Column:
+    last = len(feature.vocabulary) - 1
+    known, places = F.array(*map(F.lit, feature.vocabulary)), F.array(*(F.lit(place / last) for place in range(last + 1)))
+    return F.coalesce(F.try_element_at(F.map_from_arrays(known, places), word), F.lit(feature.fill))
 
 
 def _finite(value: Column) -> Column:

@@ -11,7 +11,7 @@ from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
-from pipelines.stages.feature_fit import percentiles
+from pipelines.stages.feature_fit import percentiles, words
 
 TRACKED_WORDS = 5_000
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
@@ -30,15 +30,15 @@ def label_statistics(spec: FeaturesConfig, sampled: Column) -> Column:
     classes = {"negative": F.col("label") <= 0.5, "positive": F.col("label") > 0.5}
     percentiles_of = percentiles()
     parts = [F.count_if(sampled & of_class).alias(name) for name, of_class in classes.items()]
-    for feature in (*spec.numeric, *spec.cyclic, *spec.bucketized):
+    for feature in _numbers(spec):
         for name, of_class in classes.items():
             value = F.when(sampled & of_class, F.col(feature).cast("double"))
             parts.append(
                 F.struct(F.count(value).alias("present"), percentiles_of(value).alias("known")).alias(f"{feature} {name}")
             )
-    for feature in spec.categorical:
+    for feature, word in words(spec).items():
         for name, of_class in classes.items():
-            value = F.when(sampled & of_class, F.col(feature))
+            value = F.when(sampled & of_class, word)
             top = F.call_function("approx_top_k", value, F.lit(TRACKED_WORDS), F.lit(TRACKED_WORDS))
             parts.append(F.struct(F.count(value).alias("present"), top.alias("known")).alias(f"{feature} {name}"))
     return F.struct(*parts).alias(LABEL)
@@ -54,10 +54,10 @@ def single_feature_auc(spec: FeaturesConfig, found: Row) -> dict[str, float]:
     if not said["negative"] or not said["positive"]:
         return {}
     aucs = {}
-    for feature in (*spec.numeric, *spec.cyclic, *spec.bucketized):
+    for feature in _numbers(spec):
         sides = [_masses(said[name], said[f"{feature} {name}"]) for name in ("negative", "positive")]
         aucs[feature] = _best_with_missing(sides)
-    for feature in spec.categorical:
+    for feature in words(spec):
         aucs[feature] = _auc(_by_rate(said, feature))
     return aucs
 
@@ -82,6 +82,10 @@ def suspects(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
                 f"features.{name}: alone it ranks the label with an AUC of {auc:.3f}, above features.proxy_auc of {bound}. Is "
                 f"it known when the prediction is made? If it is, raise the bound; else leave it out."
             )
+
+
+def _numbers(spec: FeaturesConfig) -> tuple[str, ...]:
+    return (*spec.numeric, *spec.boolean, *spec.cyclic, *spec.bucketized)
 
 
 def _auc(ranked: Ranked) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipelines.fitted import FittedCategorical, FittedSpec
+from pipelines.fitted import FittedSpec
 from pipelines.storage import publish_folder
 from pipelines.training.job import Sample
 from pipelines.training.models import build_preprocessing, build_scorer
@@ -51,12 +51,7 @@ def _archive(
 ) -> keras.export.ExportArchive:
     archive = keras.export.ExportArchive()
     archive.track(scorer)
-    raw = {
-        feature.name: tf.TensorSpec(
-            (None,), tf.string if isinstance(feature, FittedCategorical) else tf.float64, name=feature.name
-        )
-        for feature in spec.features
-    }
+    raw = {name: tf.TensorSpec((None,), tf.as_dtype(kind), name=name) for name, kind in spec.inputs.items()}
     archive.add_endpoint("serve", lambda values: scorer(values, training=False), input_signature=[raw])
     archive.add_endpoint(
         "features", lambda values: dict(zip(("numbers", "ids"), preprocessing(values), strict=True)), input_signature=[raw]

@@ -11,12 +11,15 @@ import keras
 from pipelines.config import Network, Optimizer
 from pipelines.errors import ConfigError
 from pipelines.fitted import (
+    PART,
     UNKNOWN_ID,
     UNKNOWN_WORD,
     FittedBucketized,
     FittedCategorical,
+    FittedCrossed,
     FittedCyclic,
     FittedNumeric,
+    FittedOrdinal,
     FittedSpec,
 )
 
@@ -59,19 +62,23 @@ def build_optimizer(optimizer: Optimizer, steps: int) -> keras.optimizers.Optimi
 
 
 def build_preprocessing(spec: FittedSpec) -> keras.Model:
-    """What Spark does to features, as a model: from raw values, one input (batch,) a feature, to numbers (batch, numbers) and
-    ids (batch, words).
+    """What Spark does to features, as a model: from raw values, inputs (batch,) by name, to numbers (batch, numbers) and ids
+    (batch, words).
 
     Numbers come as float64, NaN where missing; words as strings, empty where missing. Arithmetic before the network is in
     float64, as it is in Spark, but for subnormal numbers (below 2.3e-308), which TensorFlow takes for zero.
     """
-    inputs: dict[str, keras.KerasTensor] = {}
     numbers, ids = [], []
+    inputs = {name: keras.Input((), dtype=dtype, name=name) for name, dtype in spec.inputs.items()}
     for feature in spec.features:
-        dtype = "string" if isinstance(feature, FittedCategorical) else "float64"
-        inputs[feature.name] = value = keras.Input((), dtype=dtype, name=feature.name)
+        if isinstance(feature, FittedCrossed):
+            ids.append(_crossed([inputs[part] for part in feature.of], feature))
+            continue
+        value = inputs[feature.name]
         if isinstance(feature, FittedCategorical):
-            ids.append(_ids(value, feature))
+            ids.append(_ids(value, feature.vocabulary, feature.name))
+        elif isinstance(feature, FittedOrdinal):
+            numbers.append(_place(value, feature))
         elif isinstance(feature, FittedCyclic):
             numbers += _sine_and_cosine(value, feature)
         elif isinstance(feature, FittedBucketized):
@@ -130,8 +137,33 @@ def _bucket(value: keras.KerasTensor, feature: FittedBucketized) -> keras.KerasT
     return keras.ops.where(keras.ops.isnan(value), UNKNOWN_ID, 1 + reduce(add, reached))
 
 
-def _ids(value: keras.KerasTensor, feature: FittedCategorical) -> keras.KerasTensor:
+def _ids(value: keras.KerasTensor, vocabulary: tuple[str, ...], name: str) -> keras.KerasTensor:
+    if not vocabulary:
+        return keras.ops.zeros_like(value, dtype="int32")
     lookup = keras.layers.StringLookup(
-        vocabulary=list(feature.vocabulary), num_oov_indices=1, oov_token=UNKNOWN_WORD, name=f"{feature.name}_id"
+        vocabulary=list(vocabulary), num_oov_indices=1, oov_token=UNKNOWN_WORD, name=f"{name}_id"
     )
     return keras.ops.cast(lookup(value), "int32")
+
+
+def _place(value: keras.KerasTensor, feature: FittedOrdinal) -> keras.KerasTensor:
+    found = keras.ops.cast(_ids(value, feature.vocabulary, feature.name), "float64")
+    places = (found - 1) / (len(feature.vocabulary) - 1)
+    return keras.ops.where(found > 0, places, keras.ops.full_like(places, feature.fill))
+
+
+def _crossed(values: list[keras.KerasTensor], feature: FittedCrossed) -> keras.KerasTensor:
+    """Each part's id among the words that it has in the vocabulary, all of them as digits of one number, and that looked up."""
+    if not feature.vocabulary:
+        return keras.ops.zeros_like(values[0], dtype="int32")
+    pairs = [word.split(PART) for word in feature.vocabulary]
+    code, codes = keras.ops.zeros_like(values[0], dtype="int64"), [0] * len(pairs)
+    for at, value in enumerate(values):
+        known = tuple(dict.fromkeys(pair[at] for pair in pairs))
+        place = {word: number for number, word in enumerate(known, start=1)}
+        found = keras.ops.cast(_ids(value, known, f"{feature.name}_{at}"), "int64")
+        # With an unknown part the whole is unknown: no code is negative.
+        code = keras.ops.where((found > 0) & (code >= 0), code * (len(known) + 1) + found, -1)
+        codes = [whole * (len(known) + 1) + place[pair[at]] for whole, pair in zip(codes, pairs, strict=True)]
+    lookup = keras.layers.IntegerLookup(vocabulary=codes, num_oov_indices=1, oov_token=-2, name=f"{feature.name}_id")
+    return keras.ops.cast(lookup(code), "int32")

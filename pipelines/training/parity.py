@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipelines.errors import QualityError
-from pipelines.fitted import FittedCategorical, FittedSpec
+from pipelines.fitted import FittedSpec
 from pipelines.training.job import Raw, Sample
 
 TOLERANCE = 1e-6
@@ -54,12 +54,12 @@ def check_parity(saved_model: Path, spec: FittedSpec, samples: Sequence[Sample])
 def features_of(model: Any, spec: FittedSpec, rows: Sequence[Raw]) -> tuple[npt.NDArray[Any], ...]:
     """Numbers (n, numbers) and ids (n, words) that a loaded SavedModel makes of raw rows."""
     values = {}
-    for feature in spec.features:
-        column = [row.get(feature.name) for row in rows]
-        if isinstance(feature, FittedCategorical):
-            values[feature.name] = tf.constant([str(value or "") for value in column], tf.string)
+    for name, kind in spec.inputs.items():
+        column = [row.get(name) for row in rows]
+        if kind == "string":
+            values[name] = tf.constant([str(value or "") for value in column], tf.string)
         else:
-            values[feature.name] = tf.constant([np.nan if value is None else float(value) for value in column], tf.float64)
+            values[name] = tf.constant([np.nan if value is None else float(value) for value in column], tf.float64)
     made = model.features(values)
     return made["numbers"].numpy(), made["ids"].numpy()
 

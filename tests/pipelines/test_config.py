@@ -48,6 +48,14 @@ def test_the_flights_configuration_is_valid() -> None:
         (lambda c: c["features"].update(bucketized={"hour": {"edges": [5, 5]}}), r"hour: .*edges must ascend"),
         (lambda c: c["features"].update(bucketized={"hour": {"edges": []}}), r"hour\.edges: .*at least 1 item"),
         (lambda c: c["features"].update(bucketized={"temp": {"edges": [5]}}), r"declared under two kinds: temp"),
+        (lambda c: c["features"].update(ordinal={"size": {"order": ["s", "s"]}}), r"size: .*order names a word twice"),
+        (lambda c: c["features"].update(crossed={"route": {"of": ["origin"]}}), r"route\.of: .*at least 2 items"),
+        (
+            lambda c: c["features"].update(split={"by": "entity", "columns": ["origin"], "validation": 0.5, "test": 0.5}),
+            r"leave nothing to train on",
+        ),
+        (lambda c: c["features"].update(split={"by": "dice"}), r"features\.split: .*'time', 'entity', 'column'"),
+        (lambda c: c["features"].update(known_at={"tempp": "time_hour"}), r"known_at names no feature: tempp"),
         (lambda c: c["features"]["numeric"].update({"class": {}}), r"names that a model's inputs cannot have: class"),
         (
             lambda c: c["features"]["numeric"].update(temp={"indicator": True}, temp_missing={}),

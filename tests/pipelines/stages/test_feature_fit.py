@@ -13,11 +13,11 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
-from pipelines.fitted import FittedBucketized, FittedCategorical, FittedNumeric
+from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal
 from pipelines.stages.feature_fit import Fit, fit, statistics
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
-Value = float | str | None
+Value = float | str | bool | None
 
 
 def spec(**kinds: Any) -> FeaturesConfig:
@@ -162,3 +162,28 @@ def test_an_empty_train_split_is_refused(spark: SparkSession) -> None:
     empty = frame(spark, [], [1.0]).agg(*statistics(config, F.col("split") == "train")).collect()[0]
     with pytest.raises(DataError, match="the train split is empty"):
         fit(config, empty)
+
+
+def test_a_boolean_is_one_or_nought(spark: SparkSession) -> None:
+    data = frame(spark, [True, False, None, True], kind="boolean")
+    feature = numeric(spec(boolean={"x": {"impute": True, "indicator": True}}), data)
+    assert (feature.fill, feature.offset, feature.scale) == (1, 0, 1)
+    assert feature.outputs == ("x", "x_missing")
+
+
+def test_an_ordinal_word_that_is_missing_is_the_median(spark: SparkSession) -> None:
+    order = ["none", "some", "much", "most"]
+    data = frame(spark, ["none", "some", "some", "much", "strange", None], ["most"] * 9, kind="string")
+    found = fitted(spec(ordinal={"x": {"order": order}}), data)
+    assert found.spec.features == (FittedOrdinal(name="x", vocabulary=tuple(order), fill=1 / 3),)
+    assert found.stats[0].shares == pytest.approx((1 / 6, 2 / 6, 1 / 6, 0))
+    with pytest.raises(DataError, match=r"features\.ordinal\.x: no word .* is in its order \(a, b\); found much, none"):
+        fitted(spec(ordinal={"x": {"order": ["a", "b"]}}), data)
+
+
+def test_words_are_crossed_and_missing_where_one_is(spark: SparkSession) -> None:
+    rows = [("a", "u"), ("a", "u"), ("a", "v"), (None, "v"), ("", "v"), ("b", "v\x1fw")]
+    data = spark.createDataFrame([("train", *row) for row in rows], "split string, p string, q string")
+    found = fitted(spec(crossed={"x": {"of": ["p", "q"]}}), data)
+    assert found.spec.features == (FittedCrossed(name="x", of=("p", "q"), vocabulary=("a\x1fu", "a\x1fv")),)
+    assert (found.stats[0].missing, found.spec.words[0].size, found.spec.inputs) == (3, 3, {"p": "string", "q": "string"})

@@ -13,7 +13,7 @@ QUIET := 2> >(grep --line-buffered -v -f setup/noise.txt >&2 || true)
 
 AIRFLOW := .venv-airflow/.ready
 
-.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc lock clean
+.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features lock clean
 
 run: setup data  ## run a pipeline, whole: ingest, clean, features, train, evaluate
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -36,6 +36,9 @@ sql: setup  ## a spark-sql shell on the pipeline's tables; ARGS='-e "select ..."
 
 bench-cleaning: setup data  ## ingest and clean against plain PySpark, and memory as rows grow
 	@$(ENV) python benchmarks/cleaning.py $(ARGS)
+
+bench-features: setup  ## fit, transform and write of features against Spark ML, and memory as rows grow
+	@$(ENV) python benchmarks/features.py $(ARGS)
 
 bench-main: setup data  ## seconds by stage, and training with 1 and 2 ranks side by side
 	@$(ENV) python benchmarks/main_job.py $(ARGS)

@@ -15,15 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -31,6 +27,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from benchmarks.event_log import read_events
+from benchmarks.memory import peak_memory
 from pipelines.flows.application import parser, run_application, run_job
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context
@@ -138,7 +135,7 @@ def submit(who: str, files: Path, folder: Path) -> dict[str, Any]:
     flags = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": str(work / "events"), "spark.eventLog.compress": "false"}
     started = time.monotonic()
     process = _start(who, files, work, flags)
-    peak = _peak_memory(process)
+    peak = peak_memory(process)
     _end(process, who)
     figures = {"seconds": time.monotonic() - started, "memory": peak() / 2**20, "bytes": _bytes_read(work / "events")}
     _end(_start(f"rows of {who}", files, work, {}), f"reading the rows of {who}")
@@ -157,34 +154,6 @@ def _start(who: str, files: Path, work: Path, flags: dict[str, str]) -> subproce
 def _end(process: subprocess.Popen[bytes], what: str) -> None:
     if process.wait():
         raise SystemExit(f"{what} failed with exit code {process.returncode}")
-
-
-def _peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
-    """Watch a process and its children; the most memory that they had resident together, in bytes.
-
-    A page that several share counts once (PSS): a program that Java starts has all of Java's pages until it runs.
-    """
-    peaks = [0.0]
-
-    def watch() -> None:
-        while process.poll() is None:
-            with suppress(psutil.Error):  # one of them ended while it was looked at
-                family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-                peaks[0] = max(peaks[0], sum(_resident(one.pid) for one in family))
-            time.sleep(0.2)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    return lambda: peaks[0]
-
-
-def _resident(process: int) -> float:
-    """Bytes; none of a process that has ended, or that nobody has waited for yet."""
-    try:
-        told = Path(f"/proc/{process}/smaps_rollup").read_text()
-    except OSError:
-        return 0.0
-    return sum(float(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("Pss:"))
 
 
 def _bytes_read(events: Path) -> int:

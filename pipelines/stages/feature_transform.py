@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from functools import reduce
-from operator import add
+from operator import add, and_
 from typing import NamedTuple
 
+import numpy as np
 from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -24,6 +26,8 @@ from pipelines.fitted import (
 )
 from pipelines.stages.feature_fit import bend, crossed_word
 
+SCANNED = 32  # more words are not looked for one after the other
+WORDS_A_PLACE = 2
 FLOAT_MAX = 3.4028234663852886e38
 
 
@@ -47,16 +51,18 @@ def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...]) -> T
     computed = examples.select(
         *kept, *(column.alias(f"_{name}") for name, column in features.items()), F.to_json(F.struct("*")).alias("raw")
     )
+    # Reasons are for the few that are refused: Spark interprets array_compact, and would make an array for every row.
+    fine = reduce(and_, (_finite(F.col(f"_{name}")) for name in spec.numbers), F.lit(True))
     wrong = [F.when(~_finite(F.col(f"_{name}")), F.lit(f"{name}: expected a finite number")) for name in spec.numbers]
-    judged = computed.withColumn("reasons", F.array_compact(F.array(*wrong)) if wrong else F.expr("array()"))
     types = dict.fromkeys(spec.numbers, "float") | {word.name: "int" for word in spec.words}
     refused = Observation()
     good = (
-        judged.observe(refused, F.count_if(F.size("reasons") > 0).alias("refused"))
-        .where(F.size("reasons") == 0)
+        computed.observe(refused, F.count_if(~fine).alias("refused"))
+        .where(fine)
         .select(*kept, *(F.col(f"_{name}").cast(type_).alias(name) for name, type_ in types.items()))
     )
-    bad = judged.where(F.size("reasons") > 0).select("reasons", F.lit(None).cast("string").alias("source_file"), "raw")
+    reasons = F.array_compact(F.array(*wrong)) if wrong else F.expr("array()")
+    bad = computed.where(~fine).select(reasons.alias("reasons"), F.lit(None).cast("string").alias("source_file"), "raw")
     return Transformed(good, bad, refused)
 
 
@@ -92,8 +98,20 @@ def _bucket(value: Column, edges: tuple[float, ...]) -> Column:
 def _word_id(word: Column, vocabulary: tuple[str, ...]) -> Column:
     if not vocabulary:
         return F.lit(UNKNOWN_ID)
-    ids = F.map_from_arrays(F.array(*map(F.lit, vocabulary)), F.sequence(F.lit(1), F.lit(len(vocabulary))))
-    return F.coalesce(F.try_element_at(ids, word), F.lit(UNKNOWN_ID))
+    ids = {word: number for number, word in enumerate(vocabulary, start=1)}
+    if len(ids) <= SCANNED:
+        return F.coalesce(F.try_element_at(_map(ids), word), F.lit(UNKNOWN_ID))
+    # Spark looks for a key from the first to the last: of maps of a few words each, CRC-32 says which to look in.
+    places: list[dict[str, int]] = [{} for _ in range(-(-len(ids) // WORDS_A_PLACE))]
+    for known, number in ids.items():
+        places[zlib.crc32(known.encode()) % len(places)][known] = number
+    place = F.pmod(F.crc32(word.cast("binary")), F.lit(len(places))).cast("int")
+    maps = F.array(*(_map(some or {"": UNKNOWN_ID}) for some in places))
+    return F.coalesce(F.try_element_at(F.get(maps, place), word), F.lit(UNKNOWN_ID))
+
+
+def _map(ids: dict[str, int]) -> Column:
+    return F.map_from_arrays(F.lit(np.array(list(ids), dtype=np.str_)), F.lit(np.array(list(ids.values()), dtype=np.int32)))
 
 
 def _place(word: Column, feature: FittedOrdinal) -> Column:

@@ -61,3 +61,11 @@ def test_an_indicator_says_which_values_were_missing(spark: SparkSession) -> Non
     rows = spark.createDataFrame([(1, 50.0, 6, "a"), (2, None, 6, "a")], SCHEMA)
     found = transform(rows, spec, ("key",)).rows.orderBy("key").collect()
     assert [(row.x, row.x_missing) for row in found] == [(0, 0), (0, 1)]
+
+
+def test_a_large_vocabulary_is_looked_up_as_a_small_one_is(spark: SparkSession) -> None:
+    words = tuple(f"word {number} é" for number in range(1000))
+    spec = FittedSpec(features=(FittedCategorical(name="word", vocabulary=words),))
+    known = [(key, 0.0, 0, word) for key, word in enumerate((*words, "unseen", "", None))]
+    found = transform(spark.createDataFrame(known, SCHEMA), spec, ("key",)).rows.orderBy("key").collect()
+    assert [row.word for row in found] == [*range(1, 1001), 0, 0, 0]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 
 from pipelines.config import LakeConfig
@@ -16,6 +17,9 @@ from pipelines.io.tables import Lake
 from setup.postgres import Postgres, postgres_server
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The machines that run these are shared: how long an example takes says nothing.
+settings.register_profile("ringmill", deadline=None)
+settings.load_profile("ringmill")
 ROOT = Path(__file__).resolve().parent.parent
 
 

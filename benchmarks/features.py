@@ -29,7 +29,7 @@ from rich.table import Table
 from benchmarks.memory import peak_memory
 from pipelines.config import FeaturesConfig
 from pipelines.fitted import FittedNumeric
-from pipelines.stages.feature_fit import Fit, fit, statistics
+from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics
 from pipelines.stages.feature_transform import transform
 
 NUMBERS, WORDS = 32, 8
@@ -165,13 +165,16 @@ def made(spark: SparkSession, rows: int) -> DataFrame:
         place = F.floor(F.pow(F.lit(float(size)), uniform(at + 200)))
         columns.append(some(at + 50, F.concat(F.lit(f"word {at} "), place.cast("string"))).alias(f"w{at}"))
     split = F.when(F.pmod(F.xxhash64("row_id"), F.lit(5)) == 0, "test").otherwise("train").alias("split")
-    return spark.range(rows).withColumnRenamed("id", "row_id").select("row_id", split, *columns)
+    hashed = F.xxhash64("row_id").alias("hashed_id")
+    return spark.range(rows).withColumnRenamed("id", "row_id").select("row_id", hashed, split, *columns)
 
 
 def ours(rows: DataFrame, out: str) -> dict[str, Any]:
     """Fit by one aggregation, transform by Column expressions, write."""
     started = time.monotonic()
-    fitted: Fit = fit(SPEC, rows.where("split = 'train'").agg(*statistics(SPEC)).collect()[0])
+    count = rows.count()
+    train, sampled = rows.where("split = 'train'"), sample("hashed_id", count)
+    fitted: Fit = fit(SPEC, aggregated(train, statistics(SPEC, sampled=sampled), "split", count).collect()[0])
     fit_seconds = time.monotonic() - started
     transform(rows, fitted.spec, ("row_id", "split")).rows.write.mode("overwrite").parquet(out)
     seconds = time.monotonic() - started

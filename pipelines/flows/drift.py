@@ -13,7 +13,7 @@ from pipelines.flows.examples import examples
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
 from pipelines.stages.drift import Moved, drift, exceeded
-from pipelines.stages.feature_fit import Stats, known_statistics, stats_of
+from pipelines.stages.feature_fit import Stats, known_statistics, sample, stats_of
 from schemas import lake
 
 WHOLE = "interval"
@@ -39,8 +39,8 @@ def work(context: Context) -> Outcome:
     """
     reference = trained(context).inputs["features"]
     spec, stats = _reference(context, reference)
-    with examples(context) as (rows, _), context.audit("drift") as audit:
-        found = rows.agg(*known_statistics(spec)).collect()[0]
+    with examples(context) as (rows, rows_in), context.audit("drift") as audit:
+        found = rows.agg(*known_statistics(spec, sample("row_id", rows_in))).collect()[0]
         now = stats_of(spec, found)
         moved = [drift(f.name, before, after) for f, before, after in zip(spec.features, stats, now, strict=True)]
         stage_drift(context, audit, {WHOLE: moved}, reference)

@@ -17,7 +17,7 @@ from pipelines.io.audit import Audit
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.drift import drift
-from pipelines.stages.feature_fit import Fit, fit, statistics, stats_of
+from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics, stats_of
 from pipelines.stages.feature_transform import transform
 from pipelines.stages.splits import SPLITS
 from schemas import lake
@@ -42,7 +42,7 @@ def work(context: Context) -> Outcome:
     """
     config = context.config.features
     with examples(context) as (rows, rows_in):
-        found = {row.split: row for row in rows.groupBy("split").agg(*_aggregates(context, rows_in)).collect()}
+        found = {row.split: row for row in aggregated(rows, _aggregates(context, rows_in), "split", rows_in).collect()}
         _check_splits(found)
         _check_known(context, found)
         fitted = fit(config, found["train"])
@@ -66,17 +66,17 @@ def _aggregates(context: Context, rows_in: int) -> list[Column]:
     """All that is asked of the examples, in one aggregation: of labelled rows alone, but for the counts."""
     config, contract = context.config.features, examples_contract(context.config)
     labelled = F.col("label").isNotNull()
-    sampled = F.pmod("row_id", F.lit(max(1, rows_in // SAMPLED_FOR_LEAKS))) == 0
+    for_leaks = sample("row_id", rows_in, SAMPLED_FOR_LEAKS)
     return [
-        *statistics(config, labelled),
-        leaks.label_statistics(config, labelled & sampled),
+        *statistics(config, labelled, sample("row_id", rows_in)),
+        *leaks.label_statistics(config, labelled if for_leaks is None else labelled & for_leaks),
         *leaks.late(config.known_at, config.predicted_at or str(contract.event_time)),
         F.count_if(~labelled).alias(UNLABELLED),
     ]
 
 
-def _check_splits(found: Mapping[str | None, Row]) -> None:
-    if strange := sorted(str(name) for name in found if name not in SPLITS):
+def _check_splits(found: Mapping[str, Row]) -> None:
+    if strange := sorted(name for name in found if name not in SPLITS):
         raise DataError(
             f"features.split: rows with the split {', '.join(strange)}; expected {', '.join(SPLITS)} alone. Mend the column, "
             f"or how it is derived."
@@ -88,7 +88,7 @@ def _check_splits(found: Mapping[str | None, Row]) -> None:
         )
 
 
-def _check_known(context: Context, found: Mapping[str | None, Row]) -> None:
+def _check_known(context: Context, found: Mapping[str, Row]) -> None:
     config = context.config.features
     counts = {name: sum(row[f"_late {name}"] for row in found.values()) for name in config.known_at}
     late = [f"{name} of {rows:,} rows ({config.known_at[name]})" for name, rows in counts.items() if rows]
@@ -137,7 +137,7 @@ def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit)
     audit.stage(lake.FEATURE_SAMPLES, context.stamped(samples), context.in_interval)
 
 
-def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str | None, Row]) -> None:
+def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str, Row]) -> None:
     """Hold validation and test against train: what the split itself brings."""
     moved = {
         split: [

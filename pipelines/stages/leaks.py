@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipelines.stages.feature_fit import percentiles, words
 
 TRACKED_WORDS = 5_000
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
-LABEL = "_leaks"
+CLASSES = ("negative", "positive")
 
 
 class Ranked(NamedTuple):
@@ -25,23 +25,21 @@ class Ranked(NamedTuple):
     positives: npt.NDArray[np.float64]
 
 
-def label_statistics(spec: FeaturesConfig, sampled: Column) -> Column:
-    """One struct, `_leaks`: of the sampled rows of either class, each feature's percentiles or words, and how many have it."""
+def label_statistics(spec: FeaturesConfig, sampled: Column) -> list[Column]:
+    """Of the sampled rows of either class: how many there are, and of each feature, in `_leak <feature>`, the percentiles or
+    words, and how many rows have one.
+    """
     classes = {"negative": F.col("label") <= 0.5, "positive": F.col("label") > 0.5}
-    percentiles_of = percentiles()
-    parts = [F.count_if(sampled & of_class).alias(name) for name, of_class in classes.items()]
-    for feature in _numbers(spec):
-        for name, of_class in classes.items():
-            value = F.when(sampled & of_class, F.col(feature).cast("double"))
-            parts.append(
-                F.struct(F.count(value).alias("present"), percentiles_of(value).alias("known")).alias(f"{feature} {name}")
-            )
-    for feature, word in words(spec).items():
-        for name, of_class in classes.items():
-            value = F.when(sampled & of_class, word)
-            top = F.call_function("approx_top_k", value, F.lit(TRACKED_WORDS), F.lit(TRACKED_WORDS))
-            parts.append(F.struct(F.count(value).alias("present"), top.alias("known")).alias(f"{feature} {name}"))
-    return F.struct(*parts).alias(LABEL)
+    known = percentiles()
+    columns = [F.count_if(sampled & of_class).alias(f"_leak_{name}s") for name, of_class in classes.items()]
+
+    def compared(feature: str, value: Column, aggregate: Callable[[Column], Column]) -> Column:
+        sides = {name: F.when(sampled & of_class, value) for name, of_class in classes.items()}
+        told = (F.struct(F.count(v).alias("present"), aggregate(v).alias("known")).alias(name) for name, v in sides.items())
+        return F.struct(*told).alias(f"_leak {feature}")
+
+    columns += [compared(feature, F.col(feature).cast("double"), known) for feature in _numbers(spec)]
+    return columns + [compared(feature, word, _top) for feature, word in words(spec).items()]
 
 
 def single_feature_auc(spec: FeaturesConfig, found: Row) -> dict[str, float]:
@@ -50,15 +48,15 @@ def single_feature_auc(spec: FeaturesConfig, found: Row) -> dict[str, float]:
     Numbers by the percentiles of both classes, so within 0.005 of the sample's own; words by their share of positives. Empty
     when the sample lacks a class.
     """
-    said = found[LABEL]
-    if not said["negative"] or not said["positive"]:
+    rows = {name: found[f"_leak_{name}s"] for name in CLASSES}
+    if not all(rows.values()):
         return {}
     aucs = {}
     for feature in _numbers(spec):
-        sides = [_masses(said[name], said[f"{feature} {name}"]) for name in ("negative", "positive")]
-        aucs[feature] = _best_with_missing(sides)
+        said = found[f"_leak {feature}"]
+        aucs[feature] = _best_with_missing([_masses(rows[name], said[name]) for name in CLASSES])
     for feature in words(spec):
-        aucs[feature] = _auc(_by_rate(said, feature))
+        aucs[feature] = _auc(_by_rate(rows, found[f"_leak {feature}"]))
     return aucs
 
 
@@ -88,6 +86,10 @@ def _numbers(spec: FeaturesConfig) -> tuple[str, ...]:
     return (*spec.numeric, *spec.boolean, *spec.cyclic, *spec.bucketized)
 
 
+def _top(word: Column) -> Column:
+    return F.call_function("approx_top_k", word, F.lit(TRACKED_WORDS), F.lit(TRACKED_WORDS))
+
+
 def _auc(ranked: Ranked) -> float:
     found = area(ranked)
     return max(found, 1 - found)
@@ -113,15 +115,15 @@ def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]
     return max(_auc(below), _auc(above))
 
 
-def _by_rate(said: Row, feature: str) -> Ranked:
+def _by_rate(rows: Mapping[str, int], said: Row) -> Ranked:
     """Words in the order of their share of positives; the rare ones as one, the missing as another."""
     counts: dict[str | None, list[float]] = {}
-    for at, name in enumerate(("negative", "positive")):
-        side = said[f"{feature} {name}"]
+    for at, name in enumerate(CLASSES):
+        side = said[name]
         for row in side["known"]:
             if row["item"] is not None:
                 counts.setdefault(row["item"], [0.0, 0.0])[at] += row["count"]
-        counts.setdefault(None, [0.0, 0.0])[at] += said[name] - side["present"]
+        counts.setdefault(None, [0.0, 0.0])[at] += rows[name] - side["present"]
     often = [pair for pair in counts.values() if sum(pair) >= FEW]
     seldom = [pair for pair in counts.values() if sum(pair) < FEW]
     pairs = np.array([*often, *([list(np.sum(seldom, axis=0))] if seldom else [])])

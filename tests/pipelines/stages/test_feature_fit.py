@@ -14,7 +14,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal
-from pipelines.stages.feature_fit import Fit, fit, statistics
+from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
 Value = float | str | bool | None
@@ -33,7 +33,7 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
 
 def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
     """Fit on the train rows."""
-    return fit(config, data.groupBy("split").agg(*statistics(config)).where("split = 'train'").collect()[0])
+    return fit(config, aggregated(data, statistics(config), "split", expected=100).where("split = 'train'").collect()[0])
 
 
 def numeric(config: FeaturesConfig, data: DataFrame) -> FittedNumeric:
@@ -187,3 +187,24 @@ def test_words_are_crossed_and_missing_where_one_is(spark: SparkSession) -> None
     found = fitted(spec(crossed={"x": {"of": ["p", "q"]}}), data)
     assert found.spec.features == (FittedCrossed(name="x", of=("p", "q"), vocabulary=("a\x1fu", "a\x1fv")),)
     assert (found.stats[0].missing, found.spec.words[0].size, found.spec.inputs) == (3, 3, {"p": "string", "q": "string"})
+
+
+def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: SparkSession) -> None:
+    data = spark.range(20_000).selectExpr("'train' AS split", "xxhash64(id) AS row_id", "double(id * id) AS x")
+    config = spec(numeric={"x": {"scale": "zscore"}, **{f"x{at}": {} for at in range(9)}})
+    data = data.withColumns({f"x{at}": F.col("x") * at + F.col("row_id") for at in range(9)})
+    whole = fitted(config, data)
+    some = sample("row_id", 20_000, enough=5_000)
+    # As of a table of many rows: in narrow aggregations.
+    of_some = fit(config, aggregated(data, statistics(config, sampled=some), "split", expected=10**7).collect()[0])
+    assert of_some.stats[0][:6] == whole.stats[0][:6]
+    assert of_some.stats[0].percentiles != whole.stats[0].percentiles
+    assert of_some.stats[0].quartiles == pytest.approx(whole.stats[0].quartiles, rel=0.05)
+    assert sample("row_id", 9_999, enough=5_000) is None
+
+
+def test_a_value_too_rare_for_percentiles_is_refused(spark: SparkSession) -> None:
+    config = spec(numeric={"x": {}})
+    nothing = statistics(config, sampled=F.lit(False))
+    with pytest.raises(DataError, match=r"features\.x: 2 values in the train split of 3 rows, too few for percentiles"):
+        fit(config, aggregated(frame(spark, [1.0, 2.0, None]), nothing, "split", expected=3).collect()[0])

@@ -50,7 +50,7 @@ def data(spark: SparkSession) -> DataFrame:
 @pytest.fixture(scope="module")
 def aucs(data: DataFrame) -> dict[str, float]:
     """What each feature alone can rank."""
-    return single_feature_auc(CONFIG, data.agg(label_statistics(CONFIG, F.lit(True))).collect()[0])
+    return single_feature_auc(CONFIG, data.agg(*label_statistics(CONFIG, F.lit(True))).collect()[0])
 
 
 @pytest.mark.parametrize("name", ["weak", "noise", "few", "reversed"])
@@ -79,7 +79,7 @@ def test_suspects_are_named_the_worst_first(aucs: dict[str, float]) -> None:
 
 
 def test_without_one_of_the_classes_there_is_nothing_to_rank(data: DataFrame) -> None:
-    of_one = data.where("label = 0").agg(label_statistics(CONFIG, F.lit(True))).collect()[0]
+    of_one = data.where("label = 0").agg(*label_statistics(CONFIG, F.lit(True))).collect()[0]
     assert single_feature_auc(CONFIG, of_one) == {}
 
 

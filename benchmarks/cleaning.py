@@ -28,6 +28,7 @@ from rich.table import Table as Grid
 
 from benchmarks.event_log import read_events
 from benchmarks.memory import peak_memory
+from benchmarks.results import store
 from pipelines.flows.application import parser, run_application, run_job
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context
@@ -95,13 +96,6 @@ def memory(folder: Path, sizes: list[int]) -> None:
         shutil.rmtree(files)
     Console(width=110).print(grid)
     store("cleaning_memory", {"runs": figures})
-
-
-def store(name: str, figures: dict[str, Any]) -> None:
-    """Keep figures as JSON."""
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1))
 
 
 def write_flights(folder: Path, rows: int) -> Path:

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.memory import peak_memory
+from benchmarks.results import store
 from pipelines.config import FeaturesConfig
 from pipelines.fitted import FittedNumeric
 from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics
@@ -105,13 +106,6 @@ def memory(folder: Path, sizes: list[int]) -> None:
         shutil.rmtree(folder / f"rows-{rows}")
     Console(width=110).print(grid)
     store("features_memory", {"runs": figures})
-
-
-def store(name: str, figures: dict[str, Any]) -> None:
-    """Keep figures as JSON."""
-    path = ROOT / "benchmarks" / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1))
 
 
 def submit(who: str, rows: int, folder: Path) -> dict[str, Any]:

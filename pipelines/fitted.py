@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -147,6 +148,16 @@ class FittedSpec(Model):
     def words(self) -> tuple[FittedBucketized | FittedCategorical | FittedCrossed, ...]:
         """The features that become ids, in the order in which the network takes them."""
         return tuple(feature for feature in self.features if isinstance(feature, WITH_IDS))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the columns of ids, in the order in which the network takes them."""
+        return tuple(word.name for word in self.words)
+
+    @classmethod
+    def of(cls, fitted: Iterable[str]) -> FittedSpec:
+        """The spec of features that are given as JSON, one by one, as feature_stats holds them."""
+        return cls.model_validate_json(f'{{"features": [{", ".join(fitted)}]}}')
 
     @property
     def inputs(self) -> dict[str, str]:

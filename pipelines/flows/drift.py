@@ -12,7 +12,7 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
-from pipelines.stages.drift import Moved, drift, exceeded
+from pipelines.stages.drift import Moved, drifts, exceeded
 from pipelines.stages.feature_fit import Stats, known_statistics, sample, stats_of
 from schemas import lake
 
@@ -41,8 +41,7 @@ def work(context: Context) -> Outcome:
     spec, stats = _reference(context, reference)
     with examples(context) as (rows, rows_in), context.audit("drift") as audit:
         found = rows.agg(*known_statistics(spec, sample("row_id", rows_in))).collect()[0]
-        now = stats_of(spec, found)
-        moved = [drift(f.name, before, after) for f, before, after in zip(spec.features, stats, now, strict=True)]
+        moved = drifts(spec, stats, stats_of(spec, found))
         stage_drift(context, audit, {WHOLE: moved}, reference)
         outcome = Outcome(outputs=audit.publish())
     warn_of(context, "the interval against what was trained on", moved)
@@ -86,8 +85,9 @@ def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
             f"drift: feature_stats no longer has those of run {run_id}, on which the last model was trained: its interval's "
             f"features were made anew. Run jobs/train.py again."
         )
-    spec = FittedSpec.model_validate_json(f'{{"features": [{", ".join(row.fitted for row in rows)}]}}')
-    return spec, [Stats(**{name: getattr(row, name) for name in Stats._fields}) for row in rows]
+    return FittedSpec.of(row.fitted for row in rows), [
+        Stats(**{name: getattr(row, name) for name in Stats._fields}) for row in rows
+    ]
 
 
 STEP = Step("drift", ("features", "drift"), inputs, work)

@@ -16,7 +16,7 @@ from pipelines.flows.examples import examples
 from pipelines.io.audit import Audit
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts
-from pipelines.stages.drift import drift
+from pipelines.stages.drift import drifts
 from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics, stats_of
 from pipelines.stages.feature_transform import transform
 from pipelines.stages.splits import SPLITS
@@ -104,7 +104,7 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, rows_in
     event_time = contract.column(str(contract.event_time))
     kept = ("row_id", "split", "label", event_time.name)
     transformed = transform(rows.where(F.col("label").isNotNull()), spec, kept)
-    table = lake.features((event_time,), spec.numbers, tuple(word.name for word in spec.words))
+    table = lake.features((event_time,), spec.numbers, spec.ids)
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
     refused = context.stamped(transformed.quarantined).withColumn("source", F.lit("features"))
     if not transformed.refused.get["refused"]:
@@ -132,22 +132,14 @@ def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit)
     some = rows.where(F.col("label").isNotNull() & (F.pmod("row_id", F.lit(every)) == 0))
     raw = F.to_json(F.struct(*fitted.spec.inputs))
     made = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
-    features = F.to_json(F.struct(*fitted.spec.numbers, *(word.name for word in fitted.spec.words)))
+    features = F.to_json(F.struct(*fitted.spec.numbers, *fitted.spec.ids))
     samples = made.select("row_id", F.col("_raw_json").alias("raw"), features.alias("features"))
     audit.stage(lake.FEATURE_SAMPLES, context.stamped(samples), context.in_interval)
 
 
 def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str, Row]) -> None:
     """Hold validation and test against train: what the split itself brings."""
-    moved = {
-        split: [
-            drift(feature.name, trained, now)
-            for feature, trained, now in zip(
-                fitted.spec.features, fitted.stats, stats_of(fitted.spec, found[split]), strict=True
-            )
-        ]
-        for split in SPLITS[1:]
-    }
+    moved = {split: drifts(fitted.spec, fitted.stats, stats_of(fitted.spec, found[split])) for split in SPLITS[1:]}
     stage_drift(context, audit, moved, context.run_id)
     for split, features in moved.items():
         warn_of(context, f"{split} against train", features)

@@ -88,8 +88,7 @@ def _job(context: Context, snapshot: int) -> TrainingJob:
 def read_spec(context: Context) -> FittedSpec:
     """The interval's fitted features, from feature_stats."""
     rows = context.lake.read(lake.FEATURE_STATS.name).where(context.in_interval).orderBy("position").select("fitted")
-    fitted = ", ".join(row.fitted for row in rows.collect())
-    return FittedSpec.model_validate_json(f'{{"features": [{fitted}]}}')
+    return FittedSpec.of(row.fitted for row in rows.collect())
 
 
 def _samples(context: Context) -> tuple[Sample, ...]:

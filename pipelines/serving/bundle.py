@@ -45,7 +45,7 @@ class Bundle:
     def score_features(self, batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
         """Probabilities (n,) of rows of the features table."""
         numbers = matrix(batch, self.spec.numbers, np.float32)
-        ids = matrix(batch, tuple(word.name for word in self.spec.words), np.int32)
+        ids = matrix(batch, self.spec.ids, np.int32)
         scores: npt.NDArray[np.float32] = self._model.score_features(numbers, ids).numpy()
         return scores
 

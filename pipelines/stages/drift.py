@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.config import DriftConfig
+from pipelines.fitted import FittedSpec
 from pipelines.stages.feature_fit import PERCENTILES, Stats
 
 BINS = 10
@@ -41,6 +42,11 @@ def drift(name: str, trained: Stats, now: Stats) -> Moved:
         bins, ks = _compare(trained.percentiles or (), now.percentiles or (), missing)
     both = [np.array([*shares, lost]) for shares, lost in zip(bins, missing, strict=True)]
     return Moved(name, stability_index(*both), ks, missing[1] - missing[0])
+
+
+def drifts(spec: FittedSpec, trained: Sequence[Stats], now: Sequence[Stats]) -> list[Moved]:
+    """Compare all features of a spec, in its order."""
+    return [drift(feature.name, *pair) for feature, *pair in zip(spec.features, trained, now, strict=True)]
 
 
 def stability_index(expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> float:

@@ -190,6 +190,11 @@ def percentiles(sampled: Column | None = None) -> Callable[[Column], Column]:
     return lambda value: F.percentile_approx(of(value), at, accuracy)
 
 
+def top_words(word: Column, tracked: int) -> Column:
+    """An aggregate: words with their counts, exact up to three quarters of `tracked` distinct ones."""
+    return F.call_function("approx_top_k", word, F.lit(tracked), F.lit(tracked))
+
+
 def _numbers(spec: FeaturesConfig) -> dict[str, Numeric]:
     """Numbers, and booleans as the numbers that they are."""
     booleans = {
@@ -228,8 +233,7 @@ def _known(value: Column, known: Callable[[Column], Column]) -> Column:
 
 
 def _words(word: Column) -> Column:
-    top = F.call_function("approx_top_k", word, F.lit(TRACKED_WORDS), F.lit(TRACKED_WORDS))
-    return F.struct(F.count(word).alias("present"), top.alias("top"))
+    return F.struct(F.count(word).alias("present"), top_words(word, TRACKED_WORDS).alias("top"))
 
 
 def _of(values: list[float] | None) -> tuple[float, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
-from pipelines.stages.feature_fit import percentiles, words
+from pipelines.stages.feature_fit import percentiles, top_words, words
 
 TRACKED_WORDS = 5_000
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
@@ -39,7 +40,9 @@ def label_statistics(spec: FeaturesConfig, sampled: Column) -> list[Column]:
         return F.struct(*told).alias(f"_leak {feature}")
 
     columns += [compared(feature, F.col(feature).cast("double"), known) for feature in _numbers(spec)]
-    return columns + [compared(feature, word, _top) for feature, word in words(spec).items()]
+    return columns + [
+        compared(feature, word, partial(top_words, tracked=TRACKED_WORDS)) for feature, word in words(spec).items()
+    ]
 
 
 def single_feature_auc(spec: FeaturesConfig, found: Row) -> dict[str, float]:
@@ -84,10 +87,6 @@ def suspects(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
 
 def _numbers(spec: FeaturesConfig) -> tuple[str, ...]:
     return (*spec.numeric, *spec.boolean, *spec.cyclic, *spec.bucketized)
-
-
-def _top(word: Column) -> Column:
-    return F.call_function("approx_top_k", word, F.lit(TRACKED_WORDS), F.lit(TRACKED_WORDS))
 
 
 def _auc(ranked: Ranked) -> float:

@@ -61,7 +61,7 @@ def _archive(
         lambda numbers, ids: tf.sigmoid(network([numbers, ids], training=False)),
         input_signature=[
             tf.TensorSpec((None, len(spec.numbers)), tf.float32, name="numbers"),
-            tf.TensorSpec((None, len(spec.words)), tf.int32, name="ids"),
+            tf.TensorSpec((None, len(spec.ids)), tf.int32, name="ids"),
         ],
     )
     return archive

@@ -37,10 +37,10 @@ def check_parity(saved_model: Path, spec: FittedSpec, samples: Sequence[Sample])
     expected = _matrix(samples, spec.numbers, np.float32)
     difference = np.abs(numbers.astype(np.float64) - expected) / np.maximum(1, np.abs(expected))
     difference[~np.isfinite(difference)] = np.inf
-    unlike_ids = ids != _matrix(samples, tuple(word.name for word in spec.words), np.int32)
+    unlike_ids = ids != _matrix(samples, spec.ids, np.int32)
     wrong = [
         *_wrong(samples, spec.numbers, difference > TOLERANCE, numbers),
-        *_wrong(samples, tuple(word.name for word in spec.words), unlike_ids, ids),
+        *_wrong(samples, spec.ids, unlike_ids, ids),
     ]
     if wrong:
         raise QualityError(

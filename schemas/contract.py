@@ -8,6 +8,7 @@ from typing import Literal
 
 ColumnType = Literal[
     "boolean", "int", "bigint", "float", "double", "string", "date", "timestamp", "array<string>", "array<double>",
+    "array<float>", "array<int>",
     "map<string,string>",
 ]  # fmt: skip
 Severity = Literal["quarantine", "warn", "fail"]

@@ -1,6 +1,8 @@
 """The contracts of the tables that every pipeline shares: what it did, what it refused, what it learnt."""
 
-from schemas.contract import Column, Table
+from collections.abc import Mapping, Sequence
+
+from schemas.contract import Column, ColumnType, Table
 
 INTERVAL = (
     Column("interval_from", "timestamp", unit="UTC", nullable=False, comment="start of the interval, included"),
@@ -140,9 +142,11 @@ TRAINING_HISTORY = Table(
     (
         RUN,
         Column("epoch", "int", nullable=False),
-        Column("train_loss", "double", unit="nats a row", nullable=False),
-        Column("validation_loss", "double", unit="nats a row", nullable=False),
-        Column("validation_auc", "double", nullable=False),
+        Column("train_loss", "double", unit="a row: nats, of a regression squared deviations of the label", nullable=False),
+        Column("validation_loss", "double", unit="as train_loss", nullable=False),
+        Column("validation_auc", "double", comment="of a binary task"),
+        Column("validation_accuracy", "double", comment="of a multiclass task"),
+        Column("validation_mae", "double", unit="the label's", comment="mean absolute error, of a regression"),
         Column("learning_rate", "double", nullable=False),
         Column("rows", "bigint", unit="rows", nullable=False),
         Column("steps", "int", unit="steps", nullable=False),
@@ -176,8 +180,11 @@ PREDICTIONS = Table(
         Column("model_run_id", "string", nullable=False),
         ROW_ID,
         SPLIT,
-        Column("label", "float", nullable=False),
-        Column("score", "float", nullable=False, minimum=0, maximum=1, comment="estimated probability of the label"),
+        Column("label", "float", comment="of a multiclass task the place of the class, from 0"),
+        Column("score", "float", comment="estimated probability: of the label, of several classes that of the predicted one"),
+        Column("predicted", "float", comment="the predicted class, or number"),
+        Column("labels", "array<float>", comment="of a label with a horizon, step by step"),
+        Column("predictions", "array<float>", comment="each class's probability, or each step's predicted number"),
     ),
     key=("row_id",),
     partition_by=("interval_from", "interval_to", "split"),
@@ -192,8 +199,9 @@ EVALUATION_METRICS = Table(
         SPLIT,
         Column("metric", "string", nullable=False),
         Column("value", "double", nullable=False),
+        Column("baseline", "string", comment="which baseline the value is of; none for the model's own"),
     ),
-    key=("run_id", "split", "metric"),
+    key=("run_id", "split", "metric", "baseline"),
     partition_by=("interval_from",),
 )
 
@@ -247,24 +255,26 @@ def clean(source: Table) -> Table:
     )
 
 
-def features(carried: tuple[Column, ...], numeric: tuple[str, ...], categorical: tuple[str, ...]) -> Table:
-    """The training table: row id, split, label and key columns, then scaled floats and category ids.
+def features(
+    carried: tuple[Column, ...], columns: Mapping[str, ColumnType], label: ColumnType = "float", baselines: Sequence[str] = ()
+) -> Table:
+    """The training table: row id, split, label and carried columns, what baselines predict, then features by type.
 
     Rows lie sorted by `row_id`, a hash, so that the order on disk is a random one, and in small row groups, so that the
     ranks' blocks are small: a shuffle of blocks and of the rows within a buffer is then close to a shuffle of all rows.
     """
-    columns = (
+    declared = (
         ROW_ID,
         *INTERVAL,
         SPLIT,
-        Column("label", "float", nullable=False),
+        Column("label", label, nullable=False),
         *carried,
-        *(Column(name, "float", nullable=False) for name in numeric),
-        *(Column(name, "int", nullable=False) for name in categorical),
+        *(Column(f"baseline_{name}", label) for name in baselines),
+        *(Column(name, type_, nullable=False) for name, type_ in columns.items()),
     )
     return Table(
         "features",
-        columns,
+        declared,
         key=("row_id",),
         partition_by=("interval_from", "interval_to", "split"),
         sorted_by=("row_id",),

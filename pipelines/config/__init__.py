@@ -2,28 +2,34 @@
 
 from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.drift import Bounds, DriftConfig
-from pipelines.config.evaluate import METRICS, EvaluateConfig
-from pipelines.config.features import (
-    KINDS,
+from pipelines.config.evaluate import ERRORS, METRICS, MONITORS, EvaluateConfig
+from pipelines.config.features import KINDS, FeatureKind, FeaturesConfig, Windows
+from pipelines.config.kinds import (
     Boolean,
     Bucketized,
     Categorical,
-    ColumnSplit,
     Crossed,
     Cyclic,
-    EntitySplit,
-    FeaturesConfig,
+    Hashed,
+    Image,
     Numeric,
     Ordinal,
-    TimeSplit,
+    Sequence,
+    Target,
+    Text,
+    Time,
 )
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, explain, load, read_config
-from pipelines.config.train import Network, Optimizer, TrainConfig
+from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
+from pipelines.config.task import Binary, Multiclass, Regression, Task
+from pipelines.config.train import Convolution, Network, Optimizer, Recurrence, TrainConfig, Words
 
 __all__ = [
-    "KINDS", "METRICS", "Boolean", "Bounds", "Bucketized", "Categorical", "CleanConfig", "ColumnSplit", "Crossed",
-    "Cyclic", "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Interval", "LakeConfig",
-    "MaintainConfig", "Model", "Network", "Numeric", "Optimizer", "Ordinal", "Pipeline", "SourceSection", "TimeSplit",
-    "TrainConfig", "explain", "load", "midnight", "read_config",
+    "ERRORS", "KINDS", "METRICS", "MONITORS",
+    "Binary", "Boolean", "Bounds", "Bucketized", "Categorical", "CleanConfig", "ColumnSplit",
+    "Convolution", "Crossed", "Cyclic", "DriftConfig", "EntitySplit", "EvaluateConfig", "FeatureKind", "FeaturesConfig",
+    "Hashed", "Image", "Interval", "LakeConfig", "MaintainConfig", "Model", "Multiclass", "Network", "Numeric", "Optimizer",
+    "Ordinal", "Pipeline", "Recurrence", "Regression", "Sequence", "SourceSection", "Target", "Task", "Text", "Time",
+    "TimeSplit", "TrainConfig", "Windows", "Words", "explain", "load", "midnight", "read_config",
 ]  # fmt: skip

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.config.base import Interval, Model, Share, TimeZone
 from pipelines.config.drift import DriftConfig
-from pipelines.config.evaluate import EvaluateConfig
+from pipelines.config.evaluate import METRICS, MONITORS, EvaluateConfig
 from pipelines.config.features import FeaturesConfig
 from pipelines.config.maintain import MaintainConfig
+from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
 from pipelines.errors import ConfigError
 from schemas.contract import ContractError, Table
@@ -57,10 +58,35 @@ class Pipeline(Model):
     sources: Annotated[dict[str, SourceSection], Field(min_length=1)]
     clean: CleanConfig = CleanConfig()
     features: FeaturesConfig
+    task: Task = Binary()
     drift: DriftConfig = DriftConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     maintain: MaintainConfig = MaintainConfig()
+
+    @property
+    def horizon(self) -> int | None:
+        """How many values a label has, where it has more than itself."""
+        windows = self.features.windows
+        return windows.horizon if windows and windows.label else None
+
+    @model_validator(mode="after")
+    def _of_the_task(self) -> Pipeline:
+        kind, metrics = self.task.kind, METRICS[self.task.kind]
+        if self.train.monitor not in ("validation_loss", MONITORS[kind]):
+            raise ValueError(
+                f"train.monitor is {self.train.monitor}; expected validation_loss or {MONITORS[kind]} for a {kind} task"
+            )
+        for key in ("yardstick", "minimum", "maximum"):
+            if wrong := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
+                raise ValueError(
+                    f"evaluate.{key}: {', '.join(wrong)} is no metric of a {kind} task; expected some of {', '.join(metrics)}"
+                )
+        if self.horizon and not isinstance(self.task, Regression):
+            raise ValueError(f"features.windows.label needs a regression task; task.kind is {kind}")
+        if (self.features.target and kind == "multiclass") or (self.features.target and self.horizon):
+            raise ValueError("features.target needs a label that is one number; expected a binary or a regression task")
+        return self
 
     def contract(self, source: str) -> Table:
         """The contract of one source; raises ConfigError when the contracts' module has none of that name."""
@@ -127,6 +153,8 @@ def explain(error: ValidationError, section: str = "") -> list[str]:
         where = ".".join(str(part) for part in (section, *problem["loc"]) if part != "") or "(the whole file)"
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {where}: unknown key. Remove it, or mend its spelling.")
+        elif isinstance(problem["input"], dict):  # a whole section: the message says what of it is wrong
+            lines.append(f"  {where}: {problem['msg']}.")
         else:
             lines.append(f"  {where}: {problem['msg']}; received {problem['input']!r}.")
     return lines

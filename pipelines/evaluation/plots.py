@@ -8,19 +8,27 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipelines.evaluation.curve import Curve
-from pipelines.evaluation.metrics import Confusion, auc, average_precision, calibration
+from pipelines.evaluation.metrics import Confusion, auc, average_precision, calibration, confusion
+from pipelines.evaluation.regression import Errors
 
 COLOURS = {"train": "#7a869a", "validation": "#d98324", "test": "#1f6f8b"}
 MAX_POINTS = 400
+MOST_NAMED = 30
+METRIC_NAMES = {
+    "validation_auc": "validation AUC",
+    "validation_accuracy": "validation accuracy",
+    "validation_mae": "validation mean absolute error",
+}
 
 
-def training_plot(history: Sequence[Mapping[str, Any]]) -> str:
-    """Loss of both splits, and validation AUC, by epoch."""
+def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validation_auc") -> str:
+    """Loss of both splits, and the validation metric, by epoch."""
     epochs = [row["epoch"] + 1 for row in history]
 
     def draw(axes: Axes) -> None:
@@ -36,13 +44,27 @@ def training_plot(history: Sequence[Mapping[str, Any]]) -> str:
         axes.axvline(best["epoch"] + 1, color="#999", linestyle=":", label=f"kept: epoch {best['epoch'] + 1}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         right = axes.twinx()
-        right.plot(epochs, [r["validation_auc"] for r in history], color=COLOURS["test"], linestyle="--")
-        right.set_ylabel("validation AUC (dashed)", color=COLOURS["test"])
+        right.plot(epochs, [r[metric] for r in history], color=COLOURS["test"], linestyle="--")
+        right.set_ylabel(f"{METRIC_NAMES[metric]} (dashed)", color=COLOURS["test"])
         right.spines["top"].set_visible(False)
-        axes.set(xlabel="epoch", ylabel="loss (nats a row)")
+        axes.set(xlabel="epoch", ylabel="loss (squared deviations)" if metric == "validation_mae" else "loss (nats a row)")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
 
     return _svg(draw)
+
+
+def binary_plots(curves: Mapping[str, Curve], threshold: float, classes: tuple[str, str], bins: int) -> dict[str, str]:
+    """All that there is to see of a binary classifier, by title."""
+    matrices = {
+        f"Confusion at {threshold:.3f}, {split}": confusion_plot(confusion(curve, threshold), classes)
+        for split, curve in curves.items()
+    }
+    return {
+        "ROC": roc_plot(curves),
+        "Precision and recall": precision_recall_plot(curves),
+        "Calibration": calibration_plot(curves, bins),
+        **matrices,
+    }
 
 
 def roc_plot(curves: Mapping[str, Curve]) -> str:
@@ -105,6 +127,51 @@ def confusion_plot(counts: Confusion, classes: tuple[str, str]) -> str:
         axes.set_yticks([0, 1], classes)
         axes.set(xlabel="verdict", ylabel="truth")
         axes.spines[:].set_visible(False)
+
+    return _svg(draw)
+
+
+def classes_plot(confusion: npt.NDArray[np.float64], classes: Sequence[str]) -> str:
+    """The confusion matrix of several classes: rows are the truth, columns the verdict; shares of the truth by colour."""
+    whole = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+
+    def draw(axes: Axes) -> None:
+        axes.imshow(confusion / whole, cmap="Blues", vmin=0, vmax=1)
+        if len(classes) <= MOST_NAMED:
+            for row, column in np.argwhere(confusion > 0):
+                colour = "white" if confusion[row, column] > whole[row, 0] / 2 else "black"
+                axes.text(column, row, f"{confusion[row, column]:,.0f}", ha="center", va="center", color=colour, fontsize=7)
+            axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+            axes.set_yticks(range(len(classes)), classes)
+        axes.set(xlabel="verdict", ylabel="truth")
+        axes.spines[:].set_visible(False)
+
+    return _svg(draw)
+
+
+def horizon_plot(errors: Mapping[str, Errors], unit: str) -> str:
+    """Mean absolute error by step of the horizon: the model's and each baseline's."""
+
+    def draw(axes: Axes) -> None:
+        for at, (name, found) in enumerate(errors.items()):
+            steps = np.arange(1, len(found.rows) + 1)
+            style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if at == 0 else {"linestyle": "--"}
+            axes.plot(steps, found.absolute / found.rows, label=name, markersize=3, **style)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="step ahead", ylabel=f"mean absolute error ({unit})" if unit else "mean absolute error", ylim=(0, None))
+        axes.legend()
+
+    return _svg(draw)
+
+
+def agreement_plot(true: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64], rows: npt.NDArray[Any], unit: str) -> str:
+    """Predicted against true numbers: the darker, the more rows."""
+
+    def draw(axes: Axes) -> None:
+        low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
+        axes.plot([low, high], [low, high], color="#bbb", linestyle=":")
+        axes.scatter(true, predicted, c=np.log1p(rows), cmap="Blues", vmin=-1, s=9, marker="s")
+        axes.set(xlabel=f"true ({unit})" if unit else "true", ylabel=f"predicted ({unit})" if unit else "predicted")
 
     return _svg(draw)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.config import ColumnSplit, EntitySplit, Pipeline, load
+from pipelines.config import ColumnSplit, Crossed, EntitySplit, FeatureKind, Pipeline, Sequence, TimeSplit, load
 from pipelines.errors import ConfigError
 from pipelines.flows.secret import check_hash_key
 from pipelines.io.sources import make_source
 from schemas.contract import Table
 
 NUMBERS = ("int", "bigint", "float", "double", "boolean")
+TYPES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("numeric", "cyclic", "bucketized", "sequence"), NUMBERS),
+    **dict.fromkeys(("ordinal", "target", "categorical", "crossed", "hashed", "image", "text"), ("string",)),
+    "boolean": ("boolean",),
+    "time": ("timestamp",),
+}
 
 
 def examples_contract(config: Pipeline) -> Table:
@@ -78,23 +84,43 @@ def check_config(config: Pipeline) -> None:
     examples = examples_contract(config)
     _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
-    wanted: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
-        "numeric": (config.features.numeric, NUMBERS),
-        "cyclic": (config.features.cyclic, NUMBERS),
-        "bucketized": (config.features.bucketized, NUMBERS),
-        "categorical": (config.features.categorical, ("string",)),
-        "ordinal": (config.features.ordinal, ("string",)),
-        "boolean": (config.features.boolean, ("boolean",)),
-        "crossed": (config.features.parts, ("string",)),
-    }
-    for kind, (features, types) in wanted.items():
-        for name in features:
-            if name not in columns:
-                raise ConfigError(
-                    f"features.{kind}.{name}: unknown column; expected one of {', '.join(columns)}. Mend the name, or "
-                    f"declare the column in {config.contracts} EXAMPLES and derive it."
-                )
-            if columns[name] not in types:
-                raise ConfigError(
-                    f"features.{kind}.{name}: the column is of type {columns[name]}; expected {' or '.join(types)}."
-                )
+    for kind, name, feature in config.features.declared:
+        for column in _columns_of(name, feature):
+            _check_type(config, f"features.{kind}.{name}", column, columns, TYPES[kind])
+    _check_windows(config, columns)
+
+
+def _columns_of(name: str, feature: FeatureKind) -> Iterable[str]:
+    """The columns of the examples that a feature is made of."""
+    return feature.of if isinstance(feature, Crossed | Sequence) else (name,)
+
+
+def _check_type(config: Pipeline, key: str, column: str, columns: Mapping[str, str], types: tuple[str, ...]) -> None:
+    named = "" if key.endswith(f".{column}") else f" {column}"
+    if column not in columns:
+        raise ConfigError(
+            f"{key}: unknown column{named}; expected one of {', '.join(columns)}. "
+            f"Mend the name, or declare the column in {config.contracts} EXAMPLES and derive it."
+        )
+    if columns[column] not in types:
+        raise ConfigError(f"{key}: the column{named} is of type {columns[column]}; expected {' or '.join(types)}.")
+
+
+def _check_windows(config: Pipeline, columns: Mapping[str, str]) -> None:
+    """Raise ConfigError when windows name a column that is not there, or the label is declared in two places or none."""
+    windows, label = config.features.windows, "label" in columns
+    if windows and windows.label:
+        _check_type(config, "features.windows.label", windows.label, columns, NUMBERS)
+    if label == bool(windows and windows.label):
+        raise ConfigError(
+            f"{config.contracts} EXAMPLES: {'a' if label else 'no'} column label, and features.windows.label "
+            f"{'names another' if label else 'names none'}; expected one of both."
+        )
+    if windows:
+        _check_type(config, "features.windows.at", windows.at, columns, ("timestamp",))
+        for by in windows.by:
+            _check_type(config, "features.windows.by", by, columns, tuple(set(columns.values())))
+    if isinstance(config.features.split, TimeSplit) and examples_contract(config).event_time is None:
+        raise ConfigError(
+            f"features.split is by time; expected an event_time in {config.contracts} EXAMPLES, or another split."
+        )

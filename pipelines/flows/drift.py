@@ -12,8 +12,9 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
+from pipelines.stages.aggregates import sample
 from pipelines.stages.drift import Moved, drifts, exceeded
-from pipelines.stages.feature_fit import Stats, known_statistics, sample, stats_of
+from pipelines.stages.feature_statistics import Stats, known_statistics, stats_of
 from schemas import lake
 
 WHOLE = "interval"
@@ -86,7 +87,7 @@ def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
             f"features were made anew. Run jobs/train.py again."
         )
     return FittedSpec.of(row.fitted for row in rows), [
-        Stats(**{name: getattr(row, name) for name in Stats._fields}) for row in rows
+        Stats(**{name: getattr(row, name) for name in Stats._fields}) for row in rows if row.kind != "label"
     ]
 
 

@@ -8,25 +8,24 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from pipelines.config import EvaluateConfig
 from pipelines.errors import QualityError
-from pipelines.evaluation.curve import Curve
-from pipelines.evaluation.metrics import all_metrics, best_f1_threshold
+from pipelines.evaluation.plots import training_plot
 from pipelines.evaluation.report import Findings, render
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.judging import JUDGED, Judged, Metrics, history_metric, judge
 from pipelines.flows.runs import Run
 from pipelines.flows.train import FEATURES, snapshot_tag
 from pipelines.io.audit import Audit
 from pipelines.io.tables import struct
-from pipelines.serving.bundle import score_batches
+from pipelines.serving.bundle import SCORES, score_batches
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.splits import SPLITS
 from pipelines.storage import write_bytes
 from schemas import lake
 from schemas.contract import Table
 
-JUDGED = ("validation", "test")
 MOST_MOVED = 10
-KEPT = ("row_id", "split", "label")
 
 
 def trained(context: Context) -> Run:
@@ -42,75 +41,71 @@ def inputs(context: Context) -> dict[str, str]:
 
 def work(context: Context) -> Outcome:
     """Write predictions, evaluation_metrics and the report; then raise QualityError when the model misses its gate."""
-    config, run = context.config.evaluate, trained(context)
+    run = trained(context)
     with context.audit("evaluate") as audit:
         # The snapshot that the model was trained on: features made since may be scaled otherwise.
         rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
-        scored = context.stamped(_score(rows, run.artifacts["model"])).withColumn("model_run_id", F.lit(run.run_id))
+        scored = context.stamped(_score(context, rows, run.artifacts["model"])).withColumn("model_run_id", F.lit(run.run_id))
         account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
         check_accounts([account])
-        curves = _curves(audit.read(lake.PREDICTIONS).where(context.in_interval))
-        threshold = best_f1_threshold(curves["validation"])
-        metrics = {name: all_metrics(curve, threshold, config.calibration_bins) for name, curve in curves.items()}
-        _stage_metrics(context, audit, run, metrics)
+        judged = judge(context.config, audit.read(lake.PREDICTIONS).where(context.in_interval), rows)
+        _stage_metrics(context, audit, run, judged)
         context.stage_ledger(audit, "evaluate", [account])
         report = f"{context.artifacts('reports')}/report.html"
-        write_bytes(report, render(_findings(context, run, curves, metrics, threshold)).encode())
+        write_bytes(report, render(_findings(context, run, judged)).encode())
         outcome = Outcome((account,), audit.publish(), {"report": report})
-    _check_gate(config.minimum, metrics["test"], report)
+    _check_gate(context.config.evaluate, judged.metrics["test"], report)
     return outcome
 
 
-def _score(rows: DataFrame, model: str) -> DataFrame:
-    contract = Table("scored", tuple(lake.PREDICTIONS.column(name) for name in (*KEPT, "score")))
-    return rows.mapInArrow(partial(score_batches, uri=model, kept=KEPT), struct(contract))
+def _score(context: Context, rows: DataFrame, model: str) -> DataFrame:
+    label = "label" if context.config.horizon is None else "labels"
+    kept = ("row_id", "split", label)
+    contract = Table("scored", tuple(lake.PREDICTIONS.column(name) for name in (*kept, *SCORES)))
+    named = rows.withColumnRenamed("label", label)
+    scored = named.mapInArrow(partial(score_batches, uri=model, kept=kept), struct(contract))
+    missing = [column for column in lake.PREDICTIONS.columns if column.name in ("label", "labels") and column.name != label]
+    return scored.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
 
 
-def _curves(predictions: DataFrame) -> dict[str, Curve]:
-    """Counts by split and distinct score: at most 16 bytes a distinct score reach the driver, never the rows."""
-    positive = F.count_if(F.col("label") > 0.5).alias("positives")
-    negative = F.count_if(F.col("label") <= 0.5).alias("negatives")
-    counted = predictions.groupBy("split", "score").agg(positive, negative).toArrow().to_pandas()
-    parts = {name: counted[counted["split"] == name] for name in JUDGED}
-    return {n: Curve.of(*(p[c].to_numpy() for c in ("score", "positives", "negatives"))) for n, p in parts.items()}
-
-
-def _stage_metrics(context: Context, audit: Audit, run: Run, metrics: Mapping[str, Mapping[str, float]]) -> None:
+def _stage_metrics(context: Context, audit: Audit, run: Run, judged: Judged) -> None:
     start, end = context.bounds
+    judged_of: list[tuple[str | None, Metrics]] = [(None, judged.metrics), *judged.baselines.items()]
     rows: list[dict[str, object]] = [
         {
             "run_id": context.run_id, "interval_from": start, "interval_to": end, "model_run_id": run.run_id,
-            "split": split, "metric": metric, "value": value,
+            "split": split, "metric": metric, "value": value, "baseline": baseline,
         }
-        for split, values in metrics.items()
+        for baseline, of in judged_of
+        for split, values in of.items()
         for metric, value in values.items()
     ]  # fmt: skip
     frame = context.lake.frame(lake.EVALUATION_METRICS, rows)
     audit.stage(lake.EVALUATION_METRICS, frame, context.in_interval)
 
 
-def _findings(
-    context: Context, run: Run, curves: dict[str, Curve], metrics: dict[str, dict[str, float]], threshold: float
-) -> Findings:
+def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Mapping[str, float]]:
+    """Metrics by what they are of: each split, each baseline on test, another model's figures on test."""
+    columns = {**metrics, **{name.replace("_", " "): of["test"] for name, of in baselines.items()}}
+    return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
+
+
+def _findings(context: Context, run: Run, judged: Judged) -> Findings:
     config = context.config
+    metric = history_metric(config)
     return Findings(
         title=config.title or config.pipeline,
+        task=config.task.kind,
         facts={
             "interval": f"{context.interval.start} to {context.interval.end}",
             "splits": f"{config.features.split}; rows: {_proportions(context, run)}",
             "model": run.artifacts["model"],
             "network": ", ".join(f"{name} {value}" for name, value in config.train.network.model_dump().items()),
-            "threshold": f"{threshold:.4f}, the best F1 on validation",
+            **judged.facts,
             "runs": f"features {run.inputs['features']}, train {run.run_id}, evaluate {context.run_id}",
         },
-        history=training_history(context, run),
-        curves=curves,
-        metrics=metrics,
-        threshold=threshold,
-        classes=config.evaluate.classes,
-        bins=config.evaluate.calibration_bins,
-        yardstick_name=config.evaluate.yardstick_name,
-        yardstick=config.evaluate.yardstick,
+        metrics=compared(config.evaluate, judged.metrics, judged.baselines),
+        plots={"Training": training_plot(training_history(context, run), metric), **judged.plots},
         drift=_drift(context),
     )
 
@@ -136,13 +131,14 @@ def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     return [row.asDict() for row in rows.orderBy("epoch").collect()]
 
 
-def _check_gate(minimum: Mapping[str, float], found: Mapping[str, float], report: str) -> None:
-    missed = [f"{name} {found[name]:.4f} < {bound}" for name, bound in minimum.items() if not found[name] >= bound]
+def _check_gate(config: EvaluateConfig, found: Mapping[str, float], report: str) -> None:
+    missed = [f"{name} {found[name]:.4f} < {bound}" for name, bound in config.minimum.items() if not found[name] >= bound]
+    missed += [f"{name} {found[name]:.4f} > {bound}" for name, bound in config.maximum.items() if not found[name] <= bound]
     if missed:
         raise QualityError(
             f"evaluate: the model misses its gate on test: {', '.join(missed)}. The tables and {report} say more; train "
-            f"again, or change evaluate.minimum."
+            f"again, or change evaluate.minimum or maximum."
         )
 
 
-STEP = Step("evaluate", ("evaluate",), inputs, work)
+STEP = Step("evaluate", ("evaluate", "task"), inputs, work)

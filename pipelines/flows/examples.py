@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.config import ColumnSplit, EntitySplit, Pipeline, load, midnight
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load, midnight
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context
 from pipelines.stages.splits import split_by_entity, split_by_time
+from pipelines.stages.windows import windowed
 from schemas import lake
 
 
@@ -35,7 +37,10 @@ def examples(context: Context) -> Iterator[Examples]:
     derive = load(config.features.derive, "features.derive")
     derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
     kept = derived.select(*contract.column_names)
-    rows = kept.withColumns({"row_id": F.xxhash64(*contract.key), "split": _split(config, str(contract.event_time))}).persist()
+    if config.features.windows:
+        kept = windowed(kept, config.features.windows, config.features.sequence)
+    identified = kept.withColumns({"row_id": F.xxhash64(*contract.key), "split": _split(config, contract.event_time)})
+    rows = identified.withColumn("label", _outside_embargo(config, contract.event_time)).persist()
     try:
         yield Examples(rows, rows_in)
     finally:
@@ -43,14 +48,26 @@ def examples(context: Context) -> Iterator[Examples]:
         spine.unpersist()
 
 
-def _split(config: Pipeline, event_time: str) -> Column:
+def _split(config: Pipeline, event_time: str | None) -> Column:
     split = config.features.split
     if isinstance(split, EntitySplit):
         return split_by_entity(split.columns, split.validation, split.test, split.seed)
     if isinstance(split, ColumnSplit):
         return F.col(split.column)
     days = (split.validation_from, split.test_from)
-    return split_by_time(F.col(event_time), *(midnight(day, config.timezone) for day in days))
+    return split_by_time(F.col(str(event_time)), *(midnight(day, config.timezone) for day in days))
+
+
+def _outside_embargo(config: Pipeline, event_time: str | None) -> Column:
+    """The label, missing in rows too close before the next split."""
+    split, label = config.features.split, F.col("label")
+    if not isinstance(split, TimeSplit) or not split.embargo_hours:
+        return label
+    for day in (split.validation_from, split.test_from):
+        end = midnight(day, config.timezone)
+        start = end - timedelta(hours=split.embargo_hours)
+        label = F.when((F.col(str(event_time)) < F.lit(start)) | (F.col(str(event_time)) >= F.lit(end)), label)
+    return label
 
 
 def _clean_rows(context: Context, name: str) -> DataFrame:

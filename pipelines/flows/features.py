@@ -7,7 +7,9 @@ from functools import partial
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampType
 
+from pipelines.config import Regression
 from pipelines.errors import DataError
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context, Outcome, Step
@@ -16,15 +18,20 @@ from pipelines.flows.examples import examples
 from pipelines.io.audit import Audit
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts
+from pipelines.stages.aggregates import aggregated, sample
 from pipelines.stages.drift import drifts
-from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics, stats_of
+from pipelines.stages.feature_fit import Fit, fit, fit_label
+from pipelines.stages.feature_statistics import statistics, stats_of
 from pipelines.stages.feature_transform import transform
 from pipelines.stages.splits import SPLITS
+from pipelines.stages.target_means import sum_labels
+from pipelines.stages.texts import count_words
 from schemas import lake
+from schemas.contract import ColumnType
 
 SAMPLES = 256
 SAMPLED_FOR_LEAKS = 50_000
-UNLABELLED = "_unlabelled"
+UNLABELLED, LABEL = "_unlabelled", "_label"
 
 
 def inputs(context: Context) -> dict[str, str]:
@@ -45,8 +52,9 @@ def work(context: Context) -> Outcome:
         found = {row.split: row for row in aggregated(rows, _aggregates(context, rows_in), "split", rows_in).collect()}
         _check_splits(found)
         _check_known(context, found)
-        fitted = fit(config, found["train"])
-        aucs = leaks.single_feature_auc(config, found["train"])
+        _check_labels(context, found)
+        fitted = _fit(context, rows, found["train"])
+        aucs = leaks.single_feature_auc(config, found["train"]) if context.config.task.kind == "binary" else {}
         for suspect in leaks.suspects(aucs, config.proxy_auc):
             context.console.print(f"   warning: {suspect}", style="yellow")
         unlabelled = sum(row[UNLABELLED] for row in found.values())
@@ -67,12 +75,44 @@ def _aggregates(context: Context, rows_in: int) -> list[Column]:
     config, contract = context.config.features, examples_contract(context.config)
     labelled = F.col("label").isNotNull()
     for_leaks = sample("row_id", rows_in, SAMPLED_FOR_LEAKS)
+    of_labels = [F.count_if(~labelled).alias(UNLABELLED), *_of_labels(context)]
+    if context.config.task.kind == "binary":
+        of_labels += leaks.label_statistics(config, labelled if for_leaks is None else labelled & for_leaks)
     return [
         *statistics(config, labelled, sample("row_id", rows_in)),
-        *leaks.label_statistics(config, labelled if for_leaks is None else labelled & for_leaks),
         *leaks.late(config.known_at, config.predicted_at or str(contract.event_time)),
-        F.count_if(~labelled).alias(UNLABELLED),
+        *of_labels,
     ]
+
+
+def _of_labels(context: Context) -> list[Column]:
+    """Moments of a number to be predicted (of a horizon, its first step: so each moment counts once); how many labels are no
+    class.
+    """
+    task, label = context.config.task, F.col("label")
+    if isinstance(task, Regression):
+        value = (F.get(label, F.lit(0)) if context.config.horizon else label).cast("double")
+        return [F.struct(F.avg(value).alias("mean"), F.stddev_pop(value).alias("deviation")).alias(LABEL)]
+    fine = (label >= 0) & (label < len(task.classes)) & (label == F.floor(label))
+    return [F.count_if(~fine).alias(LABEL)]
+
+
+def _check_labels(context: Context, found: Mapping[str, Row]) -> None:
+    task = context.config.task
+    if not isinstance(task, Regression) and (wrong := sum(row[LABEL] for row in found.values())):
+        raise DataError(
+            f"features: {wrong:,} rows have a label that is no class; expected whole numbers from 0 to "
+            f"{len(task.classes) - 1}, the place in task.classes. Mend how it is derived, or task."
+        )
+
+
+def _fit(context: Context, rows: DataFrame, found: Row) -> Fit:
+    config = context.config.features
+    train = rows.where((F.col("split") == "train") & F.col("label").isNotNull())
+    label = None
+    if isinstance(context.config.task, Regression):
+        label = fit_label(found[LABEL]["mean"], found[LABEL]["deviation"])
+    return fit(config, found, count_words(train, config), sum_labels(train, config), label)
 
 
 def _check_splits(found: Mapping[str, Row]) -> None:
@@ -101,10 +141,13 @@ def _check_known(context: Context, found: Mapping[str, Row]) -> None:
 
 def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, rows_in: int, unlabelled: int) -> Account:
     contract, spec = examples_contract(context.config), fitted.spec
-    event_time = contract.column(str(contract.event_time))
-    kept = ("row_id", "split", "label", event_time.name)
-    transformed = transform(rows.where(F.col("label").isNotNull()), spec, kept)
-    table = lake.features((event_time,), spec.numbers, spec.ids)
+    carried = (contract.column(contract.event_time),) if contract.event_time else ()
+    kept = ("row_id", "split", "label", *(column.name for column in carried))
+    label: ColumnType = "array<float>" if context.config.horizon else "float"
+    predicted = {f"baseline_{name}": F.expr(sql).cast(label) for name, sql in context.config.features.baselines.items()}
+    labelled = rows.where(F.col("label").isNotNull()).withColumn("label", F.col("label").cast(label)).withColumns(predicted)
+    transformed = transform(labelled, spec, (*kept, *predicted), out_of_fold=True)
+    table = lake.features(carried, spec.columns, label, tuple(context.config.features.baselines))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
     refused = context.stamped(transformed.quarantined).withColumn("source", F.lit("features"))
     if not transformed.refused.get["refused"]:
@@ -123,6 +166,14 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str,
         }
         for position, (feature, stats) in enumerate(zip(fitted.spec.features, fitted.stats, strict=True))
     ]  # fmt: skip
+    if label := fitted.spec.label:
+        rows.append(
+            {
+                "run_id": context.run_id, "interval_from": start, "interval_to": end,
+                "fingerprint": fitted.spec.fingerprint, "position": len(rows), "feature": label.name, "kind": label.kind,
+                "fitted": label.model_dump_json(), "rows": fitted.stats[0].rows, "mean": label.offset, "stddev": label.scale,
+            }
+        )  # fmt: skip
     audit.stage(lake.FEATURE_STATS, context.lake.frame(lake.FEATURE_STATS, rows), context.in_interval)
 
 
@@ -130,11 +181,17 @@ def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit)
     """Keep about `SAMPLES` rows before and after, for the model to be held against."""
     every = max(1, fitted.stats[0].rows // SAMPLES)
     some = rows.where(F.col("label").isNotNull() & (F.pmod("row_id", F.lit(every)) == 0))
-    raw = F.to_json(F.struct(*fitted.spec.inputs))
+    raw = F.to_json(F.struct(*(_as_taken(rows, name) for name in fitted.spec.inputs)))
     made = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
-    features = F.to_json(F.struct(*fitted.spec.numbers, *fitted.spec.ids))
+    features = F.to_json(F.struct(*fitted.spec.columns))
     samples = made.select("row_id", F.col("_raw_json").alias("raw"), features.alias("features"))
     audit.stage(lake.FEATURE_SAMPLES, context.stamped(samples), context.in_interval)
+
+
+def _as_taken(rows: DataFrame, name: str) -> Column:
+    """A raw value as a model takes it: of a time the seconds since 1970."""
+    column = F.col(name)
+    return (F.unix_micros(column) / 1e6).alias(name) if rows.schema[name].dataType == TimestampType() else column
 
 
 def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str, Row]) -> None:
@@ -145,4 +202,4 @@ def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str
         warn_of(context, f"{split} against train", features)
 
 
-STEP = Step("features", ("features", "drift"), inputs, work)
+STEP = Step("features", ("features", "drift", "task"), inputs, work)

@@ -34,7 +34,7 @@ class TrainingProgress:
         if message["kind"] == "epoch":
             self._console.print(
                 f"    epoch {message['epoch'] + 1:>2}/{self._epochs}  loss {message['train_loss']:.4f}  validation loss "
-                f"{message['validation_loss']:.4f}  AUC {message['validation_auc']:.4f}  "
+                f"{message['validation_loss']:.4f}  {_metric(message)}  "
                 f"{message['rows'] / message['seconds']:>9,.0f} rows/s{'  best' if message['best'] else ''}"
             )
         if message["kind"] == "parity":
@@ -64,3 +64,9 @@ class TrainingProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
+
+
+def _metric(message: Message) -> str:
+    """The metric that an epoch's message holds, by its short name."""
+    names = {"validation_auc": "AUC", "validation_accuracy": "accuracy", "validation_mae": "mean absolute error"}
+    return next(f"{short} {message[name]:.4f}" for name, short in names.items() if name in message)

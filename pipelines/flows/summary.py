@@ -7,9 +7,11 @@ import time
 from rich import box
 from rich.table import Table as Grid
 
+from pipelines.evaluation.plots import METRIC_NAMES
 from pipelines.evaluation.report import metric_rows
 from pipelines.flows.context import Context
-from pipelines.flows.evaluate import JUDGED, trained, training_history
+from pipelines.flows.evaluate import compared, trained, training_history
+from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
 from pipelines.io.catalog import warehouse_uri
 from schemas import lake
@@ -56,9 +58,11 @@ def _rows(context: Context) -> Grid:
 
 
 def _history(context: Context) -> Grid:
-    grid = _grid("Training", "epoch", "train loss", "validation loss", "validation AUC", "learning rate", "rows/s", "")
+    metric = history_metric(context.config)
+    name = METRIC_NAMES[metric]
+    grid = _grid("Training", "epoch", "train loss", "validation loss", name, "learning rate", "rows/s", "")
     for row in training_history(context, trained(context)):
-        values = [f"{row[name]:.4f}" for name in ("train_loss", "validation_loss", "validation_auc")]
+        values = [f"{row[name]:.4f}" for name in ("train_loss", "validation_loss", metric)]
         speed = f"{row['rows_per_second']:,.0f}"
         grid.add_row(
             str(int(str(row["epoch"])) + 1),
@@ -71,11 +75,14 @@ def _history(context: Context) -> Grid:
 
 
 def _metrics(context: Context) -> Grid:
-    config = context.config.evaluate
-    metrics: dict[str, dict[str, float]] = {split: {} for split in JUDGED}
+    config = context.config
+    metrics: dict[str | None, dict[str, dict[str, float]]] = {
+        name: {split: {} for split in JUDGED} for name in (None, *config.features.baselines)
+    }
     for row in context.lake.read(lake.EVALUATION_METRICS.name).where(context.in_interval).collect():
-        metrics[row.split][row.metric] = row.value
-    grid = _grid("Metrics", "metric", *JUDGED, config.yardstick_name)
-    for cells in metric_rows(list(metrics.values()), config.yardstick):
+        metrics[row.baseline][row.split][row.metric] = row.value
+    columns = compared(config.evaluate, metrics[None], {name: of for name, of in metrics.items() if name})
+    grid = _grid("Metrics", "metric", *columns)
+    for cells in metric_rows(config.task.kind, columns):
         grid.add_row(*cells)
     return grid

@@ -76,6 +76,8 @@ def _job(context: Context, snapshot: int) -> TrainingJob:
         run_id=context.run_id,
         pipeline=context.config.pipeline,
         config=config,
+        task=context.config.task,
+        horizon=context.config.horizon,
         spec=read_spec(context),
         samples=_samples(context),
         train=RowPlan(groups=train, shuffle=True, **common),
@@ -131,4 +133,4 @@ def _write(context: Context, history: list[Message], receipts: Receipts) -> dict
         return audit.publish()
 
 
-STEP = Step("train", ("train",), inputs, work)
+STEP = Step("train", ("train", "task"), inputs, work)

@@ -45,6 +45,8 @@ TYPES: dict[str, DataType] = {
     "timestamp": TimestampType(),
     "array<string>": ArrayType(StringType()),
     "array<double>": ArrayType(DoubleType()),
+    "array<float>": ArrayType(FloatType()),
+    "array<int>": ArrayType(IntegerType()),
     "map<string,string>": MapType(StringType(), StringType()),
 }
 OPENINGS = 8  # tries to open a catalog that other runs open for the first time too
@@ -186,7 +188,7 @@ class Lake:
     def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
         """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""
         schema = struct(contract)
-        held = [{name: row[name] for name in contract.column_names} for row in rows]
+        held = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
         # Arrow's rows go to a task as they are; rows of Python would be unpickled there, which takes as long as the writing.
         table = pa.Table.from_pylist(held, schema=to_arrow_schema(schema))
         return self.spark.createDataFrame(table, schema).coalesce(1)

@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.columns import matrix
+from pipelines.columns import network_inputs
 from pipelines.errors import ExternalError
 from pipelines.fitted import FittedSpec
 from pipelines.storage import fetch_folder
+
+SCORES = ("score", "predicted", "predictions")
+SCORE_TYPES = (pa.float32(), pa.float32(), pa.list_(pa.float32()))
 
 
 class Bundle:
@@ -33,29 +36,48 @@ class Bundle:
         except OSError as error:
             raise ExternalError(f"model {uri}: can't be loaded ({error}). Train one first, or mend the path.") from error
         self._tf = tf
-        self.spec = FittedSpec.model_validate({"features": self.manifest["features"]})
+        self.spec = FittedSpec.model_validate({name: self.manifest[name] for name in FittedSpec.model_fields})
 
     def score(self, values: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Probabilities (n,) from raw values, an array (n,) an input of `spec`: NaN or '' where missing."""
-        types = self.spec.inputs
-        tensors = {name: self._tf.constant(values[name], self._tf.as_dtype(kind)) for name, kind in types.items()}
+        """Probabilities (n,) or (n, classes), or numbers (n,) or (n, horizon), from raw values: an array (n, …) an input of
+        `spec`, NaN or '' where missing.
+        """
+        kinds = self.spec.inputs
+        tensors = {name: self._tf.constant(values[name], self._tf.as_dtype(kind.dtype)) for name, kind in kinds.items()}
         scores: npt.NDArray[np.float32] = self._model.serve(tensors).numpy()
         return scores
 
     def score_features(self, batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
-        """Probabilities (n,) of rows of the features table."""
-        numbers = matrix(batch, self.spec.numbers, np.float32)
-        ids = matrix(batch, self.spec.ids, np.int32)
-        scores: npt.NDArray[np.float32] = self._model.score_features(numbers, ids).numpy()
+        """The same of rows of the features table."""
+        names = ("numbers", "ids", *(tensor.name for tensor in self.spec.tensors))
+        taken = dict(zip(names, network_inputs(batch, self.spec), strict=True))
+        scores: npt.NDArray[np.float32] = self._model.score_features(taken).numpy()
         return scores
 
 
 def score_batches(batches: Iterator[pa.RecordBatch], uri: str, kept: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Batches of the features table to batches of the `kept` columns and `score`; a process loads a model once."""
+    """Batches of the features table to batches of the `kept` columns and `SCORES`; a process loads a model once."""
     bundle = _load_once(uri)
     for batch in batches:
-        score = pa.array(bundle.score_features(batch), pa.float32())
-        yield pa.RecordBatch.from_arrays([*(batch.column(name) for name in kept), score], names=[*kept, "score"])
+        scores = _columns(bundle.manifest["task"]["kind"], bundle.score_features(batch))
+        held = [batch.column(name) for name in kept]
+        yield pa.RecordBatch.from_arrays([*held, *(scores[name] for name in SCORES)], names=[*kept, *SCORES])
+
+
+def _columns(task: str, scores: npt.NDArray[np.float32]) -> dict[str, pa.Array]:
+    """Scores (n,) or (n, several) as columns: what a task does not have is null."""
+    whole = dict(zip(SCORES, (pa.nulls(len(scores), kind) for kind in SCORE_TYPES), strict=True))
+    if scores.ndim > 1:
+        offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int32)
+        whole["predictions"] = pa.ListArray.from_arrays(offsets, pa.array(scores.reshape(-1)))
+    elif task == "binary":
+        whole["score"] = pa.array(scores)
+    else:
+        whole["predicted"] = pa.array(scores)
+    if task == "multiclass":
+        whole["score"] = pa.array(scores.max(axis=1))
+        whole["predicted"] = pa.array(scores.argmax(axis=1).astype(np.float32))
+    return whole
 
 
 @cache

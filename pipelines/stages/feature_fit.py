@@ -1,60 +1,58 @@
-"""Fit features on the train split: every statistic of every feature in one aggregation."""
+"""Fit features on the train split: what its statistics make of a declared spec."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import reduce
-from operator import and_
+from collections.abc import Iterator, Mapping
+from functools import singledispatch
 from typing import NamedTuple
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import Row
 
-from pipelines.config import Categorical, Crossed, FeaturesConfig, Numeric, Ordinal
+from pipelines.config import (
+    Boolean,
+    Bucketized,
+    Categorical,
+    Crossed,
+    Cyclic,
+    FeatureKind,
+    FeaturesConfig,
+    Hashed,
+    Image,
+    Numeric,
+    Ordinal,
+    Sequence,
+    Target,
+    Text,
+    Time,
+)
 from pipelines.errors import DataError
 from pipelines.fitted import (
-    OF_WORDS,
-    PART,
     UNKNOWN_WORD,
     FittedBucketized,
     FittedCategorical,
+    FittedChannel,
     FittedCrossed,
     FittedCyclic,
     FittedFeature,
+    FittedHashed,
+    FittedImage,
+    FittedLabel,
     FittedNumeric,
     FittedOrdinal,
     FittedSpec,
+    FittedText,
+    FittedTime,
+    Scaling,
 )
+from pipelines.stages.aggregates import PERCENTILES
+from pipelines.stages.feature_statistics import Stats, as_numeric, known_stats
+from pipelines.stages.target_means import LabelSums, fit_target
 
-PERCENTILES = tuple(step / 200 for step in range(1, 200))
 FIRST, MEDIAN, THIRD = (PERCENTILES.index(share) for share in (0.25, 0.5, 0.75))
-QUANTILE_ACCURACY = 10_000  # percentile_approx errs by at most 1 / this in rank
-TRACKED_WORDS = 20_000  # approx_top_k counts exactly up to three quarters as many distinct words, a feature
-SAMPLED = 400_000  # rows that percentiles are taken of: the standard error of a median is then 0.0008 in rank
-AT_ONCE = 8
-FEW_ROWS = 1_000_000
 FLAT = 1e-12  # a spread below this share of the magnitude is rounding, not variance
-
-
-class Stats(NamedTuple):
-    """What is known of a feature on a split; moments are those of the values before scaling, imputed ones too.
-
-    `percentiles`: the values at 0.5, 1, 1.5 to 99.5 percent, and `shares` what share of all rows has each word of the
-    vocabulary: both of what was there, nothing imputed.
-    """
-
-    rows: int
-    missing: int
-    mean: float | None = None
-    stddev: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    quartiles: tuple[float, ...] | None = None
-    vocabulary: tuple[str, ...] | None = None
-    percentiles: tuple[float, ...] | None = None
-    shares: tuple[float, ...] | None = None
+Fitted = Iterator[tuple[FittedFeature, Stats]]
 
 
 class Fit(NamedTuple):
@@ -64,238 +62,168 @@ class Fit(NamedTuple):
     stats: tuple[Stats, ...]
 
 
-def statistics(spec: FeaturesConfig, counted: Column | None = None, sampled: Column | None = None) -> list[Column]:
-    """The aggregates that `fit` and `stats_of` need, one struct a feature, over all rows or those that are `counted`;
-    percentiles of the `sampled` rows alone, where that is given.
+class Found(NamedTuple):
+    """What is known of the train split: its row of `statistics`, each text's words by how often they occur, and the labels
+    by word of each feature that is a mean label.
     """
-    of, known = (_all if counted is None else _only(counted)), percentiles(sampled)
-    columns = [(F.count("*") if counted is None else F.count_if(counted)).alias("_rows")]
-    for name, numeric in _numbers(spec).items():
-        columns.append(_numeric_statistics(of(F.col(name).cast("double")), numeric, known).alias(name))
-    for name in spec.cyclic:
-        columns.append(_known(of(F.col(name).cast("double")), known).alias(name))
-    for name in spec.bucketized:
-        columns.append(_known(of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), known).alias(name))
-    for name, word in words(spec).items():
-        columns.append(_words(of(word)).alias(name))
-    return columns
+
+    row: Row
+    words: Mapping[str, Mapping[str, int]]
+    labels: Mapping[str, LabelSums]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the train split."""
+        return int(self.row["_rows"])
+
+    def of(self, name: str) -> Row:
+        """A feature's statistics; raises DataError when it has no value, or too few."""
+        values: Row = self.row[name]
+        if not values["present"]:
+            raise DataError(
+                f"features.{name}: no value at all in the train split of {self.rows:,} rows. Leave the feature out."
+            )
+        if "percentiles" in values and values["percentiles"] is None:
+            raise DataError(
+                f"features.{name}: {values['present']:,} values in the train split of {self.rows:,} rows, too few for "
+                f"percentiles. Leave the feature out, or bring it in as a word."
+            )
+        return values
 
 
-def words(spec: FeaturesConfig) -> dict[str, Column]:
-    """The columns of the features that are made of words."""
-    alone = {name: F.col(name) for name in (*spec.ordinal, *spec.categorical)}
-    return {**alone, **{name: crossed_word(crossed.of) for name, crossed in spec.crossed.items()}}
-
-
-def crossed_word(of: tuple[str, ...]) -> Column:
-    """Several columns' words as one, missing where one of them is."""
-    there = [F.col(part).isNotNull() & (F.col(part) != "") & ~F.contains(F.col(part), F.lit(PART)) for part in of]
-    return F.when(reduce(and_, there), F.concat_ws(PART, *of))
-
-
-def sample(row_id: str, rows: int, enough: int = SAMPLED) -> Column | None:
-    """Selects at least `enough` of so many rows by their ids, which are hashes; None where that would be all of them."""
-    every = rows // enough
-    return F.pmod(row_id, F.lit(every)) == 0 if every > 1 else None
-
-
-def aggregated(rows: DataFrame, columns: Sequence[Column], by: str, expected: int) -> DataFrame:
-    """`rows.groupBy(by).agg(*columns)` of about `expected` rows, in one job; of many rows by several narrow aggregations.
-
-    What Spark generates for hundreds of aggregates at once is more than Java compiles well: eight columns at a time, each
-    reading its own columns alone, take less, once there are rows enough to pay for compiling each of them.
-    """
-    width = AT_ONCE if expected > FEW_ROWS else len(columns)
-    parts = [columns[at : at + width] for at in range(0, len(columns), width)]
-    # The group as a word, which no group lacks: a join drops what is null.
-    key = F.coalesce(F.col(by), F.lit(str(None))).alias(by)
-    return reduce(lambda left, right: left.join(F.broadcast(right), by), (rows.groupBy(key).agg(*part) for part in parts))
-
-
-def known_statistics(spec: FittedSpec, sampled: Column | None = None) -> list[Column]:
-    """The aggregates that `stats_of` needs of rows that nothing is fitted on."""
-    columns, known = [F.count("*").alias("_rows")], percentiles(sampled)
-    for feature in spec.features:
-        if isinstance(feature, OF_WORDS):
-            word = crossed_word(feature.of) if isinstance(feature, FittedCrossed) else F.col(feature.name)
-            columns.append(_words(word).alias(feature.name))
-            continue
-        value = F.col(feature.name).cast("double")
-        if isinstance(feature, FittedNumeric):
-            value = bend(value, feature.clip, feature.log1p)
-        if isinstance(feature, FittedBucketized):
-            value = F.nullif(value, F.lit(math.nan))
-        columns.append(_known(value, known).alias(feature.name))
-    return columns
-
-
-def stats_of(spec: FittedSpec, found: Row) -> tuple[Stats, ...]:
-    """What is known of features on other rows, by these rows' `statistics`: counts, percentiles, shares."""
-    rows, stats = found["_rows"], []
-    for feature in spec.features:
-        values = found[feature.name]
-        missing = rows - values["present"]
-        if isinstance(feature, OF_WORDS):
-            stats.append(Stats(rows, missing, shares=_shares(feature.vocabulary, values["top"], rows)))
-        else:
-            stats.append(Stats(rows, missing, percentiles=_of(values["percentiles"])))
-    return tuple(stats)
-
-
-def fit(spec: FeaturesConfig, found: Row) -> Fit:
-    """Turn the train split's row of `statistics` into the fitted spec.
+def fit(
+    spec: FeaturesConfig,
+    found: Row,
+    words: Mapping[str, Mapping[str, int]] | None = None,
+    labels: Mapping[str, LabelSums] | None = None,
+    label: FittedLabel | None = None,
+) -> Fit:
+    """Turn the train split's row of `statistics` into the fitted spec, with what texts and mean labels take beside it.
 
     Raises DataError when the train split is empty, or a feature is always missing there or does not vary.
     """
-    rows = found["_rows"]
-    if not rows:
+    known = Found(found, words or {}, labels or {})
+    if not known.rows:
         raise DataError("features: the train split is empty; expected labelled rows in it. Check features.split.")
-    fitted: list[tuple[FittedFeature, Stats]] = []
-    for name, numeric in _numbers(spec).items():
-        fitted.append(_fit_numeric(name, numeric, rows, _present(name, found)))
-    for name, ordinal in spec.ordinal.items():
-        fitted.append(_fit_ordinal(name, ordinal, rows, _present(name, found)))
-    for name, cyclic in spec.cyclic.items():
-        values = _present(name, found)
-        feature = FittedCyclic(name=name, fill=values["percentiles"][MEDIAN], period=cyclic.period)
-        fitted.append((feature, Stats(rows, rows - values["present"], percentiles=_of(values["percentiles"]))))
-    for name, bucketized in spec.bucketized.items():
-        values = _present(name, found)
-        stats = Stats(rows, rows - values["present"], percentiles=_of(values["percentiles"]))
-        fitted.append((FittedBucketized(name=name, edges=bucketized.edges), stats))
-    for name, categorical in spec.categorical.items():
-        values = _present(name, found)
-        vocabulary = _vocabulary(categorical, values["top"])
-        fitted.append((FittedCategorical(name=name, vocabulary=vocabulary), _word_stats(vocabulary, rows, values)))
-    for name, crossed in spec.crossed.items():
-        values = _present(name, found)
-        vocabulary = _vocabulary(crossed, values["top"])
-        together = FittedCrossed(name=name, of=crossed.of, vocabulary=vocabulary)
-        fitted.append((together, _word_stats(vocabulary, rows, values)))
-    return Fit(FittedSpec(features=tuple(f for f, _ in fitted)), tuple(s for _, s in fitted))
+    fitted = [pair for _, name, feature in spec.declared for pair in _fitted(feature, name, known)]
+    return Fit(FittedSpec(features=tuple(f for f, _ in fitted), label=label), tuple(s for _, s in fitted))
 
 
-def bend(value: Column, clip: tuple[float, float] | None, log1p: bool) -> Column:
-    """Clip a number to its bounds and take log(1 + x), where declared; a missing one stays missing."""
-    if clip:
-        value = F.when(value.isNotNull(), F.greatest(F.lit(clip[0]), F.least(F.lit(clip[1]), value)))
-    return F.log1p(value) if log1p else value
+def fit_label(mean: float, deviation: float) -> FittedLabel:
+    """The scaling of a regression's label; raises DataError when it does not vary."""
+    if deviation <= FLAT * abs(mean):
+        raise DataError(f"features: the label does not vary in the train split (it is {mean:g}). Check how it is derived.")
+    return FittedLabel(offset=mean, scale=deviation)
 
 
-def percentiles(sampled: Column | None = None) -> Callable[[Column], Column]:
-    """An aggregate for many columns: the values at `PERCENTILES`, of those that are there and, where given, `sampled`."""
-    # One literal, made once: a list would be a literal a percentile, and each array takes milliseconds to reach Java.
-    at, accuracy = F.lit(np.array(PERCENTILES)), F.lit(QUANTILE_ACCURACY)
-    of = _all if sampled is None else _only(sampled)
-    return lambda value: F.percentile_approx(of(value), at, accuracy)
+@singledispatch
+def _fitted(feature: FeatureKind, name: str, found: Found) -> Fitted:
+    raise NotImplementedError(type(feature))
 
 
-def top_words(word: Column, tracked: int) -> Column:
-    """An aggregate: words with their counts, exact up to three quarters of `tracked` distinct ones."""
-    return F.call_function("approx_top_k", word, F.lit(tracked), F.lit(tracked))
+@_fitted.register
+def _(feature: Numeric, name: str, found: Found) -> Fitted:
+    scaling, stats = _fit_numeric(name, feature, found)
+    yield FittedNumeric(name=name, indicator=feature.indicator, **scaling.model_dump()), stats
 
 
-def _numbers(spec: FeaturesConfig) -> dict[str, Numeric]:
-    """Numbers, and booleans as the numbers that they are."""
-    booleans = {
-        name: Numeric(impute=float(boolean.impute), scale="none", indicator=boolean.indicator)
-        for name, boolean in spec.boolean.items()
-    }
-    return {**spec.numeric, **booleans}
+@_fitted.register
+def _(feature: Boolean, name: str, found: Found) -> Fitted:
+    yield from _fitted(as_numeric(feature), name, found)
 
 
-def _numeric_statistics(raw: Column, numeric: Numeric, known: Callable[[Column], Column]) -> Column:
-    bent = bend(raw, numeric.clip, numeric.log1p)
-    # What stands in for a missing number is in its own unit; quantiles cost most, so they are taken once where they can be.
-    filled = [F.avg(raw).alias("raw_mean")] if numeric.impute == "mean" else []
-    filled += [known(raw).alias("raw_percentiles")] if numeric.impute == "median" and bent is not raw else []
-    return F.struct(
-        F.count(bent).alias("present"),
-        F.avg(bent).alias("mean"),
-        F.var_pop(bent).alias("variance"),
-        F.min(bent).alias("minimum"),
-        F.max(bent).alias("maximum"),
-        known(bent).alias("percentiles"),
-        *filled,
-    )
-
-
-def _all(value: Column) -> Column:
-    return value
-
-
-def _only(counted: Column) -> Callable[[Column], Column]:
-    return lambda value: F.when(counted, value)
-
-
-def _known(value: Column, known: Callable[[Column], Column]) -> Column:
-    return F.struct(F.count(value).alias("present"), known(value).alias("percentiles"))
-
-
-def _words(word: Column) -> Column:
-    return F.struct(F.count(word).alias("present"), top_words(word, TRACKED_WORDS).alias("top"))
-
-
-def _of(values: list[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(values)
-
-
-def _shares(vocabulary: tuple[str, ...], top: list[Row], rows: int) -> tuple[float, ...]:
-    counts = {row["item"]: row["count"] for row in top}
-    return tuple(counts.get(word, 0) / max(rows, 1) for word in vocabulary)
-
-
-def _present(name: str, found: Row) -> Row:
-    values: Row = found[name]
-    if not values["present"]:
+@_fitted.register
+def _(feature: Ordinal, name: str, found: Found) -> Fitted:
+    values = found.of(name)
+    counts = {row["item"]: row["count"] for row in values["top"] if row["item"] is not None}
+    reached = np.cumsum([counts.get(word, 0) for word in feature.order])
+    if not reached[-1]:
         raise DataError(
-            f"features.{name}: no value at all in the train split of {found['_rows']:,} rows. Leave the feature out."
+            f"features.ordinal.{name}: no word of the train split is in its order ({', '.join(feature.order)}); found "
+            f"{', '.join(sorted(counts)[:5])}. Mend the order."
         )
-    if "percentiles" in values and values["percentiles"] is None:
-        raise DataError(
-            f"features.{name}: {values['present']:,} values in the train split of {found['_rows']:,} rows, too few for "
-            f"percentiles. Leave the feature out, or bring it in as a word."
-        )
-    return values
+    place = int(np.searchsorted(reached, reached[-1] / 2))
+    ordinal = FittedOrdinal(name=name, vocabulary=feature.order, fill=place / (len(feature.order) - 1))
+    yield ordinal, _word_stats(feature.order, found.rows, values)
 
 
-def _fit_numeric(name: str, numeric: Numeric, rows: int, values: Row) -> tuple[FittedNumeric, Stats]:
+@_fitted.register
+def _(feature: Cyclic, name: str, found: Found) -> Fitted:
+    values = found.of(name)
+    cyclic = FittedCyclic(name=name, fill=values["percentiles"][MEDIAN], period=feature.period)
+    yield cyclic, known_stats(found.rows, values)
+
+
+@_fitted.register
+def _(feature: Time, name: str, found: Found) -> Fitted:
+    time = FittedTime(name=name, parts=feature.parts, zone=feature.zone, encode=feature.encode, holidays=feature.holidays)
+    yield time, known_stats(found.rows, found.of(name))
+
+
+@_fitted.register
+def _(feature: Target, name: str, found: Found) -> Fitted:
+    target = fit_target(name, feature, found.of(name), found.labels[name])
+    yield target, _word_stats(target.vocabulary, found.rows, found.of(name))
+
+
+@_fitted.register
+def _(feature: Bucketized, name: str, found: Found) -> Fitted:
+    yield FittedBucketized(name=name, edges=feature.edges), known_stats(found.rows, found.of(name))
+
+
+@_fitted.register
+def _(feature: Categorical, name: str, found: Found) -> Fitted:
+    vocabulary = _vocabulary(feature, found.of(name)["top"])
+    yield FittedCategorical(name=name, vocabulary=vocabulary), _word_stats(vocabulary, found.rows, found.of(name))
+
+
+@_fitted.register
+def _(feature: Crossed, name: str, found: Found) -> Fitted:
+    vocabulary = _vocabulary(feature, found.of(name)["top"])
+    crossed = FittedCrossed(name=name, of=feature.of, vocabulary=vocabulary)
+    yield crossed, _word_stats(vocabulary, found.rows, found.of(name))
+
+
+@_fitted.register
+def _(feature: Hashed, name: str, found: Found) -> Fitted:
+    yield FittedHashed(name=name, buckets=feature.buckets), Stats(found.rows, found.rows - found.of(name)["present"])
+
+
+@_fitted.register
+def _(feature: Sequence, name: str, found: Found) -> Fitted:
+    for column, numeric in feature.of.items():
+        made = f"{name}_{column}"
+        scaling, stats = _fit_numeric(made, numeric, found)
+        yield FittedChannel(name=made, sequence=name, of=column, length=feature.length, **scaling.model_dump()), stats
+
+
+@_fitted.register
+def _(feature: Image, name: str, found: Found) -> Fitted:
+    yield FittedImage(name=name, **feature.model_dump()), known_stats(found.rows, found.of(name))
+
+
+@_fitted.register
+def _(feature: Text, name: str, found: Found) -> Fitted:
+    words = tuple(word for word in found.words.get(name, ()) if word != UNKNOWN_WORD)
+    text = FittedText(name=name, length=feature.length, vocabulary=words, buckets=feature.buckets)
+    yield text, known_stats(found.rows, found.of(name))
+
+
+def _fit_numeric(name: str, numeric: Numeric, found: Found) -> tuple[Scaling, Stats]:
+    values = found.of(name)
     if numeric.impute == "mean":
         fill = values["raw_mean"]
     elif numeric.impute == "median":
         fill = (values["raw_percentiles"] if "raw_percentiles" in values else values["percentiles"])[MEDIAN]
     else:
         fill = numeric.impute
-    stats = _with_imputed(_bend_number(fill, numeric), rows, values)
+    stats = _with_imputed(_bend_number(fill, numeric), found.rows, values)
     offset, scale = _scaling(name, numeric, stats)
-    feature = FittedNumeric(
-        name=name,
-        fill=fill,
-        clip=numeric.clip,
-        log1p=numeric.log1p,
-        offset=offset,
-        scale=scale,
-        indicator=numeric.indicator,
-    )
-    return feature, stats
-
-
-def _fit_ordinal(name: str, ordinal: Ordinal, rows: int, values: Row) -> tuple[FittedOrdinal, Stats]:
-    counts = {row["item"]: row["count"] for row in values["top"] if row["item"] is not None}
-    reached = np.cumsum([counts.get(word, 0) for word in ordinal.order])
-    if not reached[-1]:
-        raise DataError(
-            f"features.ordinal.{name}: no word of the train split is in its order ({', '.join(ordinal.order)}); found "
-            f"{', '.join(sorted(counts)[:5])}. Mend the order."
-        )
-    place = int(np.searchsorted(reached, reached[-1] / 2))
-    feature = FittedOrdinal(name=name, vocabulary=ordinal.order, fill=place / (len(ordinal.order) - 1))
-    return feature, _word_stats(ordinal.order, rows, values)
+    return Scaling(fill=fill, clip=numeric.clip, log1p=numeric.log1p, offset=offset, scale=scale), stats
 
 
 def _word_stats(vocabulary: tuple[str, ...], rows: int, values: Row) -> Stats:
-    shares = _shares(vocabulary, values["top"], rows)
-    return Stats(rows, rows - values["present"], vocabulary=vocabulary, shares=shares)
+    return known_stats(rows, values, vocabulary)._replace(vocabulary=vocabulary)
 
 
 def _bend_number(value: float, numeric: Numeric) -> float:

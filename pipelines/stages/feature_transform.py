@@ -1,11 +1,11 @@
-"""Apply a fitted spec as Column expressions: floats for numbers, ids for words."""
+"""Apply a fitted spec as Column expressions: floats for numbers, ids for words, arrays for sequences, images and texts."""
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from functools import reduce, singledispatch
 from operator import add, and_
 from typing import NamedTuple
 
@@ -15,20 +15,32 @@ from pyspark.sql import functions as F
 
 from pipelines.fitted import (
     UNKNOWN_ID,
+    UNKNOWN_TOKEN,
     FittedBucketized,
     FittedCategorical,
+    FittedChannel,
     FittedCrossed,
     FittedCyclic,
     FittedFeature,
+    FittedHashed,
+    FittedImage,
     FittedNumeric,
     FittedOrdinal,
     FittedSpec,
+    FittedTarget,
+    FittedText,
+    FittedTime,
+    Scaling,
 )
-from pipelines.stages.feature_fit import bend, crossed_word
+from pipelines.stages.aggregates import bend, crossed_word
+from pipelines.stages.images import levels
+from pipelines.stages.target_means import fold_of
+from pipelines.stages.texts import before_nul, words_of
 
 SCANNED = 32  # more words are not looked for one after the other
 WORDS_A_PLACE = 2
 FLOAT_MAX = 3.4028234663852886e38
+Outputs = Iterator[tuple[str, Column]]
 
 
 class Transformed(NamedTuple):
@@ -42,51 +54,147 @@ class Transformed(NamedTuple):
     refused: Observation
 
 
-def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...]) -> Transformed:
+def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_of_fold: bool = False) -> Transformed:
     """Replace raw values by features, beside the `kept` columns, which pass as they are.
 
-    A row in which a number would not be a finite float32 is quarantined with the feature's name and the raw row.
+    `out_of_fold` gives rows of the train split (by their columns `split` and `row_id`) the mean labels of the rows outside
+    their own fold; all others get what a served model gives. A row in which a number would not be a finite float32, or an
+    image no PNG, is quarantined with the feature's name and the raw row.
     """
     features = dict(output for feature in spec.features for output in _outputs(feature))
+    if out_of_fold:
+        features |= {f.name: _out_of_fold(f) for f in spec.features if isinstance(f, FittedTarget)}
     computed = examples.select(
         *kept, *(column.alias(f"_{name}") for name, column in features.items()), F.to_json(F.struct("*")).alias("raw")
     )
     # Reasons are for the few that are refused: Spark interprets array_compact, and would make an array for every row.
-    fine = reduce(and_, (_finite(F.col(f"_{name}")) for name in spec.numbers), F.lit(True))
-    wrong = [F.when(~_finite(F.col(f"_{name}")), F.lit(f"{name}: expected a finite number")) for name in spec.numbers]
-    types = dict.fromkeys(spec.numbers, "float") | {word.name: "int" for word in spec.words}
+    conditions = [(name, _fine(F.col(f"_{name}"), type_)) for name, type_ in spec.columns.items() if "int" not in type_]
+    fine = reduce(and_, (condition for _, condition in conditions), F.lit(True))
+    wrong = [F.when(~condition, F.lit(f"{name}: expected {_expected(spec.columns[name])}")) for name, condition in conditions]
     refused = Observation()
     good = (
         computed.observe(refused, F.count_if(~fine).alias("refused"))
         .where(fine)
-        .select(*kept, *(F.col(f"_{name}").cast(type_).alias(name) for name, type_ in types.items()))
+        .select(*kept, *(F.col(f"_{name}").cast(type_).alias(name) for name, type_ in spec.columns.items()))
     )
     reasons = F.array_compact(F.array(*wrong)) if wrong else F.expr("array()")
     bad = computed.where(~fine).select(reasons.alias("reasons"), F.lit(None).cast("string").alias("source_file"), "raw")
     return Transformed(good, bad, refused)
 
 
-def _outputs(feature: FittedFeature) -> Iterator[tuple[str, Column]]:
+@singledispatch
+def _outputs(feature: FittedFeature) -> Outputs:
+    raise NotImplementedError(type(feature))
+
+
+@_outputs.register
+def _(feature: FittedNumeric) -> Outputs:
     raw = F.col(feature.name)
-    if isinstance(feature, FittedCategorical):
-        yield feature.name, _word_id(raw, feature.vocabulary)
-    elif isinstance(feature, FittedCrossed):
-        yield feature.name, _word_id(crossed_word(feature.of), feature.vocabulary)
-    elif isinstance(feature, FittedOrdinal):
-        yield feature.name, _place(raw, feature)
-    elif isinstance(feature, FittedCyclic):
-        angle = F.coalesce(raw.cast("double"), F.lit(feature.fill)) * (2 * math.pi / feature.period)
-        yield from zip(feature.outputs, (F.sin(angle), F.cos(angle)), strict=True)
-    elif isinstance(feature, FittedBucketized):
-        yield feature.name, _bucket(raw.cast("double"), feature.edges)
-    else:
-        made = (_scaled(raw.cast("double"), feature), raw.isNull().cast("double"))
-        yield from zip(feature.outputs, made, strict=False)
+    yield feature.name, _scaled(raw.cast("double"), feature)
+    if feature.indicator:
+        yield feature.numbers[1], raw.isNull().cast("double")
 
 
-def _scaled(raw: Column, feature: FittedNumeric) -> Column:
+@_outputs.register
+def _(feature: FittedCyclic) -> Outputs:
+    angle = F.coalesce(F.col(feature.name).cast("double"), F.lit(feature.fill)) * (2 * math.pi / feature.period)
+    yield from zip(feature.numbers, (F.sin(angle), F.cos(angle)), strict=True)
+
+
+@_outputs.register
+def _(feature: FittedOrdinal) -> Outputs:
+    last = len(feature.vocabulary) - 1
+    yield feature.name, _value_of(feature.vocabulary, [place / last for place in range(last + 1)], feature.name, feature.fill)
+
+
+@_outputs.register
+def _(feature: FittedTime) -> Outputs:
+    local = F.from_utc_timestamp(F.col(feature.name), feature.zone)
+    there = local.isNotNull()
+    # Each part counted from 0, and how many of them come round.
+    parts = {"hour": (F.hour(local), 24), "weekday": (F.weekday(local), 7), "month": (F.month(local) - 1, 12)}
+    for part in feature.parts:
+        value, period = parts[part]
+        if feature.encode == "ids":
+            yield f"{feature.name}_{part}", F.when(there, value + 1).otherwise(UNKNOWN_ID)
+            continue
+        angle = value.cast("double") * (2 * math.pi / period)
+        for side, found in (("sin", F.sin(angle)), ("cos", F.cos(angle))):
+            yield f"{feature.name}_{part}_{side}", F.when(there, found).otherwise(0.0)
+    if feature.holidays:
+        holiday = F.to_date(local).isin(*feature.holidays)
+        yield f"{feature.name}_holiday", F.when(there, holiday.cast("double")).otherwise(0.0)
+
+
+@_outputs.register
+def _(feature: FittedTarget) -> Outputs:
+    yield feature.name, _value_of(feature.vocabulary, feature.means, feature.name, feature.prior)
+
+
+@_outputs.register
+def _(feature: FittedBucketized) -> Outputs:
+    yield feature.name, _bucket(F.col(feature.name).cast("double"), feature.edges)
+
+
+@_outputs.register
+def _(feature: FittedCategorical) -> Outputs:
+    yield feature.name, _word_id(F.col(feature.name), feature.vocabulary)
+
+
+@_outputs.register
+def _(feature: FittedCrossed) -> Outputs:
+    yield feature.name, _word_id(crossed_word(feature.of), feature.vocabulary)
+
+
+@_outputs.register
+def _(feature: FittedHashed) -> Outputs:
+    word = before_nul(F.col(feature.name))
+    yield feature.name, F.when(word.isNotNull() & (word != ""), _hash(word, feature.buckets)).otherwise(UNKNOWN_ID)
+
+
+@_outputs.register
+def _(feature: FittedChannel) -> Outputs:
+    yield feature.name, F.transform(F.col(feature.name), lambda value: _scaled(value, feature))
+
+
+@_outputs.register
+def _(feature: FittedImage) -> Outputs:
+    yield feature.name, levels(F.col(feature.name), feature)
+
+
+@_outputs.register
+def _(feature: FittedText) -> Outputs:
+    first = F.slice(words_of(F.col(feature.name)), 1, feature.length)
+
+    def known(word: Column) -> Column:
+        if feature.buckets:
+            return _hash(word, feature.buckets)
+        return _word_id(word, feature.vocabulary, unknown=UNKNOWN_TOKEN)
+
+    none = F.array_repeat(F.lit(0), feature.length)
+    yield feature.name, F.slice(F.concat(F.transform(first, known), none), 1, feature.length)
+
+
+def _out_of_fold(feature: FittedTarget) -> Column:
+    served = _value_of(feature.vocabulary, feature.means, feature.name, feature.prior)
+    own = fold_of(F.col("row_id"), len(feature.out_of_fold))
+    pairs = zip(feature.out_of_fold, feature.priors_out_of_fold, strict=True)
+    folds = [_value_of(feature.vocabulary, means, feature.name, prior) for means, prior in pairs]
+    return F.when(F.col("split") == "train", F.get(F.array(*folds), own)).otherwise(served)
+
+
+def _value_of(vocabulary: tuple[str, ...], values: list[float] | tuple[float, ...], name: str, otherwise: float) -> Column:
+    """The value that stands beside a word, by the word's id."""
+    return F.get(_numbers([otherwise, *values], "double"), _word_id(F.col(name), vocabulary))
+
+
+def _scaled(raw: Column, feature: Scaling) -> Column:
     bent = bend(F.coalesce(raw, F.lit(feature.fill)), feature.clip, feature.log1p)
     return (bent - F.lit(feature.offset)) / F.lit(feature.scale)
+
+
+def _hash(word: Column, buckets: int) -> Column:
+    return F.pmod(F.crc32(word.cast("binary")), F.lit(buckets)).cast("int") + 1
 
 
 def _bucket(value: Column, edges: tuple[float, ...]) -> Column:
@@ -95,29 +203,44 @@ def _bucket(value: Column, edges: tuple[float, ...]) -> Column:
     return F.when(value.isNotNull() & ~F.isnan(value), reduce(add, reached, F.lit(1))).otherwise(UNKNOWN_ID)
 
 
-def _word_id(word: Column, vocabulary: tuple[str, ...]) -> Column:
+def _word_id(word: Column, vocabulary: tuple[str, ...], unknown: int = UNKNOWN_ID) -> Column:
+    """The word's place in the vocabulary, counted on from `unknown`."""
     if not vocabulary:
-        return F.lit(UNKNOWN_ID)
-    ids = {word: number for number, word in enumerate(vocabulary, start=1)}
-    if len(ids) <= SCANNED:
-        return F.coalesce(F.try_element_at(_map(ids), word), F.lit(UNKNOWN_ID))
-    # Spark looks for a key from the first to the last: of maps of a few words each, CRC-32 says which to look in.
-    places: list[dict[str, int]] = [{} for _ in range(-(-len(ids) // WORDS_A_PLACE))]
-    for known, number in ids.items():
-        places[zlib.crc32(known.encode()) % len(places)][known] = number
-    place = F.pmod(F.crc32(word.cast("binary")), F.lit(len(places))).cast("int")
-    maps = F.array(*(_map(some or {"": UNKNOWN_ID}) for some in places))
-    return F.coalesce(F.try_element_at(F.get(maps, place), word), F.lit(UNKNOWN_ID))
+        return F.lit(unknown)
+    if len(vocabulary) <= SCANNED:
+        place = F.array_position(_words(vocabulary), word)
+        return F.coalesce(F.when(place > 0, place + unknown), F.lit(unknown)).cast("int")
+    # Words lie by place, which CRC-32 tells; from where a place begins, as many are looked at as the fullest has. Those of
+    # the next places among them do no harm: no word is there twice.
+    places = len(vocabulary) // WORDS_A_PLACE
+    lying = sorted((zlib.crc32(known.encode()) % places, number) for number, known in enumerate(vocabulary))
+    begins = np.searchsorted([place for place, _ in lying], np.arange(places)).tolist()
+    fullest = int(np.bincount([place for place, _ in lying]).max())
+    begin = F.get(_numbers(begins, "int"), F.pmod(F.crc32(word.cast("binary")), F.lit(places)).cast("int"))
+    looked_at = F.slice(_words([vocabulary[number] for _, number in lying]), begin + 1, F.lit(fullest))
+    found = F.array_position(looked_at, word)
+    ids = _numbers([number + 1 + unknown for _, number in lying], "int")
+    return F.coalesce(F.when(found > 0, F.get(ids, begin + found.cast("int") - 1)), F.lit(unknown))
 
 
-def _map(ids: dict[str, int]) -> Column:
-    return F.map_from_arrays(F.lit(np.array(list(ids), dtype=np.str_)), F.lit(np.array(list(ids.values()), dtype=np.int32)))
+def _words(words: Sequence[str]) -> Column:
+    """Words, none with a NUL, as a literal array: one text that Spark cuts once, since each literal takes time to reach it."""
+    return F.split(F.lit("\0".join(words)), "\0")
 
 
-def _place(word: Column, feature: FittedOrdinal) -> Column:
-    last = len(feature.vocabulary) - 1
-    known, places = F.array(*map(F.lit, feature.vocabulary)), F.array(*(F.lit(place / last) for place in range(last + 1)))
-    return F.coalesce(F.try_element_at(F.map_from_arrays(known, places), word), F.lit(feature.fill))
+def _numbers(values: Sequence[float], type_: str) -> Column:
+    """Numbers as a literal array."""
+    return F.split(F.lit(",".join(map(repr, values))), ",").cast(f"array<{type_}>")
+
+
+def _fine(value: Column, type_: str) -> Column:
+    if type_ == "float":
+        return _finite(value)
+    return value.isNotNull() & ~F.exists(value, lambda each: ~_finite(each))
+
+
+def _expected(type_: str) -> str:
+    return "a finite number" if type_ == "float" else "finite numbers of it alone (of an image, a PNG as base64)"
 
 
 def _finite(value: Column) -> Column:

@@ -12,7 +12,8 @@ from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
-from pipelines.stages.feature_fit import percentiles, top_words, words
+from pipelines.stages.aggregates import percentiles, top_words
+from pipelines.stages.feature_statistics import words
 
 TRACKED_WORDS = 5_000
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance

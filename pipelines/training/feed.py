@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.columns import matrix
+from pipelines.columns import flat, network_inputs
 from pipelines.errors import DataError
+from pipelines.fitted import FittedSpec
 from pipelines.storage import locate
 from pipelines.training.plan import RowPlan, Slice
 
@@ -23,34 +25,47 @@ READ_AHEAD = 2  # chunks that wait, decoded, while the network trains on another
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the features table are what."""
+    """Which columns of the features table are what; with a `horizon` a label is an array of so many values."""
 
-    numbers: tuple[str, ...]
-    words: tuple[str, ...]
+    spec: FittedSpec
+    horizon: int | None = None
     label: str = "label"
     row_id: str = "row_id"
 
     @property
     def names(self) -> list[str]:
         """All of them, each once."""
-        return [self.row_id, self.label, *self.numbers, *self.words]
+        return [self.row_id, self.label, *self.spec.columns]
+
+    def empty(self) -> Rows:
+        """No rows, in the shapes that rows have."""
+        spec = self.spec
+        tensors = (np.zeros((0, *wanted.shape), wanted.dtype) for wanted in spec.tensors)
+        inputs = (np.zeros((0, len(spec.numbers)), np.float32), np.zeros((0, len(spec.ids)), np.int32), *tensors)
+        labels = (0,) if self.horizon is None else (0, self.horizon)
+        return Rows(inputs, np.zeros(labels, np.float32), np.zeros(0, np.int64))
+
+    def decoded(self, table: pa.Table) -> Rows:
+        """The rows of a table."""
+        label = table[self.label]
+        labels = label.to_numpy() if self.horizon is None else flat(label, np.float32)
+        return Rows(network_inputs(table, self.spec), labels, table[self.row_id].to_numpy())
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows, decoded: numbers (n, numbers), ids (n, words), labels (n,), row ids (n,)."""
+    """Some rows, decoded: the network's inputs (n, …), labels (n,) or (n, horizon), row ids (n,)."""
 
-    numbers: npt.NDArray[np.float32]
-    ids: npt.NDArray[np.int32]
+    inputs: tuple[npt.NDArray[Any], ...]
     labels: npt.NDArray[np.float32]
     row_ids: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.row_ids)
 
     def take(self, index: slice | npt.NDArray[np.int64]) -> Rows:
         """Some of the rows, by position."""
-        return Rows(self.numbers[index], self.ids[index], self.labels[index], self.row_ids[index])
+        return Rows(tuple(values[index] for values in self.inputs), self.labels[index], self.row_ids[index])
 
     @staticmethod
     def concatenate(parts: list[Rows]) -> Rows:
@@ -58,8 +73,7 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         return Rows(
-            np.concatenate([part.numbers for part in parts]),
-            np.concatenate([part.ids for part in parts]),
+            tuple(np.concatenate(values) for values in zip(*(part.inputs for part in parts), strict=True)),
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.row_ids for part in parts]),
         )
@@ -69,12 +83,11 @@ class Rows:
 class Chunk:
     """`steps` batches for one compiled call, padded with rows of weight 0 to its full shape.
 
-    numbers (k, batch, numbers), ids (k, batch, words), labels and weights (k, batch).
+    inputs (k, batch, …) each, labels (k, batch) or (k, batch, horizon), weights (k, batch).
     """
 
     steps: int
-    numbers: npt.NDArray[np.float32]
-    ids: npt.NDArray[np.int32]
+    inputs: tuple[npt.NDArray[Any], ...]
     labels: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
 
@@ -104,7 +117,7 @@ class Feed:
 
     def shape(self) -> Chunk:
         """A chunk without rows: the shape that all of them have."""
-        return self._pad(self._no_rows(), 0)
+        return self._pad(self._columns.empty(), 0)
 
     def epoch(self, epoch: int, receipt: Receipt) -> Generator[Chunk]:
         """The rank's chunks of an epoch; `receipt` is filled in as they are handed out.
@@ -160,11 +173,11 @@ class Feed:
                 yield self._pad(part, self._steps_per_call), part
                 steps_left -= self._steps_per_call
             pending = [joined.take(slice(whole, None))]
-        rest = Rows.concatenate(pending) if pending else self._no_rows()
+        rest = Rows.concatenate(pending) if pending else self._columns.empty()
         while steps_left > 0:
             yield self._pad(rest, min(steps_left, self._steps_per_call)), rest
             steps_left -= self._steps_per_call
-            rest = self._no_rows()
+            rest = self._columns.empty()
 
     def _buffers(self, epoch: int) -> Iterator[Rows]:
         """Rows in buffers of about `shuffle_rows`, shuffled within each where the plan shuffles."""
@@ -189,34 +202,18 @@ class Feed:
                 f"features file {piece.group.path}: row group {piece.group.index} can't be read ({error}). "
                 f"Run jobs/features.py again."
             ) from error
-        table = table.slice(piece.start, piece.stop - piece.start)
-        return Rows(
-            matrix(table, self._columns.numbers, np.float32),
-            matrix(table, self._columns.words, np.int32),
-            table[self._columns.label].to_numpy(),
-            table[self._columns.row_id].to_numpy(),
-        )
+        return self._columns.decoded(table.slice(piece.start, piece.stop - piece.start))
 
     def _pad(self, rows: Rows, steps: int) -> Chunk:
         shape = (self._steps_per_call, self._plan.batch_size)
         full = shape[0] * shape[1]
         weights = np.zeros(full, np.float32)
         weights[: len(rows)] = 1
-        return Chunk(
-            steps,
-            _filled(rows.numbers, full).reshape(*shape, -1),
-            _filled(rows.ids, full).reshape(*shape, -1),
-            _filled(rows.labels, full).reshape(shape),
-            weights.reshape(shape),
-        )
 
-    def _no_rows(self) -> Rows:
-        return Rows(
-            np.zeros((0, len(self._columns.numbers)), np.float32),
-            np.zeros((0, len(self._columns.words)), np.int32),
-            np.zeros(0, np.float32),
-            np.zeros(0, np.int64),
-        )
+        def filled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return _filled(values, full).reshape(*shape, *values.shape[1:])
+
+        return Chunk(steps, tuple(map(filled, rows.inputs)), filled(rows.labels), weights.reshape(shape))
 
 
 def _filled(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

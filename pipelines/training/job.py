@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pipelines.config import Model, TrainConfig
+from pipelines.config import Model, Task, TrainConfig
 from pipelines.fitted import FittedSpec
 from pipelines.training.plan import RowPlan
 
-Raw = dict[str, float | str | None]
+Value = float | str | list[float | None]
+Raw = dict[str, Value | None]
 
 
 class Sample(Model):
     """A row before and after Spark's transformation: raw values by feature (none where missing), features by column."""
 
     raw: Raw
-    features: dict[str, float]
+    features: dict[str, float | list[float]]
 
 
 class TrainingJob(Model):
@@ -24,6 +25,8 @@ class TrainingJob(Model):
     run_id: str
     pipeline: str
     config: TrainConfig
+    task: Task
+    horizon: int | None = None
     spec: FittedSpec
     samples: tuple[Sample, ...] = ()
     train: RowPlan

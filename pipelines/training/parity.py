@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from pipelines.errors import QualityError
 from pipelines.fitted import FittedSpec
-from pipelines.training.job import Raw, Sample
+from pipelines.fitted import Raw as RawKind
+from pipelines.training.job import Raw, Sample, Value
 
 TOLERANCE = 1e-6
 SHOWN = 5
@@ -33,45 +34,50 @@ def check_parity(saved_model: Path, spec: FittedSpec, samples: Sequence[Sample])
     """
     if not samples:
         return Parity(0, 0.0)
-    numbers, ids = features_of(tf.saved_model.load(str(saved_model)), spec, [sample.raw for sample in samples])
-    expected = _matrix(samples, spec.numbers, np.float32)
-    difference = np.abs(numbers.astype(np.float64) - expected) / np.maximum(1, np.abs(expected))
-    difference[~np.isfinite(difference)] = np.inf
-    unlike_ids = ids != _matrix(samples, spec.ids, np.int32)
-    wrong = [
-        *_wrong(samples, spec.numbers, difference > TOLERANCE, numbers),
-        *_wrong(samples, spec.ids, unlike_ids, ids),
-    ]
+    made = features_of(tf.saved_model.load(str(saved_model)), spec, [sample.raw for sample in samples])
+    greatest, wrong = 0.0, []
+    for name, type_ in spec.columns.items():
+        expected = np.array([sample.features[name] for sample in samples], np.float64).reshape(len(samples), -1)
+        found = made[name].reshape(len(samples), -1).astype(np.float64)
+        if "int" in type_:
+            unlike = found != expected
+        else:
+            difference = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+            difference[~np.isfinite(difference)] = np.inf
+            greatest = max(greatest, float(difference.max(initial=0)))
+            unlike = difference > TOLERANCE
+        wrong += [
+            f"{name}: Spark {expected[row, place]:g}, model {found[row, place]:g}, of raw {samples[row].raw}"
+            for row, place in np.argwhere(unlike)
+        ]
     if wrong:
         raise QualityError(
             f"parity: the model's own preprocessing makes other features of {len(samples):,} raw rows than Spark did, in "
             f"{len(wrong)} values; expected none of the ids to differ, and numbers by {TOLERANCE:g} at most. "
             f"{'; '.join(wrong[:SHOWN])}. No model was published."
         )
-    return Parity(len(samples), float(difference.max(initial=0)))
+    return Parity(len(samples), greatest)
 
 
-def features_of(model: Any, spec: FittedSpec, rows: Sequence[Raw]) -> tuple[npt.NDArray[Any], ...]:
-    """Numbers (n, numbers) and ids (n, words) that a loaded SavedModel makes of raw rows."""
-    values = {}
-    for name, kind in spec.inputs.items():
-        column = [row.get(name) for row in rows]
-        if kind == "string":
-            values[name] = tf.constant([str(value or "") for value in column], tf.string)
-        else:
-            values[name] = tf.constant([np.nan if value is None else float(value) for value in column], tf.float64)
-    made = model.features(values)
-    return made["numbers"].numpy(), made["ids"].numpy()
+def features_of(model: Any, spec: FittedSpec, rows: Sequence[Raw]) -> dict[str, npt.NDArray[Any]]:
+    """What a loaded SavedModel makes of raw rows: each column's values (n,), of arrays (n, …)."""
+    made = model.features({name: raw_tensor(raw, [row.get(name) for row in rows]) for name, raw in spec.inputs.items()})
+    numbers, ids = made["numbers"].numpy(), made["ids"].numpy()
+    columns = {name: numbers[:, at] for at, name in enumerate(spec.numbers)}
+    columns |= {name: ids[:, at] for at, name in enumerate(spec.ids)}
+    for wanted in spec.tensors:
+        values = made[wanted.name].numpy()
+        several = len(wanted.columns) > 1
+        columns |= {name: values[..., at] if several else values for at, name in enumerate(wanted.columns)}
+    return columns
 
 
-def _matrix(samples: Sequence[Sample], names: tuple[str, ...], dtype: type) -> npt.NDArray[Any]:
-    return np.array([[sample.features[name] for name in names] for sample in samples], dtype).reshape(len(samples), len(names))
-
-
-def _wrong(
-    samples: Sequence[Sample], names: tuple[str, ...], where: npt.NDArray[np.bool_], found: npt.NDArray[Any]
-) -> list[str]:
-    return [
-        f"{names[column]}: Spark {samples[row].features[names[column]]}, model {found[row, column]}, of raw {samples[row].raw}"
-        for row, column in np.argwhere(where)
-    ]
+def raw_tensor(raw: RawKind, column: Sequence[Value | None]) -> tf.Tensor:
+    """Raw values as a model takes them: NaN or "" for what is missing."""
+    if raw.dtype == "string":
+        return tf.constant([str(value or "") for value in column], tf.string)
+    filled = np.full((len(column), *raw.shape), np.nan)
+    for row, value in enumerate(column):
+        if value is not None:
+            filled[row] = np.array(value, np.float64)  # None becomes NaN
+    return tf.constant(filled, tf.float64)

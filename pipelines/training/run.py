@@ -15,9 +15,10 @@ from pipelines.training.export import export
 from pipelines.training.feed import Columns, Feed, Receipt
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
-from pipelines.training.models import build_network, build_optimizer
+from pipelines.training.networks import build_network, build_optimizer
 from pipelines.training.parity import Parity
 from pipelines.training.reporter import Reporter
+from pipelines.training.tasks import Head, head_of
 
 SECONDS_BETWEEN_REPORTS = 0.25
 
@@ -36,13 +37,14 @@ def run_training(job: TrainingJob, reporter: Reporter) -> None:
 def _train(job: TrainingJob, reporter: Reporter) -> None:
     config = job.config
     keras.utils.set_random_seed(config.seed)
-    network = build_network(config.network, len(job.spec.numbers), tuple(word.size for word in job.spec.words))
+    head = head_of(job.task, job.spec, job.horizon)
+    network = build_network(config.network, job.spec, head.outputs)
     optimizer = build_optimizer(config.optimizer, job.train.steps * config.epochs)
-    columns = Columns(job.spec.numbers, job.spec.ids)
+    columns = Columns(job.spec, job.horizon)
     feed, validation_feed = (
         Feed(plan, columns, hvd.rank(), config.steps_per_call, config.shuffle_rows) for plan in (job.train, job.validation)
     )
-    loop = Loop(network, optimizer, feed.shape())
+    loop = Loop(network, optimizer, head, feed.shape())
     loop.broadcast()
     reporter.send("ready", parameters=network.count_params())
     best: float | None = None
@@ -57,18 +59,20 @@ def _train(job: TrainingJob, reporter: Reporter) -> None:
         if hvd.rank() == 0:
             _keep(job, loop, epoch, is_best, found)
             reporter.send(
-                "epoch", epoch=epoch, train_loss=loss, validation_loss=found.loss, validation_auc=found.auc,
-                learning_rate=rate, rows=job.train.rows, steps=job.train.steps, seconds=seconds, best=is_best,
+                "epoch", epoch=epoch, train_loss=loss, validation_loss=found.loss, learning_rate=rate,
+                rows=job.train.rows, steps=job.train.steps, seconds=seconds, best=is_best, **{found.metric: found.value},
             )  # fmt: skip
         reporter.send("receipt", epoch=epoch, rows=receipt.rows, checksum=receipt.checksum)
     if hvd.rank() == 0:
-        rows, difference = _export_best(job, network)
+        rows, difference = _export_best(job, network, head)
         reporter.send("parity", rows=rows, difference=difference)
 
 
 def _score(job: TrainingJob, found: Validation) -> float:
     """What the best epoch has most of; ranks agree on it because all of them hold the same sums."""
-    return found.auc if job.config.monitor == "validation_auc" else -found.loss
+    if job.config.monitor == found.metric:
+        return -found.value if found.metric == "validation_mae" else found.value
+    return -found.loss
 
 
 def _progress(job: TrainingJob, epoch: int, reporter: Reporter) -> Callable[[int, float], None]:
@@ -91,12 +95,12 @@ def _progress(job: TrainingJob, epoch: int, reporter: Reporter) -> Callable[[int
 
 def _keep(job: TrainingJob, loop: Loop, epoch: int, is_best: bool, found: Validation) -> None:
     arrays = [keras.ops.convert_to_numpy(variable) for variable in loop.variables]
-    meta = {"epoch": epoch, "validation_loss": found.loss, "validation_auc": found.auc}
+    meta = {"epoch": epoch, "validation_loss": found.loss, found.metric: found.value}
     for name in ["last", *(["best"] if is_best else [])]:
         checkpoint.save(f"{job.checkpoints}/{name}.npz", Checkpoint(arrays, meta))
 
 
-def _export_best(job: TrainingJob, network: keras.Model) -> Parity:
+def _export_best(job: TrainingJob, network: keras.Model, head: Head) -> Parity:
     best = checkpoint.load(f"{job.checkpoints}/best.npz")
     for variable, array in zip(network.variables, best.arrays, strict=False):
         variable.assign(array)
@@ -104,6 +108,7 @@ def _export_best(job: TrainingJob, network: keras.Model) -> Parity:
         "run_id": job.run_id,
         "pipeline": job.pipeline,
         **best.meta,
+        "task": job.task.model_dump(mode="json"),
         "train": job.config.model_dump(mode="json"),
     }
-    return export(network, job.spec, manifest, job.model, job.samples)
+    return export(network, job.spec, head, manifest, job.model, job.samples)

@@ -33,6 +33,30 @@ def test_the_flights_configuration_is_valid() -> None:
     assert set(config.sources) == {"flights", "weather", "planes", "airports", "airlines"}
 
 
+@pytest.mark.parametrize("name", ["weather", "digits", "sentiment"])
+def test_the_other_examples_are_valid(name: str) -> None:
+    check_config(read_config(ROOT / "conf" / f"{name}.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c["features"]["windows"].update(label="tmp"), r"features\.windows\.label: unknown column tmp"),
+        (lambda c: c["features"]["windows"].update(by=["airport"]), r"features\.windows\.by: unknown column airport"),
+        (lambda c: c["features"]["windows"].update(at="temp"), r"features\.windows\.at: the column temp is of type double"),
+        (lambda c: c["features"]["windows"].update(label=None), r"no column label, and features\.windows\.label names none"),
+        (lambda c: c["features"]["sequence"]["past"]["of"].update(rain={}), r"features\.sequence\.past: unknown column rain"),
+    ],
+)
+def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, message: str) -> None:
+    content = yaml.safe_load((ROOT / "conf" / "weather.yaml").read_text())
+    edit(content)
+    path = tmp_path / "edited.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=message):
+        check_config(read_config(path))
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -60,6 +84,40 @@ def test_the_flights_configuration_is_valid() -> None:
         (
             lambda c: c["features"]["numeric"].update(temp={"indicator": True}, temp_missing={}),
             r"named as a column that another one makes: temp_missing",
+        ),
+        (
+            lambda c: c["features"].update(time={"at": {"parts": ["hour", "day"]}}),
+            r"at\.parts\.1: .*'hour', 'weekday' or 'month'",
+        ),
+        (lambda c: c["features"].update(time={"at": {"parts": []}}), r"neither parts nor holidays"),
+        (lambda c: c["features"].update(sequence={"past": {"of": {"temp": {}}, "length": 3}}), r"expected features\.windows"),
+        (
+            lambda c: c["features"].update(sequence={"past": {"of": {"temp": {"indicator": True}}, "length": 3}}),
+            r"a column of a sequence has no indicator: temp",
+        ),
+        (lambda c: c.update(task={"kind": "ranking"}), r"task: .*'binary', 'multiclass', 'regression'"),
+        (
+            lambda c: c.update(task={"kind": "regression"}, train={"monitor": "validation_auc"}),
+            r"train\.monitor is validation_auc; expected .* validation_mae",
+        ),
+        (
+            lambda c: c.update(task={"kind": "regression"}, train={}),
+            r"evaluate\.yardstick: auc, average_precision, log_loss is no metric of a regression task; expected some of mae",
+        ),
+        (
+            lambda c: c["features"].update(windows={"by": ["origin"], "at": "time_hour", "step_minutes": 60, "label": "temp"}),
+            r"features\.windows\.label needs a regression task; task\.kind is binary",
+        ),
+        (
+            lambda c: c.update(task={"kind": "multiclass", "classes": "abc"}, train={}, evaluate={}),
+            r"task\.multiclass\.classes: .*received 'abc'",
+        ),
+        (
+            lambda c: (
+                c.update(task={"kind": "multiclass", "classes": ["a", "b"]}, train={}, evaluate={}),
+                c["features"].update(target={"carrier": {}}),
+            ),
+            r"features\.target needs a label that is one number",
         ),
     ],
 )
@@ -122,7 +180,7 @@ def test_contract_with_an_unknown_column_is_a_configuration_error(tmp_path: Path
 
 
 def test_interval_is_placed_in_the_pipelines_zone() -> None:
-    interval = Interval(start=datetime(2013, 1, 1), end=datetime(2013, 7, 1)).located("America/New_York")  # noqa: DTZ001
+    interval = Interval(start=datetime(2013, 1, 1), end=datetime(2013, 7, 1)).located("America/New_York")
     assert interval.start.astimezone(UTC) == datetime(2013, 1, 1, 5, tzinfo=UTC)
     assert interval.end.astimezone(UTC) == datetime(2013, 7, 1, 4, tzinfo=UTC)
 

@@ -34,6 +34,6 @@ def test_raw_table_has_every_column_as_text() -> None:
 
 
 def test_features_table_lies_in_the_order_of_its_hash() -> None:
-    table = lake.features((Column("at", "timestamp"),), ("x",), ("w",))
+    table = lake.features((Column("at", "timestamp"),), {"x": "float", "w": "int"})
     assert table.sorted_by == ("row_id",)
     assert [table.column(name).type for name in ("x", "w", "at")] == ["float", "int", "timestamp"]

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import all_metrics
+from pipelines.evaluation.plots import binary_plots, training_plot
 from pipelines.evaluation.report import Findings, render
 
 
@@ -20,18 +21,14 @@ def html() -> str:
         {"epoch": epoch, "train_loss": train, "validation_loss": other, "validation_auc": 0.8, "best": epoch == 1}
         for epoch, (train, other) in enumerate(losses)
     ]
+    metrics = {name: all_metrics(curve, 0.5, 10) for name, curve in curves.items()}
     return render(
         Findings(
             title="Late & <b>bold</b>",
+            task="binary",
             facts={"model": "/models/m1"},
-            history=history,
-            curves=curves,
-            metrics={name: all_metrics(curve, 0.5, 10) for name, curve in curves.items()},
-            threshold=0.5,
-            classes=("on time", "late"),
-            bins=10,
-            yardstick_name="Gradient boosting",
-            yardstick={"auc": 0.691},
+            metrics={**metrics, "Gradient boosting": {"auc": 0.691}},
+            plots={"Training": training_plot(history), **binary_plots(curves, 0.5, ("on time", "late"), bins=10)},
             drift=[("test", "temp", "1.200", "0.410", "+0.1%")],
         )
     )
@@ -54,7 +51,7 @@ def test_all_plots_are_there(html: str) -> None:
 
 
 def test_numbers_stand_beside_the_yardsticks(html: str) -> None:
-    assert re.search(r"<td>auc</td><td>0\.8\d+</td><td>0\.8\d+</td><td>0\.691</td>", html)
+    assert re.search(r"<td>auc</td><td>0\.8\d+</td><td>0\.8\d+</td><td>0\.6910</td>", html)
 
 
 def test_text_is_escaped(html: str) -> None:

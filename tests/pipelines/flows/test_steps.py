@@ -190,7 +190,7 @@ def test_a_category_unseen_in_training_is_the_unknown_one(run: Run) -> None:
     found = {row.split: row["count"] for row in unknown}
     assert found["test"] >= named > 0
     assert "train" not in found
-    vocabulary = next(w.vocabulary for w in read_spec(context).words if w.name == "destination" and w.kind == "categorical")
+    vocabulary = next(f.vocabulary for f in read_spec(context).features if f.kind == "categorical" and f.name == "destination")
     assert "ZZZ" not in vocabulary
 
 

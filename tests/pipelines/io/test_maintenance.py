@@ -23,7 +23,7 @@ from schemas.contract import Column, Table
 from schemas.lake import features, raw
 
 THINGS = Table("things", (Column("day", "int", nullable=False), Column("n", "int")), partition_by=("day",))
-SORTED = features((), ("x",), ())
+SORTED = features((), {"x": "float"})
 LONG_AGO = datetime(2013, 1, 1, tzinfo=UTC)
 
 

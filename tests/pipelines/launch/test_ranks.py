@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines.config import Network, Optimizer, TrainConfig
+from pipelines.config import Binary, Network, Optimizer, TrainConfig
 from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
 from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
 from pipelines.launch.channel import Message
@@ -54,6 +54,7 @@ def job(folder: Path, ranks: int, batch: int, **config: object) -> TrainingJob:
         run_id="r",
         pipeline="p",
         config=TrainConfig.model_validate(settings),
+        task=Binary(),
         spec=SPEC,
         train=RowPlan(shuffle=True, **common),
         validation=RowPlan(shuffle=False, **common),

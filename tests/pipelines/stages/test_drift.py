@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp
 from pipelines.config import Bounds, DriftConfig
 from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
 from pipelines.stages.drift import Moved, drift, exceeded, stability_index
-from pipelines.stages.feature_fit import Stats, known_statistics, stats_of
+from pipelines.stages.feature_statistics import Stats, known_statistics, stats_of
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
 WORD = FittedCategorical(name="x", vocabulary=("a", "b"))

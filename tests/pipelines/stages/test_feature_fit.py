@@ -13,8 +13,10 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
-from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal
-from pipelines.stages.feature_fit import Fit, aggregated, fit, sample, statistics
+from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
+from pipelines.stages.aggregates import aggregated, sample
+from pipelines.stages.feature_fit import Fit, fit
+from pipelines.stages.feature_statistics import statistics
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
 Value = float | str | bool | None
@@ -104,7 +106,7 @@ def test_a_vocabulary_is_by_frequency_then_name(spark: SparkSession) -> None:
     feature = fitted(spec(categorical={"x": {"min_count": 2}}), data).spec.features[0]
     assert isinstance(feature, FittedCategorical)
     assert feature.vocabulary == ("a", "b", "c")
-    assert feature.size == 4
+    assert feature.ids == {"x": 4}
 
 
 def test_what_a_model_cannot_tell_apart_is_no_word(spark: SparkSession) -> None:
@@ -136,7 +138,7 @@ def test_buckets_are_those_declared_and_missing_values_are_counted(spark: SparkS
     config = spec(bucketized={"x": {"edges": [0, 10]}})
     found = fitted(config, frame(spark, [1.0, None, float("nan"), 12.0], [None, 5.0]))
     assert found.spec.features == (FittedBucketized(name="x", edges=(0, 10)),)
-    assert found.spec.words[0].size == 4
+    assert found.spec.sizes == {"x": 4}
     assert (found.stats[0].rows, found.stats[0].missing) == (4, 2)
     with pytest.raises(DataError, match=r"features\.x: no value at all"):
         fitted(config, frame(spark, [None, float("nan")]))
@@ -168,7 +170,7 @@ def test_a_boolean_is_one_or_nought(spark: SparkSession) -> None:
     data = frame(spark, [True, False, None, True], kind="boolean")
     feature = numeric(spec(boolean={"x": {"impute": True, "indicator": True}}), data)
     assert (feature.fill, feature.offset, feature.scale) == (1, 0, 1)
-    assert feature.outputs == ("x", "x_missing")
+    assert feature.numbers == ("x", "x_missing")
 
 
 def test_an_ordinal_word_that_is_missing_is_the_median(spark: SparkSession) -> None:
@@ -186,7 +188,8 @@ def test_words_are_crossed_and_missing_where_one_is(spark: SparkSession) -> None
     data = spark.createDataFrame([("train", *row) for row in rows], "split string, p string, q string")
     found = fitted(spec(crossed={"x": {"of": ["p", "q"]}}), data)
     assert found.spec.features == (FittedCrossed(name="x", of=("p", "q"), vocabulary=("a\x1fu", "a\x1fv")),)
-    assert (found.stats[0].missing, found.spec.words[0].size, found.spec.inputs) == (3, 3, {"p": "string", "q": "string"})
+    assert (found.stats[0].missing, found.spec.sizes) == (3, {"x": 3})
+    assert found.spec.inputs == {"p": Raw("string"), "q": Raw("string")}
 
 
 def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: SparkSession) -> None:

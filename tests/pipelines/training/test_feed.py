@@ -12,11 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import DataError
+from pipelines.fitted import FittedSpec
 from pipelines.training.feed import CHECKSUM_MODULUS, Chunk, Columns, Feed, Receipt
 from pipelines.training.plan import RowPlan, read_groups
 
 ROWS = 103
-COLUMNS = Columns(numbers=("a", "b"), words=("w",))
+SCALE = {"fill": 0.0, "clip": None, "log1p": False, "offset": 0.0, "scale": 1.0}
+COLUMNS = Columns(
+    FittedSpec.model_validate(
+        {
+            "features": [
+                {"kind": "numeric", "name": "a", **SCALE},
+                {"kind": "numeric", "name": "b", **SCALE},
+                {"kind": "bucketized", "name": "w", "edges": [0.0]},
+            ]
+        }
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +69,8 @@ def values(chunks: list[Chunk]) -> npt.NDArray[np.float32]:
     """Column a of the rows that count, in the order of training."""
     if not chunks:
         return np.zeros(0, np.float32)
-    numbers, weights = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("numbers", "weights"))
+    numbers = np.concatenate([chunk.inputs[0] for chunk in chunks])
+    weights = np.concatenate([chunk.weights for chunk in chunks])
     kept: npt.NDArray[np.float32] = numbers[weights > 0][:, 0]
     return kept
 
@@ -78,15 +91,15 @@ def test_ranks_together_see_each_row_once(
 
 def test_a_rows_values_stay_together(paths: list[str]) -> None:
     for chunk in read(plan(paths), 0)[0]:
-        a, mask = chunk.numbers[..., 0], chunk.weights > 0
-        np.testing.assert_array_equal(chunk.numbers[..., 1][mask], -a[mask])
-        np.testing.assert_array_equal(chunk.ids[..., 0][mask], a[mask] % 7)
+        a, mask = chunk.inputs[0][..., 0], chunk.weights > 0
+        np.testing.assert_array_equal(chunk.inputs[0][..., 1][mask], -a[mask])
+        np.testing.assert_array_equal(chunk.inputs[1][..., 0][mask], a[mask] % 7)
         np.testing.assert_array_equal(chunk.labels[mask], a[mask] % 2)
 
 
 def test_chunks_have_one_shape_and_weigh_padding_nothing(paths: list[str]) -> None:
     chunks, _ = read(plan(paths), 1)
-    assert {chunk.numbers.shape for chunk in chunks} == {(3, 8, 2)}
+    assert {chunk.inputs[0].shape for chunk in chunks} == {(3, 8, 2)}
     assert sum(float(chunk.weights.sum()) for chunk in chunks) == plan(paths).rank_rows(1)
 
 

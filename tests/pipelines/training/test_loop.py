@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from pipelines.training.loop import histogram_auc
+from pipelines.training.tasks import histogram_auc
 
 
 @given(arrays(np.int64, (2, 12), elements=st.integers(0, 9)))

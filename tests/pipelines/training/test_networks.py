@@ -17,7 +17,9 @@ from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, 
 from pipelines.serving.bundle import Bundle
 from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
-from pipelines.training.models import build_network, build_optimizer, build_preprocessing, build_scorer
+from pipelines.training.networks import build_network, build_optimizer
+from pipelines.training.preprocessing import build_preprocessing, build_scorer
+from pipelines.training.tasks import BinaryHead
 
 SPEC = FittedSpec(
     features=(
@@ -41,7 +43,15 @@ ROWS: list[tuple[float | None, float | None, float | None, str | None]] = [
 def network() -> keras.Model:
     """A small network that takes SPEC's features."""
     keras.utils.set_random_seed(1)
-    return build_network(Network(hidden=(8, 4)), len(SPEC.numbers), tuple(word.size for word in SPEC.words))
+    return build_network(Network(hidden=(8, 4)), SPEC)
+
+
+def sized(numbers: int, *sizes: int) -> FittedSpec:
+    """A spec of so many numbers, and of ids so many each."""
+    scale = {"fill": 0.0, "clip": None, "log1p": False, "offset": 0.0, "scale": 1.0}
+    ids = ({"kind": "hashed", "name": f"w{at}", "buckets": size - 1} for at, size in enumerate(sizes))
+    features = [{"kind": "numeric", "name": f"n{at}", **scale} for at in range(numbers)]
+    return FittedSpec.model_validate({"features": [*features, *ids]})
 
 
 def raw_values() -> dict[str, npt.NDArray[Any]]:
@@ -55,7 +65,7 @@ def raw_values() -> dict[str, npt.NDArray[Any]]:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An exported model."""
     uri = str(tmp_path_factory.mktemp("models") / "m")
-    export(network(), SPEC, {"run_id": "r"}, uri)
+    export(network(), SPEC, BinaryHead(), {"run_id": "r", "task": {"kind": "binary"}}, uri)
     return uri
 
 
@@ -91,19 +101,19 @@ def test_the_manifest_carries_the_fitted_spec_and_nothing_is_pickled(bundle: str
 )
 def test_a_model_of_one_kind_of_feature(features: tuple[object, ...]) -> None:
     spec = FittedSpec.model_validate({"features": features})
-    built = build_network(Network(hidden=(4,)), len(spec.numbers), tuple(word.size for word in spec.words))
+    built = build_network(Network(hidden=(4,)), spec)
     types = {"place": tf.string}
     values = {
         name: tf.constant(value, types.get(name, tf.float64))
         for name, value in raw_values().items()
         if name in {feature.name for feature in spec.features}
     }
-    assert build_scorer(built, build_preprocessing(spec))(values).shape == (len(ROWS),)
+    assert build_scorer(built, build_preprocessing(spec), BinaryHead())(values).shape == (len(ROWS),)
 
 
 def test_the_network_is_what_the_configuration_says() -> None:
     config = Network(hidden=(5, 3), activation="tanh", initializer="glorot_uniform", dropout=0.5, embedding_size=2)
-    built = build_network(config, numbers=4, vocabulary_sizes=(10, 2))
+    built = build_network(config, sized(4, 10, 2))
     kinds = [type(layer).__name__ for layer in built.layers]
     assert (kinds.count("Dense"), kinds.count("Dropout"), kinds.count("Embedding")) == (3, 2, 2)
     first = next(layer for layer in built.layers if layer.name == "hidden_0")
@@ -113,10 +123,61 @@ def test_the_network_is_what_the_configuration_says() -> None:
     assert built.count_params() == 20 + 2 + 40 + 18 + 4
 
 
+def of_kinds(**kinds: dict[str, Any]) -> FittedSpec:
+    """A spec of one feature of each given kind."""
+    return FittedSpec.model_validate({"features": [{"kind": kind, "name": kind, **given} for kind, given in kinds.items()]})
+
+
+IMAGE = {"height": 8, "width": 6, "channels": 1, "divide_by": 255}
+CHANNEL = {"sequence": "past", "of": "x", "length": 5, "fill": 0, "clip": None, "log1p": False, "offset": 0, "scale": 1}
+
+
+def test_convolutions_stand_over_images() -> None:
+    config = Network.model_validate({"hidden": [3], "image": {"filters": [4, 2], "kernel": 3}})
+    built = build_network(config, of_kinds(image=IMAGE), outputs=10)
+    # 3 * 3 * 1 * 4 + 4, 3 * 3 * 4 * 2 + 2; pooled twice, 8 by 6 is 2 by 1, of 2 filters; then 4 * 3 + 3 and 3 * 10 + 10.
+    assert built.count_params() == 40 + 74 + 15 + 40
+    assert built.output_shape == (None, 10)
+    small = of_kinds(image={**IMAGE, "width": 3})
+    with pytest.raises(ConfigError, match=r"train\.network\.image: image is 8 by 3; 2 poolings of 2 need at least 4"):
+        build_network(config, small)
+
+
+@pytest.mark.parametrize(("cell", "gates", "biases"), [("lstm", 4, 1), ("gru", 3, 2)])
+def test_recurrent_layers_stand_over_sequences(cell: str, gates: int, biases: int) -> None:
+    config = Network.model_validate({"hidden": [], "sequence": {"cell": cell, "units": [3, 2]}})
+    built = build_network(config, of_kinds(channel=CHANNEL), outputs=4)
+    layers = [gates * units * (inputs + units + biases) for inputs, units in ((1, 3), (3, 2))]
+    assert built.count_params() == sum(layers) + 2 * 4 + 4
+    assert built.output_shape == (None, 4)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "lstm", "gru"])
+def test_a_text_without_words_is_like_any_other_and_words_after_it_change_nothing(pooling: str) -> None:
+    config = Network.model_validate(
+        {"hidden": [4], "text": {"embedding_size": 3, "pooling": pooling, "units": 2, "dropout": 0.5}}
+    )
+    built = build_network(config, of_kinds(text={"length": 4, "vocabulary": ["a", "b"]}))
+    texts = np.array([[0, 0, 0, 0], [2, 3, 0, 0], [2, 3, 1, 2]], np.int32)
+    found = built([np.zeros((3, 0), np.float32), np.zeros((3, 0), np.int32), texts]).numpy()
+    assert np.isfinite(found).all()
+    assert found.shape == (3,)
+    assert len(set(found.tolist())) == 3
+
+
+def test_the_mean_is_of_the_words_that_are_there() -> None:
+    config = Network.model_validate({"hidden": [], "text": {"embedding_size": 2}})
+    built = build_network(config, of_kinds(text={"length": 3, "vocabulary": ["a"]}))
+    built.get_layer("text_words").set_weights([np.array([[9.0, 9], [1, 0], [3, 4]])])
+    built.get_layer("output").set_weights([np.array([[1.0], [10]]), np.zeros(1)])
+    nothing = [np.zeros((2, 0), np.float32), np.zeros((2, 0), np.int32)]
+    assert built([*nothing, np.array([[2, 1, 0], [0, 0, 0]], np.int32)]).numpy().tolist() == [22, 0]
+
+
 @pytest.mark.parametrize("wrong", [{"activation": "rellu"}, {"initializer": "hee"}])
 def test_unknown_names_are_exit_2(wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"train\.network: Keras knows no activation .* or no initializer"):
-        build_network(Network(**wrong), 2, ())
+        build_network(Network(**wrong), sized(2))
 
 
 @pytest.mark.parametrize("wrong", [{"name": "Adamm"}, {"options": {"momentun": 0.9}}])

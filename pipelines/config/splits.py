@@ -1,0 +1,69 @@
+"""How the examples are split: by time, by entity, or by a column of theirs."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from pipelines.config.base import Model
+
+
+class TimeSplit(Model):
+    """Train before `validation_from`, validation before `test_from`, test from there on. Rows of the last `embargo_hours` of
+    train and of validation are left out: where a label lies ahead of its row, they would tell of the next split.
+    """
+
+    by: Literal["time"] = "time"
+    validation_from: date
+    test_from: date
+    embargo_hours: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TimeSplit:
+        if self.validation_from >= self.test_from:
+            raise ValueError(f"validation_from ({self.validation_from}) must be before test_from ({self.test_from})")
+        return self
+
+    def __str__(self) -> str:
+        return f"by time: validation from {self.validation_from}, test from {self.test_from}"
+
+
+class EntitySplit(Model):
+    """All rows of one entity are in one split: which, a hash of its key columns says. Shares are of the entities."""
+
+    by: Literal["entity"]
+    columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _some_left(self) -> EntitySplit:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation ({self.validation}) and test ({self.test}) leave nothing to train on")
+        return self
+
+    def __str__(self) -> str:
+        return f"by {', '.join(self.columns)}: {self.validation:.0%} of them validation, {self.test:.0%} test"
+
+
+class ColumnSplit(Model):
+    """A column of the examples says it: train, validation or test."""
+
+    by: Literal["column"]
+    column: str
+
+    def __str__(self) -> str:
+        return f"by the column {self.column}"
+
+
+def _split_by(given: object) -> str:
+    return str(given.get("by", "time") if isinstance(given, dict) else getattr(given, "by", "time"))
+
+
+Split = Annotated[
+    Annotated[TimeSplit, Tag("time")] | Annotated[EntitySplit, Tag("entity")] | Annotated[ColumnSplit, Tag("column")],
+    Discriminator(_split_by),
+]

@@ -1,0 +1,33 @@
+"""The section `task`: what is predicted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipelines.config.base import Model
+
+
+class Binary(Model):
+    """One of two classes: the label is 1 for the second, 0 for the first. The model gives the probability of the second."""
+
+    kind: Literal["binary"] = "binary"
+    classes: tuple[str, str] = ("negative", "positive")
+
+
+class Multiclass(Model):
+    """One of several classes: the label is its place among them, from 0. The model gives each one's probability."""
+
+    kind: Literal["multiclass"]
+    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=10_000)]
+
+
+class Regression(Model):
+    """A number, or with `features.windows.label` as many as its horizon has steps, in `unit`."""
+
+    kind: Literal["regression"]
+    unit: str = ""
+
+
+Task = Annotated[Binary | Multiclass | Regression, Field(discriminator="kind")]

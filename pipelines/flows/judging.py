@@ -1,0 +1,161 @@
+"""Metrics and plots of predictions, worked out on Spark: at most one row a distinct score, class or step reaches the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.config import MONITORS, Binary, Multiclass, Pipeline, Regression
+from pipelines.evaluation import plots
+from pipelines.evaluation.curve import Curve
+from pipelines.evaluation.metrics import FLOAT32_EPS, all_metrics, best_f1_threshold
+from pipelines.evaluation.multiclass import multiclass_metrics
+from pipelines.evaluation.regression import Errors, regression_metrics
+
+JUDGED = ("validation", "test")
+CELLS = 60
+Metrics = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What predictions are worth: metrics by split, those of each baseline, plots as SVG, and facts beside them."""
+
+    metrics: Metrics
+    plots: Mapping[str, str]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    baselines: Mapping[str, Metrics] = field(default_factory=dict)
+
+
+def judge(config: Pipeline, predictions: DataFrame, features: DataFrame) -> Judged:
+    """Judge a model's predictions, and baselines by their columns of the features table, as the task asks."""
+    if isinstance(config.task, Binary):
+        return _judge_binary(config, config.task, predictions, features)
+    if isinstance(config.task, Multiclass):
+        return _judge_classes(config, config.task, predictions, features)
+    return _judge_numbers(config, config.task, predictions, features)
+
+
+def history_metric(config: Pipeline) -> str:
+    """The column of training_history that the task is watched by."""
+    return MONITORS[config.task.kind]
+
+
+def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, features: DataFrame) -> Judged:
+    bins = config.evaluate.calibration_bins
+    curves = _curves(predictions)
+    threshold = best_f1_threshold(curves["validation"])
+    baselines = {}
+    for name in config.features.baselines:
+        found = _curves(_baseline(features, name, "score"))
+        own = best_f1_threshold(found["validation"])
+        baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in found.items()}
+    return Judged(
+        metrics={split: all_metrics(curve, threshold, bins) for split, curve in curves.items()},
+        plots=plots.binary_plots(curves, threshold, task.classes, bins),
+        facts={"threshold": f"{threshold:.4f}, the best F1 on validation"},
+        baselines=baselines,
+    )
+
+
+def _curves(predictions: DataFrame) -> dict[str, Curve]:
+    """Counts by split and distinct score: at most 16 bytes a distinct score reach the driver, never the rows."""
+    positive = F.count_if(F.col("label") > 0.5).alias("positives")
+    negative = F.count_if(F.col("label") <= 0.5).alias("negatives")
+    counted = predictions.groupBy("split", "score").agg(positive, negative).toArrow().to_pandas()
+    parts = {name: counted[counted["split"] == name] for name in JUDGED}
+    return {n: Curve.of(*(p[c].to_numpy() for c in ("score", "positives", "negatives"))) for n, p in parts.items()}
+
+
+def _baseline(features: DataFrame, name: str, predicted: str) -> DataFrame:
+    """A baseline's predictions where it has one."""
+    column = F.col(f"baseline_{name}")
+    return features.where(column.isNotNull()).select("split", "label", column.alias(predicted))
+
+
+def _judge_classes(config: Pipeline, task: Multiclass, predictions: DataFrame, features: DataFrame) -> Judged:
+    own = F.get("predictions", F.col("label").cast("int"))
+    loss = -F.log(F.greatest(own.cast("double"), F.lit(FLOAT32_EPS)))
+    found = _confusions(predictions, len(task.classes), loss)
+    baselines = {}
+    for name in config.features.baselines:
+        judged = _confusions(_baseline(features, name, "predicted"), len(task.classes), F.lit(float("nan")))
+        baselines[name] = {split: multiclass_metrics(*counts) for split, counts in judged.items()}
+    return Judged(
+        metrics={split: multiclass_metrics(*counts) for split, counts in found.items()},
+        plots={f"Confusion, {split}": plots.classes_plot(counts, task.classes) for split, (counts, _) in found.items()},
+        baselines=baselines,
+    )
+
+
+def _confusions(predictions: DataFrame, classes: int, loss: Column) -> dict[str, tuple[npt.NDArray[np.float64], float]]:
+    """By split: rows by true and predicted class, and the sum of their losses."""
+    counted = predictions.groupBy("split", "label", "predicted").agg(F.count("*").alias("rows"), F.sum(loss).alias("loss"))
+    counts = {split: np.zeros((classes, classes)) for split in JUDGED}
+    losses = dict.fromkeys(JUDGED, 0.0)
+    for row in counted.collect():
+        counts[row.split][int(row.label), int(row.predicted)] += row["rows"]
+        losses[row.split] += row.loss
+    return {split: (counts[split], losses[split]) for split in JUDGED}
+
+
+def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, features: DataFrame) -> Judged:
+    if config.horizon is None:
+        steps = predictions.select("split", F.array("label").alias("true"), F.array("predicted").alias("said"))
+    else:
+        steps = predictions.select("split", F.col("labels").alias("true"), F.col("predictions").alias("said"))
+    found = _errors(steps)
+    others = {}
+    for name in config.features.baselines:
+        rows = _baseline(features, name, "said").withColumnRenamed("label", "true")
+        if config.horizon is None:
+            rows = rows.select("split", F.array("true").alias("true"), F.array("said").alias("said"))
+        others[name] = _errors(rows)
+    drawn = {"Agreement on test": _agreement(steps.where(F.col("split") == "test"), task.unit)}
+    if config.horizon is not None:
+        by_name = {"model": found["test"], **{name.replace("_", " "): errors["test"] for name, errors in others.items()}}
+        drawn["Error by step, test"] = plots.horizon_plot(by_name, task.unit)
+    return Judged(
+        metrics={split: regression_metrics(errors) for split, errors in found.items()},
+        plots=drawn,
+        facts={"unit": task.unit} if task.unit else {},
+        baselines={n: {split: regression_metrics(errors) for split, errors in of.items()} for n, of in others.items()},
+    )
+
+
+def _errors(steps: DataFrame) -> dict[str, Errors]:
+    """By split: sums of errors by step."""
+    each = _each(steps)
+    error, true = F.col("said") - F.col("true"), F.col("true")
+    sums = {"error": error, "absolute": F.abs(error), "squared": error * error, "label": true, "label_squared": true * true}
+    summed = each.groupBy("split", "step").agg(
+        F.count("*").alias("rows"), *(F.sum(value).alias(name) for name, value in sums.items())
+    )
+    found = summed.orderBy("step").toArrow().to_pandas()
+    return {
+        split: Errors(*(found[found["split"] == split][name].to_numpy(np.float64) for name in Errors._fields))
+        for split in JUDGED
+    }
+
+
+def _each(steps: DataFrame) -> DataFrame:
+    """One row a step that has both a true and a predicted value, in double precision."""
+    pairs = F.posexplode(F.arrays_zip("true", "said"))
+    rows = steps.select("split", pairs.alias("step", "pair"))
+    values = (F.col(f"pair.{name}").cast("double").alias(name) for name in ("true", "said"))
+    return rows.select("split", "step", *values).where(F.col("true").isNotNull() & F.col("said").isNotNull())
+
+
+def _agreement(steps: DataFrame, unit: str) -> str:
+    each = _each(steps)
+    bounds = each.agg(*(of(F.col(name)) for name in ("true", "said") for of in (F.min, F.max))).collect()[0]
+    cell = (max(bounds[1], bounds[3]) - min(bounds[0], bounds[2])) / CELLS or 1.0
+    cells = [F.round(F.col(name) / cell).alias(name) for name in ("true", "said")]
+    found = each.select(*cells).groupBy("true", "said").count().toArrow().to_pandas()
+    true, said = (found[name].to_numpy() * cell for name in ("true", "said"))
+    return plots.agreement_plot(true, said, found["count"].to_numpy(), unit)

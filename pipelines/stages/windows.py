@@ -1,0 +1,51 @@
+"""Rows of a series, each with the values before it and, as its label, those after it. No gap is bridged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipelines.config import Sequence, Windows
+
+PHASE = "_phase"
+
+
+def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, Sequence]) -> DataFrame:
+    """Add for each column of each sequence an array `<sequence>_<column>` of its last values, oldest first; and with a label
+    column, `label`, its values of the horizon, the next one first.
+
+    An array is null where a row of it is missing. A label is null where it or the row's own window is not whole, or a value
+    of the label is missing, and in all rows but one of each stride.
+    """
+    step = round(windows.step_minutes * 60)
+    at = F.unix_seconds(windows.at)
+    phased = rows.withColumn(PHASE, F.pmod(at, F.lit(step)))
+    # Rows of one phase are whole steps apart: as many as fit into a range leave no gap.
+    series = Window.partitionBy(*windows.by, PHASE).orderBy(at)
+    made: dict[str, Column] = {}
+    for name, sequence in sequences.items():
+        back = series.rangeBetween(-(sequence.length - 1) * step, 0)
+        made[f"_{name}"] = F.collect_list(F.struct(*sequence.of)).over(back)
+    if windows.label:
+        ahead = series.rangeBetween(step, windows.horizon * step)
+        made["_ahead"] = F.collect_list(F.struct(F.col(windows.label).alias("value"))).over(ahead)
+    found = phased.withColumns(made)
+    whole = {name: F.size(f"_{name}") == sequence.length for name, sequence in sequences.items()}
+    arrays = {
+        f"{name}_{column}": F.when(whole[name], F.col(f"_{name}.{column}").cast("array<double>"))
+        for name, sequence in sequences.items()
+        for column in sequence.of
+    }
+    place = F.pmod(F.floor(at / F.lit(step)), F.lit(windows.stride)) == 0
+    wanted = [place, *whole.values()]
+    if windows.label:
+        values = F.col("_ahead.value").cast("array<float>")
+        wanted += [F.size("_ahead") == windows.horizon, ~F.exists(values, lambda value: value.isNull())]
+    else:
+        values = F.col("label")
+    label = values
+    for condition in wanted:
+        label = F.when(condition, label)
+    return found.withColumns({**arrays, "label": label}).drop(PHASE, *made)

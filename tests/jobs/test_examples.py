@@ -1,0 +1,76 @@
+"""The other examples, whole: real data through all steps, better than their baselines, tables and report as promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from tests.conftest import ROOT, session_on
+from tests.jobs.test_jobs import submit
+
+pytestmark = pytest.mark.slow
+Table = Callable[[str], DataFrame]
+
+
+def ran(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: dict[str, float]) -> Table:
+    """Run a whole example with few epochs; reads its tables."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
+    content["lake"]["warehouse"] = str(folder / "warehouse")
+    content["train"]["epochs"] = epochs
+    content["evaluate"] = evaluate
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    done = submit("pipeline", "--config", str(path))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("nothing to do") == 0
+    report = next((folder / "warehouse" / "_artifacts" / name / "reports").glob("*/report.html"))
+    assert report.read_text().count("<svg") >= 3
+    session = session_on(spark, folder / "warehouse")
+    return lambda table: session.table(f"lake.{name}.{table}")
+
+
+def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path) -> None:
+    table = ran(spark, tmp_path, "weather", 3, maximum={"mae": 5.0})
+    rows = table("evaluation_metrics").where("split = 'test'").collect()
+    found = {(row.baseline, row.metric): row.value for row in rows}
+    assert found[None, "mae"] < 0.9 * found["persistence", "mae"] < 0.9 * found["same_hour_yesterday", "mae"]
+    # The baselines by pandas, from the clean rows.
+    clean = table("clean_weather").select("origin", "time_hour", "temp").toPandas()
+    temp = clean.set_index(["origin", "time_hour"])["temp"]
+    features = table("features").where("split = 'test'").select("row_id", "label", "baseline_same_hour_yesterday").limit(200)
+    named = features.join(table("clean_weather"), F.expr("row_id = xxhash64(origin, time_hour)")).collect()
+    assert len(named) == 200
+    for row in named:
+        series = temp[row.origin]
+        at = series.index.get_loc(row.time_hour)
+        assert list(row.label) == pytest.approx(series.iloc[at + 1 : at + 25].tolist(), abs=1e-4)
+        assert list(row.baseline_same_hour_yesterday) == pytest.approx(series.iloc[at - 23 : at + 1].tolist(), abs=1e-4)
+    embargo = table("features").groupBy("split").agg(F.min("time_hour").alias("first"), F.max("time_hour").alias("last"))
+    ends = {row.split: (row.first, row.last) for row in embargo.collect()}
+    assert (ends["validation"][0] - ends["train"][1]).total_seconds() > 24 * 3600
+    assert (ends["test"][0] - ends["validation"][1]).total_seconds() > 24 * 3600
+
+
+def test_digits_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:
+    table = ran(spark, tmp_path, "digits", 12, minimum={"accuracy": 0.93, "macro_f1": 0.93})
+    predictions = table("predictions").where("split = 'test'").toPandas()
+    assert (predictions["predicted"] == predictions["label"]).mean() > 0.93
+    assert predictions["predictions"].map(len).unique().tolist() == [10]
+    history = table("training_history").orderBy("epoch").collect()
+    assert [row.validation_auc for row in history] == [None] * 12
+    assert history[-1].validation_accuracy > 0.9
+
+
+def test_sentiment_is_felt(spark: SparkSession, tmp_path: Path) -> None:
+    table = ran(spark, tmp_path, "sentiment", 3, minimum={"auc": 0.79})
+    stats = table("feature_stats").collect()[0]
+    assert (stats.kind, stats.missing) == ("text", 0)
+    train = table("features").where("split = 'train'")
+    assert train.where(F.size("text") != 48).count() == 0
+    assert train.where(F.exists("text", lambda word: word > F.lit(12_001))).count() == 0

@@ -42,7 +42,7 @@ def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path)
     assert found[None, "mae"] < 0.9 * found["persistence", "mae"] < 0.9 * found["same_hour_yesterday", "mae"]
     # The baselines by pandas, from the clean rows.
     clean = table("clean_weather").select("origin", "time_hour", "temp").toPandas()
-    temp = clean.set_index(["origin", "time_hour"])["temp"]
+    temp = clean.set_index(["origin", "time_hour"])["temp"].sort_index()
     features = table("features").where("split = 'test'").select("row_id", "label", "baseline_same_hour_yesterday").limit(200)
     named = features.join(table("clean_weather"), F.expr("row_id = xxhash64(origin, time_hour)")).collect()
     assert len(named) == 200

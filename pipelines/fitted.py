@@ -134,6 +134,12 @@ class FittedOrdinal(_OfWord):
         """The place."""
         return (self.name,)
 
+    @property
+    def values(self) -> list[float]:
+        """The places by id: of the unknown word first, then of the order."""
+        last = len(self.vocabulary) - 1
+        return [self.fill, *(place / last for place in range(last + 1))]
+
 
 class FittedTime(_Fitted):
     """seconds since 1970 → parts of the local date and time, as sine and cosine (0 and 0 where missing) or as ids from 1 (0
@@ -159,14 +165,17 @@ class FittedTime(_Fitted):
 
 
 class FittedTarget(_OfWord):
-    """word → the train split's mean label of rows with that word, `prior` when it is missing or not there.
+    """word → the train split's mean label of rows with that word, `prior` when it is missing or not there; less `prior`, in
+    deviations of the label.
 
-    `out_of_fold` has the values by fold of the rows outside it: what the train split's own rows get.
+    `out_of_fold` has the means, and `priors_out_of_fold` the prior, of the rows outside each fold: what the train split's own
+    rows get.
     """
 
     kind: Literal["target"] = "target"
     vocabulary: tuple[str, ...]
     prior: float
+    deviation: float
     means: tuple[float, ...]
     out_of_fold: tuple[tuple[float, ...], ...]
     priors_out_of_fold: tuple[float, ...]
@@ -175,6 +184,20 @@ class FittedTarget(_OfWord):
     def numbers(self) -> tuple[str, ...]:
         """The mean."""
         return (self.name,)
+
+    @property
+    def values(self) -> list[float]:
+        """The scaled means by id: of the unknown word first, then of the vocabulary."""
+        return self._scaled([self.prior, *self.means])
+
+    @property
+    def values_out_of_fold(self) -> list[list[float]]:
+        """The same by fold."""
+        pairs = zip(self.priors_out_of_fold, self.out_of_fold, strict=True)
+        return [self._scaled([prior, *means]) for prior, means in pairs]
+
+    def _scaled(self, values: list[float]) -> list[float]:
+        return [(value - self.prior) / self.deviation for value in values]
 
 
 class FittedBucketized(_Fitted):

@@ -91,7 +91,7 @@ class Hashed(Model):
 
 class Target(Model):
     """A word as the mean label of the train split's rows that have it, drawn to the mean of all as if `smoothing` more rows
-    had that (Micci-Barreca 2001); an unknown or missing word is the mean of all. Train rows get the mean of the rows outside
+    had that (Micci-Barreca 2001); an unknown or missing word is the mean of all. It is told in deviations from that. Train rows get the mean of the rows outside
     their own one of `folds` parts, so that none is told its own label.
     """
 

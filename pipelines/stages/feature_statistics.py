@@ -159,7 +159,8 @@ def _(feature: Crossed, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
 def _(feature: Target, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
     word, label = ask.of(F.col(name)), ask.of(F.col("label"))
     counted = by_fold(label.isNotNull().cast("int"), feature.folds)
-    yield name, _words(word, counted.alias("rows_by_fold"), by_fold(label, feature.folds).alias("totals_by_fold"))
+    totals, deviation = by_fold(label, feature.folds), F.stddev_pop(label)
+    yield name, _words(word, counted.alias("rows_by_fold"), totals.alias("totals_by_fold"), deviation.alias("deviation"))
 
 
 @_asked.register

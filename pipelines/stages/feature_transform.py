@@ -103,8 +103,7 @@ def _(feature: FittedCyclic) -> Outputs:
 
 @_outputs.register
 def _(feature: FittedOrdinal) -> Outputs:
-    last = len(feature.vocabulary) - 1
-    yield feature.name, _value_of(feature.vocabulary, [place / last for place in range(last + 1)], feature.name, feature.fill)
+    yield feature.name, _value_of(F.col(feature.name), feature.vocabulary, feature.values)
 
 
 @_outputs.register
@@ -128,7 +127,7 @@ def _(feature: FittedTime) -> Outputs:
 
 @_outputs.register
 def _(feature: FittedTarget) -> Outputs:
-    yield feature.name, _value_of(feature.vocabulary, feature.means, feature.name, feature.prior)
+    yield feature.name, _value_of(F.col(feature.name), feature.vocabulary, feature.values)
 
 
 @_outputs.register
@@ -176,16 +175,16 @@ def _(feature: FittedText) -> Outputs:
 
 
 def _out_of_fold(feature: FittedTarget) -> Column:
-    served = _value_of(feature.vocabulary, feature.means, feature.name, feature.prior)
+    word = F.col(feature.name)
     own = fold_of(F.col("row_id"), len(feature.out_of_fold))
-    pairs = zip(feature.out_of_fold, feature.priors_out_of_fold, strict=True)
-    folds = [_value_of(feature.vocabulary, means, feature.name, prior) for means, prior in pairs]
+    folds = [_value_of(word, feature.vocabulary, values) for values in feature.values_out_of_fold]
+    served = _value_of(word, feature.vocabulary, feature.values)
     return F.when(F.col("split") == "train", F.get(F.array(*folds), own)).otherwise(served)
 
 
-def _value_of(vocabulary: tuple[str, ...], values: list[float] | tuple[float, ...], name: str, otherwise: float) -> Column:
-    """The value that stands beside a word, by the word's id."""
-    return F.get(_numbers([otherwise, *values], "double"), _word_id(F.col(name), vocabulary))
+def _value_of(word: Column, vocabulary: tuple[str, ...], values: list[float]) -> Column:
+    """The value that stands at a word's id."""
+    return F.get(_numbers(values, "double"), _word_id(word, vocabulary))
 
 
 def _scaled(raw: Column, feature: Scaling) -> Column:

@@ -55,6 +55,7 @@ def fit_target(name: str, target: Target, found: Row, sums: LabelSums) -> Fitted
         name=name,
         vocabulary=sums.words,
         prior=float(prior),
+        deviation=float(found["deviation"]) or 1.0,
         means=tuple(means.tolist()),
         out_of_fold=tuple(tuple(fold) for fold in of_fold.tolist()),
         priors_out_of_fold=tuple(priors.tolist()),

@@ -95,9 +95,7 @@ def _(feature: FittedCyclic, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
 
 @_columns.register
 def _(feature: FittedOrdinal, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    last = len(feature.vocabulary) - 1
-    places = [feature.fill, *(place / last for place in range(last + 1))]
-    yield Column("number", _value_of(inputs[feature.name], feature.vocabulary, places, feature.name))
+    yield Column("number", _value_of(inputs[feature.name], feature))
 
 
 @_columns.register
@@ -122,7 +120,7 @@ def _(feature: FittedTime, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
 
 @_columns.register
 def _(feature: FittedTarget, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    yield Column("number", _value_of(inputs[feature.name], feature.vocabulary, [feature.prior, *feature.means], feature.name))
+    yield Column("number", _value_of(inputs[feature.name], feature))
 
 
 @_columns.register
@@ -185,8 +183,8 @@ def _scaled(value: Tensor, feature: Scaling) -> Tensor:
     return (value - feature.offset) / feature.scale
 
 
-def _value_of(word: Tensor, vocabulary: tuple[str, ...], values: list[float], name: str) -> Tensor:
-    found: Tensor = ValueOf(values, name=f"{name}_value")(_ids(word, vocabulary, name))
+def _value_of(word: Tensor, feature: FittedOrdinal | FittedTarget) -> Tensor:
+    found: Tensor = ValueOf(feature.values, name=f"{feature.name}_value")(_ids(word, feature.vocabulary, feature.name))
     return found
 
 

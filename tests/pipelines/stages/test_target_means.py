@@ -39,7 +39,7 @@ def fitted(config: FeaturesConfig, rows: DataFrame) -> FittedTarget:
 
 def test_means_are_drawn_to_that_of_all(rows: DataFrame) -> None:
     feature = fitted(spec(smoothing=10), rows)
-    assert (feature.vocabulary, feature.prior) == (("a", "b", "c"), 0.5)
+    assert (feature.vocabulary, feature.prior, feature.deviation) == (("a", "b", "c"), 0.5, 0.5)
     # (10 + 10 / 2) / (15 + 10), (0 + 5) / (10 + 10), (5 + 5) / (5 + 10)
     assert feature.means == pytest.approx((0.6, 0.25, 2 / 3))
 
@@ -59,12 +59,12 @@ def test_train_rows_get_the_means_of_the_other_folds(rows: DataFrame) -> None:
         prior = outside["label"].mean()
         same = outside[outside["w"] == own["w"]]["label"] if own["w"] else outside["label"][:0]
         expected = (same.sum() + 2 * prior) / (len(same) + 2) if own["w"] else prior
-        assert row.w == pytest.approx(expected, rel=1e-6)
+        assert row.w == pytest.approx((expected - 0.5) / 0.5, abs=1e-6)  # half of the labels are 1: the deviation is 0.5
     served = transform(rows.withColumn("split", F.lit("test")), FittedSpec(features=(feature,)), ("id",), out_of_fold=True).rows
     means = dict(zip(feature.vocabulary, feature.means, strict=True))
     words = data["w"].to_dict()
     for row in served.collect():
-        assert row.w == pytest.approx(means.get(words[row.id], feature.prior), rel=1e-6)
+        assert row.w == pytest.approx((means.get(words[row.id], 0.5) - 0.5) / 0.5, abs=1e-6)
 
 
 def test_a_word_that_says_nothing_says_nothing(spark: SparkSession) -> None:

@@ -62,8 +62,8 @@ SPEC = FittedSpec(
         ),
         FittedTime(name="then", parts=("month", "hour", "weekday"), zone="Asia/Kathmandu", encode="ids"),
         FittedTarget(
-            name="of_label", vocabulary=("a", "東京"), prior=0.1, means=(0.7, 1 / 3), out_of_fold=((0.1, 0.2),) * 2,
-            priors_out_of_fold=(0.5, 0.5),
+            name="of_label", vocabulary=("a", "東京"), prior=0.1, deviation=0.5, means=(0.7, 1 / 3),
+            out_of_fold=((0.1, 0.2),) * 2, priors_out_of_fold=(0.5, 0.5),
         ),
         FittedHashed(name="hashed", buckets=7),
         FittedChannel(
@@ -169,7 +169,7 @@ def as_taken(value: Any) -> Any:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(ROW, min_size=20, max_size=60))
+@given(rows=st.lists(ROW, min_size=8, max_size=24))
 def test_any_row_becomes_the_same_features(spark: SparkSession, saved: Path, rows: list[tuple[Any, ...]]) -> None:
     found = check_parity(saved, SPEC, samples(spark, rows))
     assert found.difference <= 1e-6
@@ -202,7 +202,7 @@ def test_a_few_by_hand(spark: SparkSession) -> None:
         (math.sin(math.pi * 8 / 12), math.cos(math.pi * 8 / 12))
     )
     assert (made["then_month"], made["then_hour"], made["then_weekday"]) == (0, 0, 0)
-    assert made["of_label"] == pytest.approx(0.7)
+    assert made["of_label"] == pytest.approx((0.7 - 0.1) / 0.5)
     assert made["hashed"] == 1 + zlib.crc32(b"b") % 7
     assert made["past_x"] == pytest.approx([(1 - 0.25) / 1.75, (1.5 - 0.25) / 1.75, (3 - 0.25) / 1.75])
     assert made["review"] == [2, 3, 0, 0]

@@ -91,8 +91,8 @@ class Hashed(Model):
 
 class Target(Model):
     """A word as the mean label of the train split's rows that have it, drawn to the mean of all as if `smoothing` more rows
-    had that (Micci-Barreca 2001); an unknown or missing word is the mean of all. It is told in deviations from that. Train rows get the mean of the rows outside
-    their own one of `folds` parts, so that none is told its own label.
+    had that (Micci-Barreca 2001); an unknown or missing word is the mean of all. It is told in deviations of the label from
+    that. Train rows get the mean of the rows outside their own one of `folds` parts: none is told its own label.
     """
 
     folds: Annotated[int, Field(ge=2, le=100)] = 5

@@ -112,51 +112,54 @@ def as_numeric(boolean: Boolean) -> Numeric:
     return Numeric(impute=float(boolean.impute), scale="none", indicator=boolean.indicator)
 
 
+Asked = Iterator[tuple[str, Column]]
+
+
 @singledispatch
-def _asked(feature: FeatureKind, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _asked(feature: FeatureKind, name: str, ask: Ask) -> Asked:
     raise NotImplementedError(type(feature))
 
 
 @_asked.register
-def _(feature: Numeric, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Numeric, name: str, ask: Ask) -> Asked:
     yield name, _numeric(ask.of(F.col(name).cast("double")), feature, ask.known)
 
 
 @_asked.register
-def _(feature: Boolean, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Boolean, name: str, ask: Ask) -> Asked:
     yield from _asked(as_numeric(feature), name, ask)
 
 
 @_asked.register
-def _(feature: Cyclic, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Cyclic, name: str, ask: Ask) -> Asked:
     yield name, _known(ask.of(F.col(name).cast("double")), ask.known)
 
 
 @_asked.register
-def _(feature: Bucketized, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Bucketized, name: str, ask: Ask) -> Asked:
     yield name, _known(ask.of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), ask.known)
 
 
 @_asked.register(Time)
 @_asked.register(Image)
-def _(feature: Time | Image, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Time | Image, name: str, ask: Ask) -> Asked:
     yield name, _present(ask.of(F.col(name)))
 
 
 @_asked.register(Ordinal)
 @_asked.register(Categorical)
 @_asked.register(Hashed)
-def _(feature: Ordinal | Categorical | Hashed, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Ordinal | Categorical | Hashed, name: str, ask: Ask) -> Asked:
     yield name, _words(ask.of(F.col(name)))
 
 
 @_asked.register
-def _(feature: Crossed, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Crossed, name: str, ask: Ask) -> Asked:
     yield name, _words(ask.of(crossed_word(feature.of)))
 
 
 @_asked.register
-def _(feature: Target, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Target, name: str, ask: Ask) -> Asked:
     word, label = ask.of(F.col(name)), ask.of(F.col("label"))
     counted = by_fold(label.isNotNull().cast("int"), feature.folds)
     totals, deviation = by_fold(label, feature.folds), F.stddev_pop(label)
@@ -164,14 +167,14 @@ def _(feature: Target, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
 
 
 @_asked.register
-def _(feature: Sequence, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Sequence, name: str, ask: Ask) -> Asked:
     # Of the rows' own values: each moment of a series counts once, not once a window in which it lies.
     for column, numeric in feature.of.items():
         yield f"{name}_{column}", _numeric(ask.of(F.col(column).cast("double")), numeric, ask.known)
 
 
 @_asked.register
-def _(feature: Text, name: str, ask: Ask) -> Iterator[tuple[str, Column]]:
+def _(feature: Text, name: str, ask: Ask) -> Asked:
     yield name, _known(ask.of(_length(name)), ask.known)
 
 

@@ -4,36 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from keyword import iskeyword
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field, model_validator
 
+from pipelines.config import kinds
 from pipelines.config.base import Model
-from pipelines.config.kinds import (
-    Boolean,
-    Bucketized,
-    Categorical,
-    Crossed,
-    Cyclic,
-    Hashed,
-    Image,
-    Numeric,
-    Ordinal,
-    Sequence,
-    Target,
-    Text,
-    Time,
-)
 from pipelines.config.splits import Split
-
-KINDS = (
-    "numeric", "boolean", "ordinal", "cyclic", "time", "target",
-    "bucketized", "categorical", "crossed", "hashed",
-    "sequence", "image", "text",
-)  # fmt: skip
-FeatureKind = (
-    Numeric | Boolean | Ordinal | Cyclic | Time | Target | Bucketized | Categorical | Crossed | Hashed | Sequence | Image | Text
-)
 
 
 class Windows(Model):
@@ -70,31 +47,26 @@ class FeaturesConfig(Model):
     known_at: dict[str, str] = {}
     proxy_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.95
     baselines: dict[str, str] = {}
-    numeric: dict[str, Numeric] = {}
-    boolean: dict[str, Boolean] = {}
-    ordinal: dict[str, Ordinal] = {}
-    cyclic: dict[str, Cyclic] = {}
-    time: dict[str, Time] = {}
-    target: dict[str, Target] = {}
-    bucketized: dict[str, Bucketized] = {}
-    categorical: dict[str, Categorical] = {}
-    crossed: dict[str, Crossed] = {}
-    hashed: dict[str, Hashed] = {}
-    sequence: dict[str, Sequence] = {}
-    image: dict[str, Image] = {}
-    text: dict[str, Text] = {}
+    numeric: dict[str, kinds.Numeric] = {}
+    boolean: dict[str, kinds.Boolean] = {}
+    ordinal: dict[str, kinds.Ordinal] = {}
+    cyclic: dict[str, kinds.Cyclic] = {}
+    time: dict[str, kinds.Time] = {}
+    target: dict[str, kinds.Target] = {}
+    bucketized: dict[str, kinds.Bucketized] = {}
+    categorical: dict[str, kinds.Categorical] = {}
+    crossed: dict[str, kinds.Crossed] = {}
+    hashed: dict[str, kinds.Hashed] = {}
+    sequence: dict[str, kinds.Sequence] = {}
+    image: dict[str, kinds.Image] = {}
+    text: dict[str, kinds.Text] = {}
 
     @property
-    def declared(self) -> Iterator[tuple[str, str, FeatureKind]]:
-        """Each feature's kind, name and settings: numbers first, then what becomes ids, then arrays."""
+    def declared(self) -> Iterator[tuple[str, str, kinds.Kind]]:
+        """Each feature's kind, name and settings, in the order of the kinds here: numbers, then ids, then arrays."""
         for kind in KINDS:
             for name, feature in getattr(self, kind).items():
                 yield kind, name, feature
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The columns that are crossed."""
-        return tuple(dict.fromkeys(part for crossed in self.crossed.values() for part in crossed.of))
 
     @model_validator(mode="after")
     def _named_once(self) -> FeaturesConfig:
@@ -104,7 +76,8 @@ class FeaturesConfig(Model):
             raise ValueError(f"declared under two kinds: {', '.join(repeated)}")
         if not names:
             raise ValueError(f"no feature is declared; expected at least one under {', '.join(KINDS)}")
-        if wrong := sorted(name for name in [*names, *self.parts] if not name.isidentifier() or iskeyword(name)):
+        columns = {column for _, name, feature in self.declared for column in feature.columns(name)}
+        if wrong := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
             raise ValueError(f"names that a model's inputs cannot have: {', '.join(wrong)}; expected letters, digits and _")
         made = [f"{name}_missing" for name, one in (self.numeric | self.boolean).items() if one.indicator]
         made += [f"{name}_{part}" for name in self.cyclic for part in ("sin", "cos")]
@@ -118,3 +91,11 @@ class FeaturesConfig(Model):
         if wrong := sorted(name for name in self.baselines if not name.isidentifier()):
             raise ValueError(f"baselines are named {', '.join(wrong)}; expected letters, digits and _")
         return self
+
+
+KINDS = tuple(
+    name
+    for name, field in FeaturesConfig.model_fields.items()
+    if any(isinstance(argument, type) and issubclass(argument, kinds.Kind) for argument in get_args(field.annotation))
+)
+"""The keys of a spec under which features are declared, each for a kind."""

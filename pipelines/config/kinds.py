@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from pipelines.config.base import Model, TimeZone
 
+NUMBERS = ("int", "bigint", "float", "double", "boolean")
+WORDS = ("string",)
 Imputer = Literal["mean", "median"] | float
 MOST_EDGES = 64
 Scaler = Literal["zscore", "minmax", "robust", "none"]
 TimePart = Literal["hour", "weekday", "month"]
 
 
-class Numeric(Model):
+class Kind(Model):
+    """What a feature of one kind is made from. `types`: the SQL types that its columns may have."""
+
+    types: ClassVar[tuple[str, ...]]
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The examples' columns that a feature of this name is made of: by default the one of its name."""
+        return (name,)
+
+
+class Numeric(Kind):
     """A number: what stands in for a missing one, an optional log1p or clip first, how it is scaled.
 
     With an indicator a second column, `<name>_missing`, is 1 where the number was missing, else 0.
     """
 
+    types = NUMBERS
     impute: Imputer = "median"
     clip: tuple[float, float] | None = None
     log1p: bool = False
@@ -29,25 +42,28 @@ class Numeric(Model):
     indicator: bool = False
 
 
-class Categorical(Model):
+class Categorical(Kind):
     """A word: ids by frequency, 0 for the unknown; rarer than `min_count` in the train split is unknown too."""
 
+    types = WORDS
     min_count: Annotated[int, Field(ge=1)] = 1
     max_size: Annotated[int, Field(ge=1)] = 1000
 
 
-class Boolean(Model):
+class Boolean(Kind):
     """True or false, as 1 or 0: what a missing one is taken for, and optionally an indicator of the missing."""
 
+    types = ("boolean",)
     impute: bool = False
     indicator: bool = False
 
 
-class Ordinal(Model):
+class Ordinal(Kind):
     """A word of a declared order, as a number from 0 (the first) to 1 (the last), in equal steps; a missing or unknown word is
     the train split's median.
     """
 
+    types = WORDS
     order: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)]
 
     @model_validator(mode="after")
@@ -57,23 +73,30 @@ class Ordinal(Model):
         return self
 
 
-class Crossed(Model):
+class Crossed(Kind):
     """Words of several columns together as one word; it is missing where one of them is."""
 
+    types = WORDS
     of: Annotated[tuple[str, ...], Field(min_length=2)]
     min_count: Annotated[int, Field(ge=1)] = 1
     max_size: Annotated[int, Field(ge=1)] = 1000
 
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The columns that are crossed."""
+        return self.of
 
-class Cyclic(Model):
+
+class Cyclic(Kind):
     """A number that comes round again every `period`: its sine and cosine."""
 
+    types = NUMBERS
     period: Annotated[float, Field(gt=0)]
 
 
-class Bucketized(Model):
+class Bucketized(Kind):
     """A number by the bucket that it falls in: ids from 1, cut at `edges` (an edge is of the bucket above), 0 if missing."""
 
+    types = NUMBERS
     edges: Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(min_length=1, max_length=MOST_EDGES)]
 
     @model_validator(mode="after")
@@ -83,28 +106,31 @@ class Bucketized(Model):
         return self
 
 
-class Hashed(Model):
+class Hashed(Kind):
     """A word of a set without end: ids from 1 to `buckets` by its CRC-32, 0 where it is missing. Nothing is fitted."""
 
+    types = WORDS
     buckets: Annotated[int, Field(ge=1, le=1 << 24)]
 
 
-class Target(Model):
+class Target(Kind):
     """A word as the mean label of the train split's rows that have it, drawn to the mean of all as if `smoothing` more rows
     had that (Micci-Barreca 2001); an unknown or missing word is the mean of all. It is told in deviations of the label from
     that. Train rows get the mean of the rows outside their own one of `folds` parts: none is told its own label.
     """
 
+    types = WORDS
     folds: Annotated[int, Field(ge=2, le=100)] = 5
     smoothing: Annotated[float, Field(ge=0)] = 20.0
     max_size: Annotated[int, Field(ge=1)] = 1000
 
 
-class Time(Model):
+class Time(Kind):
     """A timestamp by the local clock and calendar: hour (0 to 23), weekday (0 is Monday) and month, each as sine and cosine or
     as ids, and with `holidays` whether the day is one of these. A missing one is 0 everywhere.
     """
 
+    types = ("timestamp",)
     parts: tuple[TimePart, ...] = ("hour", "weekday", "month")
     zone: TimeZone = "UTC"
     encode: Literal["cyclic", "ids"] = "cyclic"
@@ -119,11 +145,16 @@ class Time(Model):
         return self
 
 
-class Sequence(Model):
+class Sequence(Kind):
     """The last `length` values of several columns of a series, up to and with the row's own: see `features.windows`."""
 
+    types = NUMBERS
     of: Annotated[dict[str, Numeric], Field(min_length=1)]
     length: Annotated[int, Field(ge=2, le=10_000)]
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The series' columns."""
+        return tuple(self.of)
 
     @model_validator(mode="after")
     def _no_indicator(self) -> Sequence:
@@ -132,23 +163,25 @@ class Sequence(Model):
         return self
 
 
-class Image(Model):
+class Image(Kind):
     """A PNG, as base64 text: decoded, resized (bilinear, corners not aligned, as tf.image.resize does), levels of 0 to 255
     divided by `divide_by`. One channel is grey, three are red, green and blue.
     """
 
+    types = WORDS
     height: Annotated[int, Field(ge=1, le=4096)]
     width: Annotated[int, Field(ge=1, le=4096)]
     channels: Literal[1, 3] = 3
     divide_by: Annotated[float, Field(gt=0)] = 255.0
 
 
-class Text(Model):
+class Text(Kind):
     """A text: its first `length` words in lower case, as ids by frequency in the train split (2 is the most frequent, 1 the
     unknown, 0 where there is no word), or with `buckets` by CRC-32 (1 to `buckets`). A word is what stands between spaces and
     punctuation; an apostrophe is part of it.
     """
 
+    types = WORDS
     length: Annotated[int, Field(ge=1, le=10_000)]
     min_count: Annotated[int, Field(ge=1)] = 1
     max_size: Annotated[int, Field(ge=1)] = 20_000

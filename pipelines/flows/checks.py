@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.config import ColumnSplit, Crossed, EntitySplit, FeatureKind, Pipeline, Sequence, TimeSplit, load
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, kinds, load
 from pipelines.errors import ConfigError
 from pipelines.flows.secret import check_hash_key
 from pipelines.io.sources import make_source
 from schemas.contract import Table
-
-NUMBERS = ("int", "bigint", "float", "double", "boolean")
-TYPES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("numeric", "cyclic", "bucketized", "sequence"), NUMBERS),
-    **dict.fromkeys(("ordinal", "target", "categorical", "crossed", "hashed", "image", "text"), ("string",)),
-    "boolean": ("boolean",),
-    "time": ("timestamp",),
-}
 
 
 def examples_contract(config: Pipeline) -> Table:
@@ -85,14 +77,9 @@ def check_config(config: Pipeline) -> None:
     _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
     for kind, name, feature in config.features.declared:
-        for column in _columns_of(name, feature):
-            _check_type(config, f"features.{kind}.{name}", column, columns, TYPES[kind])
+        for column in feature.columns(name):
+            _check_type(config, f"features.{kind}.{name}", column, columns, feature.types)
     _check_windows(config, columns)
-
-
-def _columns_of(name: str, feature: FeatureKind) -> Iterable[str]:
-    """The columns of the examples that a feature is made of."""
-    return feature.of if isinstance(feature, Crossed | Sequence) else (name,)
 
 
 def _check_type(config: Pipeline, key: str, column: str, columns: Mapping[str, str], types: tuple[str, ...]) -> None:
@@ -110,7 +97,7 @@ def _check_windows(config: Pipeline, columns: Mapping[str, str]) -> None:
     """Raise ConfigError when windows name a column that is not there, or the label is declared in two places or none."""
     windows, label = config.features.windows, "label" in columns
     if windows and windows.label:
-        _check_type(config, "features.windows.label", windows.label, columns, NUMBERS)
+        _check_type(config, "features.windows.label", windows.label, columns, kinds.NUMBERS)
     if label == bool(windows and windows.label):
         raise ConfigError(
             f"{config.contracts} EXAMPLES: {'a' if label else 'no'} column label, and features.windows.label "

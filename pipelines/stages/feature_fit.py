@@ -10,23 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from pyspark.sql import Row
 
-from pipelines.config import (
-    Boolean,
-    Bucketized,
-    Categorical,
-    Crossed,
-    Cyclic,
-    FeatureKind,
-    FeaturesConfig,
-    Hashed,
-    Image,
-    Numeric,
-    Ordinal,
-    Sequence,
-    Target,
-    Text,
-    Time,
-)
+from pipelines.config import FeaturesConfig, kinds
 from pipelines.errors import DataError
 from pipelines.fitted import (
     UNKNOWN_WORD,
@@ -117,23 +101,23 @@ def fit_label(mean: float, deviation: float) -> FittedLabel:
 
 
 @singledispatch
-def _fitted(feature: FeatureKind, name: str, found: Found) -> Fitted:
+def _fitted(feature: kinds.Kind, name: str, found: Found) -> Fitted:
     raise NotImplementedError(type(feature))
 
 
 @_fitted.register
-def _(feature: Numeric, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Numeric, name: str, found: Found) -> Fitted:
     scaling, stats = _fit_numeric(name, feature, found)
     yield FittedNumeric(name=name, indicator=feature.indicator, **scaling.model_dump()), stats
 
 
 @_fitted.register
-def _(feature: Boolean, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Boolean, name: str, found: Found) -> Fitted:
     yield from _fitted(as_numeric(feature), name, found)
 
 
 @_fitted.register
-def _(feature: Ordinal, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Ordinal, name: str, found: Found) -> Fitted:
     values = found.of(name)
     counts = {row["item"]: row["count"] for row in values["top"] if row["item"] is not None}
     reached = np.cumsum([counts.get(word, 0) for word in feature.order])
@@ -148,49 +132,49 @@ def _(feature: Ordinal, name: str, found: Found) -> Fitted:
 
 
 @_fitted.register
-def _(feature: Cyclic, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Cyclic, name: str, found: Found) -> Fitted:
     values = found.of(name)
     cyclic = FittedCyclic(name=name, fill=values["percentiles"][MEDIAN], period=feature.period)
     yield cyclic, known_stats(found.rows, values)
 
 
 @_fitted.register
-def _(feature: Time, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Time, name: str, found: Found) -> Fitted:
     time = FittedTime(name=name, parts=feature.parts, zone=feature.zone, encode=feature.encode, holidays=feature.holidays)
     yield time, known_stats(found.rows, found.of(name))
 
 
 @_fitted.register
-def _(feature: Target, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Target, name: str, found: Found) -> Fitted:
     target = fit_target(name, feature, found.of(name), found.labels[name])
     yield target, _word_stats(target.vocabulary, found.rows, found.of(name))
 
 
 @_fitted.register
-def _(feature: Bucketized, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Bucketized, name: str, found: Found) -> Fitted:
     yield FittedBucketized(name=name, edges=feature.edges), known_stats(found.rows, found.of(name))
 
 
 @_fitted.register
-def _(feature: Categorical, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Categorical, name: str, found: Found) -> Fitted:
     vocabulary = _vocabulary(feature, found.of(name)["top"])
     yield FittedCategorical(name=name, vocabulary=vocabulary), _word_stats(vocabulary, found.rows, found.of(name))
 
 
 @_fitted.register
-def _(feature: Crossed, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Crossed, name: str, found: Found) -> Fitted:
     vocabulary = _vocabulary(feature, found.of(name)["top"])
     crossed = FittedCrossed(name=name, of=feature.of, vocabulary=vocabulary)
     yield crossed, _word_stats(vocabulary, found.rows, found.of(name))
 
 
 @_fitted.register
-def _(feature: Hashed, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Hashed, name: str, found: Found) -> Fitted:
     yield FittedHashed(name=name, buckets=feature.buckets), Stats(found.rows, found.rows - found.of(name)["present"])
 
 
 @_fitted.register
-def _(feature: Sequence, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Sequence, name: str, found: Found) -> Fitted:
     for column, numeric in feature.of.items():
         made = f"{name}_{column}"
         scaling, stats = _fit_numeric(made, numeric, found)
@@ -198,18 +182,18 @@ def _(feature: Sequence, name: str, found: Found) -> Fitted:
 
 
 @_fitted.register
-def _(feature: Image, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Image, name: str, found: Found) -> Fitted:
     yield FittedImage(name=name, **feature.model_dump()), known_stats(found.rows, found.of(name))
 
 
 @_fitted.register
-def _(feature: Text, name: str, found: Found) -> Fitted:
+def _(feature: kinds.Text, name: str, found: Found) -> Fitted:
     words = tuple(word for word in found.words.get(name, ()) if word != UNKNOWN_WORD)
     text = FittedText(name=name, length=feature.length, vocabulary=words, buckets=feature.buckets)
     yield text, known_stats(found.rows, found.of(name))
 
 
-def _fit_numeric(name: str, numeric: Numeric, found: Found) -> tuple[Scaling, Stats]:
+def _fit_numeric(name: str, numeric: kinds.Numeric, found: Found) -> tuple[Scaling, Stats]:
     values = found.of(name)
     if numeric.impute == "mean":
         fill = values["raw_mean"]
@@ -226,7 +210,7 @@ def _word_stats(vocabulary: tuple[str, ...], rows: int, values: Row) -> Stats:
     return known_stats(rows, values, vocabulary)._replace(vocabulary=vocabulary)
 
 
-def _bend_number(value: float, numeric: Numeric) -> float:
+def _bend_number(value: float, numeric: kinds.Numeric) -> float:
     if numeric.clip:
         value = min(max(value, numeric.clip[0]), numeric.clip[1])
     return math.log1p(value) if numeric.log1p else value
@@ -252,7 +236,7 @@ def _with_imputed(fill: float, rows: int, values: Row) -> Stats:
     )
 
 
-def _scaling(name: str, numeric: Numeric, stats: Stats) -> tuple[float, float]:
+def _scaling(name: str, numeric: kinds.Numeric, stats: Stats) -> tuple[float, float]:
     """Offset and scale of (x - offset) / scale."""
     assert stats.mean is not None and stats.stddev is not None and stats.quartiles is not None
     assert stats.minimum is not None and stats.maximum is not None
@@ -271,7 +255,7 @@ def _scaling(name: str, numeric: Numeric, stats: Stats) -> tuple[float, float]:
     return offset, scale
 
 
-def _vocabulary(categorical: Categorical | Crossed, top: list[Row]) -> tuple[str, ...]:
+def _vocabulary(categorical: kinds.Categorical | kinds.Crossed, top: list[Row]) -> tuple[str, ...]:
     counted = [(row["item"], row["count"]) for row in top if _is_word(row["item"])]
     frequent = sorted((-count, word) for word, count in counted if count >= categorical.min_count)
     return tuple(word for _, word in frequent[: categorical.max_size])

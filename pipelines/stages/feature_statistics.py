@@ -10,23 +10,7 @@ from typing import NamedTuple
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
-from pipelines.config import (
-    Boolean,
-    Bucketized,
-    Categorical,
-    Crossed,
-    Cyclic,
-    FeatureKind,
-    FeaturesConfig,
-    Hashed,
-    Image,
-    Numeric,
-    Ordinal,
-    Sequence,
-    Target,
-    Text,
-    Time,
-)
+from pipelines.config import FeaturesConfig, kinds
 from pipelines.fitted import (
     FittedBucketized,
     FittedChannel,
@@ -107,59 +91,59 @@ def words(spec: FeaturesConfig) -> dict[str, Column]:
     return {**alone, **{name: crossed_word(crossed.of) for name, crossed in spec.crossed.items()}}
 
 
-def as_numeric(boolean: Boolean) -> Numeric:
+def as_numeric(boolean: kinds.Boolean) -> kinds.Numeric:
     """A boolean as the number that it is."""
-    return Numeric(impute=float(boolean.impute), scale="none", indicator=boolean.indicator)
+    return kinds.Numeric(impute=float(boolean.impute), scale="none", indicator=boolean.indicator)
 
 
 Asked = Iterator[tuple[str, Column]]
 
 
 @singledispatch
-def _asked(feature: FeatureKind, name: str, ask: Ask) -> Asked:
+def _asked(feature: kinds.Kind, name: str, ask: Ask) -> Asked:
     raise NotImplementedError(type(feature))
 
 
 @_asked.register
-def _(feature: Numeric, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Numeric, name: str, ask: Ask) -> Asked:
     yield name, _numeric(ask.of(F.col(name).cast("double")), feature, ask.known)
 
 
 @_asked.register
-def _(feature: Boolean, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Boolean, name: str, ask: Ask) -> Asked:
     yield from _asked(as_numeric(feature), name, ask)
 
 
 @_asked.register
-def _(feature: Cyclic, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Cyclic, name: str, ask: Ask) -> Asked:
     yield name, _known(ask.of(F.col(name).cast("double")), ask.known)
 
 
 @_asked.register
-def _(feature: Bucketized, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Bucketized, name: str, ask: Ask) -> Asked:
     yield name, _known(ask.of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), ask.known)
 
 
-@_asked.register(Time)
-@_asked.register(Image)
-def _(feature: Time | Image, name: str, ask: Ask) -> Asked:
+@_asked.register(kinds.Time)
+@_asked.register(kinds.Image)
+def _(feature: kinds.Time | kinds.Image, name: str, ask: Ask) -> Asked:
     yield name, _present(ask.of(F.col(name)))
 
 
-@_asked.register(Ordinal)
-@_asked.register(Categorical)
-@_asked.register(Hashed)
-def _(feature: Ordinal | Categorical | Hashed, name: str, ask: Ask) -> Asked:
+@_asked.register(kinds.Ordinal)
+@_asked.register(kinds.Categorical)
+@_asked.register(kinds.Hashed)
+def _(feature: kinds.Ordinal | kinds.Categorical | kinds.Hashed, name: str, ask: Ask) -> Asked:
     yield name, _words(ask.of(F.col(name)))
 
 
 @_asked.register
-def _(feature: Crossed, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Crossed, name: str, ask: Ask) -> Asked:
     yield name, _words(ask.of(crossed_word(feature.of)))
 
 
 @_asked.register
-def _(feature: Target, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Target, name: str, ask: Ask) -> Asked:
     word, label = ask.of(F.col(name)), ask.of(F.col("label"))
     counted = by_fold(label.isNotNull().cast("int"), feature.folds)
     totals, deviation = by_fold(label, feature.folds), F.stddev_pop(label)
@@ -167,14 +151,14 @@ def _(feature: Target, name: str, ask: Ask) -> Asked:
 
 
 @_asked.register
-def _(feature: Sequence, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Sequence, name: str, ask: Ask) -> Asked:
     # Of the rows' own values: each moment of a series counts once, not once a window in which it lies.
     for column, numeric in feature.of.items():
         yield f"{name}_{column}", _numeric(ask.of(F.col(column).cast("double")), numeric, ask.known)
 
 
 @_asked.register
-def _(feature: Text, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Text, name: str, ask: Ask) -> Asked:
     yield name, _known(ask.of(_length(name)), ask.known)
 
 
@@ -219,7 +203,7 @@ def _of_scaled(raw: Column, scaling: Scaling, known: Callable[[Column], Column])
     return _known(bend(raw.cast("double"), scaling.clip, scaling.log1p), known)
 
 
-def _numeric(raw: Column, numeric: Numeric, known: Callable[[Column], Column]) -> Column:
+def _numeric(raw: Column, numeric: kinds.Numeric, known: Callable[[Column], Column]) -> Column:
     bent = bend(raw, numeric.clip, numeric.log1p)
     # What stands in for a missing number is in its own unit; quantiles cost most, so they are taken once where they can be.
     filled = [F.avg(raw).alias("raw_mean")] if numeric.impute == "mean" else []

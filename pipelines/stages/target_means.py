@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from pipelines.config import FeaturesConfig, Target
+from pipelines.config import FeaturesConfig, kinds
 from pipelines.fitted import FittedTarget
 
 FOLD_SEED = 20040731
@@ -39,7 +39,7 @@ def sum_labels(rows: DataFrame, spec: FeaturesConfig) -> dict[str, LabelSums]:
     return {name: _summed(rows, name, target) for name, target in spec.target.items()}
 
 
-def fit_target(name: str, target: Target, found: Row, sums: LabelSums) -> FittedTarget:
+def fit_target(name: str, target: kinds.Target, found: Row, sums: LabelSums) -> FittedTarget:
     """Means drawn to the mean of all: (total + smoothing * prior) / (rows + smoothing).
 
     Micci-Barreca: A preprocessing scheme for high-cardinality categorical attributes in classification and prediction
@@ -71,7 +71,7 @@ def _mean(
     return whole
 
 
-def _summed(rows: DataFrame, name: str, target: Target) -> LabelSums:
+def _summed(rows: DataFrame, name: str, target: kinds.Target) -> LabelSums:
     word = F.col(name)
     known = rows.where(word.isNotNull() & (word != "") & ~F.contains(word, F.lit("\0")))
     counts, totals = by_fold(F.lit(1), target.folds), by_fold(F.col("label"), target.folds)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipelines.config import Sequence, Windows
+from pipelines.config import Windows, kinds
 
 PHASE = "_phase"
 
 
-def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, Sequence]) -> DataFrame:
+def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Sequence]) -> DataFrame:
     """Add for each column of each sequence an array `<sequence>_<column>` of its last values, oldest first; and with a label
     column, `label`, its values of the horizon, the next one first.
 

@@ -21,9 +21,9 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features lock clean
+.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-yardsticks lock clean
 
-run: setup $(DATA_$(PIPELINE))  ## run a pipeline, whole: ingest, clean, features, train, evaluate
+run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
 
 run-sources: setup data  ## the same from PostgreSQL and a JSON API, which it starts; then compare with `make run`'s tables
@@ -44,6 +44,9 @@ sql: setup  ## a spark-sql shell on the pipeline's tables; ARGS='-e "select ..."
 
 bench-cleaning: setup data  ## ingest and clean against plain PySpark, and memory as rows grow
 	@$(ENV) python benchmarks/cleaning.py $(ARGS)
+
+bench-yardsticks: setup  ## linear models on the digits and sentiment examples, once both have run
+	@$(ENV) python benchmarks/yardsticks.py $(ARGS)
 
 bench-features: setup  ## fit, transform and write of features against Spark ML, and memory as rows grow
 	@$(ENV) python benchmarks/features.py $(ARGS)

@@ -30,9 +30,9 @@ from benchmarks.memory import peak_memory
 from benchmarks.results import store
 from pipelines.config import FeaturesConfig
 from pipelines.fitted import FittedCategorical, FittedNumeric
-from pipelines.stages.aggregates import aggregated, sample
+from pipelines.stages.aggregates import answers, sample
 from pipelines.stages.feature_fit import Fit, fit
-from pipelines.stages.feature_statistics import statistics
+from pipelines.stages.feature_statistics import questions
 from pipelines.stages.feature_transform import transform
 
 NUMBERS, WORDS = 32, 8
@@ -166,11 +166,11 @@ def made(spark: SparkSession, rows: int) -> DataFrame:
 
 
 def ours(rows: DataFrame, out: str) -> dict[str, Any]:
-    """Fit by one aggregation, transform by Column expressions, write."""
+    """Fit, transform by Column expressions, write."""
     started = time.monotonic()
     count = rows.count()
-    train, sampled = rows.where("split = 'train'"), sample("hashed_id", count)
-    fitted: Fit = fit(SPEC, aggregated(train, statistics(SPEC, sampled=sampled), "split", count).collect()[0])
+    asked = questions(SPEC, sampled=sample("hashed_id", count))
+    fitted: Fit = fit(SPEC, answers(rows.where("split = 'train'"), asked, "split", count)["train"])
     fit_seconds = time.monotonic() - started
     transform(rows, fitted.spec, ("row_id", "split")).rows.write.mode("overwrite").parquet(out)
     seconds = time.monotonic() - started

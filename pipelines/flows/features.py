@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampType
 
@@ -18,10 +19,10 @@ from pipelines.flows.examples import examples
 from pipelines.io.audit import Audit
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts
-from pipelines.stages.aggregates import aggregated, sample
+from pipelines.stages.aggregates import Question, answers, sample
 from pipelines.stages.drift import drifts
 from pipelines.stages.feature_fit import Fit, fit, fit_label
-from pipelines.stages.feature_statistics import statistics, stats_of
+from pipelines.stages.feature_statistics import questions, stats_of
 from pipelines.stages.feature_transform import transform
 from pipelines.stages.splits import SPLITS
 from pipelines.stages.target_means import sum_labels
@@ -49,7 +50,7 @@ def work(context: Context) -> Outcome:
     """
     config = context.config.features
     with examples(context) as (rows, rows_in):
-        found = {row.split: row for row in aggregated(rows, _aggregates(context, rows_in), "split", rows_in).collect()}
+        found = answers(rows, _questions(context, rows_in), "split", rows_in)
         _check_splits(found)
         _check_known(context, found)
         _check_labels(context, found)
@@ -70,19 +71,20 @@ def work(context: Context) -> Outcome:
             return Outcome((account,), audit.publish())
 
 
-def _aggregates(context: Context, rows_in: int) -> list[Column]:
-    """All that is asked of the examples, in one aggregation: of labelled rows alone, but for the counts."""
+def _questions(context: Context, rows_in: int) -> list[Question]:
+    """All that is asked of the examples: of labelled rows alone, but for the counts."""
     config, contract = context.config.features, examples_contract(context.config)
     labelled = F.col("label").isNotNull()
-    for_leaks = sample("row_id", rows_in, SAMPLED_FOR_LEAKS)
-    of_labels = [F.count_if(~labelled).alias(UNLABELLED), *_of_labels(context)]
-    if context.config.task.kind == "binary":
-        of_labels += leaks.label_statistics(config, labelled if for_leaks is None else labelled & for_leaks)
-    return [
-        *statistics(config, labelled, sample("row_id", rows_in)),
+    counts = [
         *leaks.late(config.known_at, config.predicted_at or str(contract.event_time)),
-        *of_labels,
+        F.count_if(~labelled).alias(UNLABELLED),
+        *_of_labels(context),
     ]
+    asked = [*questions(config, labelled, sample("row_id", rows_in)), Question(lambda _: counts)]
+    if context.config.task.kind == "binary":
+        some = sample("row_id", rows_in, SAMPLED_FOR_LEAKS)
+        asked.append(Question(partial(leaks.label_statistics, config), labelled if some is None else labelled & some))
+    return asked
 
 
 def _of_labels(context: Context) -> list[Column]:
@@ -97,7 +99,7 @@ def _of_labels(context: Context) -> list[Column]:
     return [F.count_if(~fine).alias(LABEL)]
 
 
-def _check_labels(context: Context, found: Mapping[str, Row]) -> None:
+def _check_labels(context: Context, found: Mapping[str, Mapping[str, Any]]) -> None:
     task = context.config.task
     if not isinstance(task, Regression) and (wrong := sum(row[LABEL] for row in found.values())):
         raise DataError(
@@ -106,7 +108,7 @@ def _check_labels(context: Context, found: Mapping[str, Row]) -> None:
         )
 
 
-def _fit(context: Context, rows: DataFrame, found: Row) -> Fit:
+def _fit(context: Context, rows: DataFrame, found: Mapping[str, Any]) -> Fit:
     config = context.config.features
     train = rows.where((F.col("split") == "train") & F.col("label").isNotNull())
     label = None
@@ -115,7 +117,7 @@ def _fit(context: Context, rows: DataFrame, found: Row) -> Fit:
     return fit(config, found, count_words(train, config), sum_labels(train, config), label)
 
 
-def _check_splits(found: Mapping[str, Row]) -> None:
+def _check_splits(found: Mapping[str, Mapping[str, Any]]) -> None:
     if strange := sorted(name for name in found if name not in SPLITS):
         raise DataError(
             f"features.split: rows with the split {', '.join(strange)}; expected {', '.join(SPLITS)} alone. Mend the column, "
@@ -128,7 +130,7 @@ def _check_splits(found: Mapping[str, Row]) -> None:
         )
 
 
-def _check_known(context: Context, found: Mapping[str, Row]) -> None:
+def _check_known(context: Context, found: Mapping[str, Mapping[str, Any]]) -> None:
     config = context.config.features
     counts = {name: sum(row[f"_late {name}"] for row in found.values()) for name in config.known_at}
     late = [f"{name} of {rows:,} rows ({config.known_at[name]})" for name, rows in counts.items() if rows]
@@ -194,7 +196,7 @@ def _as_taken(rows: DataFrame, name: str) -> Column:
     return (F.unix_micros(column) / 1e6).alias(name) if rows.schema[name].dataType == TimestampType() else column
 
 
-def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str, Row]) -> None:
+def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str, Mapping[str, Any]]) -> None:
     """Hold validation and test against train: what the split itself brings."""
     moved = {split: drifts(fitted.spec, fitted.stats, stats_of(fitted.spec, found[split])) for split in SPLITS[1:]}
     stage_drift(context, audit, moved, context.run_id)

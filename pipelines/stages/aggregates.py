@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from operator import and_
+from typing import Any, NamedTuple
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
@@ -17,6 +19,7 @@ QUANTILE_ACCURACY = 10_000  # percentile_approx errs by at most 1 / this in rank
 TRACKED_WORDS = 20_000  # approx_top_k counts exactly up to three quarters as many distinct words, a feature
 SAMPLED = 400_000  # rows that percentiles are taken of: the standard error of a median is then 0.0008 in rank
 AT_ONCE = 8
+PARTS_AT_ONCE = 3
 FEW_ROWS = 1_000_000
 
 
@@ -26,17 +29,40 @@ def sample(row_id: str, rows: int, enough: int = SAMPLED) -> Column | None:
     return F.pmod(row_id, F.lit(every)) == 0 if every > 1 else None
 
 
-def aggregated(rows: DataFrame, columns: Sequence[Column], by: str, expected: int) -> DataFrame:
-    """`rows.groupBy(by).agg(*columns)` of about `expected` rows, in one job; of many rows by several narrow aggregations.
+class Question(NamedTuple):
+    """Aggregates of the rows for which `of` is true, of all rows where it is None.
 
-    What Spark generates for hundreds of aggregates at once is more than Java compiles well: eight columns at a time, each
-    reading its own columns alone, take less, once there are rows enough to pay for compiling each of them.
+    `ask` makes their columns: with a condition, they are of these rows alone; with None, of all rows that they are given.
     """
-    width = AT_ONCE if expected > FEW_ROWS else len(columns)
-    parts = [columns[at : at + width] for at in range(0, len(columns), width)]
-    # The group as a word, which no group lacks: a join drops what is null.
-    key = F.coalesce(F.col(by), F.lit(str(None))).alias(by)
-    return reduce(lambda left, right: left.join(F.broadcast(right), by), (rows.groupBy(key).agg(*part) for part in parts))
+
+    ask: Callable[[Column | None], list[Column]]
+    of: Column | None = None
+
+
+def answers(rows: DataFrame, questions: Sequence[Question], by: str, expected: int) -> dict[str, dict[str, Any]]:
+    """What the rows of each group, by a column, answer; about `expected` rows in all. A group that is null is 'None'.
+
+    Few rows answer all in one aggregation. Of many, the rows of each group and question are selected first, and a few
+    columns aggregated at a time: without groups, sketches and columns that it does not need, what Spark generates is short, and
+    keeps its sums in variables; hundreds of aggregates at once are more than Java compiles well.
+    """
+    group = F.coalesce(F.col(by), F.lit(str(None))).alias(by)
+    if expected <= FEW_ROWS:
+        columns = [column for question in questions for column in question.ask(question.of)]
+        return {row[by]: row.asDict() for row in rows.groupBy(group).agg(*columns).collect()}
+    found: dict[str, dict[str, Any]] = {row[by]: {} for row in rows.select(group).distinct().collect()}
+    parts = []
+    for name in found:
+        mine = rows.where(group == name)
+        for question in questions:
+            selected = mine if question.of is None else mine.where(question.of)
+            asked = question.ask(None)
+            parts += [(name, selected.agg(*asked[at : at + AT_ONCE])) for at in range(0, len(asked), AT_ONCE)]
+    # Side by side, so that Spark plans and compiles one while another runs.
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        for name, part in zip((name for name, _ in parts), pool.map(lambda pair: pair[1].collect()[0], parts), strict=True):
+            found[name] |= part.asDict()
+    return found
 
 
 def percentiles(sampled: Column | None = None) -> Callable[[Column], Column]:

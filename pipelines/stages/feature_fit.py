@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import singledispatch
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pyspark.sql import Row
@@ -31,7 +31,7 @@ from pipelines.fitted import (
     Scaling,
 )
 from pipelines.stages.aggregates import PERCENTILES
-from pipelines.stages.feature_statistics import Stats, as_numeric, known_stats
+from pipelines.stages.feature_statistics import Stats, as_numeric, known_stats, together
 from pipelines.stages.target_means import LabelSums, fit_target
 
 FIRST, MEDIAN, THIRD = (PERCENTILES.index(share) for share in (0.25, 0.5, 0.75))
@@ -47,22 +47,22 @@ class Fit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is known of the train split: its row of `statistics`, each text's words by how often they occur, and the labels
+    """What is known of the train split: its answers to `statistics`, each text's words by how often they occur, and the labels
     by word of each feature that is a mean label.
     """
 
-    row: Row
+    answers: Mapping[str, Any]
     words: Mapping[str, Mapping[str, int]]
     labels: Mapping[str, LabelSums]
 
     @property
     def rows(self) -> int:
         """Rows of the train split."""
-        return int(self.row["_rows"])
+        return int(self.answers["_rows"])
 
-    def of(self, name: str) -> Row:
+    def of(self, name: str) -> dict[str, Any]:
         """A feature's statistics; raises DataError when it has no value, or too few."""
-        values: Row = self.row[name]
+        values: dict[str, Any] = self.answers[name]
         if not values["present"]:
             raise DataError(
                 f"features.{name}: no value at all in the train split of {self.rows:,} rows. Leave the feature out."
@@ -77,16 +77,16 @@ class Found(NamedTuple):
 
 def fit(
     spec: FeaturesConfig,
-    found: Row,
+    found: Mapping[str, Any] | Row,
     words: Mapping[str, Mapping[str, int]] | None = None,
     labels: Mapping[str, LabelSums] | None = None,
     label: FittedLabel | None = None,
 ) -> Fit:
-    """Turn the train split's row of `statistics` into the fitted spec, with what texts and mean labels take beside it.
+    """Turn the train split's answers to `statistics` into the fitted spec, with what texts and mean labels take beside it.
 
     Raises DataError when the train split is empty, or a feature is always missing there or does not vary.
     """
-    known = Found(found, words or {}, labels or {})
+    known = Found(together(found), words or {}, labels or {})
     if not known.rows:
         raise DataError("features: the train split is empty; expected labelled rows in it. Check features.split.")
     fitted = [pair for _, name, feature in spec.declared for pair in _fitted(feature, name, known)]
@@ -206,7 +206,7 @@ def _fit_numeric(name: str, numeric: kinds.Numeric, found: Found) -> tuple[Scali
     return Scaling(fill=fill, clip=numeric.clip, log1p=numeric.log1p, offset=offset, scale=scale), stats
 
 
-def _word_stats(vocabulary: tuple[str, ...], rows: int, values: Row) -> Stats:
+def _word_stats(vocabulary: tuple[str, ...], rows: int, values: Mapping[str, Any]) -> Stats:
     return known_stats(rows, values, vocabulary)._replace(vocabulary=vocabulary)
 
 
@@ -216,7 +216,7 @@ def _bend_number(value: float, numeric: kinds.Numeric) -> float:
     return math.log1p(value) if numeric.log1p else value
 
 
-def _with_imputed(fill: float, rows: int, values: Row) -> Stats:
+def _with_imputed(fill: float, rows: int, values: Mapping[str, Any]) -> Stats:
     """Moments of the present values merged with those of the imputed ones, all equal to `fill`.
 
     Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances (1979), eq. 2.1.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import singledispatch
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
@@ -22,9 +23,11 @@ from pipelines.fitted import (
     FittedText,
     Scaling,
 )
-from pipelines.stages.aggregates import bend, crossed_word, only, percentiles, top_words
+from pipelines.stages.aggregates import Question, bend, crossed_word, only, percentiles, top_words
 from pipelines.stages.target_means import by_fold
 from pipelines.stages.texts import words_of
+
+BESIDE = " beside "  # between a feature's name, which has no space, and what else was asked of it
 
 
 class Stats(NamedTuple):
@@ -53,36 +56,88 @@ class Ask(NamedTuple):
     known: Callable[[Column], Column]
 
 
-def statistics(spec: FeaturesConfig, counted: Column | None = None, sampled: Column | None = None) -> list[Column]:
-    """The aggregates that `fit` and `stats_of` need, one struct a feature, over all rows or those that are `counted`;
-    percentiles of the `sampled` rows alone, where that is given.
+class Asked(NamedTuple):
+    """The aggregates of one feature by name, which together are what is found of it: those that Spark compiles, percentiles,
+    and frequent words.
     """
-    ask = Ask(only(counted), percentiles(sampled))
-    columns = [(F.count("*") if counted is None else F.count_if(counted)).alias("_rows")]
-    for _, name, feature in spec.declared:
-        columns += [column.alias(made) for made, column in _asked(feature, name, ask)]
-    return columns
+
+    name: str
+    plain: Mapping[str, Column]
+    percentiles: Mapping[str, Column] = MappingProxyType({})
+    words: Mapping[str, Column] = MappingProxyType({})
+
+
+def statistics(spec: FeaturesConfig, counted: Column | None = None, sampled: Column | None = None) -> list[Column]:
+    """The aggregates that `fit` and `stats_of` need, over all rows or those that are `counted`; percentiles of the `sampled`
+    rows alone, where that is given.
+    """
+    return [column for question in questions(spec, counted, sampled) for column in question.ask(question.of)]
+
+
+def questions(spec: FeaturesConfig, counted: Column | None = None, sampled: Column | None = None) -> list[Question]:
+    """The same as questions, each of the rows that it needs."""
+
+    def asked(condition: Column | None) -> list[Asked]:
+        ask = Ask(only(condition), percentiles())
+        return [each for _, name, feature in spec.declared for each in _asked(feature, name, ask)]
+
+    def plain(condition: Column | None) -> list[Column]:
+        rows = (F.count("*") if condition is None else F.count_if(condition)).alias("_rows")
+        return [rows, *(F.struct(*_named(each.plain)).alias(each.name) for each in asked(condition))]
+
+    def sketched(condition: Column | None) -> list[Column]:
+        return _beside("percentiles", ((each.name, each.percentiles) for each in asked(condition)))
+
+    def worded(condition: Column | None) -> list[Column]:
+        return _beside("words", ((each.name, each.words) for each in asked(condition)))
+
+    both = counted if sampled is None else sampled if counted is None else counted & sampled
+    return [Question(plain, counted), Question(sketched, both), Question(worded, counted)]
 
 
 def known_statistics(spec: FittedSpec, sampled: Column | None = None) -> list[Column]:
     """The aggregates that `stats_of` needs of rows that nothing is fitted on."""
-    known = percentiles(sampled)
-    return [F.count("*").alias("_rows"), *(_known_of(feature, known).alias(feature.name) for feature in spec.features)]
+    ask = Ask(only(None), percentiles(sampled))
+    asked = [_known_of(feature, ask) for feature in spec.features]
+    return [
+        F.count("*").alias("_rows"),
+        *(F.struct(*_named(each.plain)).alias(each.name) for each in asked),
+        *_beside("percentiles", ((each.name, each.percentiles) for each in asked)),
+        *_beside("words", ((each.name, each.words) for each in asked)),
+    ]
 
 
-def stats_of(spec: FittedSpec, found: Row) -> tuple[Stats, ...]:
+def together(found: Mapping[str, Any] | Row) -> dict[str, Any]:
+    """What was found, by feature: what stands beside a feature's name joins it."""
+    row = found.asDict() if isinstance(found, Row) else dict(found)
+    whole = {name: value.asDict() if isinstance(value, Row) else value for name, value in row.items() if BESIDE not in name}
+    for name, value in row.items():
+        if BESIDE in name:
+            whole[name.partition(BESIDE)[0]] |= value.asDict()
+    return whole
+
+
+def stats_of(spec: FittedSpec, found: Mapping[str, Any] | Row) -> tuple[Stats, ...]:
     """What is known of features on other rows, by these rows' `statistics`: counts, percentiles, shares."""
-    rows = found["_rows"]
-    return tuple(known_stats(rows, found[feature.name], getattr(feature, "vocabulary", None)) for feature in spec.features)
+    values = together(found)
+    rows = values["_rows"]
+    return tuple(known_stats(rows, values[feature.name], getattr(feature, "vocabulary", None)) for feature in spec.features)
 
 
-def known_stats(rows: int, values: Row, vocabulary: tuple[str, ...] | None = None) -> Stats:
+def known_stats(rows: int, known: Mapping[str, Any], vocabulary: tuple[str, ...] | None = None) -> Stats:
     """A feature's counts, and its percentiles or its words' shares."""
-    known = values.asDict()
     counts = {row["item"]: row["count"] for row in known.get("top", ())}
     shares = tuple(counts.get(word, 0) / max(rows, 1) for word in vocabulary or ()) if "top" in known else None
     found = known.get("percentiles")
     return Stats(rows, rows - known["present"], percentiles=None if found is None else tuple(found), shares=shares)
+
+
+def _beside(what: str, found: Iterable[tuple[str, Mapping[str, Column]]]) -> list[Column]:
+    return [F.struct(*_named(columns)).alias(f"{name}{BESIDE}{what}") for name, columns in found if columns]
+
+
+def _named(columns: Mapping[str, Column]) -> list[Column]:
+    return [column.alias(name) for name, column in columns.items()]
 
 
 def words(spec: FeaturesConfig) -> dict[str, Column]:
@@ -96,140 +151,131 @@ def as_numeric(boolean: kinds.Boolean) -> kinds.Numeric:
     return kinds.Numeric(impute=float(boolean.impute), scale="none", indicator=boolean.indicator)
 
 
-Asked = Iterator[tuple[str, Column]]
-
-
 @singledispatch
-def _asked(feature: kinds.Kind, name: str, ask: Ask) -> Asked:
+def _asked(feature: kinds.Kind, name: str, ask: Ask) -> Iterator[Asked]:
     raise NotImplementedError(type(feature))
 
 
 @_asked.register
-def _(feature: kinds.Numeric, name: str, ask: Ask) -> Asked:
-    yield name, _numeric(ask.of(F.col(name).cast("double")), feature, ask.known)
+def _(feature: kinds.Numeric, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _numeric(name, ask.of(F.col(name).cast("double")), feature, ask)
 
 
 @_asked.register
-def _(feature: kinds.Boolean, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Boolean, name: str, ask: Ask) -> Iterator[Asked]:
     yield from _asked(as_numeric(feature), name, ask)
 
 
 @_asked.register
-def _(feature: kinds.Cyclic, name: str, ask: Ask) -> Asked:
-    yield name, _known(ask.of(F.col(name).cast("double")), ask.known)
+def _(feature: kinds.Cyclic, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _known(name, ask.of(F.col(name).cast("double")), ask)
 
 
 @_asked.register
-def _(feature: kinds.Bucketized, name: str, ask: Ask) -> Asked:
-    yield name, _known(ask.of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), ask.known)
+def _(feature: kinds.Bucketized, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _known(name, ask.of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), ask)
 
 
 @_asked.register(kinds.Time)
 @_asked.register(kinds.Image)
-def _(feature: kinds.Time | kinds.Image, name: str, ask: Ask) -> Asked:
-    yield name, _present(ask.of(F.col(name)))
+def _(feature: kinds.Time | kinds.Image, name: str, ask: Ask) -> Iterator[Asked]:
+    yield Asked(name, _present(ask.of(F.col(name))))
 
 
 @_asked.register(kinds.Ordinal)
 @_asked.register(kinds.Categorical)
 @_asked.register(kinds.Hashed)
-def _(feature: kinds.Ordinal | kinds.Categorical | kinds.Hashed, name: str, ask: Ask) -> Asked:
-    yield name, _words(ask.of(F.col(name)))
+def _(feature: kinds.Ordinal | kinds.Categorical | kinds.Hashed, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _words(name, ask.of(F.col(name)))
 
 
 @_asked.register
-def _(feature: kinds.Crossed, name: str, ask: Ask) -> Asked:
-    yield name, _words(ask.of(crossed_word(feature.of)))
+def _(feature: kinds.Crossed, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _words(name, ask.of(crossed_word(feature.of)))
 
 
 @_asked.register
-def _(feature: kinds.Target, name: str, ask: Ask) -> Asked:
-    word, label = ask.of(F.col(name)), ask.of(F.col("label"))
+def _(feature: kinds.Target, name: str, ask: Ask) -> Iterator[Asked]:
+    label = ask.of(F.col("label"))
     counted = by_fold(label.isNotNull().cast("int"), feature.folds)
-    totals, deviation = by_fold(label, feature.folds), F.stddev_pop(label)
-    yield name, _words(word, counted.alias("rows_by_fold"), totals.alias("totals_by_fold"), deviation.alias("deviation"))
+    sums = {"rows_by_fold": counted, "totals_by_fold": by_fold(label, feature.folds), "deviation": F.stddev_pop(label)}
+    asked = _words(name, ask.of(F.col(name)))
+    yield asked._replace(plain={**asked.plain, **sums})
 
 
 @_asked.register
-def _(feature: kinds.Sequence, name: str, ask: Ask) -> Asked:
+def _(feature: kinds.Sequence, name: str, ask: Ask) -> Iterator[Asked]:
     # Of the rows' own values: each moment of a series counts once, not once a window in which it lies.
     for column, numeric in feature.of.items():
-        yield f"{name}_{column}", _numeric(ask.of(F.col(column).cast("double")), numeric, ask.known)
+        yield _numeric(f"{name}_{column}", ask.of(F.col(column).cast("double")), numeric, ask)
 
 
 @_asked.register
-def _(feature: kinds.Text, name: str, ask: Ask) -> Asked:
-    yield name, _known(ask.of(_length(name)), ask.known)
+def _(feature: kinds.Text, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _known(name, ask.of(_length(name)), ask)
 
 
 @singledispatch
-def _known_of(feature: FittedFeature, known: Callable[[Column], Column]) -> Column:
+def _known_of(feature: FittedFeature, ask: Ask) -> Asked:
     """Of what has a vocabulary its words; of anything else whether it is there."""
     column = F.col(feature.name)
-    return _words(column) if hasattr(feature, "vocabulary") else _present(column)
+    return _words(feature.name, column) if hasattr(feature, "vocabulary") else Asked(feature.name, _present(column))
 
 
 @_known_of.register
-def _(feature: FittedNumeric, known: Callable[[Column], Column]) -> Column:
-    return _of_scaled(F.col(feature.name), feature, known)
+def _(feature: FittedNumeric, ask: Ask) -> Asked:
+    return _of_scaled(feature.name, F.col(feature.name), feature, ask)
 
 
 @_known_of.register
-def _(feature: FittedChannel, known: Callable[[Column], Column]) -> Column:
-    return _of_scaled(F.col(feature.of), feature, known)
+def _(feature: FittedChannel, ask: Ask) -> Asked:
+    return _of_scaled(feature.name, F.col(feature.of), feature, ask)
 
 
 @_known_of.register
-def _(feature: FittedCyclic, known: Callable[[Column], Column]) -> Column:
-    return _known(F.col(feature.name).cast("double"), known)
+def _(feature: FittedCyclic, ask: Ask) -> Asked:
+    return _known(feature.name, F.col(feature.name).cast("double"), ask)
 
 
 @_known_of.register
-def _(feature: FittedBucketized, known: Callable[[Column], Column]) -> Column:
-    return _known(F.nullif(F.col(feature.name).cast("double"), F.lit(math.nan)), known)
+def _(feature: FittedBucketized, ask: Ask) -> Asked:
+    return _known(feature.name, F.nullif(F.col(feature.name).cast("double"), F.lit(math.nan)), ask)
 
 
 @_known_of.register
-def _(feature: FittedCrossed, known: Callable[[Column], Column]) -> Column:
-    return _words(crossed_word(feature.of))
+def _(feature: FittedCrossed, ask: Ask) -> Asked:
+    return _words(feature.name, crossed_word(feature.of))
 
 
 @_known_of.register
-def _(feature: FittedText, known: Callable[[Column], Column]) -> Column:
-    return _known(_length(feature.name), known)
+def _(feature: FittedText, ask: Ask) -> Asked:
+    return _known(feature.name, _length(feature.name), ask)
 
 
-def _of_scaled(raw: Column, scaling: Scaling, known: Callable[[Column], Column]) -> Column:
-    return _known(bend(raw.cast("double"), scaling.clip, scaling.log1p), known)
+def _of_scaled(name: str, raw: Column, scaling: Scaling, ask: Ask) -> Asked:
+    return _known(name, bend(raw.cast("double"), scaling.clip, scaling.log1p), ask)
 
 
-def _numeric(raw: Column, numeric: kinds.Numeric, known: Callable[[Column], Column]) -> Column:
+def _numeric(name: str, raw: Column, numeric: kinds.Numeric, ask: Ask) -> Asked:
     bent = bend(raw, numeric.clip, numeric.log1p)
     # What stands in for a missing number is in its own unit; quantiles cost most, so they are taken once where they can be.
-    filled = [F.avg(raw).alias("raw_mean")] if numeric.impute == "mean" else []
-    filled += [known(raw).alias("raw_percentiles")] if numeric.impute == "median" and bent is not raw else []
-    return F.struct(
-        F.count(bent).alias("present"),
-        F.avg(bent).alias("mean"),
-        F.var_pop(bent).alias("variance"),
-        F.min(bent).alias("minimum"),
-        F.max(bent).alias("maximum"),
-        known(bent).alias("percentiles"),
-        *filled,
-    )
+    mean = {"raw_mean": F.avg(raw)} if numeric.impute == "mean" else {}
+    raw_percentiles = {"raw_percentiles": ask.known(raw)} if numeric.impute == "median" and bent is not raw else {}
+    moments = {"mean": F.avg(bent), "variance": F.var_pop(bent), "minimum": F.min(bent), "maximum": F.max(bent)}
+    return Asked(name, {**_present(bent), **moments, **mean}, {"percentiles": ask.known(bent), **raw_percentiles})
 
 
 def _length(name: str) -> Column:
     return F.nullif(F.size(words_of(F.col(name))), F.lit(0)).cast("double")
 
 
-def _present(value: Column) -> Column:
-    return F.struct(F.count(value).alias("present"))
+def _present(value: Column) -> dict[str, Column]:
+    return {"present": F.count(value)}
 
 
-def _known(value: Column, known: Callable[[Column], Column]) -> Column:
-    return F.struct(F.count(value).alias("present"), known(value).alias("percentiles"))
+def _known(name: str, value: Column, ask: Ask) -> Asked:
+    return Asked(name, _present(value), {"percentiles": ask.known(value)})
 
 
-def _words(word: Column, *more: Column) -> Column:
-    return F.struct(F.count(word).alias("present"), top_words(word).alias("top"), *more)
+def _words(name: str, word: Column) -> Asked:
+    return Asked(name, _present(word), words={"top": top_words(word)})

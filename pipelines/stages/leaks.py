@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +27,17 @@ class Ranked(NamedTuple):
     positives: npt.NDArray[np.float64]
 
 
-def label_statistics(spec: FeaturesConfig, sampled: Column) -> list[Column]:
-    """Of the sampled rows of either class: how many there are, and of each feature, in `_leak <feature>`, the percentiles or
-    words, and how many rows have one.
+def label_statistics(spec: FeaturesConfig, sampled: Column | None) -> list[Column]:
+    """Of the sampled rows (all where None) of either class: how many there are, and of each feature, in `_leak <feature>`, the
+    percentiles or words, and how many rows have one.
     """
-    classes = {"negative": F.col("label") <= 0.5, "positive": F.col("label") > 0.5}
+    every = F.lit(True) if sampled is None else sampled
+    classes = {"negative": every & (F.col("label") <= 0.5), "positive": every & (F.col("label") > 0.5)}
     known = percentiles()
-    columns = [F.count_if(sampled & of_class).alias(f"_leak_{name}s") for name, of_class in classes.items()]
+    columns = [F.count_if(of_class).alias(f"_leak_{name}s") for name, of_class in classes.items()]
 
     def compared(feature: str, value: Column, aggregate: Callable[[Column], Column]) -> Column:
-        sides = {name: F.when(sampled & of_class, value) for name, of_class in classes.items()}
+        sides = {name: F.when(of_class, value) for name, of_class in classes.items()}
         told = (F.struct(F.count(v).alias("present"), aggregate(v).alias("known")).alias(name) for name, v in sides.items())
         return F.struct(*told).alias(f"_leak {feature}")
 
@@ -46,7 +47,7 @@ def label_statistics(spec: FeaturesConfig, sampled: Column) -> list[Column]:
     ]
 
 
-def single_feature_auc(spec: FeaturesConfig, found: Row) -> dict[str, float]:
+def single_feature_auc(spec: FeaturesConfig, found: Mapping[str, Any] | Row) -> dict[str, float]:
     """How well each feature alone ranks the label, missing values included: 0.5 not at all, 1 perfectly, either way round.
 
     Numbers by the percentiles of both classes, so within 0.005 of the sample's own; words by their share of positives. Empty

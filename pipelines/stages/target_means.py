@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig, kinds
@@ -39,7 +40,7 @@ def sum_labels(rows: DataFrame, spec: FeaturesConfig) -> dict[str, LabelSums]:
     return {name: _summed(rows, name, target) for name, target in spec.target.items()}
 
 
-def fit_target(name: str, target: kinds.Target, found: Row, sums: LabelSums) -> FittedTarget:
+def fit_target(name: str, target: kinds.Target, found: Mapping[str, Any], sums: LabelSums) -> FittedTarget:
     """Means drawn to the mean of all: (total + smoothing * prior) / (rows + smoothing).
 
     Micci-Barreca: A preprocessing scheme for high-cardinality categorical attributes in classification and prediction

@@ -14,9 +14,9 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
-from pipelines.stages.aggregates import aggregated, sample
+from pipelines.stages.aggregates import answers, sample
 from pipelines.stages.feature_fit import Fit, fit
-from pipelines.stages.feature_statistics import statistics
+from pipelines.stages.feature_statistics import questions, statistics
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
 Value = float | str | bool | None
@@ -35,7 +35,7 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
 
 def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
     """Fit on the train rows."""
-    return fit(config, aggregated(data, statistics(config), "split", expected=100).where("split = 'train'").collect()[0])
+    return fit(config, answers(data, questions(config), "split", expected=100)["train"])
 
 
 def numeric(config: FeaturesConfig, data: DataFrame) -> FittedNumeric:
@@ -199,7 +199,7 @@ def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: Sp
     whole = fitted(config, data)
     some = sample("row_id", 20_000, enough=5_000)
     # As of a table of many rows: in narrow aggregations.
-    of_some = fit(config, aggregated(data, statistics(config, sampled=some), "split", expected=10**7).collect()[0])
+    of_some = fit(config, answers(data, questions(config, sampled=some), "split", expected=10**7)["train"])
     assert of_some.stats[0][:6] == whole.stats[0][:6]
     assert of_some.stats[0].percentiles != whole.stats[0].percentiles
     assert of_some.stats[0].quartiles == pytest.approx(whole.stats[0].quartiles, rel=0.05)
@@ -208,6 +208,6 @@ def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: Sp
 
 def test_a_value_too_rare_for_percentiles_is_refused(spark: SparkSession) -> None:
     config = spec(numeric={"x": {}})
-    nothing = statistics(config, sampled=F.lit(False))
+    nothing = questions(config, sampled=F.lit(False))
     with pytest.raises(DataError, match=r"features\.x: 2 values in the train split of 3 rows, too few for percentiles"):
-        fit(config, aggregated(frame(spark, [1.0, 2.0, None]), nothing, "split", expected=3).collect()[0])
+        fit(config, answers(frame(spark, [1.0, 2.0, None]), nothing, "split", expected=3)["train"])

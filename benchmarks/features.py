@@ -3,7 +3,8 @@
 `make bench-features` writes rows of 32 numbers and 8 words, a few of them missing, as Parquet; then both work on the same
 files, in turn, each in an application of its own on the embedded cluster, which first does all of it on few rows, so that Java
 has the code. Numbers are imputed with the mean, half of them z-scored, half min-max scaled; words become ids by frequency. The
-peer is Imputer, StringIndexer, VectorAssembler, StandardScaler and MinMaxScaler. What is fitted must be the same to 1e-9.
+peer is Imputer, StringIndexer, VectorAssembler, StandardScaler and MinMaxScaler; it writes Parquet by Spark's own writer, ours
+an Iceberg table of Parquet files, neither sorted. What is fitted must be the same to 1e-9.
 """
 
 from __future__ import annotations
@@ -28,12 +29,14 @@ from rich.table import Table
 
 from benchmarks.memory import peak_memory
 from benchmarks.results import store
-from pipelines.config import FeaturesConfig
+from pipelines.config import FeaturesConfig, LakeConfig
 from pipelines.fitted import FittedCategorical, FittedNumeric
+from pipelines.io.catalog import catalog_settings
 from pipelines.stages.aggregates import answers, sample
 from pipelines.stages.feature_fit import Fit, fit
 from pipelines.stages.feature_statistics import questions
 from pipelines.stages.feature_transform import transform
+from schemas.lake import FEATURE_FILES
 
 NUMBERS, WORDS = 32, 8
 ZSCORED = tuple(f"n{at}" for at in range(NUMBERS // 2))
@@ -134,7 +137,11 @@ def difference(ours: dict[str, Any], peer: dict[str, Any]) -> float:
 
 def work(who: str, rows: int, folder: Path) -> None:
     """Make the rows, or work on them, few of them first."""
-    spark = SparkSession.builder.appName(f"ringmill benchmark features {who}").getOrCreate()
+    builder = SparkSession.builder.appName(f"ringmill benchmark features {who}")
+    (folder / "lake").mkdir(exist_ok=True)
+    for key, value in catalog_settings(LakeConfig(warehouse=str(folder / "lake"))).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
     path = str(folder / f"rows-{rows}")
     if who == "rows":
         made(spark, rows).write.mode("ignore").parquet(path)
@@ -143,7 +150,8 @@ def work(who: str, rows: int, folder: Path) -> None:
     out = str(folder / "features")
     contender(spark.read.parquet(path).limit(FEW), out)
     found = contender(spark.read.parquet(path), out)
-    shutil.rmtree(out)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(folder / "lake")
     (folder / "found.json").write_text(json.dumps(found))
 
 
@@ -165,14 +173,18 @@ def made(spark: SparkSession, rows: int) -> DataFrame:
     return spark.range(rows).withColumnRenamed("id", "row_id").select("row_id", hashed, split, *columns)
 
 
-def ours(rows: DataFrame, out: str) -> dict[str, Any]:
-    """Fit, transform by Column expressions, write."""
+def ours(rows: DataFrame, _out: str) -> dict[str, Any]:
+    """Fit, transform by Column expressions, write an Iceberg table with the features table's properties."""
+    rows.sparkSession.sql("CREATE NAMESPACE IF NOT EXISTS lake.bench")
     started = time.monotonic()
     count = rows.count()
     asked = questions(SPEC, sampled=sample("hashed_id", count))
     fitted: Fit = fit(SPEC, answers(rows.where("split = 'train'"), asked, "split", count)["train"])
     fit_seconds = time.monotonic() - started
-    transform(rows, fitted.spec, ("row_id", "split")).rows.write.mode("overwrite").parquet(out)
+    table = transform(rows, fitted.spec, ("row_id", "split")).rows.writeTo("lake.bench.features").using("iceberg")
+    for key, value in FEATURE_FILES.items():
+        table = table.tableProperty(key, value)
+    table.createOrReplace()
     seconds = time.monotonic() - started
     numbers = [f for f in fitted.spec.features if isinstance(f, FittedNumeric)]
     return {

@@ -220,6 +220,14 @@ SHARED = (
 )
 
 
+FEATURE_FILES = {
+    "write.parquet.row-group-size-bytes": str(4 << 20),
+    "write.parquet.page-row-limit": "20000",
+    # No dictionaries: scaled numbers hardly repeat, and to find that out takes two fifths of the writing (3 % larger files).
+    "write.parquet.dict-size-bytes": "1",
+}
+
+
 def raw(source: Table) -> Table:
     """The table that a source lands in: every column as the text received, its place, and a line that is no row."""
     received = tuple(Column(name, "string") for name in source.column_names)
@@ -278,5 +286,5 @@ def features(
         key=("row_id",),
         partition_by=("interval_from", "interval_to", "split"),
         sorted_by=("row_id",),
-        properties={"write.parquet.row-group-size-bytes": str(4 << 20), "write.parquet.page-row-limit": "20000"},
+        properties=FEATURE_FILES,
     )

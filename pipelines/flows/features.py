@@ -58,9 +58,10 @@ def work(context: Context) -> Outcome:
         aucs = leaks.single_feature_auc(config, found["train"]) if context.config.task.kind == "binary" else {}
         for suspect in leaks.suspects(aucs, config.proxy_auc):
             context.console.print(f"   warning: {suspect}", style="yellow")
-        unlabelled = sum(row[UNLABELLED] for row in found.values())
+        unlabelled, labelled = (sum(row[name] for row in found.values()) for name in (UNLABELLED, "_rows"))
         with context.audit("features") as audit:
-            account = _write(context, audit, rows, fitted, rows_in, unlabelled)
+            written, quarantined = _write(context, audit, rows, fitted, labelled)
+            account = Account("features", config.rows_of, rows_in, written, quarantined, filtered=unlabelled)
             check_accounts([account])
             context.at_once(
                 partial(_write_samples, context, audit, rows, fitted),
@@ -141,7 +142,8 @@ def _check_known(context: Context, found: Mapping[str, Mapping[str, Any]]) -> No
         )
 
 
-def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, rows_in: int, unlabelled: int) -> Account:
+def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expected: int) -> tuple[int, int]:
+    """Write the `expected` labelled rows as features, or to quarantine those that become none; how many of each."""
     contract, spec = examples_contract(context.config), fitted.spec
     carried = (contract.column(contract.event_time),) if contract.event_time else ()
     kept = ("row_id", "split", "label", *(column.name for column in carried))
@@ -152,10 +154,10 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, rows_in
     table = lake.features(carried, spec.columns, label, tuple(context.config.features.baselines))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
     refused = context.stamped(transformed.quarantined).withColumn("source", F.lit("features"))
-    if not transformed.refused.get["refused"]:
+    if written == expected:
         refused = context.lake.frame(lake.QUARANTINE, [])  # a second pass would find nothing
     quarantined = audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == "features"))
-    return Account("features", context.config.features.rows_of, rows_in, written, quarantined, filtered=unlabelled)
+    return written, quarantined
 
 
 def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ from operator import add, and_
 from typing import NamedTuple
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.fitted import (
@@ -40,18 +40,15 @@ from pipelines.stages.texts import before_nul, words_of
 SCANNED = 32  # more words are not looked for one after the other
 WORDS_A_PLACE = 2
 FLOAT_MAX = 3.4028234663852886e38
+PARTITION = "_partition"
 Outputs = Iterator[tuple[str, Column]]
 
 
 class Transformed(NamedTuple):
-    """Rows that became features, and rows in which a number was not finite; together all rows that went in.
-
-    `refused` holds, once `rows` has been written, how many the others are (as `refused`), without a pass of its own.
-    """
+    """Rows that became features, and rows in which a number was not finite; together all rows that went in."""
 
     rows: DataFrame
     quarantined: DataFrame
-    refused: Observation
 
 
 def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_of_fold: bool = False) -> Transformed:
@@ -64,22 +61,35 @@ def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_
     features = dict(output for feature in spec.features for output in _outputs(feature))
     if out_of_fold:
         features |= {f.name: _out_of_fold(f) for f in spec.features if isinstance(f, FittedTarget)}
+    types = spec.columns
     computed = examples.select(
-        *kept, *(column.alias(f"_{name}") for name, column in features.items()), F.to_json(F.struct("*")).alias("raw")
+        *kept,
+        *(features[name].cast(type_).alias(f"_{name}") for name, type_ in types.items()),
+        F.to_json(F.struct("*")).alias("raw"),
+        # Nothing that can be told from other columns, so that Spark does not work out all features twice: for the filter first.
+        F.spark_partition_id().alias(PARTITION),
     )
+    fine = F.coalesce(reduce(and_, _conditions(spec), F.col(PARTITION) >= 0), F.lit(False))
+    good = computed.where(fine).select(*kept, *(F.col(f"_{name}").alias(name) for name in types))
     # Reasons are for the few that are refused: Spark interprets array_compact, and would make an array for every row.
-    conditions = [(name, _fine(F.col(f"_{name}"), type_)) for name, type_ in spec.columns.items() if "int" not in type_]
-    fine = reduce(and_, (condition for _, condition in conditions), F.lit(True))
-    wrong = [F.when(~condition, F.lit(f"{name}: expected {_expected(spec.columns[name])}")) for name, condition in conditions]
-    refused = Observation()
-    good = (
-        computed.observe(refused, F.count_if(~fine).alias("refused"))
-        .where(fine)
-        .select(*kept, *(F.col(f"_{name}").cast(type_).alias(name) for name, type_ in spec.columns.items()))
-    )
+    wrong = [
+        F.when(~_fine(F.col(f"_{name}"), type_), F.lit(f"{name}: expected {_expected(type_)}"))
+        for name, type_ in types.items()
+        if "int" not in type_
+    ]
     reasons = F.array_compact(F.array(*wrong)) if wrong else F.expr("array()")
     bad = computed.where(~fine).select(reasons.alias("reasons"), F.lit(None).cast("string").alias("source_file"), "raw")
-    return Transformed(good, bad, refused)
+    return Transformed(good, bad)
+
+
+def _conditions(spec: FittedSpec) -> Iterator[Column]:
+    """What is true of a row whose numbers are all finite."""
+    if spec.numbers:
+        # A finite number times 0 is 0, any other is not a number: one sum without a branch.
+        yield reduce(add, (F.col(f"_{name}") * F.lit(0.0).cast("float") for name in spec.numbers)) == 0
+    for name, type_ in spec.columns.items():
+        if type_ == "array<float>":
+            yield _fine(F.col(f"_{name}"), type_)
 
 
 @singledispatch

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from benchmarks.memory import peak_memory
 from benchmarks.results import store
 from pipelines.config import FeaturesConfig, LakeConfig
 from pipelines.fitted import FittedCategorical, FittedNumeric
+from pipelines.flows.session import short_methods
 from pipelines.io.catalog import catalog_settings
 from pipelines.stages.aggregates import answers, sample
 from pipelines.stages.feature_fit import Fit, fit
@@ -148,8 +150,9 @@ def work(who: str, rows: int, folder: Path) -> None:
         return
     contender: Callable[[DataFrame, str], dict[str, Any]] = ours if who == "ours" else spark_ml
     out = str(folder / "features")
-    contender(spark.read.parquet(path).limit(FEW), out)
-    found = contender(spark.read.parquet(path), out)
+    with short_methods(spark) if who == "ours" else nullcontext():
+        contender(spark.read.parquet(path).limit(FEW), out)
+        found = contender(spark.read.parquet(path), out)
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(folder / "lake")
     (folder / "found.json").write_text(json.dumps(found))

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load, midnight
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context
+from pipelines.flows.session import short_methods
 from pipelines.stages.splits import split_by_entity, split_by_time
 from pipelines.stages.windows import windowed
 from schemas import lake
@@ -42,7 +43,8 @@ def examples(context: Context) -> Iterator[Examples]:
     identified = kept.withColumns({"row_id": F.xxhash64(*contract.key), "split": _split(config, contract.event_time)})
     rows = identified.withColumn("label", _outside_embargo(config, contract.event_time)).persist()
     try:
-        yield Examples(rows, rows_in)
+        with short_methods(context.spark):
+            yield Examples(rows, rows_in)
     finally:
         rows.unpersist()
         spine.unpersist()

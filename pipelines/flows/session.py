@@ -21,6 +21,7 @@ from pipelines.io.catalog import catalog_settings, check_warehouse
 # methods, which take twice as long.
 COMPILES_ALL = "-XX:-DontCompileHugeMethods"
 HUGE_METHOD_BYTES = "spark.sql.codegen.hugeMethodLimit"
+SHORT_BYTES = "8000"
 SETTINGS = {"spark.sql.session.timeZone": "UTC"}  # stages rely on it
 
 
@@ -36,7 +37,7 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     if not compiles_long_methods(spark.sparkContext.getConf()):
-        spark.conf.set(HUGE_METHOD_BYTES, "8000")
+        spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)
     try:
         yield spark
     finally:
@@ -44,6 +45,19 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
         spark.stop()
         if master.startswith("local-cluster"):
             _sweep(application)
+
+
+@contextmanager
+def short_methods(spark: SparkSession) -> Iterator[None]:
+    """While features are worked out, Spark generates short methods: of hundreds of columns one long method would be compiled
+    last, if at all, and until then each row takes many times as long. (What judges rows is quicker as one.)
+    """
+    before = spark.conf.get(HUGE_METHOD_BYTES)
+    spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)
+    try:
+        yield
+    finally:
+        spark.conf.set(HUGE_METHOD_BYTES, before or SHORT_BYTES)
 
 
 def compiles_long_methods(conf: SparkConf) -> bool:

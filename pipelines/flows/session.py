@@ -49,8 +49,8 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
 
 @contextmanager
 def short_methods(spark: SparkSession) -> Iterator[None]:
-    """While features are worked out, Spark generates short methods: of hundreds of columns one long method would be compiled
-    last, if at all, and until then each row takes many times as long. (What judges rows is quicker as one.)
+    """Within it Spark generates short methods. Of hundreds of columns it would make one long method, which Java compiles last,
+    if at all, and until then each row takes many times as long. What judges rows is quicker in one.
     """
     before = spark.conf.get(HUGE_METHOD_BYTES)
     spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)

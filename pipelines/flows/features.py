@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampType
 
 from pipelines.config import Regression
-from pipelines.errors import DataError
+from pipelines.errors import ConfigError, DataError
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.drift import stage_drift, warn_of
@@ -148,9 +149,9 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expecte
     carried = (contract.column(contract.event_time),) if contract.event_time else ()
     kept = ("row_id", "split", "label", *(column.name for column in carried))
     label: ColumnType = "array<float>" if context.config.horizon else "float"
-    predicted = {f"baseline_{name}": F.expr(sql).cast(label) for name, sql in context.config.features.baselines.items()}
-    labelled = rows.where(F.col("label").isNotNull()).withColumn("label", F.col("label").cast(label)).withColumns(predicted)
-    transformed = transform(labelled, spec, (*kept, *predicted), out_of_fold=True)
+    labelled = rows.where(F.col("label").isNotNull()).withColumn("label", F.col("label").cast(label))
+    predicted = tuple(f"baseline_{name}" for name in context.config.features.baselines)
+    transformed = transform(_with_baselines(context, labelled, label), spec, (*kept, *predicted), out_of_fold=True)
     table = lake.features(carried, spec.columns, label, tuple(context.config.features.baselines))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
     refused = context.stamped(transformed.quarantined).withColumn("source", F.lit("features"))
@@ -158,6 +159,19 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expecte
         refused = context.lake.frame(lake.QUARANTINE, [])  # a second pass would find nothing
     quarantined = audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == "features"))
     return written, quarantined
+
+
+def _with_baselines(context: Context, rows: DataFrame, label: ColumnType) -> DataFrame:
+    """Add what each baseline predicts; raises ConfigError for one that is not SQL over the examples' columns."""
+    for name, sql in context.config.features.baselines.items():
+        try:
+            rows = rows.withColumn(f"baseline_{name}", F.expr(sql).cast(label))
+        except AnalysisException as error:
+            raise ConfigError(
+                f"features.baselines.{name}: Spark can't read '{sql}' as {label}: {str(error).splitlines()[0]} Expected SQL "
+                f"over the examples' columns."
+            ) from error
+    return rows
 
 
 def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str, float]) -> None:

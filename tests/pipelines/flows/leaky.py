@@ -1,4 +1,4 @@
-"""A derivation that loses one row, and one that makes one: what row accounting is for."""
+"""Derivations that lose a row, make one, or give labels that are none: what row accounting and checks are for."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,3 +21,8 @@ def one_more(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> 
     """All examples, one of them twice."""
     examples = derive(tables, parameters)
     return examples.unionByName(examples.orderBy("time_hour", "flight").limit(1))
+
+
+def delays(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
+    """All examples, whose labels are no classes."""
+    return derive(tables, parameters).withColumn("label", (F.col("label") + 0.5).cast("float"))

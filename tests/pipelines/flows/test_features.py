@@ -76,6 +76,26 @@ def test_columns_are_checked_before_anything_runs(run: Run, edit: Any, message: 
         check_config(run(config=edit).config)
 
 
+def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(run: Run) -> None:
+    def of_classes(content: dict[str, Any]) -> None:
+        content.update(task={"kind": "multiclass", "classes": ["a", "b"]}, evaluate={})
+        content["features"]["derive"] = "tests.pipelines.flows.leaky:delays"
+
+    def baseline(content: dict[str, Any], sql: str) -> None:
+        content["features"]["baselines"] = {"simple": sql}
+
+    run(INGEST, CLEAN)
+    with pytest.raises(DataError, match=r"[\d,]+ rows have a label that is no class; expected whole numbers from 0 to 1"):
+        run(FEATURES, config=of_classes)
+    with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distanc / 8' as float: .*distanc"):
+        run(FEATURES, config=lambda c: baseline(c, "distanc / 8"))
+    with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distance /' as float"):
+        run(FEATURES, config=lambda c: baseline(c, "distance /"))
+    context = run(FEATURES, config=lambda c: baseline(c, "least(origin_late_3h, 1)"))
+    rows = context.lake.read("features").where("baseline_simple is not null")
+    assert 0 <= rows.agg(F.min("baseline_simple")).collect()[0][0] < rows.agg(F.max("baseline_simple")).collect()[0][0] <= 1
+
+
 def test_statistics_drift_and_samples_are_kept(run: Run) -> None:
     context = run(INGEST, CLEAN, FEATURES)
     stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}

@@ -53,16 +53,21 @@ class Network(Model):
 
 
 class Optimizer(Model):
-    """A Keras optimizer by its class name, its learning rate, and how that decays over the run."""
+    """A Keras optimizer by its class name, its learning rate, and how that decays over the run, once it has risen from 0 over
+    `warmup`, a share of the run's steps.
+    """
 
     name: str = "Adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     options: dict[str, float | bool] = {}
 
 
 class TrainConfig(Model):
-    """The training run: ranks, batch, epochs, network, and where the ranks call back."""
+    """The training run: ranks, batch, epochs, network, and where the ranks call back. With `patience` it ends once so many
+    epochs have passed without a better one by what `monitor` names.
+    """
 
     ranks: Annotated[int, Field(ge=1)] = 2
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -71,6 +76,7 @@ class TrainConfig(Model):
     shuffle_rows: Annotated[int, Field(ge=1, description="rows in a rank's shuffle buffer")] = 65536
     seed: int = 20130101
     monitor: Literal["validation_loss", "validation_auc", "validation_accuracy", "validation_mae"] = "validation_loss"
+    patience: Annotated[int, Field(ge=1)] | None = None
     network: Network = Network()
     optimizer: Optimizer = Optimizer()
     channel_port: Annotated[int, Field(ge=0, le=65535)] = 0

@@ -55,7 +55,7 @@ def work(context: Context) -> Outcome:
             start_seconds=job.config.start_timeout_seconds,
             stall_seconds=job.config.stall_timeout_seconds,
         )
-    receipts.check_complete(job.config.epochs)
+    receipts.check_complete(len(history))
     IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(snapshot_tag(context.run_id), snapshot)
     outputs = _write(context, history, receipts)
     return Outcome(outputs=outputs, artifacts={"model": job.model, "checkpoints": job.checkpoints})

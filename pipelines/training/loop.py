@@ -122,5 +122,7 @@ class Loop:
         return tf.cast(tf.reduce_sum(losses), tf.float64), self._head.measured(labels[step], outputs, weights[step])
 
     def _sum(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        summed: npt.NDArray[np.float64] = hvd.allreduce(tf.constant(values, tf.float64), op=hvd.Sum, name="sums").numpy()
-        return summed
+        """Sums over all ranks, the same bits on each: what is decided by them is decided alike."""
+        summed = hvd.allreduce(tf.constant(values, tf.float64), op=hvd.Sum, name="sums")
+        found: npt.NDArray[np.float64] = hvd.broadcast(summed, root_rank=0, name="sums of rank 0").numpy()
+        return found

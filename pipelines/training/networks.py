@@ -42,8 +42,15 @@ def build_network(network: Network, spec: FittedSpec, outputs: int | None = None
 def build_optimizer(optimizer: Optimizer, steps: int) -> keras.optimizers.Optimizer:
     """A Keras optimizer whose schedule, where it has one, runs over `steps` steps; raises ConfigError on a wrong name."""
     rate: float | keras.optimizers.schedules.LearningRateSchedule = optimizer.learning_rate
-    if optimizer.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(optimizer.learning_rate, decay_steps=steps)
+    warmup = round(optimizer.warmup * steps)
+    if optimizer.schedule == "cosine" or warmup:
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else optimizer.learning_rate,
+            decay_steps=max(steps - warmup, 1),
+            alpha=0.0 if optimizer.schedule == "cosine" else 1.0,  # where it ends: a constant rate does not decay
+            warmup_target=optimizer.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
     try:
         kind = getattr(keras.optimizers, optimizer.name)
         built: keras.optimizers.Optimizer = kind(learning_rate=rate, **optimizer.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -47,15 +48,15 @@ def _train(job: TrainingJob, reporter: Reporter) -> None:
     loop = Loop(network, optimizer, head, feed.shape())
     loop.broadcast()
     reporter.send("ready", parameters=network.count_params())
-    best: float | None = None
+    best, since_best = -math.inf, 0
     for epoch in range(config.epochs):
         receipt, started, rate = Receipt(), time.monotonic(), loop.learning_rate()
         loss = loop.train_epoch(feed.epoch(epoch, receipt), job.train.step_rows(), _progress(job, epoch, reporter))
         seconds = time.monotonic() - started
         found = loop.validate(validation_feed.epoch(0, Receipt()), job.validation.rows)
         score = _score(job, found)
-        is_best = best is None or score > best
-        best = score if is_best else best
+        is_best = score > best or epoch == 0
+        best, since_best = (score, 0) if is_best else (best, since_best + 1)
         if hvd.rank() == 0:
             _keep(job, loop, epoch, is_best, found)
             reporter.send(
@@ -63,6 +64,8 @@ def _train(job: TrainingJob, reporter: Reporter) -> None:
                 rows=job.train.rows, steps=job.train.steps, seconds=seconds, best=is_best, **{found.metric: found.value},
             )  # fmt: skip
         reporter.send("receipt", epoch=epoch, rows=receipt.rows, checksum=receipt.checksum)
+        if since_best == config.patience:
+            break
     if hvd.rank() == 0:
         rows, difference = _export_best(job, network, head)
         reporter.send("parity", rows=rows, difference=difference)

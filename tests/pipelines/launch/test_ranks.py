@@ -101,6 +101,15 @@ def test_receipts_count_every_row_of_every_epoch(spark: SparkSession, tmp_path: 
         assert sum(message["checksum"] for message in mine) == sum(range(ROWS))
 
 
+def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:
+    still = Optimizer(name="SGD", learning_rate=1e-30)  # float32 does not move: no epoch is better than the first
+    heard = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
+    epochs = [message for message in heard if message["kind"] == "epoch"]
+    assert [message["best"] for message in epochs] == [True, False, False, False]
+    assert len([message for message in heard if message["kind"] == "receipt"]) == 2 * 4
+    assert [message["rank"] for message in heard if message["kind"] == "done"].count(0) == 1
+
+
 def test_more_ranks_than_slots_is_refused_at_once_with_the_numbers(spark: SparkSession, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(ConfigError, match=r"train\.ranks: 3 ranks need 3 slots at once, the cluster has 2") as caught:

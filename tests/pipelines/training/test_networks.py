@@ -186,6 +186,15 @@ def test_an_optimizer_that_keras_cannot_make_is_exit_2(wrong: dict[str, object])
         build_optimizer(Optimizer.model_validate(wrong), steps=10)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "expected"), [("cosine", (0, 0.05, 0.1, 0.05, 0)), ("constant", (0, 0.05, 0.1, 0.1, 0.1))]
+)
+def test_a_rate_may_rise_first(schedule: str, expected: tuple[float, ...]) -> None:
+    config = Optimizer.model_validate({"learning_rate": 0.1, "schedule": schedule, "warmup": 0.2})
+    rate = build_optimizer(config, steps=100)._learning_rate
+    assert [float(rate(step)) for step in (0, 10, 20, 60, 100)] == pytest.approx(expected, abs=1e-8)
+
+
 def test_a_cosine_schedule_ends_at_zero() -> None:
     optimizer = build_optimizer(Optimizer(learning_rate=0.1, schedule="cosine"), steps=100)
     schedule = optimizer._learning_rate

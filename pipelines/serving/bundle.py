@@ -32,6 +32,10 @@ class Bundle:
         try:
             local = fetch_folder(uri, Path(self._folder.name))
             self.manifest: dict[str, Any] = json.loads((local / "manifest.json").read_text(encoding="utf-8"))
+            if missing := sorted({*FittedSpec.model_fields, "task"} - set(self.manifest)):
+                raise ExternalError(
+                    f"model {uri}: its manifest lacks {', '.join(missing)}: another version of ringmill exported it. Train again."
+                )
             self._model: Any = tf.saved_model.load(str(local / "saved_model"))
         except OSError as error:
             raise ExternalError(f"model {uri}: can't be loaded ({error}). Train one first, or mend the path.") from error

@@ -1,4 +1,4 @@
-"""A folder that is not a model is a clear error (what a real one scores: tests/pipelines/training/test_models.py)."""
+"""A folder that is not a model is a clear error (what a real one scores: tests/pipelines/training/test_networks.py)."""
 
 from pathlib import Path
 
@@ -8,10 +8,16 @@ from pipelines.errors import ExternalError
 from pipelines.serving.bundle import Bundle
 
 
-@pytest.mark.parametrize("manifest", [None, '{"features": []}'])
-def test_what_is_no_model_is_exit_5(tmp_path: Path, manifest: str | None) -> None:
+WHOLE = '{"features": [], "label": null, "task": {"kind": "binary"}}'
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [(None, "can't be loaded"), (WHOLE, "can't be loaded"), ('{"features": []}', "lacks label, task: another version")],
+)
+def test_what_is_no_model_is_exit_5(tmp_path: Path, manifest: str | None, message: str) -> None:
     if manifest:
         (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(ExternalError, match="can't be loaded") as caught:
+    with pytest.raises(ExternalError, match=message) as caught:
         Bundle(str(tmp_path))
     assert caught.value.exit_code == 5

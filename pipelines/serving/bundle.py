@@ -34,7 +34,7 @@ class Bundle:
             self.manifest: dict[str, Any] = json.loads((local / "manifest.json").read_text(encoding="utf-8"))
             if missing := sorted({*FittedSpec.model_fields, "task"} - set(self.manifest)):
                 raise ExternalError(
-                    f"model {uri}: its manifest lacks {', '.join(missing)}: another version of ringmill exported it. Train again."
+                    f"model {uri}: its manifest lacks {', '.join(missing)}: another version exported it. Train again."
                 )
             self._model: Any = tf.saved_model.load(str(local / "saved_model"))
         except OSError as error:

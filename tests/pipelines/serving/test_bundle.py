@@ -7,7 +7,6 @@ import pytest
 from pipelines.errors import ExternalError
 from pipelines.serving.bundle import Bundle
 
-
 WHOLE = '{"features": [], "label": null, "task": {"kind": "binary"}}'
 
 

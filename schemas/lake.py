@@ -223,8 +223,8 @@ SHARED = (
 FEATURE_FILES = {
     "write.parquet.row-group-size-bytes": str(4 << 20),
     "write.parquet.page-row-limit": "20000",
-    # No dictionaries but of a few values (64 bytes are Parquet's least): scaled numbers hardly repeat, and to find that out takes
-    # two fifths of the writing. Files are 3 % larger.
+    # No dictionaries but of a few values (64 bytes are Parquet's least): scaled numbers hardly repeat, and to find that out
+    # takes two fifths of the writing. Files are 3 % larger.
     "write.parquet.dict-size-bytes": "64",
 }
 

@@ -16,8 +16,8 @@ METRICS = {
 """The metrics of each kind of task, as reports show them."""
 MONITORS = {"binary": "validation_auc", "multiclass": "validation_accuracy", "regression": "validation_mae"}
 """What each kind of task is watched by, beside its loss, while it trains."""
-ERRORS = ("log_loss", "brier", "calibration_error", "mae", "rmse")
-"""Those of them that are better the smaller they are."""
+MONITOR_NAMES = {"validation_auc": "AUC", "validation_accuracy": "accuracy", "validation_mae": "mean absolute error"}
+"""What people call them."""
 
 
 def _known_metric(name: str) -> str:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipelines.config import MONITOR_NAMES
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import Confusion, auc, average_precision, calibration, confusion
 from pipelines.evaluation.regression import Errors
@@ -20,11 +21,6 @@ from pipelines.evaluation.regression import Errors
 COLOURS = {"train": "#7a869a", "validation": "#d98324", "test": "#1f6f8b"}
 MAX_POINTS = 400
 MOST_NAMED = 30
-METRIC_NAMES = {
-    "validation_auc": "validation AUC",
-    "validation_accuracy": "validation accuracy",
-    "validation_mae": "validation mean absolute error",
-}
 
 
 def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validation_auc") -> str:
@@ -45,7 +41,7 @@ def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validatio
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         right = axes.twinx()
         right.plot(epochs, [r[metric] for r in history], color=COLOURS["test"], linestyle="--")
-        right.set_ylabel(f"{METRIC_NAMES[metric]} (dashed)", color=COLOURS["test"])
+        right.set_ylabel(f"validation {MONITOR_NAMES[metric]} (dashed)", color=COLOURS["test"])
         right.spines["top"].set_visible(False)
         axes.set(xlabel="epoch", ylabel="loss (squared deviations)" if metric == "validation_mae" else "loss (nats a row)")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)

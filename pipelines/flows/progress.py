@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from pipelines.config import MONITOR_NAMES
 from pipelines.launch.channel import Message
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -68,5 +69,4 @@ class TrainingProgress:
 
 def _metric(message: Message) -> str:
     """The metric that an epoch's message holds, by its short name."""
-    names = {"validation_auc": "AUC", "validation_accuracy": "accuracy", "validation_mae": "mean absolute error"}
-    return next(f"{short} {message[name]:.4f}" for name, short in names.items() if name in message)
+    return next(f"{short} {message[name]:.4f}" for name, short in MONITOR_NAMES.items() if name in message)

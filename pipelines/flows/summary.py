@@ -7,7 +7,7 @@ import time
 from rich import box
 from rich.table import Table as Grid
 
-from pipelines.evaluation.plots import METRIC_NAMES
+from pipelines.config import MONITOR_NAMES
 from pipelines.evaluation.report import metric_rows
 from pipelines.flows.context import Context
 from pipelines.flows.evaluate import compared, trained, training_history
@@ -59,7 +59,7 @@ def _rows(context: Context) -> Grid:
 
 def _history(context: Context) -> Grid:
     metric = history_metric(context.config)
-    name = METRIC_NAMES[metric]
+    name = f"validation {MONITOR_NAMES[metric]}"
     grid = _grid("Training", "epoch", "train loss", "validation loss", name, "learning rate", "rows/s", "")
     for row in training_history(context, trained(context)):
         values = [f"{row[name]:.4f}" for name in ("train_loss", "validation_loss", metric)]

@@ -52,11 +52,11 @@ def answers(rows: DataFrame, questions: Sequence[Question], by: str, expected: i
         return {row[by]: row.asDict() for row in rows.groupBy(group).agg(*columns).collect()}
     found: dict[str, dict[str, Any]] = {row[by]: {} for row in rows.select(group).distinct().collect()}
     parts = []
+    asking = [(question.of, question.ask(None)) for question in questions]
     for name in found:
         mine = rows.where(group == name)
-        for question in questions:
-            selected = mine if question.of is None else mine.where(question.of)
-            asked = question.ask(None)
+        for of, asked in asking:
+            selected = mine if of is None else mine.where(of)
             parts += [(name, selected.agg(*asked[at : at + AT_ONCE])) for at in range(0, len(asked), AT_ONCE)]
     # Side by side, so that Spark plans and compiles one while another runs.
     with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:

@@ -47,7 +47,7 @@ class Fit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is known of the train split: its answers to `statistics`, each text's words by how often they occur, and the labels
+    """What is known of the train split: its answers to `questions`, each text's words by how often they occur, and the labels
     by word of each feature that is a mean label.
     """
 
@@ -82,7 +82,7 @@ def fit(
     labels: Mapping[str, LabelSums] | None = None,
     label: FittedLabel | None = None,
 ) -> Fit:
-    """Turn the train split's answers to `statistics` into the fitted spec, with what texts and mean labels take beside it.
+    """Turn the train split's answers to `questions` into the fitted spec, with what texts and mean labels take beside it.
 
     Raises DataError when the train split is empty, or a feature is always missing there or does not vary.
     """

@@ -1,12 +1,12 @@
-"""What is asked of the rows for each kind of feature: one struct a feature, all of them in one aggregation."""
+"""What is asked of the rows for each kind of feature, and what the answers say."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import singledispatch
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
@@ -67,44 +67,32 @@ class Asked(NamedTuple):
     words: Mapping[str, Column] = MappingProxyType({})
 
 
-def statistics(spec: FeaturesConfig, counted: Column | None = None, sampled: Column | None = None) -> list[Column]:
-    """The aggregates that `fit` and `stats_of` need, over all rows or those that are `counted`; percentiles of the `sampled`
-    rows alone, where that is given.
-    """
-    return [column for question in questions(spec, counted, sampled) for column in question.ask(question.of)]
-
-
 def questions(spec: FeaturesConfig, counted: Column | None = None, sampled: Column | None = None) -> list[Question]:
-    """The same as questions, each of the rows that it needs."""
+    """What `fit` and `stats_of` ask of all rows, or those that are `counted`, each question of the rows that it needs;
+    percentiles of the `sampled` rows alone, where that is given.
+    """
 
     def asked(condition: Column | None) -> list[Asked]:
         ask = Ask(only(condition), percentiles())
         return [each for _, name, feature in spec.declared for each in _asked(feature, name, ask)]
 
     def plain(condition: Column | None) -> list[Column]:
-        rows = (F.count("*") if condition is None else F.count_if(condition)).alias("_rows")
-        return [rows, *(F.struct(*_named(each.plain)).alias(each.name) for each in asked(condition))]
-
-    def sketched(condition: Column | None) -> list[Column]:
-        return _beside("percentiles", ((each.name, each.percentiles) for each in asked(condition)))
-
-    def worded(condition: Column | None) -> list[Column]:
-        return _beside("words", ((each.name, each.words) for each in asked(condition)))
+        rows = F.count("*") if condition is None else F.count_if(condition)
+        return [rows.alias("_rows"), *_plain(asked(condition))]
 
     both = counted if sampled is None else sampled if counted is None else counted & sampled
-    return [Question(plain, counted), Question(sketched, both), Question(worded, counted)]
+    return [
+        Question(plain, counted),
+        Question(lambda condition: _beside("percentiles", asked(condition)), both),
+        Question(lambda condition: _beside("words", asked(condition)), counted),
+    ]
 
 
 def known_statistics(spec: FittedSpec, sampled: Column | None = None) -> list[Column]:
     """The aggregates that `stats_of` needs of rows that nothing is fitted on."""
     ask = Ask(only(None), percentiles(sampled))
     asked = [_known_of(feature, ask) for feature in spec.features]
-    return [
-        F.count("*").alias("_rows"),
-        *(F.struct(*_named(each.plain)).alias(each.name) for each in asked),
-        *_beside("percentiles", ((each.name, each.percentiles) for each in asked)),
-        *_beside("words", ((each.name, each.words) for each in asked)),
-    ]
+    return [F.count("*").alias("_rows"), *_plain(asked), *_beside("percentiles", asked), *_beside("words", asked)]
 
 
 def together(found: Mapping[str, Any] | Row) -> dict[str, Any]:
@@ -118,7 +106,7 @@ def together(found: Mapping[str, Any] | Row) -> dict[str, Any]:
 
 
 def stats_of(spec: FittedSpec, found: Mapping[str, Any] | Row) -> tuple[Stats, ...]:
-    """What is known of features on other rows, by these rows' `statistics`: counts, percentiles, shares."""
+    """What is known of features on other rows, by these rows' answers: counts, percentiles, shares."""
     values = together(found)
     rows = values["_rows"]
     return tuple(known_stats(rows, values[feature.name], getattr(feature, "vocabulary", None)) for feature in spec.features)
@@ -132,7 +120,12 @@ def known_stats(rows: int, known: Mapping[str, Any], vocabulary: tuple[str, ...]
     return Stats(rows, rows - known["present"], percentiles=None if found is None else tuple(found), shares=shares)
 
 
-def _beside(what: str, found: Iterable[tuple[str, Mapping[str, Column]]]) -> list[Column]:
+def _plain(asked: Sequence[Asked]) -> list[Column]:
+    return [F.struct(*_named(each.plain)).alias(each.name) for each in asked]
+
+
+def _beside(what: Literal["percentiles", "words"], asked: Sequence[Asked]) -> list[Column]:
+    found = ((each.name, getattr(each, what)) for each in asked)
     return [F.struct(*_named(columns)).alias(f"{name}{BESIDE}{what}") for name, columns in found if columns]
 
 

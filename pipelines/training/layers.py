@@ -121,7 +121,7 @@ class BeforeNul(_Exact):
 
     def call(self, words: tf.Tensor) -> tf.Tensor:
         """Cut them."""
-        return tf.strings.regex_replace(words, r"(?s)\x00.*", "")
+        return _before_nul(words)
 
 
 @keras.saving.register_keras_serializable("ringmill")
@@ -134,7 +134,7 @@ class FirstWords(_Exact):
 
     def call(self, texts: tf.Tensor) -> tf.Tensor:
         """Cut them in words."""
-        lower = tf.strings.lower(tf.strings.regex_replace(texts, r"(?s)\x00.*", ""), encoding="utf-8")
+        lower = tf.strings.lower(_before_nul(texts), encoding="utf-8")
         spaced = tf.strings.regex_replace(lower, f"[{BETWEEN_WORDS}]+", " ")
         # Split at that very space alone: other characters that Unicode calls spaces were taken out above, or are no such.
         words = tf.strings.split(tf.strings.regex_replace(spaced, "^ +| +$", ""), sep=" ")
@@ -177,6 +177,10 @@ class Png(_Exact):
     def get_config(self) -> dict[str, Any]:
         """The size."""
         return {**super().get_config(), "height": self._height, "width": self._width, "channels": self._channels}
+
+
+def _before_nul(texts: tf.Tensor) -> tf.Tensor:
+    return tf.strings.regex_replace(texts, r"(?s)\x00.*", "")
 
 
 def transitions(zone: str) -> tuple[list[int], list[int]]:

@@ -35,7 +35,9 @@ def test_the_flights_configuration_is_valid() -> None:
 
 @pytest.mark.parametrize("name", ["weather", "digits", "sentiment"])
 def test_the_other_examples_are_valid(name: str) -> None:
-    check_config(read_config(ROOT / "conf" / f"{name}.yaml"))
+    config = read_config(ROOT / "conf" / f"{name}.yaml")
+    check_config(config)
+    assert config.pipeline == name
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from pyspark.sql import SparkSession
 
-from pipelines.config import Binary, TrainConfig
+from pipelines.config import TrainConfig
 from pipelines.launch.ranks import run_ranks
 from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
-from pipelines.training.plan import RowPlan, read_groups
-from tests.pipelines.launch.test_ranks import SPEC
+from tests.pipelines.launch.test_ranks import job_over
 
 EPOCHS = 2
 WEIGHTS = 5
@@ -26,16 +25,15 @@ def main(folder: Path) -> None:
     builder = SparkSession.builder.master("local[4]").appName("ringmill equivalence").config("spark.ui.enabled", "false")
     spark = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").getOrCreate()
     for run in json.loads((folder / "runs.json").read_text()):
-        made = job(folder, run)
+        made = job(run)
         run_ranks(spark, made.config.ranks, made.model_dump_json(), lambda _: None, start_seconds=120)
         arrays = checkpoint.load(f"{made.checkpoints}/last.npz").arrays[:WEIGHTS]
         np.savez(folder / f"{run['name']}.npz", *arrays)
     spark.stop()
 
 
-def job(folder: Path, run: dict[str, Any]) -> TrainingJob:
+def job(run: dict[str, Any]) -> TrainingJob:
     """One run, its rows in the file's order."""
-    common = {"groups": read_groups([run["path"]]), "ranks": run["ranks"], "batch_size": run["batch"], "seed": 5}
     settings = {
         "ranks": run["ranks"],
         "batch_size": run["batch"],
@@ -44,17 +42,7 @@ def job(folder: Path, run: dict[str, Any]) -> TrainingJob:
         "network": {"hidden": [4]},
         "optimizer": run["optimizer"],
     }
-    return TrainingJob(
-        run_id="r",
-        pipeline="p",
-        config=TrainConfig.model_validate(settings),
-        task=Binary(),
-        spec=SPEC,
-        train=RowPlan(shuffle=False, **common),
-        validation=RowPlan(shuffle=False, **common),
-        checkpoints=str(folder / f"checkpoints-{run['name']}"),
-        model=str(folder / f"model-{run['name']}"),
-    )
+    return job_over(Path(run["path"]), TrainConfig.model_validate(settings), run["name"], shuffle=False)
 
 
 if __name__ == "__main__":

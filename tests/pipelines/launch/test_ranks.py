@@ -41,7 +41,6 @@ def job(folder: Path, ranks: int, batch: int, **config: object) -> TrainingJob:
         x, w = generator.normal(size=ROWS).astype(np.float32), generator.integers(0, 3, ROWS).astype(np.int32)
         columns = {"row_id": np.arange(ROWS), "label": (x + w > 1).astype(np.float32), "x": x, "w": w}
         pq.write_table(pa.table(columns), path, row_group_size=20)
-    common = {"groups": read_groups([str(path)]), "ranks": ranks, "batch_size": batch, "seed": 5}
     settings = {
         "ranks": ranks,
         "batch_size": batch,
@@ -50,16 +49,22 @@ def job(folder: Path, ranks: int, batch: int, **config: object) -> TrainingJob:
         "optimizer": Optimizer(name="Adam", learning_rate=0.05),
         **config,
     }
+    return job_over(path, TrainConfig.model_validate(settings), str(ranks))
+
+
+def job_over(path: Path, config: TrainConfig, name: str, *, shuffle: bool = True) -> TrainingJob:
+    """A training run over a file, its results beside it under a name."""
+    common = {"groups": read_groups([str(path)]), "ranks": config.ranks, "batch_size": config.batch_size, "seed": 5}
     return TrainingJob(
         run_id="r",
         pipeline="p",
-        config=TrainConfig.model_validate(settings),
+        config=config,
         task=Binary(),
         spec=SPEC,
-        train=RowPlan(shuffle=True, **common),
+        train=RowPlan(shuffle=shuffle, **common),
         validation=RowPlan(shuffle=False, **common),
-        checkpoints=str(folder / f"checkpoints-{ranks}"),
-        model=str(folder / f"model-{ranks}"),
+        checkpoints=str(path.parent / f"checkpoints-{name}"),
+        model=str(path.parent / f"model-{name}"),
     )
 
 

@@ -16,7 +16,7 @@ from pipelines.errors import DataError
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
 from pipelines.stages.aggregates import answers, sample
 from pipelines.stages.feature_fit import Fit, fit
-from pipelines.stages.feature_statistics import questions, statistics
+from pipelines.stages.feature_statistics import questions
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
 Value = float | str | bool | None
@@ -161,7 +161,7 @@ def test_moments_are_those_of_exact_fractions(spark: SparkSession) -> None:
 
 def test_an_empty_train_split_is_refused(spark: SparkSession) -> None:
     config = spec(numeric={"x": {}})
-    empty = frame(spark, [], [1.0]).agg(*statistics(config, F.col("split") == "train")).collect()[0]
+    empty = answers(frame(spark, [], [1.0]), questions(config, F.col("split") == "train"), "split", expected=1)["test"]
     with pytest.raises(DataError, match="the train split is empty"):
         fit(config, empty)
 

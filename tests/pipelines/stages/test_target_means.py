@@ -7,8 +7,9 @@ from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
 from pipelines.fitted import FittedSpec, FittedTarget
+from pipelines.stages.aggregates import answers
 from pipelines.stages.feature_fit import fit
-from pipelines.stages.feature_statistics import statistics
+from pipelines.stages.feature_statistics import questions
 from pipelines.stages.feature_transform import transform
 from pipelines.stages.target_means import fold_of, sum_labels
 
@@ -32,7 +33,8 @@ def rows(spark: SparkSession) -> DataFrame:
 
 def fitted(config: FeaturesConfig, rows: DataFrame) -> FittedTarget:
     """Fit on all rows."""
-    feature = fit(config, rows.agg(*statistics(config)).collect()[0], labels=sum_labels(rows, config)).spec.features[0]
+    found = answers(rows, questions(config), "split", expected=40)["train"]
+    feature = fit(config, found, labels=sum_labels(rows, config)).spec.features[0]
     assert isinstance(feature, FittedTarget)
     return feature
 

@@ -5,16 +5,30 @@ from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.drift import Bounds, DriftConfig
 from pipelines.config.evaluate import METRICS, MONITOR_NAMES, MONITORS, EvaluateConfig
 from pipelines.config.features import KINDS, FeaturesConfig, Windows
+from pipelines.config.losses import (
+    Absolute,
+    ClassWeights,
+    CrossEntropy,
+    Focal,
+    Huber,
+    Loss,
+    Quantile,
+    Squared,
+    weights_by_label,
+)
 from pipelines.config.maintain import MaintainConfig
+from pipelines.config.network import Convolution, Network, Recurrence, Uniform, Words
+from pipelines.config.optimizer import Optimizer, Plateau
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, explain, load, read_config
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
 from pipelines.config.task import Binary, Multiclass, Regression, Task
-from pipelines.config.train import Convolution, Network, Optimizer, Recurrence, TrainConfig, Words
+from pipelines.config.train import TrainConfig
 
 __all__ = [
     "KINDS", "METRICS", "MONITORS", "MONITOR_NAMES",
-    "Binary", "Bounds", "CleanConfig", "ColumnSplit", "Convolution", "DriftConfig",
-    "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Interval", "LakeConfig", "MaintainConfig", "Model", "Multiclass",
-    "Network", "Optimizer", "Pipeline", "Recurrence", "Regression", "SourceSection", "Task", "TimeSplit", "TrainConfig",
-    "Windows", "Words", "explain", "kinds", "load", "midnight", "read_config",
+    "Absolute", "Binary", "Bounds", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "CrossEntropy", "DriftConfig",
+    "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Huber", "Interval", "LakeConfig", "Loss", "MaintainConfig",
+    "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile", "Recurrence", "Regression",
+    "SourceSection", "Squared", "Task", "TimeSplit", "TrainConfig", "Uniform", "Windows", "Words", "explain", "kinds", "load",
+    "midnight", "read_config", "weights_by_label",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from pipelines.config.base import Interval, Model, Share, TimeZone
 from pipelines.config.drift import DriftConfig
 from pipelines.config.evaluate import METRICS, MONITORS, EvaluateConfig
 from pipelines.config.features import FeaturesConfig
+from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
@@ -77,6 +78,8 @@ class Pipeline(Model):
             raise ValueError(
                 f"train.monitor is {self.train.monitor}; expected validation_loss or {MONITORS[kind]} for a {kind} task"
             )
+        check_loss(self.train.loss, self.task)
+        weights_by_label(self.train.class_weights, self.task)
         for key in ("yardstick", "minimum", "maximum"):
             if wrong := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
                 raise ValueError(

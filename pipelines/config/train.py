@@ -4,69 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines.config.base import Model
-
-Size = Annotated[int, Field(ge=1)]
-
-
-class Convolution(Model):
-    """What stands over an image: for each of `filters` a convolution and a pooling, then all of it side by side."""
-
-    filters: tuple[Size, ...] = (32, 64)
-    kernel: Size = 3
-    pool: Size = 2
-
-
-class Recurrence(Model):
-    """What stands over a sequence: recurrent layers, of which the last gives its last state."""
-
-    cell: Literal["lstm", "gru"] = "gru"
-    units: Annotated[tuple[Size, ...], Field(min_length=1)] = (32,)
-
-
-class Words(Model):
-    """What stands over a text: an embedding of its words, and how they become one: their mean, their greatest value by
-    dimension, or a recurrent layer.
-    """
-
-    embedding_size: Size = 32
-    pooling: Literal["mean", "max", "lstm", "gru"] = "mean"
-    units: Size = 32
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class Network(Model):
-    """A multi-layer perceptron over the numeric features, one embedding for each feature of ids, and what stands over images,
-    sequences and texts, where there are any.
-    """
-
-    hidden: tuple[Size, ...] = (256, 128)
-    activation: str = "relu"
-    initializer: str = "he_normal"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    embedding_size: Size = 8
-    image: Convolution = Convolution()
-    sequence: Recurrence = Recurrence()
-    text: Words = Words()
-
-
-class Optimizer(Model):
-    """A Keras optimizer by its class name, its learning rate, and how that decays over the run, once it has risen from 0 over
-    `warmup`, a share of the run's steps.
-    """
-
-    name: str = "Adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    options: dict[str, float | bool] = {}
+from pipelines.config.losses import ClassWeights, Loss
+from pipelines.config.network import Network
+from pipelines.config.optimizer import Optimizer
 
 
 class TrainConfig(Model):
-    """The training run: ranks, batch, epochs, network, and where the ranks call back. With `patience` it ends once so many
-    epochs have passed without a better one by what `monitor` names.
+    """The training run: ranks, batch, epochs, loss, network, and where the ranks call back. With `patience` it ends once so
+    many epochs have passed without a better one by what `monitor` names.
+
+    `class_weights` multiply what rows of a class add to the loss that is trained on; the validation loss has no weights. A rank
+    works a step's gradient out in `accumulation` parts, of which one is in memory at a time. `compression` halves what ranks
+    send each other. float16 is no `precision`, since small gradients vanish in it unless losses are scaled; bfloat16 has the
+    range of float32.
     """
 
     ranks: Annotated[int, Field(ge=1)] = 2
@@ -77,8 +30,24 @@ class TrainConfig(Model):
     seed: int = 20130101
     monitor: Literal["validation_loss", "validation_auc", "validation_accuracy", "validation_mae"] = "validation_loss"
     patience: Annotated[int, Field(ge=1)] | None = None
+    loss: Loss | None = None
+    class_weights: ClassWeights = {}
     network: Network = Network()
     optimizer: Optimizer = Optimizer()
+    accumulation: Annotated[int, Field(ge=1, description="parts of a rank's batch")] = 1
+    compression: Literal["none", "fp16"] = "none"
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     channel_port: Annotated[int, Field(ge=0, le=65535)] = 0
     start_timeout_seconds: Annotated[float, Field(gt=0)] = 120
     stall_timeout_seconds: Annotated[int, Field(gt=0)] = 60
+
+    @model_validator(mode="after")
+    def _in_whole_parts(self) -> TrainConfig:
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of accumulation {self.accumulation}; expected one, for "
+                f"parts that are equal"
+            )
+        if self.network.batch_norm and self.accumulation > 1:
+            raise ValueError("batch_norm needs all rows of a step at once; expected accumulation 1, or no batch_norm")
+        return self

@@ -107,6 +107,48 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
             r"evaluate\.yardstick: auc, average_precision, log_loss is no metric of a regression task; expected some of mae",
         ),
         (
+            lambda c: c["train"].update(loss={"name": "huber"}),
+            r"train\.loss: huber is no loss of a binary task; expected one of cross_entropy, focal",
+        ),
+        (
+            lambda c: c.update(task={"kind": "regression"}, train={"loss": {"name": "focal"}}, evaluate={}),
+            r"train\.loss: focal is no loss of a regression task; expected one of squared, absolute, huber, quantile",
+        ),
+        (lambda c: c["train"].update(loss={"name": "hinge"}), r"train\.loss: .*'cross_entropy', 'focal', 'squared'"),
+        (lambda c: c["train"].update(loss={"name": "quantile"}), r"train\.loss\.quantile\.quantile: Field required"),
+        (
+            lambda c: c.update(
+                task={"kind": "multiclass", "classes": ["a", "b"]}, train={"loss": {"name": "focal", "alpha": 0.5}}, evaluate={}
+            ),
+            r"train\.loss: alpha is that of two classes",
+        ),
+        (
+            lambda c: c["train"].update(class_weights={"early": 2}),
+            r"train\.class_weights: unknown class early; expected some of 0, 1, on time, late",
+        ),
+        (lambda c: c["train"].update(class_weights={1: 2, "late": 3}), r"train\.class_weights: 1, late name a class twice"),
+        (lambda c: c["train"].update(class_weights={"late": 0}), r"train\.class_weights\.late: .*greater than 0"),
+        (
+            lambda c: c.update(task={"kind": "regression"}, train={"class_weights": {"late": 2}}, evaluate={}),
+            r"train\.class_weights: a regression has no classes",
+        ),
+        (lambda c: c["train"]["network"].update(options={"a": 1}), r"train\.network: .*options are those of a function"),
+        (
+            lambda c: c["train"]["network"].update(initializer={"uniform": 0}),
+            r"initializer\.Uniform\.uniform: .*greater than 0",
+        ),
+        (lambda c: c["train"].update(accumulation=3), r"train: .*batch_size 1024 is no multiple of accumulation 3"),
+        (
+            lambda c: (c["train"].update(accumulation=2), c["train"]["network"].update(batch_norm=True)),
+            r"train: .*batch_norm needs all rows of a step at once",
+        ),
+        (lambda c: c["train"].update(precision="mixed_float16"), r"train\.precision: .*'float32' or 'mixed_bfloat16'"),
+        (lambda c: c["train"].update(optimizer={"final": 0.1}), r"train\.optimizer: .*a constant rate has no final share"),
+        (
+            lambda c: c["train"].update(optimizer={"reduce_on_plateau": {"factor": 1}}),
+            r"train\.optimizer\.reduce_on_plateau\.factor: .*less than 1",
+        ),
+        (
             lambda c: c["features"].update(windows={"by": ["origin"], "at": "time_hour", "step_minutes": 60, "label": "temp"}),
             r"features\.windows\.label needs a regression task; task\.kind is binary",
         ),

@@ -1,0 +1,100 @@
+"""The sections `train.loss` and `train.class_weights`: what training makes small, and which rows count for more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pipelines.config.base import Model
+from pipelines.config.task import Binary, Multiclass, Task
+
+
+class CrossEntropy(Model):
+    """Minus the logarithm of the probability of a row's class."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+
+
+class Focal(Model):
+    """Cross-entropy that counts a row for less, the surer of it the model is: the more so, the greater `gamma`. `alpha` weighs
+    a binary task's second class, and 1 - `alpha` its first.
+    """
+
+    name: Literal["focal"]
+    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+class Squared(Model):
+    """The square of the error."""
+
+    name: Literal["squared"] = "squared"
+
+
+class Absolute(Model):
+    """The size of the error."""
+
+    name: Literal["absolute"]
+
+
+class Huber(Model):
+    """Half the square of the error up to `delta`, in the label's deviations on the train split; linear beyond."""
+
+    name: Literal["huber"]
+    delta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+
+class Quantile(Model):
+    """The pinball loss: the model gives the number that the label is below with probability `quantile`."""
+
+    name: Literal["quantile"]
+    quantile: Annotated[float, Field(gt=0, lt=1)]
+
+
+Loss = Annotated[CrossEntropy | Focal | Squared | Absolute | Huber | Quantile, Field(discriminator="name")]
+LOSSES = {
+    "binary": ("cross_entropy", "focal"),
+    "multiclass": ("cross_entropy", "focal"),
+    "regression": ("squared", "absolute", "huber", "quantile"),
+}
+"""The losses of each kind of task, the first of which is the one when none is named."""
+
+# YAML reads the key 1 as a number; classes are words.
+ClassName = Annotated[str, BeforeValidator(lambda key: str(key) if type(key) is int else key)]
+ClassWeights = dict[ClassName, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+
+
+def check_loss(loss: Loss | None, task: Task) -> None:
+    """Raise ValueError when a loss is none of the task's."""
+    known = LOSSES[task.kind]
+    if loss is not None and loss.name not in known:
+        raise ValueError(f"train.loss: {loss.name} is no loss of a {task.kind} task; expected one of {', '.join(known)}")
+    if isinstance(loss, Focal) and loss.alpha is not None and task.kind != "binary":
+        raise ValueError("train.loss: alpha is that of two classes; expected train.class_weights for more")
+
+
+def weights_by_label(weights: ClassWeights, task: Task) -> tuple[float, ...]:
+    """The weight of each class, in the order of labels; 1 for one that is not named, and nothing at all where none is.
+
+    Raises ValueError when a class is unknown or named twice, or the task has none.
+    """
+    if not weights:
+        return ()
+    if task.kind == "regression":
+        raise ValueError("train.class_weights: a regression has no classes; expected none")
+    places = _places(task)
+    if unknown := sorted(set(weights) - set(places)):
+        raise ValueError(f"train.class_weights: unknown class {', '.join(unknown)}; expected some of {', '.join(places)}")
+    found = [1.0] * len(task.classes)
+    for name, weight in weights.items():
+        found[places[name]] = weight
+    if len({places[name] for name in weights}) < len(weights):
+        raise ValueError(f"train.class_weights: {', '.join(weights)} name a class twice; expected each class once")
+    return tuple(found)
+
+
+def _places(task: Binary | Multiclass) -> dict[str, int]:
+    names = {name: place for place, name in enumerate(task.classes)}
+    # The labels of a binary task are 0 and 1, whatever it calls them; names that say otherwise win.
+    return {**({"0": 0, "1": 1} if isinstance(task, Binary) and not {"0", "1"} & set(names) else {}), **names}

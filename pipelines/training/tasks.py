@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipelines.config import Binary, Multiclass, Task
+from pipelines.config import ClassWeights, Loss, Multiclass, Regression, Task, weights_by_label
 from pipelines.fitted import FittedLabel, FittedSpec
+from pipelines.training import losses
 
 SCORE_BINS = 1 << 14
 
@@ -24,6 +25,9 @@ class Head(Protocol):
     def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """The loss of each row, shape (batch,)."""
 
+    def training_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The same, times the weight of the row's class: what gradients are taken of."""
+
     def link(self, outputs: tf.Tensor) -> tf.Tensor:
         """Outputs as those who use the model read them: probabilities, or numbers in the label's unit."""
 
@@ -34,17 +38,33 @@ class Head(Protocol):
         """The name and value of the metric, of so many rows."""
 
 
-class BinaryHead:
-    """A logit; sigmoid cross-entropy in nats; AUC from a histogram of scores in 16,384 equal bins: exact up to pairs of unlike
-    labels that share a bin, which count half.
+class _OfClasses:
+    """What tasks of two classes and of more have in common."""
+
+    def __init__(self, each: losses.Losses, weights: tuple[float, ...]) -> None:
+        self._each = each
+        self._weights = weights
+
+    def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """In nats."""
+        return self._each(labels, outputs)
+
+    def training_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Times the weight of the label's class."""
+        each = self._each(labels, outputs)
+        return each * tf.gather(tf.constant(self._weights), tf.cast(labels, tf.int32)) if self._weights else each
+
+
+class BinaryHead(_OfClasses):
+    """A logit; its sigmoid's cross-entropy or focal loss in nats; AUC from a histogram of scores in 16,384 equal bins: exact up
+    to pairs of unlike labels that share a bin, which count half.
     """
 
     outputs: int | None = None
     sums = 2 * SCORE_BINS
 
-    def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy, in nats."""
-        return tf.nn.sigmoid_cross_entropy_with_logits(labels, outputs)
+    def __init__(self, loss: Loss | None = None, weights: tuple[float, ...] = ()) -> None:
+        super().__init__(losses.of_two_classes(loss), weights)
 
     def link(self, outputs: tf.Tensor) -> tf.Tensor:
         """The probability of the label."""
@@ -61,17 +81,14 @@ class BinaryHead:
         return "validation_auc", histogram_auc(sums.reshape(2, -1))
 
 
-class MulticlassHead:
-    """A logit a class; softmax cross-entropy in nats; accuracy."""
+class MulticlassHead(_OfClasses):
+    """A logit a class; the softmax's cross-entropy or focal loss in nats; accuracy."""
 
     sums = 1
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, loss: Loss | None = None, weights: tuple[float, ...] = ()) -> None:
+        super().__init__(losses.of_classes(loss), weights)
         self.outputs: int | None = classes
-
-    def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy, in nats."""
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(labels, tf.int32), outputs)
 
     def link(self, outputs: tf.Tensor) -> tf.Tensor:
         """The probability of each class."""
@@ -88,18 +105,23 @@ class MulticlassHead:
 
 
 class RegressionHead:
-    """A number, or one a step of the horizon, scaled as the label is; squared error, its mean over the horizon."""
+    """A number, or one a step of the horizon, scaled as the label is; its loss, whose mean is taken over the horizon."""
 
     sums = 1
 
-    def __init__(self, label: FittedLabel, horizon: int | None) -> None:
+    def __init__(self, label: FittedLabel, horizon: int | None, loss: Loss | None = None) -> None:
         self.outputs = horizon
         self._label = label
+        self._each = losses.of_numbers(loss)
 
     def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Squared error, in squares of the label's deviation."""
-        errors = tf.square((labels - self._label.offset) / self._label.scale - outputs)
+        """Of errors in the label's deviations (squares of them for the squared error)."""
+        errors = self._each((labels - self._label.offset) / self._label.scale, outputs)
         return errors if self.outputs is None else tf.reduce_mean(errors, axis=-1)
+
+    def training_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The same: no row counts for more than another."""
+        return self.losses(labels, outputs)
 
     def link(self, outputs: tf.Tensor) -> tf.Tensor:
         """Numbers in the label's unit."""
@@ -116,14 +138,15 @@ class RegressionHead:
         return "validation_mae", float(sums[0]) / rows
 
 
-def head_of(task: Task, spec: FittedSpec, horizon: int | None) -> Head:
-    """The head of a configured task."""
-    if isinstance(task, Binary):
-        return BinaryHead()
-    if isinstance(task, Multiclass):
-        return MulticlassHead(len(task.classes))
-    assert spec.label is not None, "a regression's features are fitted with its label's scaling"
-    return RegressionHead(spec.label, horizon)
+def head_of(
+    task: Task, spec: FittedSpec, horizon: int | None, loss: Loss | None = None, class_weights: ClassWeights | None = None
+) -> Head:
+    """The head of a configured task, its loss and its weights by class: those that training multiplies losses by."""
+    if isinstance(task, Regression):
+        assert spec.label is not None, "a regression's features are fitted with its label's scaling"
+        return RegressionHead(spec.label, horizon, loss)
+    weights = weights_by_label(class_weights or {}, task)
+    return MulticlassHead(len(task.classes), loss, weights) if isinstance(task, Multiclass) else BinaryHead(loss, weights)
 
 
 def histogram_auc(histogram: npt.NDArray[np.float64]) -> float:

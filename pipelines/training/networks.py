@@ -1,75 +1,140 @@
-"""Networks and optimizers built from the configuration."""
+"""Networks built from the configuration, or by a function that it names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 
-from pipelines.config import Network, Optimizer
+from pipelines.config import Network, Uniform, load
 from pipelines.errors import ConfigError
 from pipelines.fitted import FittedSpec, Tensor
+from pipelines.training.batch_norm import BatchNorm, layers_within
+
+Inputs = dict[str, keras.KerasTensor]
 
 
-def build_network(network: Network, spec: FittedSpec, outputs: int | None = None) -> keras.Model:
+def build_network(network: Network, spec: FittedSpec, outputs: int | None = None, precision: str = "float32") -> keras.Model:
     """A network from scaled numbers (batch, numbers), ids (batch, ids) and the spec's tensors to outputs (batch,), or (batch,
-    `outputs`).
+    `outputs`), in float32.
 
     Each column of ids has an embedding, no wider than half its ids; over images stand convolutions, over sequences recurrent
     layers, over texts an embedding of words and what makes them one; over all of it side by side a multi-layer perceptron.
-    Raises ConfigError on an unknown activation or initializer, or when an image is too small for its layers.
+    Where the configuration names a function, the network is what that makes of the inputs. Layers before the output compute in
+    `precision`, a Keras dtype policy. Raises ConfigError on an unknown activation or initializer, when an image is too small
+    for its layers, or when the function's network does not fit.
     """
-    number_input = keras.Input((len(spec.numbers),), name="numbers")
-    id_input = keras.Input((len(spec.ids),), dtype="int32", name="ids")
-    parts = [number_input] if spec.numbers else []
+    inputs = {
+        "numbers": keras.Input((len(spec.numbers),), name="numbers"),
+        "ids": keras.Input((len(spec.ids),), dtype="int32", name="ids"),
+        **{wanted.name: keras.Input(wanted.shape, dtype=wanted.dtype, name=wanted.name) for wanted in spec.tensors},
+    }
+    with _policy(precision):
+        output = _output(network, spec, inputs, outputs) if network.build is None else _built(network, inputs, outputs)
+    return keras.Model(list(inputs.values()), output, name="network")
+
+
+@contextmanager
+def _policy(precision: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _output(network: Network, spec: FittedSpec, inputs: Inputs, outputs: int | None) -> keras.KerasTensor:
+    ids = [inputs["ids"][:, index] for index in range(len(spec.ids))]
+    parts = [inputs["numbers"]] if spec.numbers else []
     for index, size in enumerate(spec.sizes.values()):
         width = min(network.embedding_size, (size + 1) // 2)
-        parts.append(keras.layers.Embedding(size, width, name=f"embedding_{index}")(id_input[:, index]))
-    tensors = [keras.Input(wanted.shape, dtype=wanted.dtype, name=wanted.name) for wanted in spec.tensors]
+        parts.append(keras.layers.Embedding(size, width, name=f"embedding_{index}")(ids[index]))
     above = {"image": _convolved, "sequence": _recurrent, "text": _read}
-    parts += [above[wanted.kind](network, wanted, value) for wanted, value in zip(spec.tensors, tensors, strict=True)]
+    parts += [above[wanted.kind](network, wanted, inputs[wanted.name]) for wanted in spec.tensors]
     hidden = keras.layers.concatenate(parts) if len(parts) > 1 else parts[0]
     for index, units in enumerate(network.hidden):
-        hidden = _with_names(network, keras.layers.Dense, units, name=f"hidden_{index}")(hidden)
+        hidden = _dense(network, units, index, hidden)
         if network.dropout:
             hidden = keras.layers.Dropout(network.dropout)(hidden)
-    output = keras.layers.Dense(outputs or 1, name="output")(hidden)
-    whole = keras.ops.squeeze(output, axis=-1) if outputs is None else output
-    return keras.Model([number_input, id_input, *tensors], whole, name="network")
+    output = keras.layers.Dense(outputs or 1, name="output", dtype="float32")(hidden)
+    if network.wide:
+        output = keras.layers.add([output, *_wide(spec, inputs["numbers"], ids, outputs or 1)], dtype="float32")
+    return keras.ops.squeeze(output, axis=-1) if outputs is None else output
 
 
-def build_optimizer(optimizer: Optimizer, steps: int) -> keras.optimizers.Optimizer:
-    """A Keras optimizer whose schedule, where it has one, runs over `steps` steps; raises ConfigError on a wrong name."""
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = optimizer.learning_rate
-    warmup = round(optimizer.warmup * steps)
-    if optimizer.schedule == "cosine" or warmup:
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else optimizer.learning_rate,
-            decay_steps=max(steps - warmup, 1),
-            alpha=0.0 if optimizer.schedule == "cosine" else 1.0,  # where it ends: a constant rate does not decay
-            warmup_target=optimizer.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    try:
-        kind = getattr(keras.optimizers, optimizer.name)
-        built: keras.optimizers.Optimizer = kind(learning_rate=rate, **optimizer.options)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"train.optimizer: Keras cannot make {optimizer.name} with {optimizer.options}: {error}. "
-            f"Expected a class of keras.optimizers, such as SGD, Adam or AdamW, and its own options."
-        ) from error
-    return built
+def _dense(network: Network, units: int, index: int, value: keras.KerasTensor) -> keras.KerasTensor:
+    name = f"hidden_{index}"
+    if not network.batch_norm:
+        return _with_names(network, keras.layers.Dense, units, name=name)(value)
+    # The mean that is taken away takes a bias with it; beta stands for it.
+    layers = _with_names(network, keras.layers.Dense, units, use_bias=False, activation=None, name=name)
+    return _activation(network, f"{name}_activation")(BatchNorm(name=f"{name}_norm")(layers(value)))
+
+
+def _wide(spec: FittedSpec, numbers: keras.KerasTensor, ids: list[keras.KerasTensor], width: int) -> list[keras.KerasTensor]:
+    """A linear model's terms: of the numbers, and one of each column of ids. Source: Cheng et al., Wide & deep learning (2016).
+
+    They begin at 0, where a linear model may: what is learnt at first is the deep part's.
+    """
+    options = {"dtype": "float32"}
+    terms = []
+    if spec.numbers:
+        layer = keras.layers.Dense(width, use_bias=False, kernel_initializer="zeros", name="wide_numbers", **options)
+        terms.append(layer(numbers))
+    for index, size in enumerate(spec.sizes.values()):
+        layer = keras.layers.Embedding(size, width, embeddings_initializer="zeros", name=f"wide_{index}", **options)
+        terms.append(layer(ids[index]))
+    return terms
+
+
+def _built(network: Network, inputs: Inputs, outputs: int | None) -> keras.KerasTensor:
+    """The output, in float32, of the network that the configuration's function makes of the inputs."""
+    assert network.build is not None
+    made = load(network.build, "train.network.build")(dict(inputs), network)
+    if not isinstance(made, keras.Model) or not hasattr(made, "inputs"):
+        raise _unfit(network, f"gave {type(made).__name__}", "a keras.Model of the inputs that it was given and an output")
+    if foreign := [each.name for each in made.inputs if not any(each is given for given in inputs.values())]:
+        raise _unfit(network, f"has inputs of its own: {', '.join(foreign)}", f"those that it was given: {', '.join(inputs)}")
+    shape, wanted = made.output_shape, (None,) if outputs is None else (None, outputs)
+    if shape != wanted and not (outputs is None and shape == (None, 1)):
+        raise _unfit(network, f"gives outputs of shape {shape}", f"{wanted}, where None is the batch")
+    if local := [each.name for each in layers_within(made) if isinstance(each, keras.layers.BatchNormalization)]:
+        expected = "pipelines.training.batch_norm.BatchNorm, which normalises over all ranks"
+        raise _unfit(network, f"has a BatchNormalization, which every rank would do alone: {', '.join(local)}", expected)
+    output = keras.ops.squeeze(made.output, axis=-1) if shape != wanted else made.output
+    return keras.ops.cast(output, "float32")
+
+
+def _unfit(network: Network, found: str, expected: str) -> ConfigError:
+    return ConfigError(f"train.network.build: the network of {network.build} {found}; expected {expected}.")
 
 
 def _with_names(network: Network, layer: Callable[..., keras.Layer], *arguments: Any, **options: Any) -> keras.Layer:
+    """A layer with the configured initializer and, unless it is given another, the configured activation."""
+    # An initializer for each layer: one that several share gives all of them the same weights.
+    begin = network.initializer
+    kernel = keras.initializers.RandomUniform(-begin.uniform, begin.uniform) if isinstance(begin, Uniform) else begin
     try:
-        return layer(*arguments, activation=network.activation, kernel_initializer=network.initializer, **options)
+        return layer(*arguments, **{"activation": network.activation, "kernel_initializer": kernel, **options})
     except (ValueError, TypeError) as error:
-        raise ConfigError(
-            f"train.network: Keras knows no activation '{network.activation}' or no initializer "
-            f"'{network.initializer}'. Expected names such as relu, tanh, sigmoid; he_normal, glorot_uniform, random_uniform."
-        ) from error
+        raise _unknown(network) from error
+
+
+def _activation(network: Network, name: str) -> keras.Layer:
+    try:
+        return keras.layers.Activation(network.activation, name=name)
+    except (ValueError, TypeError) as error:
+        raise _unknown(network) from error
+
+
+def _unknown(network: Network) -> ConfigError:
+    return ConfigError(
+        f"train.network: Keras knows no activation '{network.activation}' or no initializer '{network.initializer}'. "
+        f"Expected names such as relu, tanh, sigmoid; he_normal, glorot_uniform, random_uniform; or {{uniform: 0.05}}."
+    )
 
 
 def _convolved(network: Network, wanted: Tensor, value: keras.KerasTensor) -> keras.KerasTensor:

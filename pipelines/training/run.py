@@ -16,7 +16,8 @@ from pipelines.training.export import export
 from pipelines.training.feed import Columns, Feed, Receipt
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
-from pipelines.training.networks import build_network, build_optimizer
+from pipelines.training.networks import build_network
+from pipelines.training.optimizers import build_optimizer
 from pipelines.training.parity import Parity
 from pipelines.training.reporter import Reporter
 from pipelines.training.tasks import Head, head_of
@@ -38,9 +39,10 @@ def run_training(job: TrainingJob, reporter: Reporter) -> None:
 def _train(job: TrainingJob, reporter: Reporter) -> None:
     config = job.config
     keras.utils.set_random_seed(config.seed)
-    head = head_of(job.task, job.spec, job.horizon)
-    network = build_network(config.network, job.spec, head.outputs)
-    optimizer = build_optimizer(config.optimizer, job.train.steps * config.epochs)
+    head = head_of(job.task, job.spec, job.horizon, config.loss, config.class_weights)
+    network = build_network(config.network, job.spec, head.outputs, config.precision)
+    step_rows = config.ranks * config.batch_size
+    optimizer = build_optimizer(config.optimizer, job.train.steps * config.epochs, step_rows)
     columns = Columns(job.spec, job.horizon)
     feed, validation_feed = (
         Feed(plan, columns, hvd.rank(), config.steps_per_call, config.shuffle_rows) for plan in (job.train, job.validation)

@@ -11,13 +11,13 @@ import tensorflow as tf
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipelines.config import Network, Optimizer
+from pipelines.config import Network
 from pipelines.errors import ConfigError
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
 from pipelines.serving.bundle import Bundle
 from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
-from pipelines.training.networks import build_network, build_optimizer
+from pipelines.training.networks import build_network
 from pipelines.training.preprocessing import build_preprocessing, build_scorer
 from pipelines.training.tasks import BinaryHead
 
@@ -180,22 +180,99 @@ def test_unknown_names_are_exit_2(wrong: dict[str, str]) -> None:
         build_network(Network(**wrong), sized(2))
 
 
-@pytest.mark.parametrize("wrong", [{"name": "Adamm"}, {"options": {"momentun": 0.9}}])
-def test_an_optimizer_that_keras_cannot_make_is_exit_2(wrong: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=r"train\.optimizer: Keras cannot make"):
-        build_optimizer(Optimizer.model_validate(wrong), steps=10)
+def test_hidden_layers_are_normalised_before_their_activation() -> None:
+    built = build_network(Network(hidden=(5, 3), batch_norm=True, dropout=0.5), sized(4))
+    kinds = [type(layer).__name__ for layer in built.layers if layer.name != "numbers"]
+    assert kinds[kinds.index("Dense") :][:4] == ["Dense", "BatchNorm", "Activation", "Dropout"]
+    # 4 * 5 and 5 * 3 without biases, four vectors for each layer, 3 * 1 + 1.
+    assert built.count_params() == 20 + 20 + 15 + 12 + 4
+
+
+@pytest.mark.parametrize("outputs", [None, 3])
+def test_a_linear_path_runs_beside_the_deep_one(outputs: int | None) -> None:
+    spec = sized(2, 5)
+    keras.utils.set_random_seed(2)
+    built, deep = (build_network(Network(hidden=(4,), wide=wide), spec, outputs) for wide in (True, False))
+    width = outputs or 1
+    assert built.count_params() - deep.count_params() == 2 * width + 5 * width
+    numbers, ids = np.array([[1, 2], [3, 4], [0, 0]], np.float32), np.array([[0], [4], [2]], np.int32)
+    linear, by_id = np.arange(2 * width).reshape(2, width) / 10, np.arange(5 * width).reshape(5, width) - 2.0
+    built.get_layer("wide_numbers").set_weights([linear])
+    built.get_layer("wide_0").set_weights([by_id])
+    for name in ("embedding_0", "hidden_0", "output"):
+        deep.get_layer(name).set_weights(built.get_layer(name).get_weights())
+    expected = deep([numbers, ids]).numpy() + (numbers @ linear + by_id[ids[:, 0]]).reshape(deep([numbers, ids]).shape)
+    np.testing.assert_allclose(built([numbers, ids]), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_may_begin_uniform() -> None:
+    config = Network.model_validate({"hidden": [64, 32], "initializer": {"uniform": 0.05}})
+    built = build_network(config, sized(10))
+    assert built.count_params() == 10 * 64 + 64 + 64 * 32 + 32 + 32 + 1
+    first = built.get_layer("hidden_0").get_weights()[0]
+    assert 0.04 < np.abs(first).max() <= 0.05
+    assert np.abs(first.mean()) < 0.005
+    assert not np.allclose(built.get_layer("hidden_1").get_weights()[0][:10, :], first[:, :32])
+
+
+def perceptron(inputs: dict[str, keras.KerasTensor], config: Network) -> keras.Model:
+    """Three dense layers over ten numbers, as wide as the options say."""
+    value = inputs["numbers"]
+    for units in config.options["widths"]:
+        begin = keras.initializers.RandomUniform(-0.05, 0.05)
+        value = keras.layers.Dense(units, activation=config.activation, kernel_initializer=begin)(value)
+    return keras.Model(inputs, keras.layers.Dense(config.options.get("outputs", 1))(value))
+
+
+def no_model(inputs: dict[str, keras.KerasTensor], config: Network) -> keras.KerasTensor:
+    """An output alone."""
+    return keras.layers.Dense(1)(inputs["numbers"])
+
+
+def own_inputs(inputs: dict[str, keras.KerasTensor], config: Network) -> keras.Model:
+    """A model of another input."""
+    own = keras.Input((10,), name="own")
+    return keras.Model(own, keras.layers.Dense(1)(own))
+
+
+def own_batch_norm(inputs: dict[str, keras.KerasTensor], config: Network) -> keras.Model:
+    """A model that normalises rank by rank."""
+    value = keras.layers.BatchNormalization(name="alone")(inputs["numbers"])
+    return keras.Model(inputs["numbers"], keras.layers.Dense(1)(value))
+
+
+def test_a_function_may_build_the_network() -> None:
+    config = Network.model_validate({"build": f"{__name__}:perceptron", "options": {"widths": [64, 32]}})
+    built = build_network(config, sized(10, 4))
+    assert built.count_params() == 10 * 64 + 64 + 64 * 32 + 32 + 32 + 1
+    assert built([np.zeros((7, 10), np.float32), np.zeros((7, 1), np.int32)]).shape == (7,)
+    assert [value.name for value in built.inputs] == ["numbers", "ids"]
 
 
 @pytest.mark.parametrize(
-    ("schedule", "expected"), [("cosine", (0, 0.05, 0.1, 0.05, 0)), ("constant", (0, 0.05, 0.1, 0.1, 0.1))]
+    ("function", "options", "message"),
+    [
+        ("no_model", {}, r"gave KerasTensor; expected a keras\.Model"),
+        ("own_inputs", {}, r"has inputs of its own: own; expected those that it was given: numbers, ids"),
+        ("perceptron", {"widths": [3], "outputs": 2}, r"gives outputs of shape \(None, 2\); expected \(None,\)"),
+        ("own_batch_norm", {}, r"has a BatchNormalization, .*: alone; expected pipelines\.training\.batch_norm\.BatchNorm"),
+        ("nothing", {}, r"train\.network\.build: cannot load"),
+    ],
 )
-def test_a_rate_may_rise_first(schedule: str, expected: tuple[float, ...]) -> None:
-    config = Optimizer.model_validate({"learning_rate": 0.1, "schedule": schedule, "warmup": 0.2})
-    rate = build_optimizer(config, steps=100)._learning_rate
-    assert [float(rate(step)) for step in (0, 10, 20, 60, 100)] == pytest.approx(expected, abs=1e-8)
+def test_a_function_whose_network_does_not_fit_is_exit_2(function: str, options: dict[str, object], message: str) -> None:
+    config = Network.model_validate({"build": f"{__name__}:{function}", "options": options})
+    with pytest.raises(ConfigError, match=message):
+        build_network(config, sized(10))
 
 
-def test_a_cosine_schedule_ends_at_zero() -> None:
-    optimizer = build_optimizer(Optimizer(learning_rate=0.1, schedule="cosine"), steps=100)
-    schedule = optimizer._learning_rate
-    assert [float(schedule(step)) for step in (0, 50, 100)] == pytest.approx([0.1, 0.05, 0], abs=1e-8)
+@pytest.mark.parametrize("more", [{"batch_norm": True}, {"wide": True}, {"initializer": {"uniform": 0.1}}])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_what_networks_have_is_exported_with_them(tmp_path: Path, more: dict[str, Any], precision: str) -> None:
+    built = build_network(Network.model_validate({"hidden": [4], **more}), SPEC, None, precision)
+    assert built.output.dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    export(built, SPEC, BinaryHead(), {"run_id": "r", "task": {"kind": "binary"}}, str(tmp_path / "m"))
+    model = keras.models.load_model(tmp_path / "m" / "model.keras")
+    types = {"place": tf.string}
+    scores = model({name: tf.constant(value, types.get(name, tf.float64)) for name, value in raw_values().items()})
+    np.testing.assert_allclose(scores, Bundle(str(tmp_path / "m")).score(raw_values()), rtol=0, atol=1e-6)

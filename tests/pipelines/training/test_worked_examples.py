@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from pipelines.config import Binary, Network, Optimizer
 from pipelines.fitted import FittedSpec
-from pipelines.training.networks import build_network, build_optimizer
+from pipelines.training.networks import build_network
+from pipelines.training.optimizers import build_optimizer
 from pipelines.training.tasks import head_of
 
 SCALE = {"fill": 0, "clip": None, "log1p": False, "offset": 0, "scale": 1}
@@ -58,7 +59,7 @@ def test_gradients_by_the_chain_rule(network: keras.Model) -> None:
 
 
 def test_the_first_step_of_sgd(network: keras.Model) -> None:
-    optimizer = build_optimizer(Optimizer(name="SGD", learning_rate=0.1), steps=1)
+    optimizer = build_optimizer(Optimizer(name="SGD", learning_rate=0.1), steps=1, rows=1)
     optimizer.apply([tf.constant(g) for g in gradients(network, 1.0)], network.trainable_variables)
     error = P - 1
     assert network.get_weights()[2].ravel() == pytest.approx([1 - 0.1 * error * 2, -2 - 0.1 * error * 1.5], rel=1e-6)
@@ -74,7 +75,7 @@ def test_the_first_steps_of_momentum_and_adam() -> None:
         "Adam": Optimizer(name="Adam", learning_rate=0.1),
     }.items():
         weight = keras.Variable([1.0])
-        built, values = build_optimizer(optimizer, steps=2), []
+        built, values = build_optimizer(optimizer, steps=2, rows=1), []
         for gradient in (0.5, -1.0):
             built.apply([tf.constant([gradient])], [weight])
             values.append(float(weight.numpy()[0]))
@@ -83,7 +84,19 @@ def test_the_first_steps_of_momentum_and_adam() -> None:
     assert found["Adam"] == pytest.approx([0.9, 0.9 + 0.1 * 0.289474 / math.sqrt(0.625188)], abs=1e-5)
 
 
-def test_gradients_of_every_branch_are_differences_of_the_loss() -> None:
+def test_the_first_step_of_lamb() -> None:
+    """You et al. 2020, algorithm 2: Adam's first step, 1 by weight with the gradient's sign, as long as the weights are: (3, 4)
+    is of length 5 and (1, -1) of the root of 2.
+    """
+    weight = keras.Variable([3.0, 4.0])
+    built = build_optimizer(Optimizer(name="Lamb", learning_rate=0.1), steps=1, rows=1)
+    built.apply([tf.constant([0.5, -2.0])], [weight])
+    length = 5 / math.sqrt(2)
+    assert weight.numpy().tolist() == pytest.approx([3 - 0.1 * length, 4 + 0.1 * length], abs=1e-5)
+
+
+@pytest.mark.parametrize("more", [{}, {"wide": True}, {"batch_norm": True}])
+def test_gradients_of_every_branch_are_differences_of_the_loss(more: dict[str, bool]) -> None:
     channels = [{"kind": "channel", "name": n, "sequence": "past", "of": n, "length": 4, **SCALE} for n in ("u", "v")]
     spec = FittedSpec.model_validate(
         {
@@ -96,7 +109,13 @@ def test_gradients_of_every_branch_are_differences_of_the_loss() -> None:
             ]
         }
     )
-    settings = {"hidden": [5], "activation": "tanh", "image": {"filters": [2]}, "sequence": {"cell": "lstm", "units": [3]}}
+    settings = {
+        "hidden": [5],
+        "activation": "tanh",
+        "image": {"filters": [2]},
+        "sequence": {"cell": "lstm", "units": [3]},
+        **more,
+    }
     keras.utils.set_random_seed(4)
     built = build_network(Network.model_validate(settings), spec)
     random = np.random.default_rng(4)
@@ -111,7 +130,7 @@ def test_gradients_of_every_branch_are_differences_of_the_loss() -> None:
     labels = tf.constant(random.integers(0, 2, rows).astype(np.float32))
 
     def loss() -> tf.Tensor:
-        return tf.reduce_mean(HEAD.losses(labels, built(inputs)))
+        return tf.reduce_mean(HEAD.losses(labels, built(inputs, training=True)))
 
     with tf.GradientTape() as tape:
         whole = loss()

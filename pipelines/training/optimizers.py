@@ -1,0 +1,98 @@
+"""Optimizers built from the configuration, and their learning rates over a run."""
+
+from __future__ import annotations
+
+import sys
+from typing import TypeAlias
+
+import keras
+import tensorflow as tf
+
+from pipelines.config import Optimizer
+from pipelines.config import Plateau as PlateauConfig
+from pipelines.errors import ConfigError
+
+Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+EXPONENTIAL_END = 0.01  # where an exponential schedule ends that does not say so
+
+
+class Plateau:
+    """The share of its rate that a run still trains at: times `factor` after every `patience` epochs without a better score,
+    but no less than `minimum`. Its state is in `variables`, for checkpoints to hold.
+    """
+
+    def __init__(self, config: PlateauConfig) -> None:
+        self._config = config
+        self.share = keras.Variable(1.0, trainable=False, name="plateau_share")
+        self._best = keras.Variable(-sys.float_info.max, trainable=False, dtype="float64", name="plateau_best")
+        self._since = keras.Variable(0, trainable=False, dtype="int32", name="plateau_since")
+        self.variables = [self.share, self._best, self._since]
+
+    def judge(self, score: float) -> None:
+        """Take account of an epoch's score, of which more is better. Ranks that are told the same bits decide alike."""
+        if score > float(self._best.numpy()):
+            self._best.assign(score)
+            self._since.assign(0)
+            return
+        since = int(self._since.numpy()) + 1
+        if since == self._config.patience:
+            self.share.assign(max(float(self.share.numpy()) * self._config.factor, self._config.minimum))
+            since = 0
+        self._since.assign(since)
+
+
+class Rising(Schedule):  # type: ignore[misc] # Keras has no types
+    """From 0 in equal steps over `warmup` steps to where another schedule begins, and on as that one goes."""
+
+    def __init__(self, after: Schedule, warmup: int) -> None:
+        self._after, self._warmup = after, warmup
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of a step."""
+        at = tf.cast(step, tf.float32)
+        return tf.where(at < self._warmup, at / self._warmup * self._after(0), self._after(at - self._warmup))
+
+
+class Shrinking(Schedule):  # type: ignore[misc]
+    """Another schedule, times the share that a plateau has left of it."""
+
+    def __init__(self, whole: Schedule, plateau: Plateau) -> None:
+        self._whole, self._plateau = whole, plateau
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of a step."""
+        return self._whole(step) * self._plateau.share
+
+
+def build_optimizer(optimizer: Optimizer, steps: int, rows: int, plateau: Plateau | None = None) -> keras.optimizers.Optimizer:
+    """A Keras optimizer whose schedule, where it has one, runs over `steps` steps of `rows` rows, all ranks together.
+
+    With `reference_batch` the configured rate is multiplied by rows / reference_batch, once and for the whole run. Source of
+    this linear scaling rule: Goyal et al., Accurate, large minibatch SGD (2017), section 2.1, who warm up, too.
+    Raises ConfigError on a wrong name or option.
+    """
+    rate = optimizer.learning_rate * (rows / optimizer.reference_batch if optimizer.reference_batch else 1.0)
+    try:
+        kind = getattr(keras.optimizers, optimizer.name)
+        built: keras.optimizers.Optimizer = kind(learning_rate=_scheduled(optimizer, rate, steps, plateau), **optimizer.options)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"train.optimizer: Keras cannot make {optimizer.name} with {optimizer.options}: {error}. "
+            f"Expected a class of keras.optimizers, such as SGD, Adam or AdamW, and its own options."
+        ) from error
+    return built
+
+
+def _scheduled(optimizer: Optimizer, rate: float, steps: int, plateau: Plateau | None) -> float | Schedule:
+    warmup = round(optimizer.warmup * steps)
+    if optimizer.schedule == "constant" and not warmup and plateau is None:
+        return rate
+    left = max(steps - warmup, 1)
+    if optimizer.schedule == "cosine":
+        schedule = keras.optimizers.schedules.CosineDecay(rate, left, alpha=optimizer.final or 0.0)
+    else:
+        end = 1.0 if optimizer.schedule == "constant" else optimizer.final or EXPONENTIAL_END
+        schedule = keras.optimizers.schedules.ExponentialDecay(rate, left, end)
+    if warmup:
+        schedule = Rising(schedule, warmup)
+    return schedule if plateau is None else Shrinking(schedule, plateau)

@@ -1,7 +1,8 @@
 """The training loop of one rank: compiled calls of several steps, gradients summed over the ring, exact losses.
 
 The gradient of a step is the sum over all ranks of the rows' gradients, divided by the step's true number of rows, so a
-partial last batch weighs what its rows weigh and N ranks at batch B compute what one rank computes at batch N * B.
+partial last batch weighs what its rows weigh and N ranks at batch B compute what one rank computes at batch N * B. Weights
+of classes multiply losses and gradients, and not the number of rows that these are divided by.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pipelines.training.batch_norm import refuse_batch_norm
 from pipelines.training.feed import Chunk
+from pipelines.training.gradients import gradients_of, summed_over_ranks
+from pipelines.training.optimizers import Plateau
 from pipelines.training.tasks import Head
 
 
@@ -28,12 +32,30 @@ class Validation(NamedTuple):
 
 
 class Loop:
-    """The state of one rank's training: network, optimizer and the compiled functions over them."""
+    """The state of one rank's training: network, optimizer and the compiled functions over them.
 
-    def __init__(self, network: keras.Model, optimizer: keras.optimizers.Optimizer, head: Head, shape: Chunk) -> None:
+    A batch's gradient is worked out in `parts`; with `compress` ranks send each other float16. Raises ConfigError when the
+    network needs all rows of a step at once and there are several parts.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        head: Head,
+        shape: Chunk,
+        plateau: Plateau | None = None,
+        *,
+        parts: int = 1,
+        compress: bool = False,
+    ) -> None:
+        if parts > 1:
+            refuse_batch_norm(network)
         self.network = network
         self.optimizer = optimizer
+        self.plateau = plateau
         self._head = head
+        self._parts, self._compress = parts, compress
         optimizer.build(network.trainable_variables)
         batches = [
             [tf.TensorSpec(values.shape, tf.as_dtype(values.dtype)) for values in shape.inputs],
@@ -46,8 +68,8 @@ class Loop:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """All state that a checkpoint holds: weights, then the optimizer's own."""
-        return [*self.network.variables, *self.optimizer.variables]
+        """All state that a checkpoint holds: weights, the optimizer's own, then the plateau's."""
+        return [*self.network.variables, *self.optimizer.variables, *(self.plateau.variables if self.plateau else [])]
 
     def broadcast(self) -> None:
         """Give every rank rank 0's weights and optimizer state."""
@@ -92,14 +114,10 @@ class Loop:
     ) -> tf.Tensor:
         total = tf.constant(0.0, tf.float64)
         for step in tf.range(steps):
-            with tf.GradientTape() as tape:
-                outputs = self.network([values[step] for values in inputs], training=True)
-                loss = tf.reduce_sum(self._head.losses(labels[step], outputs) * weights[step])
-            variables = self.network.trainable_variables
-            gradients = tape.gradient(loss, [variable.value for variable in variables])
-            dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-            summed = hvd.grouped_allreduce(dense, op=hvd.Sum, name="gradients")
-            self.optimizer.apply([gradient / rows[step] for gradient in summed], variables)
+            batch = [values[step] for values in inputs]
+            loss, gradients = gradients_of(self.network, self._head, batch, labels[step], weights[step], self._parts)
+            mean = summed_over_ranks(gradients, rows[step], compress=self._compress)
+            self.optimizer.apply(mean, self.network.trainable_variables)
             total += tf.cast(loss, tf.float64)
         return total
 

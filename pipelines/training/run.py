@@ -17,7 +17,7 @@ from pipelines.training.feed import Columns, Feed, Receipt
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
 from pipelines.training.networks import build_network
-from pipelines.training.optimizers import build_optimizer
+from pipelines.training.optimizers import Plateau, build_optimizer
 from pipelines.training.parity import Parity
 from pipelines.training.reporter import Reporter
 from pipelines.training.tasks import Head, head_of
@@ -41,13 +41,15 @@ def _train(job: TrainingJob, reporter: Reporter) -> None:
     keras.utils.set_random_seed(config.seed)
     head = head_of(job.task, job.spec, job.horizon, config.loss, config.class_weights)
     network = build_network(config.network, job.spec, head.outputs, config.precision)
+    plateau = Plateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
     step_rows = config.ranks * config.batch_size
-    optimizer = build_optimizer(config.optimizer, job.train.steps * config.epochs, step_rows)
+    optimizer = build_optimizer(config.optimizer, job.train.steps * config.epochs, step_rows, plateau)
     columns = Columns(job.spec, job.horizon)
     feed, validation_feed = (
         Feed(plan, columns, hvd.rank(), config.steps_per_call, config.shuffle_rows) for plan in (job.train, job.validation)
     )
-    loop = Loop(network, optimizer, head, feed.shape())
+    compress = config.compression == "fp16"
+    loop = Loop(network, optimizer, head, feed.shape(), plateau, parts=config.accumulation, compress=compress)
     loop.broadcast()
     reporter.send("ready", parameters=network.count_params())
     best, since_best = -math.inf, 0
@@ -57,6 +59,8 @@ def _train(job: TrainingJob, reporter: Reporter) -> None:
         seconds = time.monotonic() - started
         found = loop.validate(validation_feed.epoch(0, Receipt()), job.validation.rows)
         score = _score(job, found)
+        if plateau:
+            plateau.judge(score)
         is_best = score > best or epoch == 0
         best, since_best = (score, 0) if is_best else (best, since_best + 1)
         if hvd.rank() == 0:

@@ -17,7 +17,6 @@ from pipelines.training.job import TrainingJob
 from tests.pipelines.launch.test_ranks import job_over
 
 EPOCHS = 2
-WEIGHTS = 5
 
 
 def main(folder: Path) -> None:
@@ -27,8 +26,8 @@ def main(folder: Path) -> None:
     for run in json.loads((folder / "runs.json").read_text()):
         made = job(run)
         run_ranks(spark, made.config.ranks, made.model_dump_json(), lambda _: None, start_seconds=120)
-        arrays = checkpoint.load(f"{made.checkpoints}/last.npz").arrays[:WEIGHTS]
-        np.savez(folder / f"{run['name']}.npz", *arrays)
+        arrays = checkpoint.load(f"{made.checkpoints}/last.npz").arrays
+        np.savez(folder / f"{run['name']}.npz", *arrays[: 8 if made.config.network.batch_norm else 5])  # the network's own
     spark.stop()
 
 
@@ -41,6 +40,7 @@ def job(run: dict[str, Any]) -> TrainingJob:
         "steps_per_call": 2,
         "network": {"hidden": [4]},
         "optimizer": run["optimizer"],
+        **run.get("train", {}),
     }
     return job_over(Path(run["path"]), TrainConfig.model_validate(settings), run["name"], shuffle=False)
 

@@ -23,6 +23,13 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "momentum": {"name": "SGD", "learning_rate": 0.05, "options": {"momentum": 0.9, "nesterov": True}},
     "Adam": {"name": "Adam", "learning_rate": 0.02, "options": {"global_clipnorm": 1.0}},
 }
+MOMENTUM = OPTIMIZERS["momentum"]
+VARIANTS: dict[str, dict[str, Any]] = {
+    "batch norm": {"network": {"hidden": [4], "batch_norm": True}, "class_weights": {"0": 0.25, "1": 2}},
+    "parts": {"accumulation": 2},
+    "fp16": {"compression": "fp16"},
+}
+"""What else a run may have, beside the optimizer with momentum."""
 Weights = list[npt.NDArray[np.float32]]
 
 
@@ -43,6 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Weights]:
             runs.append({"name": f"{name}-{ranks}", **together})
             runs.append({"name": f"{name}-alone-{ranks}", **together, "ranks": 1, "batch": ranks * BATCH, "path": str(alone)})
     runs.append({**runs[4], "name": "again"})
+    runs += variants(runs)
     (folder / "runs.json").write_text(json.dumps(runs))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
     command = [sys.executable, "-m", "tests.pipelines.launch.many_runs", str(folder)]
@@ -53,6 +61,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Weights]:
         with np.load(folder / f"{run['name']}.npz") as archive:
             found[run["name"]] = [archive[name] for name in archive.files]
     return found
+
+
+def variants(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs with momentum once more, on two and three ranks, with something else; those with batch norm on one rank, too."""
+    plain = {run["name"]: run for run in runs}
+    names = [(ranks, "batch norm", alone) for ranks in (2, 3) for alone in ("", "alone-")]
+    names += [(2, "parts", ""), (3, "parts", ""), (2, "fp16", "")]
+    return [
+        {**plain[f"momentum-{alone}{ranks}"], "name": f"{name}-{alone}{ranks}", "train": VARIANTS[name]}
+        for ranks, name, alone in names
+    ]
 
 
 def step_by_step(ranks: int) -> list[int]:
@@ -73,6 +92,28 @@ def test_ranks_train_what_one_trains(trained: dict[str, Weights], optimizer: str
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
     others = trained[f"{optimizer}-{2 if ranks > 2 else 4}"]
     assert max(np.abs(a - b).max() for a, b in zip(together, others, strict=True)) > 1e-3  # other steps, other weights
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_batch_norm_is_over_all_ranks(trained: dict[str, Weights], ranks: int) -> None:
+    together, alone = trained[f"batch norm-{ranks}"], trained[f"batch norm-alone-{ranks}"]
+    assert len(together) == len(alone) == 8  # an embedding, a layer, its gamma, beta, mean and variance, a layer with its bias
+    for first, second in zip(together, alone, strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_batch_in_parts_trains_what_a_whole_one_does(trained: dict[str, Weights], ranks: int) -> None:
+    for first, second in zip(trained[f"parts-{ranks}"], trained[f"momentum-alone-{ranks}"], strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_gradients_in_float16_train_nearly_the_same(trained: dict[str, Weights]) -> None:
+    differences = [np.abs(a - b).max() for a, b in zip(trained["fp16-2"], trained["momentum-2"], strict=True)]
+    assert 0 < max(differences) < 1e-3
 
 
 @pytest.mark.slow

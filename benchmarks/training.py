@@ -10,7 +10,9 @@ trains an MLP 256-128-1 by Adam on them, in interleaved rounds, each case in a p
 - keras: Keras fit in one process with two threads, on batches as large as those of two ranks;
 - ceiling: the network's matrix products, forward and backward, on both cores at once;
 - start: a process that imports TensorFlow, builds the network, traces and runs one step;
-- more, which has to be asked for: other batches, networks, four ranks on two cores, and no shared memory.
+- more, which has to be asked for: a smaller batch, other networks, four ranks on two cores.
+
+Ranks of ours talk by TCP, on the loopback: MPICH takes each for a host of its own, and shares no memory between them.
 
 The peers read the same row groups by pyarrow, shuffle within each and drop the last part of a batch; they neither validate, nor
 keep checkpoints, nor export a model, which ours does at the end of each epoch and of the run. Rows a second are of the epochs
@@ -23,6 +25,7 @@ import argparse
 import os
 import platform
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +36,7 @@ from rich.table import Table
 
 from benchmarks.results import store
 from benchmarks.torch_environment import torch_environment
-from benchmarks.training_runs import CASES, PARTS, Case, Run, run_case
+from benchmarks.training_runs import CASES, PARTS, Case, CaseFailedError, Run, run_case
 
 Runs = dict[str, list[Run]]
 USUAL = [part for part in PARTS if part != "more"]
@@ -55,15 +58,24 @@ def main() -> None:
         console.print(f"torch is left out: {why}")
         cases = [case for case in cases if case.program != "torch"]
     found: Runs = {case.name: [] for case in cases}
+    failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
         for _ in range(arguments.rounds):
-            for case in cases:
-                found[case.name].append(run_case(case, Path(folder), arguments.rows, arguments.epochs))
+            for case in [case for case in cases if case.name not in failed]:
+                try:
+                    found[case.name].append(run_case(case, Path(folder), arguments.rows, arguments.epochs))
+                except CaseFailedError as error:
+                    failed[case.name] = str(error)
+    cases = [case for case in cases if case.name not in failed]
+    found = {case.name: found[case.name] for case in cases}
     report(console, cases, found)
+    for why in failed.values():
+        console.print(f"left out: {why}")
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     console.print(f"Machine: {machine}; {arguments.rows:,} rows, {arguments.epochs} epochs")
     name = "_".join(["training", *(arguments.only if arguments.only != USUAL else ())])
     store(name, {"machine": machine, "rows": arguments.rows, "epochs": arguments.epochs, "runs": found})
+    sys.exit(1 if failed else 0)
 
 
 def speed(run: Run) -> float:
@@ -94,7 +106,6 @@ RATIOS: tuple[tuple[str, str, str, Callable[[Run], float], str], ...] = (
     ("10 million parameters, 2 ranks to 1", "10 million, 2 ranks", "10 million, 1 rank", speed, ""),
     ("GRU, 2 ranks to 1", "GRU, 2 ranks", "GRU, 1 rank", speed, ""),
     ("CNN, 2 ranks to 1", "CNN, 2 ranks", "CNN, 1 rank", speed, ""),
-    ("TCP, 2 ranks to 1", "TCP, 2 ranks", "TCP, 1 rank", speed, ""),
     ("4 ranks on 2 cores to 1", "4 on 2 cores, 4 ranks", "4 on 2 cores, 1 rank", speed, ""),
 )
 

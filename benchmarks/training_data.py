@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import Binary, Network, TrainConfig
+from pipelines.config import Binary, Network, Optimizer, TrainConfig
 from pipelines.fitted import FittedChannel, FittedFeature, FittedImage, FittedNumeric, FittedSpec
 from pipelines.training.job import TrainingJob
 from pipelines.training.plan import RowPlan, read_groups
@@ -18,7 +18,7 @@ from schemas.lake import FEATURE_FILES
 GROUP_BYTES = int(FEATURE_FILES["write.parquet.row-group-size-bytes"])
 PAGE_ROWS = int(FEATURE_FILES["write.parquet.page-row-limit"])
 NUMBERS, CHANNELS, STEPS, SIDE = 32, 4, 24, 8
-VALIDATION_ROWS = 2048
+VALIDATION_ROWS, FEWEST_ROWS = 2048, 16_384
 SEED = 7
 
 _PLAIN = {"fill": 0.0, "clip": None, "log1p": False, "offset": 0.0, "scale": 1.0}
@@ -39,11 +39,15 @@ def _image() -> list[FittedFeature]:
 
 @dataclass(frozen=True)
 class Workload:
-    """A network, the features that it takes, and how many times fewer rows than the first one it is measured on."""
+    """A network, the features that it takes, and how many times fewer rows than the first one it is measured on.
+
+    At Adam's usual rate the first steps of a wide network are wild.
+    """
 
     network: Network
     features: tuple[FittedFeature, ...]
     fewer: int = 1
+    learning_rate: float = 1e-3
 
     @property
     def spec(self) -> FittedSpec:
@@ -59,7 +63,7 @@ class Workload:
 
 WORKLOADS = {
     "mlp": Workload(Network(), tuple(_numbers())),
-    "mlp of 10 million": Workload(Network(hidden=(3150, 3150)), tuple(_numbers()), 32),
+    "mlp of 10 million": Workload(Network(hidden=(3150, 3150)), tuple(_numbers()), 32, 1e-4),
     "gru": Workload(Network(), tuple(_channels()), 8),
     "cnn": Workload(Network(), tuple(_image()), 8),
 }
@@ -71,7 +75,7 @@ def write_rows(folder: Path, name: str, rows: int) -> tuple[Path, Path]:
     found = folder / f"{name}.parquet", folder / f"{name}-validation.parquet"
     if not found[0].exists():
         generator = np.random.default_rng(SEED)
-        _write(found[0], workload, rows // workload.fewer, generator)
+        _write(found[0], workload, max(rows // workload.fewer, FEWEST_ROWS), generator)
         _write(found[1], workload, VALIDATION_ROWS, generator)
     return found
 
@@ -103,7 +107,8 @@ def _column(part: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> pa.Array
 def training_job(name: str, files: tuple[Path, Path], ranks: int, batch: int, epochs: int) -> TrainingJob:
     """A training run of a workload on its files, results beside them."""
     workload = WORKLOADS[name]
-    settings = {"ranks": ranks, "batch_size": batch, "epochs": epochs, "network": workload.network}
+    settings: dict[str, object] = {"ranks": ranks, "batch_size": batch, "epochs": epochs, "network": workload.network}
+    settings["optimizer"] = Optimizer(learning_rate=workload.learning_rate)
     common = {"ranks": ranks, "batch_size": batch, "seed": SEED}
     train, validation = (read_groups([str(path)]) for path in files)
     return TrainingJob(

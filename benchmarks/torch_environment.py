@@ -32,7 +32,7 @@ def torch_environment() -> Path | str:
         _run(sys.executable, "-m", "venv", str(folder))
         quiet = ("--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-deps")
         _run(str(folder / "bin" / "pip"), "install", *quiet, "-r", str(REQUIREMENTS), *pins)
-        _run(str(folder / "bin" / "python"), "-c", "import pyspark.ml.torch.distributor, torch.distributed")
+        _run(str(folder / "bin" / "python"), "-c", "import pandas, pyspark.ml.torch.distributor, torch.distributed")
     except subprocess.CalledProcessError as error:
         said = (error.stderr.strip().splitlines() or ["no word"])[-1]
         return f"no environment with torch: {Path(error.cmd[0]).name} ended with code {error.returncode}: {said}"

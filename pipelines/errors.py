@@ -45,3 +45,7 @@ class ConflictError(ExternalError):
 
 class RankError(ExternalError):
     """Raised when a rank dies, stalls or does not start; says which, where that is known, and what it last printed."""
+
+
+class EchoError(RankError):
+    """Raised in ranks that end because another one does, whose own error is the cause."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import json
+import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyspark import BarrierTaskContext
-from pyspark.sql import SparkSession
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.launch.hydra import DIE_WITH_PARENT, PROXY
 
 HOROVOD = {
@@ -23,17 +26,7 @@ HOROVOD = {
     "MPIR_CVAR_CH4_NETMOD": "ofi",
     "FI_PROVIDER": "tcp",
 }
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What every task of the stage is told; it travels with the task, by Spark's own channel."""
-
-    proxies: tuple[tuple[str, ...], ...]
-    job: str
-    channel: str
-    key: str
-    stall_seconds: int
+SECONDS_TO_CONNECT = 30
 
 
 def run_stage(spark: SparkSession, assignment: Assignment) -> None:
@@ -54,24 +47,24 @@ def _run_proxy(assignment: Assignment) -> Iterator[int]:
     context = BarrierTaskContext.get()
     rank = context.partitionId()
     hosts = [info.address.rpartition(":")[0] for info in context.getTaskInfos()]
-    with tempfile.TemporaryDirectory(prefix="ringmill-rank-") as folder:
-        job = Path(folder) / "job.json"
-        job.write_text(assignment.job, encoding="utf-8")
-        environment = {
-            **os.environ,
-            **HOROVOD,
-            **({"FI_TCP_IFACE": "lo"} if hosts[rank].startswith("127.") else {}),
-            "HOROVOD_STALL_CHECK_TIME_SECONDS": str(max(assignment.stall_seconds // 2, 1)),
-            "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(assignment.stall_seconds),
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "RINGMILL_PYTHON": sys.executable,
-            "RINGMILL_JOB": str(job),
-            "RINGMILL_CHANNEL": assignment.channel,
-            "RINGMILL_KEY": assignment.key,
-            "RINGMILL_RANK": str(rank),
-            "RINGMILL_LOCAL_RANK": str(hosts[:rank].count(hosts[rank])),
-            "RINGMILL_LOCAL_RANKS": str(hosts.count(hosts[rank])),
-        }
-        proxy = str(Path(sys.executable).with_name(PROXY))
-        code = subprocess.run([*DIE_WITH_PARENT, proxy, *assignment.proxies[rank]], env=environment, check=False).returncode
-    yield code
+    place, ranks_here = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
+    gpus = context.resources().get("gpu")
+    loopback = {"FI_TCP_IFACE": "lo"} if hosts[rank].startswith("127.") else {}
+    proxy = str(Path(sys.executable).with_name(PROXY))
+    gpu = gpus.addresses[0] if gpus else None
+    with rank_environment(assignment, rank, place, ranks_here, gpu) as environment, _line_to_driver(assignment) as line:
+        yield subprocess.run(
+            [*DIE_WITH_PARENT, proxy, *assignment.proxies[rank]],
+            env={**environment, **HOROVOD, **loopback, "HYDI_CONTROL_FD": str(line.fileno())},
+            pass_fds=[line.fileno()],
+            check=False,
+        ).returncode
+
+
+def _line_to_driver(assignment: Assignment) -> socket.socket:
+    """A connection to mpiexec through the driver's channel, on which the proxy goes on: it listens nowhere, calls nobody."""
+    host, _, port = assignment.channel.rpartition(":")
+    line = socket.create_connection((host, int(port)), timeout=SECONDS_TO_CONNECT)
+    line.sendall(json.dumps({"key": assignment.key, "kind": "proxy"}).encode() + b"\n")
+    line.settimeout(None)
+    return line

@@ -1,4 +1,9 @@
-"""The driver's end of the ranks' channel: messages in the order in which they came, from callers that hold the key."""
+"""The driver's end of the ranks' channel: the one port that they call, with the key that came with their task.
+
+A caller's first line is JSON and holds the key; who has none is hung up on. A rank goes on with messages, one a line, which are
+kept in the order in which they came. The proxy of a rank goes on in the words of MPICH's process manager: it is put through to
+mpiexec, whose own port listens on the loopback alone.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +19,18 @@ from typing import Any
 from pipelines.errors import ExternalError
 
 Message = dict[str, Any]
+LOOPBACK = "127.0.0.1"
+SECONDS_TO_SAY_HELLO = 10.0
+HELLO_BYTES = 4096
 
 
 class Channel:
-    """Listens for ranks; a caller whose first message does not hold the key is hung up on."""
+    """Listens for ranks, and for their proxies, whom it puts through to `proxies_to`, a port of the loopback."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, proxies_to: int | None = None) -> None:
         self.key = secrets.token_hex(16)
         self.messages: queue.Queue[Message] = queue.Queue()
+        self._proxies_to = proxies_to
         try:
             self._listener = socket.create_server((host, port))
         except OSError as error:
@@ -38,27 +47,70 @@ class Channel:
                 connection, _ = self._listener.accept()
             except OSError:  # closed: the run is over
                 return
-            threading.Thread(target=self._listen, args=(connection,), name="channel-rank", daemon=True).start()
+            threading.Thread(target=self._answer, args=(connection,), name="channel-caller", daemon=True).start()
 
-    def _listen(self, connection: socket.socket) -> None:
-        with connection, connection.makefile(encoding="utf-8") as lines:
-            try:
-                hello = json.loads(lines.readline(4096))
-                known = isinstance(hello, dict) and hmac.compare_digest(str(hello.pop("key", "")), self.key)
-            except (OSError, ValueError):
-                known = False
-            if not known:
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            hello = self._hello(connection)
+            if hello is None:
                 return
-            self.messages.put(hello)
-            try:
+            if hello.get("kind") == "proxy" and self._proxies_to:
+                _put_through(connection, self._proxies_to)
+            elif "rank" in hello:
+                self._listen(connection, hello)
+
+    def _hello(self, connection: socket.socket) -> Message | None:
+        """The caller's first line, without the key; None when that is wrong, or nothing comes in time."""
+        connection.settimeout(SECONDS_TO_SAY_HELLO)
+        line = b""
+        try:
+            while not line.endswith(b"\n") and len(line) < HELLO_BYTES:
+                if not (byte := connection.recv(1)):  # what follows the line is not ours to read
+                    return None
+                line += byte
+            hello = json.loads(line)
+        except (OSError, ValueError):
+            return None
+        connection.settimeout(None)
+        known = isinstance(hello, dict) and hmac.compare_digest(str(hello.pop("key", "")).encode(), self.key.encode())
+        return hello if known else None
+
+    def _listen(self, connection: socket.socket, hello: Message) -> None:
+        """Keep a rank's messages; when it hangs up, that is one too."""
+        self.messages.put(hello)
+        why = "it hung up"
+        try:
+            with connection.makefile(encoding="utf-8") as lines:
                 for line in lines:
                     self.messages.put(json.loads(line))
-            except (OSError, ValueError) as error:
-                who = {"rank": hello["rank"], "host": hello["host"]}
-                self.messages.put({**who, "kind": "lost", "message": str(error)})
+        except (OSError, ValueError) as error:
+            why = str(error)
+        self.messages.put({"kind": "gone", "rank": hello["rank"], "host": hello["host"], "message": why})
 
     def __enter__(self) -> Channel:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._listener.close()
+
+
+def _put_through(caller: socket.socket, port: int) -> None:
+    with socket.create_connection((LOOPBACK, port)) as called:
+        back = threading.Thread(target=_pour, args=(called, caller), name="channel-proxy", daemon=True)
+        back.start()
+        _pour(caller, called)
+        back.join()
+
+
+def _pour(source: socket.socket, sink: socket.socket) -> None:
+    """Hand on what comes until one of both hangs up, and then hang up on the other."""
+    try:
+        while content := source.recv(1 << 16):
+            sink.sendall(content)
+    except OSError:
+        pass  # as if it had hung up
+    for end in (source, sink):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            continue

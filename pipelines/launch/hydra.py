@@ -22,19 +22,19 @@ RANK = ("/bin/sh", "-c", f'exec {shlex.join(DIE_WITH_PARENT)} "$RINGMILL_PYTHON"
 
 
 class Hydra:
-    """One mpiexec on the driver, and the commands that its ranks' hosts have to run."""
+    """One mpiexec on the driver, whose port listens on the loopback, and the commands that its ranks' hosts have to run."""
 
-    def __init__(self, ranks: int, host: str) -> None:
+    def __init__(self, ranks: int) -> None:
         mpiexec = Path(sys.executable).with_name("mpiexec.hydra")
         if not mpiexec.exists():
             raise ExternalError(f"no {mpiexec}; the mpich wheel brings it. Run `make setup`.")
         names = ",".join(f"slot{rank}:1" for rank in range(ranks))
-        interface = ["-iface", "lo"] if host.startswith("127.") else ["-localhost", host]
         command = [
             str(mpiexec),
             "-launcher",
             "manual",
-            *interface,
+            "-iface",
+            "lo",
             "-genvnone",
             "-hosts",
             names,
@@ -70,6 +70,12 @@ class Hydra:
             if line.startswith(END):
                 return tuple(found)
         raise ExternalError(f"mpiexec ended before it named its proxies: {''.join(said)[-2000:]}")
+
+    @property
+    def port(self) -> int:
+        """The port of the loopback on which mpiexec waits for its proxies."""
+        arguments = self.proxies[0]
+        return int(arguments[arguments.index("--control-port") + 1].rpartition(":")[2])
 
     def poll(self) -> int | None:
         """The exit code, None while the ranks run."""

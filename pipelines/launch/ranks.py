@@ -1,23 +1,26 @@
-"""Starts a training run's ranks on the executors, listens to them, and turns what goes wrong into one clear error."""
+"""Starts a training run's ranks on the executors, and follows them to their end."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from pyspark.sql import SparkSession
 
-from pipelines.errors import ConfigError, DataError, ExternalError, QualityError, RankError, RingmillError
-from pipelines.launch.barrier import Assignment, run_stage, slots
+from pipelines.errors import ConfigError
+from pipelines.launch.barrier import run_stage, slots
 from pipelines.launch.channel import Channel, Message
+from pipelines.launch.environment import Assignment
+from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import Hydra
+from pipelines.launch.stock import run_stock
+from pipelines.launch.watch import Watch
 
 SECONDS_FOR_SLOTS = 30
-SECONDS_FOR_LAST_WORDS = 3
 SECONDS_TO_LEAVE = 20
-ECHO = "Horovod has been shut down"
+ENCRYPTED = ("spark.ssl.enabled", "spark.network.crypto.enabled", "spark.authenticate.enableSaslEncryption")
 
 
 def run_ranks(
@@ -29,28 +32,111 @@ def run_ranks(
     port: int = 0,
     start_seconds: float = 120,
     stall_seconds: int = 60,
+    launcher: str = "barrier",
+    plain: bool = False,
 ) -> None:
     """Run `ranks` ranks, one a slot, each with `job` (JSON), and hand each of their messages to `listen`.
 
-    Raises ConfigError when there are fewer slots than ranks, ExternalError when the port is taken, RankError when a rank
-    dies, stalls or does not start in time, the class of the rank's own error when one of ours ended it, and RingmillError
-    with the rank's traceback when a bug did.
+    `launcher` is `barrier` (a barrier stage, MPI) or `horovod_spark` (Horovod's own, Gloo). `plain` allows it on a cluster that
+    encrypts its own traffic. Raises ConfigError when there are fewer slots than ranks, or the cluster encrypts and `plain` is
+    not set; ExternalError when the port is taken; RankError when a rank dies, stalls or does not start in time; the class of
+    the rank's own error when one of ours ended it; and RingmillError with the rank's traceback when a bug did.
     """
+    _check_transport(spark, plain)
     _check_slots(spark, ranks)
     host = spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1")
     assert host is not None
-    group = f"ringmill-ranks-{id(listen)}"
-    with Channel(host, port) as channel, Hydra(ranks, host) as hydra:
-        assignment = Assignment(hydra.proxies, job, channel.address, channel.key, stall_seconds)
-        failures: queue.Queue[Exception | None] = queue.Queue()
-        stage = threading.Thread(target=_run_in_group, args=(spark, group, assignment, failures), daemon=True)
-        stage.start()
+    launch = _barrier if launcher == "barrier" else _stock
+
+    def follow(channel: Channel, ended: Callable[[], str | None]) -> None:
+        Follower(ranks, channel, ended, Watch(stall_seconds, start_seconds)).follow(listen, start_seconds)
+
+    launch(spark, ranks, Assignment(job, stall_seconds), (host, port), follow)
+
+
+Follow = Callable[[Channel, Callable[[], str | None]], None]
+
+
+def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: tuple[str, int], follow: Follow) -> None:
+    """MPICH's mpiexec on the driver, and a barrier stage of its proxies."""
+    with Hydra(ranks) as hydra, Channel(*listen_at, hydra.port) as channel:
+        told = replace(assignment, channel=channel.address, key=channel.key, proxies=hydra.proxies)
+        with _Stage(spark, lambda: run_stage(spark, told)) as stage:
+
+            def ended() -> str | None:
+                code, spark_says = hydra.poll(), stage.ended()
+                said = [f"mpiexec ended with code {code}:\n{hydra.output()[-3000:]}"] if code is not None else []
+                return "\n".join([*said, *([spark_says] if spark_says else [])]) or None
+
+            follow(channel, ended)
+
+
+def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: tuple[str, int], follow: Follow) -> None:
+    """Horovod's own launcher, which sets signal handlers and so wants the main thread: the ranks are followed on another."""
+    ended: list[str] = []
+    failed: list[Exception] = []
+
+    def follow_and_keep(channel: Channel) -> None:
         try:
-            _follow(ranks, channel, hydra, failures, listen, start_seconds)
-            stage.join(SECONDS_TO_LEAVE)
-        finally:
-            if stage.is_alive():
-                spark.sparkContext.cancelJobGroup(group)
+            follow(channel, lambda: ended[0] if ended else None)
+        except Exception as error:  # noqa: BLE001 (raised below, on the main thread)
+            failed.append(error)
+            spark.sparkContext.cancelAllJobs()
+
+    with Channel(*listen_at) as channel:
+        follower = threading.Thread(target=follow_and_keep, args=(channel,), name="follower", daemon=True)
+        follower.start()
+        try:
+            run_stock(ranks, replace(assignment, channel=channel.address, key=channel.key))
+            ended.append("Horovod's launcher has ended.")
+        except Exception as error:  # noqa: BLE001 (told by the follower, beside what the ranks say)
+            ended.append(f"Horovod's launcher says: {error}")
+        follower.join()
+    if failed:
+        raise failed[0]
+
+
+class _Stage:
+    """Spark's part of a launch, on a thread of its own; cancelled on leaving when it has not ended by then."""
+
+    def __init__(self, spark: SparkSession, work: Callable[[], None]) -> None:
+        self._context = spark.sparkContext
+        self._work = work
+        self._group = f"ringmill-ranks-{id(self)}"
+        self._ended: str | None = None
+        self._thread = threading.Thread(target=self._run, name="ranks-stage", daemon=True)
+
+    def ended(self) -> str | None:
+        """What became of it; None while it runs."""
+        return self._ended
+
+    def _run(self) -> None:
+        self._context.setJobGroup(self._group, "ringmill: training ranks", interruptOnCancel=True)
+        try:
+            self._work()
+            self._ended = "Spark's tasks have ended."
+        except Exception as error:  # noqa: BLE001 (told by the thread that waits)
+            self._ended = f"Spark says: {error}"
+
+    def __enter__(self) -> _Stage:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._thread.join(SECONDS_TO_LEAVE)
+        if self._thread.is_alive():
+            self._context.cancelJobGroup(self._group)
+
+
+def _check_transport(spark: SparkSession, plain: bool) -> None:
+    conf = spark.sparkContext.getConf()
+    encrypted = [name for name in ENCRYPTED if (conf.get(name) or "false").lower() == "true"]
+    if encrypted and not plain:
+        raise ConfigError(
+            f"train.allow_plain_transport: the cluster encrypts its traffic ({', '.join(encrypted)}); what ranks send each "
+            f"other is neither encrypted nor authenticated. Expected allow_plain_transport: true, on a network that is trusted."
+        )
 
 
 def _check_slots(spark: SparkSession, ranks: int) -> None:
@@ -60,8 +146,9 @@ def _check_slots(spark: SparkSession, ranks: int) -> None:
     while (found := slots(spark)) < ranks and time.monotonic() < deadline and (declared is None or ranks <= declared):
         time.sleep(0.2)
     if found < ranks:
+        many = found if declared is None or ranks <= declared else declared
         raise ConfigError(
-            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {declared or found}. "
+            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {many}. "
             f"Set train.ranks to that at most, or give the cluster more executors or cores."
         )
 
@@ -73,87 +160,3 @@ def _declared_slots(spark: SparkSession) -> int | None:
         return slots(spark) if master.startswith("local") else None
     executors, cores, _ = master[len("local-cluster[") : -1].split(",")
     return int(executors) * int(cores)
-
-
-def _run_in_group(spark: SparkSession, group: str, assignment: Assignment, failures: queue.Queue[Exception | None]) -> None:
-    spark.sparkContext.setJobGroup(group, "ringmill: training ranks", interruptOnCancel=True)
-    try:
-        run_stage(spark, assignment)
-        failures.put(None)
-    except Exception as error:  # noqa: BLE001 (handed to the thread that waits, which raises it)
-        failures.put(error)
-
-
-def _follow(
-    ranks: int,
-    channel: Channel,
-    hydra: Hydra,
-    failures: queue.Queue[Exception | None],
-    listen: Callable[[Message], None],
-    start_seconds: float,
-) -> None:
-    """Hear the ranks out until all are done, or raise what went wrong."""
-    ready: set[int] = set()
-    done: set[int] = set()
-    deadline = time.monotonic() + start_seconds
-    while len(done) < ranks:
-        message = _next(channel)
-        if message is None:
-            if hydra.poll() is not None or not failures.empty():
-                raise _cause(channel, hydra, failures, done)
-            if len(ready) < ranks and time.monotonic() > deadline:
-                missing = sorted(set(range(ranks)) - ready)
-                raise RankError(f"ranks {missing} of {ranks} were not ready after {start_seconds:.0f} seconds.")
-            continue
-        if message["kind"] == "error":
-            raise _cause(channel, hydra, failures, done, message)
-        if message["kind"] == "ready":
-            ready.add(message["rank"])
-        if message["kind"] == "done":
-            done.add(message["rank"])
-        listen(message)
-
-
-def _next(channel: Channel, seconds: float = 0.2) -> Message | None:
-    try:
-        return channel.messages.get(timeout=seconds)
-    except queue.Empty:
-        return None
-
-
-def _cause(
-    channel: Channel,
-    hydra: Hydra,
-    failures: queue.Queue[Exception | None],
-    done: set[int],
-    first: Message | None = None,
-) -> RingmillError:
-    """The error behind a failure: a rank's own words before an echo of them, then what Hydra saw, then what Spark saw."""
-    errors = [first] if first else []
-    deadline = time.monotonic() + SECONDS_FOR_LAST_WORDS
-    while time.monotonic() < deadline and not any(ECHO not in error["message"] for error in errors):
-        message = _next(channel)
-        if message and message["kind"] == "error":
-            errors.append(message)
-        if message is None and hydra.poll() is not None and not first:
-            break
-    own = [error for error in errors if ECHO not in error["message"]]
-    if own:
-        return _rank_error(own[0])
-    if hydra.poll() is not None and hydra.poll() != 0:
-        return RankError(f"a rank died (mpiexec ended with code {hydra.poll()}):\n{hydra.output()[-3000:]}")
-    if not failures.empty() and (failure := failures.get()) is not None:
-        return RankError(f"the ranks' barrier stage failed: {failure}")
-    if errors:
-        return _rank_error(errors[0])
-    return RankError(f"the ranks ended before they were done; only {sorted(done)} were.")
-
-
-def _rank_error(message: Message) -> RingmillError:
-    kinds = {kind.exit_code: kind for kind in (ConfigError, DataError, QualityError, ExternalError)}
-    where = f"rank {message['rank']} on {message['host']}"
-    if message["exit_code"] in kinds:
-        return kinds[message["exit_code"]](f"{where}: {message['message']}")
-    told = f"{where} raised {message['type']}: {message['message']}\n{message['traceback']}"
-    # Horovod's own error is a peer that is gone or stalls; any other that is not ours is a bug.
-    return RankError(told) if message["type"] == "HorovodInternalError" else RingmillError(told)

@@ -10,6 +10,14 @@ from pipelines.launch.channel import Channel
 from pipelines.training.reporter import Reporter
 
 
+def hung_up(caller: socket.socket) -> bool:
+    """Whether the other end has hung up, with what it had not read or without."""
+    try:
+        return caller.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_messages_arrive_in_order_with_who_sent_them() -> None:
     with Channel("127.0.0.1", 0) as channel, Reporter(channel.address, channel.key, rank=3) as reporter:
         reporter.send("step", step=1)
@@ -41,7 +49,7 @@ def test_a_stranger_is_hung_up_on(hello: bytes) -> None:
         host, port = channel.address.split(":")
         with socket.create_connection((host, int(port)), timeout=5) as stranger:
             stranger.sendall(hello + b'{"kind": "done"}\n')
-            assert stranger.recv(1) == b""
+            assert hung_up(stranger)
         with pytest.raises(queue.Empty):
             channel.messages.get(timeout=0.2)
 
@@ -52,3 +60,27 @@ def test_a_port_that_is_taken_is_exit_5() -> None:
         with pytest.raises(ExternalError, match=rf"train\.channel_port: cannot listen on 127\.0\.0\.1:{port}") as caught:
             Channel("127.0.0.1", port)
     assert caught.value.exit_code == 5
+
+
+def test_a_proxy_is_put_through_to_the_loopback_both_ways() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mpiexec, Channel("127.0.0.1", 0, mpiexec.getsockname()[1]) as channel:
+        host, port = channel.address.split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as proxy:
+            proxy.sendall(f'{{"key": "{channel.key}", "kind": "proxy"}}\n'.encode() + b"init")
+            answering, _ = mpiexec.accept()
+            with answering:
+                assert answering.recv(4, socket.MSG_WAITALL) == b"init"
+                answering.sendall(b"ok")
+                assert proxy.recv(2, socket.MSG_WAITALL) == b"ok"
+            assert hung_up(proxy)
+
+
+def test_a_proxy_without_the_key_never_reaches_the_loopback() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mpiexec, Channel("127.0.0.1", 0, mpiexec.getsockname()[1]) as channel:
+        host, port = channel.address.split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as stranger:
+            stranger.sendall(b'{"key": "guess", "kind": "proxy"}\ninit')
+            assert hung_up(stranger)
+        mpiexec.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            mpiexec.accept()

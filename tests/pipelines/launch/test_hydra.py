@@ -36,13 +36,13 @@ def wait(hydra: Hydra, seconds: float = 20) -> int:
 
 
 def test_a_proxy_is_named_for_each_rank() -> None:
-    with Hydra(3, HOST) as hydra:
+    with Hydra(3) as hydra:
         assert len(hydra.proxies) == 3
         assert all(f"{HOST}:" in " ".join(proxy) for proxy in hydra.proxies)
 
 
 def test_a_rank_that_prints_more_than_a_pipe_holds_is_not_stopped(tmp_path: Path) -> None:
-    with Hydra(1, HOST) as hydra:
+    with Hydra(1) as hydra:
         proxy = start_proxy(hydra, tmp_path, "seq 1 100000; echo the end")
         assert wait(hydra) == 0
         proxy.wait(timeout=5)
@@ -53,7 +53,7 @@ def test_a_rank_that_prints_more_than_a_pipe_holds_is_not_stopped(tmp_path: Path
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 9)])
 def test_a_rank_that_fails_ends_mpiexec_with_its_code(tmp_path: Path, script: str, code: int) -> None:
-    with Hydra(1, HOST) as hydra:
+    with Hydra(1) as hydra:
         proxy = start_proxy(hydra, tmp_path, script)
         assert wait(hydra) == code
         proxy.wait(timeout=5)
@@ -61,12 +61,12 @@ def test_a_rank_that_fails_ends_mpiexec_with_its_code(tmp_path: Path, script: st
 
 def test_what_the_driver_knows_does_not_reach_mpiexec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGMILL_TEST_SECRET", "hush")
-    with Hydra(1, HOST):
+    with Hydra(1):
         mine = running(("mpiexec",)) & set(psutil.Process().children(recursive=True))
         assert [process.environ() for process in mine] == [{"PATH": "/usr/bin:/bin"}] * len(mine) != []
 
 
 def test_leaving_ends_mpiexec_though_no_proxy_has_called() -> None:
-    with Hydra(2, HOST) as hydra:
+    with Hydra(2) as hydra:
         assert hydra.poll() is None
     assert hydra.poll() == -9

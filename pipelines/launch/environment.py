@@ -1,0 +1,51 @@
+"""What a rank finds in its environment, whoever launches it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What every task is told; it travels with the task, by Spark's own channel. `proxies` are the arguments of MPICH's."""
+
+    job: str
+    stall_seconds: int
+    channel: str = ""
+    key: str = ""
+    proxies: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def horovod_stall_seconds(self) -> int:
+        """When Horovod gives up by itself: later than the driver, who knows more."""
+        return 2 * self.stall_seconds
+
+
+@contextmanager
+def rank_environment(
+    assignment: Assignment, rank: int, place: int, ranks_here: int, gpu: str | None = None
+) -> Iterator[dict[str, str]]:
+    """The environment of a rank, which is the `place`th of so many on its host; its job lies in a file until the end."""
+    with TemporaryDirectory(prefix="ringmill-rank-") as folder:
+        job = Path(folder) / "job.json"
+        job.write_text(assignment.job, encoding="utf-8")
+        yield {
+            **os.environ,
+            "HOROVOD_STALL_CHECK_TIME_SECONDS": str(assignment.stall_seconds),
+            "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(assignment.horovod_stall_seconds),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "RINGMILL_PYTHON": sys.executable,
+            "RINGMILL_JOB": str(job),
+            "RINGMILL_CHANNEL": assignment.channel,
+            "RINGMILL_KEY": assignment.key,
+            "RINGMILL_RANK": str(rank),
+            "RINGMILL_LOCAL_RANK": str(place),
+            "RINGMILL_LOCAL_RANKS": str(ranks_here),
+            **({"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}),
+        }

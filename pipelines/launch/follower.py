@@ -1,0 +1,101 @@
+"""Hears the ranks out until all are done, and turns what goes wrong into one clear error."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+
+from pipelines.errors import ConfigError, DataError, EchoError, ExternalError, QualityError, RankError, RingmillError
+from pipelines.launch.channel import Channel, Message
+from pipelines.launch.watch import Watch
+
+SECONDS_FOR_LAST_WORDS = 3
+ECHOES = ("Horovod has been shut down", "HorovodInternalError")
+OWN = {kind.exit_code: kind for kind in (ConfigError, DataError, QualityError, ExternalError)}
+
+
+class Follower:
+    """Takes the ranks' messages in turn; `ended` says what became of the launcher, None while it runs."""
+
+    def __init__(self, ranks: int, channel: Channel, ended: Callable[[], str | None], watch: Watch) -> None:
+        self._ranks = ranks
+        self._channel = channel
+        self._ended = ended
+        self._watch = watch
+        self._ready: set[int] = set()
+        self._done: set[int] = set()
+
+    def follow(self, listen: Callable[[Message], None], start_seconds: float) -> None:
+        """Hand each message to `listen` until all ranks are done, or raise what went wrong."""
+        deadline = time.monotonic() + start_seconds
+        while len(self._done) < self._ranks:
+            message = self._next()
+            if message is None:
+                if self._ended() is not None:
+                    raise self._cause([])
+                if len(self._ready) < self._ranks and time.monotonic() > deadline:
+                    missing = sorted(set(range(self._ranks)) - self._ready)
+                    raise RankError(
+                        f"ranks {missing} of {self._ranks} were not ready after {start_seconds:.0f} seconds. See the "
+                        f"executors' logs, or raise train.start_timeout_seconds."
+                    )
+            else:
+                self._hear(message, listen)
+            self._watch.check()
+
+    def _hear(self, message: Message, listen: Callable[[Message], None]) -> None:
+        rank, kind = message["rank"], message["kind"]
+        if kind == "error" or (kind == "gone" and rank not in self._done):
+            raise self._cause([message])
+        if kind == "ready":
+            self._ready.add(rank)
+        if slow := self._watch.hear(message):
+            listen(slow)
+        if kind == "done":
+            self._done.add(rank)
+        if rank in self._done:
+            self._watch.leave(rank)
+        listen(message)
+
+    def _next(self, seconds: float = 0.2) -> Message | None:
+        try:
+            return self._channel.messages.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def _cause(self, heard: list[Message]) -> RingmillError:
+        """The error behind a failure: a rank's own words, then a rank that is gone without any, then an echo of either."""
+        deadline = time.monotonic() + SECONDS_FOR_LAST_WORDS
+        while time.monotonic() < deadline and not any(map(_own, heard)):
+            if message := self._next():
+                heard.append(message)
+        if own := next(filter(_own, heard), None):
+            return _rank_error(own)
+        told = {message["rank"] for message in heard if message["kind"] == "error"}
+        gone = [message for message in heard if message["kind"] == "gone" and message["rank"] not in told | self._done]
+        launcher = self._ended()
+        after = f"\n{launcher}" if launcher else ""
+        if gone:
+            return RankError(f"rank {gone[0]['rank']} on {gone[0]['host']} died: its process ended without a word.{after}")
+        if echo := next((message for message in heard if message["kind"] == "error"), None):
+            return _rank_error(echo)
+        return RankError(f"the ranks ended before they were done; only {sorted(self._done)} of {self._ranks} were.{after}")
+
+
+def _own(message: Message) -> bool:
+    """Whether a message is a rank's error of its own making, not what another one's end made of it."""
+    if message["kind"] != "error" or message["type"] == EchoError.__name__:
+        return False
+    return not any(echo in f"{message['type']}: {message['message']}" for echo in ECHOES)
+
+
+def _rank_error(message: Message) -> RingmillError:
+    where = f"rank {message['rank']} on {message['host']}"
+    if message["type"] == RankError.__name__:
+        return RankError(f"{where}: {message['message']}")
+    if message["exit_code"] in OWN:
+        return OWN[message["exit_code"]](f"{where}: {message['message']}")
+    told = f"{where} raised {message['type']}: {message['message']}\n{message['traceback']}"
+    # Horovod's own error is a peer that is gone or stalls; any other that is not ours is a bug.
+    return RingmillError(told) if _own(message) else RankError(told)

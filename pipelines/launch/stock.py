@@ -1,0 +1,35 @@
+"""Horovod's own launcher, `horovod.spark.run` on Gloo: for comparison, and for clusters that allow no barrier stage."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from pipelines.launch.environment import Assignment, rank_environment
+
+
+def run_stock(ranks: int, assignment: Assignment) -> None:
+    """Run the ranks on the executors and wait; raises what Horovod raises when one fails."""
+    import horovod.spark
+
+    horovod.spark.run(
+        _run_rank,
+        args=(assignment,),
+        num_proc=ranks,
+        use_gloo=True,
+        env=dict(os.environ),
+        stdout=sys.stderr,
+        stderr=sys.stderr,
+        verbose=0,
+    )
+
+
+def _run_rank(assignment: Assignment) -> int:
+    rank, place, ranks_here = (int(os.environ[f"HOROVOD_{name}"]) for name in ("RANK", "LOCAL_RANK", "LOCAL_SIZE"))
+    with rank_environment(assignment, rank, place, ranks_here) as environment:
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines.training.rank"],
+            env={**environment, "HOROVOD_CPU_OPERATIONS": "gloo", "HOROVOD_CYCLE_TIME": "0.1"},
+            check=True,
+        ).returncode

@@ -1,0 +1,59 @@
+"""Trains on two executors with a GPU each, which a script claims to have found.
+
+`python -m tests.pipelines.launch.gpus <folder>`.
+
+What each rank may see lies in `<folder>/seen.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import psutil
+from pyspark.sql import SparkSession
+
+from pipelines.launch.channel import Message
+from pipelines.launch.ranks import run_ranks
+from tests.pipelines.launch.test_ranks import job
+
+SCRIPT = """#!/bin/sh
+mkdir {folder}/first 2>/dev/null && at=0 || at=1
+echo '{{"name": "gpu", "addresses": ["'$at'"]}}'
+"""
+
+
+def main(folder: Path) -> None:
+    """Train."""
+    script = folder / "gpus.sh"
+    script.write_text(SCRIPT.format(folder=folder))
+    script.chmod(0o755)
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.executor.memory": "1g",
+        "spark.executor.cores": "1",
+        "spark.worker.resource.gpu.amount": "1",
+        "spark.worker.resource.gpu.discoveryScript": str(script),
+        "spark.executor.resource.gpu.amount": "1",
+        "spark.task.resource.gpu.amount": "1",
+    }
+    builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("ringmill gpus")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    seen: dict[int, str] = {}
+
+    def listen(message: Message) -> None:
+        if message["kind"] == "hello":
+            seen[message["rank"]] = psutil.Process(message["pid"]).environ()["CUDA_VISIBLE_DEVICES"]
+
+    run_ranks(spark, 2, job(folder, 2, 8).model_dump_json(), listen)
+    (folder / "seen.json").write_text(json.dumps(seen))
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,63 @@
+"""What launches ranks: both ways train the same, an encrypted cluster has to be allowed, a GPU goes to one rank."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from pipelines.errors import ConfigError, DataError
+from pipelines.launch.ranks import run_ranks
+from tests.conftest import ROOT
+from tests.pipelines.launch.test_ranks import job, last_arrays
+
+
+def test_horovods_own_launcher_trains_the_same_weights(spark: SparkSession, tmp_path: Path) -> None:
+    found = []
+    for launcher in ("barrier", "horovod_spark"):
+        folder = tmp_path / launcher
+        folder.mkdir()
+        made = job(folder, 2, 4)
+        run_ranks(spark, 2, made.model_dump_json(), lambda _: None, launcher=launcher)
+        found.append(last_arrays(made))
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+
+
+# Horovod's launcher leaves an exception to its own thread.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_a_rank_is_as_clear_with_horovods_own_launcher(spark: SparkSession, tmp_path: Path) -> None:
+    made = job(tmp_path, 2, 4)
+    (tmp_path / "features.parquet").unlink()
+    with pytest.raises(DataError, match=r"rank \d on .*: features file .*can't be read"):
+        run_ranks(spark, 2, made.model_dump_json(), lambda _: None, launcher="horovod_spark")
+
+
+@pytest.mark.parametrize("setting", ["spark.ssl.enabled", "spark.network.crypto.enabled"])
+def test_a_cluster_that_encrypts_has_to_be_allowed_in_plain_words(
+    spark: SparkSession, tmp_path: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = spark.sparkContext.getConf().set(setting, "true")
+    monkeypatch.setattr(spark.sparkContext, "getConf", lambda: conf)
+    made = job(tmp_path, 1, 8).model_dump_json()
+    with pytest.raises(ConfigError, match=rf"(?s)train\.allow_plain_transport: .*{setting}.*expected|Expected") as caught:
+        run_ranks(spark, 1, made, lambda _: None)
+    assert caught.value.exit_code == 2
+    kinds: list[str] = []
+    run_ranks(spark, 1, made, lambda message: kinds.append(message["kind"]), plain=True)
+    assert "done" in kinds
+
+
+@pytest.mark.slow
+def test_each_rank_sees_the_gpu_that_spark_gave_its_task(tmp_path: Path) -> None:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
+    command = [sys.executable, "-m", "tests.pipelines.launch.gpus", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert sorted(json.loads((tmp_path / "seen.json").read_text()).values()) == ["0", "1"]

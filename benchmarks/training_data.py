@@ -109,12 +109,13 @@ def training_job(name: str, files: tuple[Path, Path], ranks: int, batch: int, ep
     workload = WORKLOADS[name]
     settings: dict[str, object] = {"ranks": ranks, "batch_size": batch, "epochs": epochs, "network": workload.network}
     settings["optimizer"] = Optimizer(learning_rate=workload.learning_rate)
-    common = {"ranks": ranks, "batch_size": batch, "seed": SEED}
+    config = TrainConfig.model_validate(settings)
+    common = {"ranks": ranks, "batch_size": batch, "seed": SEED, "shuffle_rows": config.shuffle_rows}
     train, validation = (read_groups([str(path)]) for path in files)
     return TrainingJob(
         run_id="benchmark",
         pipeline="benchmark",
-        config=TrainConfig.model_validate(settings),
+        config=config,
         task=Binary(),
         spec=workload.spec,
         train=RowPlan(groups=train, shuffle=True, **common),

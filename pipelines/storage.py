@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -25,9 +26,14 @@ def write_bytes(uri: str, content: bytes) -> None:
     filesystem, path = locate(uri)
     filesystem.create_dir(posixpath.dirname(path), recursive=True)
     partial = f"{path}.{uuid.uuid4().hex}.partial"
-    with filesystem.open_output_stream(partial) as stream:
-        stream.write(content)
-    filesystem.move(partial, path)
+    try:
+        with filesystem.open_output_stream(partial) as stream:
+            stream.write(content)
+        filesystem.move(partial, path)
+    except OSError:
+        with suppress(OSError):
+            filesystem.delete_file(partial)
+        raise
 
 
 def read_bytes(uri: str) -> bytes:
@@ -63,6 +69,26 @@ def delete_folder(uri: str) -> None:
     filesystem, path = locate(uri)
     if filesystem.get_file_info(path).type != fs.FileType.NotFound:
         filesystem.delete_dir(path)
+
+
+def list_files(uri: str) -> list[str]:
+    """The files of a folder, in order of their names, without those of its folders; none when it is not there."""
+    filesystem, path = locate(uri)
+    found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return sorted(f"{uri}/{info.base_name}" for info in found if info.type == fs.FileType.File)
+
+
+def list_folders(uri: str) -> list[str]:
+    """The folders of a folder, in order of their names; none when it is not there."""
+    filesystem, path = locate(uri)
+    found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return sorted(f"{uri}/{info.base_name}" for info in found if info.type == fs.FileType.Directory)
+
+
+def delete_file(uri: str) -> None:
+    """Remove a file."""
+    filesystem, path = locate(uri)
+    filesystem.delete_file(path)
 
 
 def idle_folders(uri: str, seconds: float) -> list[str]:

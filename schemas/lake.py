@@ -163,13 +163,50 @@ FEED_RECEIPTS = Table(
     (
         RUN,
         Column("epoch", "int", nullable=False),
+        Column("part", "int", comment="of an epoch that was interrupted, counted from 0"),
         Column("rank", "int", nullable=False),
         Column("host", "string", nullable=False),
         Column("rows", "bigint", unit="rows", nullable=False),
         Column("checksum", "bigint", nullable=False, comment="sum over rows of row_id modulo 2^31 - 1"),
+        Column("feed_seconds", "double", unit="seconds", comment="waiting for rows"),
+        Column("compute_seconds", "double", unit="seconds", comment="forward, backward and update"),
+        Column("wait_seconds", "double", unit="seconds", comment="all-reduce, waiting for other ranks included"),
     ),
-    key=("run_id", "epoch", "rank"),
+    key=("run_id", "epoch", "part", "rank"),
     partition_by=("run_id",),
+)
+
+RUN_EVENTS = Table(
+    "run_events",
+    (
+        RUN,
+        Column("at", "timestamp", unit="UTC", nullable=False),
+        Column("attempt", "int", nullable=False, comment="counted from 1"),
+        Column("kind", "string", nullable=False, allowed=("failed", "resumed", "slow", "damaged")),
+        Column("rank", "int"),
+        Column("host", "string"),
+        Column("epoch", "int", comment="counted from 0"),
+        Column("step", "int"),
+        Column("message", "string", nullable=False),
+    ),
+)
+
+SEARCH_TRIALS = Table(
+    "search_trials",
+    (
+        RUN,
+        Column("trial", "int", nullable=False, comment="counted from 1"),
+        Column("state", "string", nullable=False, allowed=("done", "pruned", "failed")),
+        Column("values", "string", nullable=False, comment="JSON: path in section train to the value tried"),
+        Column("epochs", "int", nullable=False),
+        Column("best_epoch", "int", comment="counted from 0"),
+        Column("monitor", "string", nullable=False),
+        Column("value", "double", comment="of the best epoch"),
+        Column("seconds", "double", unit="seconds", nullable=False),
+        Column("error", "string"),
+        Column("promoted", "boolean", nullable=False, comment="whether its model is the run's"),
+    ),
+    key=("run_id", "trial"),
 )
 
 PREDICTIONS = Table(
@@ -214,6 +251,8 @@ SHARED = (
     DRIFT_METRICS,
     TRAINING_HISTORY,
     FEED_RECEIPTS,
+    RUN_EVENTS,
+    SEARCH_TRIALS,
     PREDICTIONS,
     EVALUATION_METRICS,
     RUNS,

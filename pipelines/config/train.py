@@ -37,6 +37,10 @@ class TrainConfig(Model):
     accumulation: Annotated[int, Field(ge=1, description="parts of a rank's batch")] = 1
     compression: Literal["none", "fp16"] = "none"
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    checkpoint_steps: Annotated[int, Field(ge=1, description="steps of an epoch between checkpoints")] = 1000
+    retries: Annotated[int, Field(ge=0, description="restarts from the last checkpoint when a rank is lost")] = 2
+    launcher: Literal["barrier", "horovod_spark"] = "barrier"
+    allow_plain_transport: bool = False
     channel_port: Annotated[int, Field(ge=0, le=65535)] = 0
     start_timeout_seconds: Annotated[float, Field(gt=0)] = 120
     stall_timeout_seconds: Annotated[int, Field(gt=0)] = 60

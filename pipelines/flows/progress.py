@@ -12,6 +12,7 @@ from pipelines.config import MONITOR_NAMES
 from pipelines.launch.channel import Message
 
 SECONDS_BETWEEN_LINES = 5.0
+RANKS_SHOWN = 4
 
 
 class TrainingProgress:
@@ -21,6 +22,8 @@ class TrainingProgress:
         self._console = console
         self._epochs, self._steps = epochs, steps
         self._started: float | None = None
+        self._begun: int | None = None  # steps that were done when this attempt began
+        self._beats: dict[int, Message] = {}
         self._last_line = 0.0
         columns = (TextColumn("    train:"), BarColumn(30), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
@@ -28,15 +31,17 @@ class TrainingProgress:
 
     def show(self, message: Message) -> None:
         """Show one message of a rank."""
-        if message["kind"] == "ready" and self._started is None:
-            self._started = time.monotonic()
+        if message["kind"] == "ready" and message["rank"] == 0:
+            self._started, self._begun = time.monotonic(), None
+        if message["kind"] == "beat":
+            self._beats[message["rank"]] = message
         if message["kind"] == "step":
             self._show_step(message)
         if message["kind"] == "epoch":
             self._console.print(
                 f"    epoch {message['epoch'] + 1:>2}/{self._epochs}  loss {message['train_loss']:.4f}  validation loss "
                 f"{message['validation_loss']:.4f}  {_metric(message)}  "
-                f"{message['rows'] / message['seconds']:>9,.0f} rows/s{'  best' if message['best'] else ''}"
+                f"{message['rows_per_second']:>9,.0f} rows/s{'  best' if message['best'] else ''}"
             )
         if message["kind"] == "parity":
             self._console.print(
@@ -44,18 +49,27 @@ class TrainingProgress:
             )
 
     def _show_step(self, message: Message) -> None:
-        done = message["epoch"] * self._steps + message["step"]
+        done = (message["epoch"] + 1) * self._steps - message["steps"] + message["step"]
+        if self._begun is None:
+            self._begun = done - message["step"]
         elapsed = time.monotonic() - (self._started or time.monotonic())
-        left = elapsed * (self._epochs * self._steps - done) / done
+        left = elapsed * (self._epochs * self._steps - done) / max(done - self._begun, 1)
         text = (
             f"epoch {message['epoch'] + 1}/{self._epochs} step {message['step']}/{message['steps']}  "
-            f"{message['rows_per_second']:,.0f} rows/s  loss {message['loss']:.4f}  {left:.0f} s left"
+            f"{message['rows_per_second']:,.0f} rows/s  loss {message['loss']:.4f}  {left:.0f} s left{self._shares()}"
         )
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=done, description=text)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             self._console.print(f"    {text}")
+
+    def _shares(self) -> str:
+        """Each rank's shares of compute, wait and feed in this epoch; of many ranks those of the busiest and the least busy."""
+        shares = sorted(filter(None, map(_share, self._beats.values())), reverse=True)
+        shown = shares if len(shares) <= RANKS_SHOWN else [shares[0], shares[-1]]
+        told = ", ".join(f"{compute:.0%}/{wait:.0%}/{feed:.0%}" for compute, wait, feed in shown)
+        return f"  compute/wait/feed {told}" if told else ""
 
     def __enter__(self) -> TrainingProgress:
         if self._bar:
@@ -65,6 +79,12 @@ class TrainingProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
+
+
+def _share(beat: Message) -> tuple[float, float, float] | None:
+    seconds = [float(beat[f"{name}_seconds"]) for name in ("compute", "wait", "feed")]
+    total = sum(seconds)
+    return (seconds[0] / total, seconds[1] / total, seconds[2] / total) if total else None
 
 
 def _metric(message: Message) -> str:

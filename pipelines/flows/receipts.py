@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pipelines.errors import ReceiptError
 from pipelines.launch.channel import Message
 
 
 class Receipts:
-    """Collects every rank's receipt of every epoch and checks an epoch as soon as it is complete."""
+    """Collects every rank's receipts, and checks an epoch as soon as it is complete.
+
+    An epoch that was interrupted has receipts of several parts; those of parts done before come from the checkpoint.
+    """
 
     def __init__(self, ranks: int, rows: int, checksum: int) -> None:
         self.received: list[Message] = []
         self._ranks = ranks
+        self._complete: set[int] = set()
         self._expected = (rows, checksum)
+
+    def begin(self, earlier: Iterable[Message], epochs: int) -> None:
+        """An attempt begins, from a checkpoint that holds these; so many epochs were complete."""
+        self.received = list(earlier)
+        self._complete = set(range(epochs))
 
     def add(self, receipt: Message) -> None:
         """Take a receipt; raises ReceiptError when its epoch is complete and did not see each row exactly once."""
         self.received.append(receipt)
         epoch = [other for other in self.received if other["epoch"] == receipt["epoch"]]
-        if len(epoch) < self._ranks:
+        if sum(other["part"] == receipt["part"] for other in epoch) < self._ranks:
             return
         seen = (sum(r["rows"] for r in epoch), sum(r["checksum"] for r in epoch))
         if seen != self._expected:
@@ -26,8 +37,9 @@ class Receipts:
                 f"epoch {receipt['epoch'] + 1}: the ranks read {seen[0]:,} rows with checksum {seen[1]}; expected "
                 f"{self._expected[0]:,} rows with checksum {self._expected[1]}, each row once. Nothing of this run is kept."
             )
+        self._complete.add(receipt["epoch"])
 
     def check_complete(self, epochs: int) -> None:
         """Raise ReceiptError when a receipt is missing."""
-        if len(self.received) != epochs * self._ranks:
-            raise ReceiptError(f"{len(self.received)} receipts came; expected {epochs * self._ranks}, one a rank and epoch.")
+        if missing := sorted(set(range(epochs)) - self._complete):
+            raise ReceiptError(f"receipts of epochs {', '.join(str(epoch + 1) for epoch in missing)} of {epochs} are missing.")

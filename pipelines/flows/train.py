@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
+from pipelines.config import TrainConfig
 from pipelines.errors import DataError
 from pipelines.fitted import FittedSpec
+from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.flows.progress import TrainingProgress
 from pipelines.flows.receipts import Receipts
 from pipelines.io.iceberg import IcebergTable
-from pipelines.launch.channel import Message
-from pipelines.launch.ranks import run_ranks
 from pipelines.training.feed import CHECKSUM_MODULUS
 from pipelines.training.job import Sample, TrainingJob
-from pipelines.training.plan import RowPlan, read_groups
+from pipelines.training.plan import RowGroup, RowPlan, read_groups
 from schemas import lake
 
 FEATURES = "features"
@@ -30,61 +30,74 @@ def inputs(context: Context) -> dict[str, str]:
 def work(context: Context) -> Outcome:
     """Train, and write training_history and feed_receipts; the feature snapshot that was read keeps a tag.
 
-    Raises ReceiptError when an epoch did not see each training row exactly once, and what run_ranks raises.
+    Raises ReceiptError when an epoch did not see each training row exactly once, and what Attempts raises.
     """
+    prepared = prepare(context)
+    job = prepared.job(context, context.config.train)
+    attempts = Attempts(context, job, prepared.receipts(job.config.ranks))
+    attempts.run()
+    return publish(context, prepared, job, attempts)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every training on a snapshot of the features has in common: row groups by split, fitted features, samples, and what
+    the train split's receipts have to add up to: rows, and row ids modulo 2^31 - 1.
+    """
+
+    snapshot: int
+    train: tuple[RowGroup, ...]
+    validation: tuple[RowGroup, ...]
+    spec: FittedSpec
+    samples: tuple[Sample, ...]
+    rows: int
+    checksum: int
+
+    def job(self, context: Context, config: TrainConfig, name: str = "") -> TrainingJob:
+        """A training by a configuration; of several in one run each has a name, by which its files are kept apart."""
+        common = {name: getattr(config, name) for name in ("ranks", "batch_size", "seed", "shuffle_rows")}
+        checkpoints, model = (f"{context.artifacts(kind)}{f'/{name}' if name else ''}" for kind in ("checkpoints", "models"))
+        return TrainingJob(
+            run_id=context.run_id,
+            pipeline=context.config.pipeline,
+            config=config,
+            task=context.config.task,
+            horizon=context.config.horizon,
+            spec=self.spec,
+            samples=self.samples,
+            train=RowPlan(groups=self.train, shuffle=True, **common),
+            validation=RowPlan(groups=self.validation, shuffle=False, **common),
+            checkpoints=checkpoints,
+            model=model,
+        )
+
+    def receipts(self, ranks: int) -> Receipts:
+        """What is to come in."""
+        return Receipts(ranks, self.rows, self.checksum)
+
+
+def prepare(context: Context) -> Prepared:
+    """Read what is trained on, at the features' present snapshot; raises DataError when a split is empty."""
     snapshot = context.lake.snapshot_id(FEATURES)
     assert snapshot is not None
-    job = _job(context, snapshot)
-    receipts = Receipts(job.config.ranks, *_expected(context, snapshot))
-    history: list[Message] = []
-    with TrainingProgress(context.console, job.config.epochs, job.train.steps) as progress:
+    train, validation = (read_groups(_files(context, snapshot, split)) for split in ("train", "validation"))
+    if not train or not validation:
+        raise DataError("train: the train or the validation split of the features is empty. Check features.split.")
+    rows, checksum = _expected(context, snapshot)
+    return Prepared(snapshot, train, validation, read_spec(context), _samples(context), rows, checksum)
 
-        def listen(message: Message) -> None:
-            progress.show(message)
-            if message["kind"] == "epoch":
-                history.append(message)
-            if message["kind"] == "receipt":
-                receipts.add(message)
 
-        run_ranks(
-            context.spark,
-            job.config.ranks,
-            job.model_dump_json(),
-            listen,
-            port=job.config.channel_port,
-            start_seconds=job.config.start_timeout_seconds,
-            stall_seconds=job.config.stall_timeout_seconds,
-        )
-    receipts.check_complete(len(history))
-    IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(snapshot_tag(context.run_id), snapshot)
-    outputs = _write(context, history, receipts)
+def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: Attempts) -> Outcome:
+    """Keep a training as the run's: tag the snapshot, write history and receipts. Raises ReceiptError when one is missing."""
+    attempts.receipts.check_complete(len(attempts.history))
+    IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(snapshot_tag(context.run_id), prepared.snapshot)
+    outputs = _write(context, attempts)
     return Outcome(outputs=outputs, artifacts={"model": job.model, "checkpoints": job.checkpoints})
 
 
 def snapshot_tag(run_id: str) -> str:
     """The tag of the feature snapshot that a training run read."""
     return f"train_{run_id}"
-
-
-def _job(context: Context, snapshot: int) -> TrainingJob:
-    config = context.config.train
-    common = {"ranks": config.ranks, "batch_size": config.batch_size, "seed": config.seed}
-    train, validation = (read_groups(_files(context, snapshot, split)) for split in ("train", "validation"))
-    if not train or not validation:
-        raise DataError("train: the train or the validation split of the features is empty. Check features.split.")
-    return TrainingJob(
-        run_id=context.run_id,
-        pipeline=context.config.pipeline,
-        config=config,
-        task=context.config.task,
-        horizon=context.config.horizon,
-        spec=read_spec(context),
-        samples=_samples(context),
-        train=RowPlan(groups=train, shuffle=True, **common),
-        validation=RowPlan(groups=validation, shuffle=False, **common),
-        checkpoints=context.artifacts("checkpoints"),
-        model=context.artifacts("models"),
-    )
 
 
 def read_spec(context: Context) -> FittedSpec:
@@ -114,18 +127,17 @@ def _expected(context: Context, snapshot: int) -> tuple[int, int]:
     return int(found["rows"]), int(found["checksum"])
 
 
-def _write(context: Context, history: list[Message], receipts: Receipts) -> dict[str, int]:
-    kept = max(message["epoch"] for message in history if message["best"])
+def _write(context: Context, attempts: Attempts) -> dict[str, int]:
+    kept = max(message["epoch"] for message in attempts.history if message["best"])
     epochs = [
         {
             "run_id": context.run_id,
             **message,
-            "rows_per_second": message["rows"] / message["seconds"],
             "best": message["epoch"] == kept,
         }
-        for message in history
+        for message in attempts.history
     ]
-    received = [{"run_id": context.run_id, **message} for message in receipts.received]
+    received = [{"run_id": context.run_id, **message} for message in attempts.receipts.received]
     with context.lake.audit(f"train {context.run_id}") as audit:
         mine = F.col("run_id") == context.run_id
         for contract, rows in ((lake.TRAINING_HISTORY, epochs), (lake.FEED_RECEIPTS, received)):

@@ -1,19 +1,22 @@
-"""Checkpoints: arrays and a little JSON in one NumPy archive, written whole or not at all. Never a pickle."""
+"""Checkpoints: NumPy arrays in one archive, written whole or not at all; what is damaged is told, and the one before used."""
 
 from __future__ import annotations
 
 import io
 import json
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import DataError
-from pipelines.storage import read_bytes, write_bytes
+from pipelines.errors import DataError, ExternalError
+from pipelines.storage import delete_file, list_files, read_bytes, write_bytes
 
 META = "meta.json"
+KEPT = 2
 
 
 class Checkpoint(NamedTuple):
@@ -24,12 +27,18 @@ class Checkpoint(NamedTuple):
 
 
 def save(uri: str, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to a path or URI."""
+    """Write a checkpoint to a path or URI; raises ExternalError when it can't be written."""
     meta = np.frombuffer(json.dumps(checkpoint.meta).encode(), np.uint8)
     named = {f"array_{index:05d}": array for index, array in enumerate(checkpoint.arrays)}
     buffer = io.BytesIO()
     np.savez(buffer, **{META: meta}, **named)
-    write_bytes(uri, buffer.getvalue())
+    try:
+        write_bytes(uri, buffer.getvalue())
+    except OSError as error:
+        raise ExternalError(
+            f"checkpoint {uri}: can't be written ({error}). The one before it is whole; make room, and run the job again: it "
+            f"goes on from there."
+        ) from error
 
 
 def load(uri: str) -> Checkpoint:
@@ -41,3 +50,42 @@ def load(uri: str) -> Checkpoint:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"checkpoint {uri}: can't be read ({error}). Use an earlier one, or train again.") from error
     return Checkpoint(arrays, meta)
+
+
+def newest(folder: str, damaged: Callable[[DataError], None]) -> tuple[str, Checkpoint] | None:
+    """The last whole checkpoint of a folder and its URI; None when there is none. `damaged` hears of those passed over."""
+    for uri in reversed(_found(folder)):
+        try:
+            return uri, load(uri)
+        except DataError as error:
+            damaged(error)
+    return None
+
+
+def _found(folder: str) -> list[str]:
+    return [uri for uri in list_files(folder) if uri.endswith(".npz")]
+
+
+class Keeper:
+    """Writes a run's checkpoints to a folder, one at a time on a thread of its own, and keeps the last two."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+
+    def keep(self, name: str, checkpoint: Checkpoint) -> None:
+        """Begin to write a checkpoint once the one before is written; names sort by age. Raises what `save` raised."""
+        self.wait()
+        self._writing = self._pool.submit(self._write, f"{self._folder}/{name}.npz", checkpoint)
+
+    def wait(self) -> None:
+        """Until all is written; raises ExternalError when it could not be."""
+        if self._writing:
+            self._writing.result()
+            self._writing = None
+
+    def _write(self, uri: str, checkpoint: Checkpoint) -> None:
+        save(uri, checkpoint)
+        for old in _found(self._folder)[:-KEPT]:
+            delete_file(old)

@@ -17,9 +17,12 @@ from pipelines.columns import flat, network_inputs
 from pipelines.errors import DataError
 from pipelines.fitted import FittedSpec
 from pipelines.storage import locate
-from pipelines.training.plan import RowPlan, Slice
+from pipelines.training.plan import RowGroup, RowPlan, Slice
 
 CHECKSUM_MODULUS = 2**31 - 1
+READ_ROWS = 1 << 16  # rows that Parquet decodes at once
+WHOLE_BYTES = 1 << 24  # of row groups that are fetched at once; of larger ones READ_BYTES of each column
+READ_BYTES = 1 << 18
 READ_AHEAD = 2  # chunks that wait, decoded, while the network trains on another
 
 
@@ -106,14 +109,17 @@ class Receipt:
 
 
 class Feed:
-    """One rank's batches of a split, epoch by epoch. At most about `shuffle_rows` rows and two row groups are in memory."""
+    """One rank's batches of a split, epoch by epoch.
 
-    def __init__(self, plan: RowPlan, columns: Columns, rank: int, steps_per_call: int, shuffle_rows: int) -> None:
+    In memory are at most three copies of a block (as it comes, put together, shuffled) and READ_AHEAD + 2 chunks, whatever the
+    table's size or its row groups'.
+    """
+
+    def __init__(self, plan: RowPlan, columns: Columns, rank: int, steps_per_call: int) -> None:
         self._plan = plan
         self._columns = columns
         self._rank = rank
         self._steps_per_call = steps_per_call
-        self._shuffle_rows = shuffle_rows
 
     def shape(self) -> Chunk:
         """A chunk without rows: the shape that all of them have."""
@@ -161,7 +167,7 @@ class Feed:
         """Chunks with the rows in them; the last ones may be padded, and each rank gives the same number of steps."""
         full = self._steps_per_call * self._plan.batch_size
         pending: list[Rows] = []
-        steps_left = self._plan.steps
+        steps_left = self._plan.steps(epoch)
         for rows in self._buffers(epoch):
             pending.append(rows)
             if sum(map(len, pending)) < full:
@@ -180,29 +186,11 @@ class Feed:
             rest = self._columns.empty()
 
     def _buffers(self, epoch: int) -> Iterator[Rows]:
-        """Rows in buffers of about `shuffle_rows`, shuffled within each where the plan shuffles."""
-        generator = np.random.default_rng([self._plan.seed, epoch, self._rank + 1])
-        parts: list[Rows] = []
-        slices = self._plan.slices(epoch, self._rank)
-        for number, piece in enumerate(slices, start=1):
-            parts.append(self._decode(piece))
-            if number < len(slices) and sum(map(len, parts)) < self._shuffle_rows:
-                continue
-            rows = Rows.concatenate(parts)
-            yield rows.take(generator.permutation(len(rows))) if self._plan.shuffle else rows
-            parts = []
-
-    def _decode(self, piece: Slice) -> Rows:
-        filesystem, path = locate(piece.group.path)
-        try:
-            with filesystem.open_input_file(path) as file:
-                table = pq.ParquetFile(file).read_row_group(piece.group.index, columns=self._columns.names, use_threads=False)
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"features file {piece.group.path}: row group {piece.group.index} can't be read ({error}). "
-                f"Run jobs/features.py again."
-            ) from error
-        return self._columns.decoded(table.slice(piece.start, piece.stop - piece.start))
+        """The rank's rows, block by block."""
+        reader = _Reader(self._columns)
+        for block in self._plan.blocks(epoch, self._rank):
+            rows = Rows.concatenate([part for piece in block.slices for part in reader.read(piece)])
+            yield rows.take(block.order())
 
     def _pad(self, rows: Rows, steps: int) -> Chunk:
         shape = (self._steps_per_call, self._plan.batch_size)
@@ -214,6 +202,55 @@ class Feed:
             return _filled(values, full).reshape(*shape, *values.shape[1:])
 
         return Chunk(steps, tuple(map(filled, rows.inputs)), filled(rows.labels), weights.reshape(shape))
+
+
+class _Reader:
+    """Decodes slices; one that goes on where the last one ended goes on reading, so that a huge row group is read once."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._footers: dict[str, pq.FileMetaData] = {}
+        self._group: RowGroup | None = None
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._rest: pa.RecordBatch | None = None
+        self._position = 0
+
+    def read(self, piece: Slice) -> Iterator[Rows]:
+        """The rows of a slice, in parts; raises DataError, naming the file, when it can't be read."""
+        try:
+            yield from (self._columns.decoded(pa.Table.from_batches([batch])) for batch in self._read(piece))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"features file {piece.group.path}: row group {piece.group.index} can't be read ({error}). "
+                f"Run jobs/features.py again."
+            ) from error
+
+    def _read(self, piece: Slice) -> Iterator[pa.RecordBatch]:
+        if piece.group != self._group or piece.start < self._position:
+            self._open(piece.group)
+        while self._position < piece.stop:
+            batch = self._rest or next(self._batches, None)
+            if batch is None:
+                raise ValueError(f"it ends after {self._position} rows")
+            skipped = min(max(piece.start - self._position, 0), len(batch))
+            wanted = min(piece.stop - self._position, len(batch))
+            self._rest = batch.slice(wanted) if wanted < len(batch) else None
+            self._position += wanted
+            if skipped < wanted:
+                yield batch.slice(skipped, wanted - skipped)
+
+    def _open(self, group: RowGroup) -> None:
+        filesystem, path = locate(group.path)
+        source = filesystem.open_input_file(path)
+        if group.path not in self._footers:
+            self._footers[group.path] = pq.read_metadata(source)
+        footer = self._footers[group.path]
+        # A row group of usual size is fetched in few large requests, a huge one as it is decoded.
+        whole = footer.row_group(group.index).total_byte_size <= WHOLE_BYTES
+        file = pq.ParquetFile(source, metadata=footer, pre_buffer=whole, buffer_size=0 if whole else READ_BYTES)
+        names = self._columns.names
+        self._batches = file.iter_batches(READ_ROWS, row_groups=[group.index], columns=names, use_threads=False)
+        self._group, self._rest, self._position = group, None, 0
 
 
 def _filled(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import horovod.tensorflow as hvd
 import keras
 import tensorflow as tf
@@ -32,14 +34,29 @@ def gradients_of(
     return total, sums
 
 
-def summed_over_ranks(gradients: list[tf.Tensor], rows: tf.Tensor, *, compress: bool = False) -> list[tf.Tensor]:
-    """The sum over all ranks of their rows' gradients, divided by `rows`, the step's true number of rows on all of them."""
-    if not compress:
-        return [each / rows for each in hvd.grouped_allreduce(gradients, op=hvd.Sum, name="gradients")]
-    # Sums over many rows may be beyond what float16 can hold (65,504): divided first.
-    means = [each / rows for each in gradients]
-    summed: list[tf.Tensor] = hvd.grouped_allreduce(means, op=hvd.Sum, name="gradients", compression=hvd.Compression.fp16)
-    return summed
+class Summed(NamedTuple):
+    """All ranks' loss of a step, the mean gradient of its rows, and the seconds that went by until they were there."""
+
+    loss: tf.Tensor
+    gradients: list[tf.Tensor]
+    seconds: tf.Tensor
+
+
+def summed_over_ranks(loss: tf.Tensor, gradients: list[tf.Tensor], rows: tf.Tensor, *, compress: bool = False) -> Summed:
+    """The sums over all ranks, in one all-reduce; gradients divided by `rows`, the step's true rows on all of them."""
+    with tf.control_dependencies([loss, *gradients]):
+        began = tf.timestamp()
+    with tf.control_dependencies([began]):
+        if compress:
+            # Sums over many rows may be beyond what float16 can hold (65,504): divided first.
+            means = [each / rows for each in gradients]
+            means = hvd.grouped_allreduce(means, op=hvd.Sum, name="gradients", compression=hvd.Compression.fp16)
+            summed = hvd.allreduce(loss, op=hvd.Sum, name="loss")
+        else:
+            summed, *sums = hvd.grouped_allreduce([loss, *gradients], op=hvd.Sum, name="gradients")
+            means = [each / rows for each in sums]
+    with tf.control_dependencies([summed, *means]):
+        return Summed(summed, means, tf.timestamp() - began)
 
 
 def _gradients(

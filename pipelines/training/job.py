@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from pipelines.config import Model, Task, TrainConfig
 from pipelines.fitted import FittedSpec
-from pipelines.training.plan import RowPlan
+from pipelines.training.plan import RowPlan, Start
+from pipelines.training.standing import Standing
 
 Value = float | str | list[float | None]
 Raw = dict[str, Value | None]
+
+FREE = {
+    "ranks", "checkpoint_steps", "retries", "launcher", "allow_plain_transport", "channel_port", "start_timeout_seconds",
+    "stall_timeout_seconds",
+}  # fmt: skip
+"""Of section `train`, what changes how training runs, and not what is trained."""
 
 
 class Sample(Model):
@@ -19,7 +29,8 @@ class Sample(Model):
 
 class TrainingJob(Model):
     """A whole training run: configuration, fitted features, sampled rows that the model must make the same features
-    of, the row plans of both splits, and where files go.
+    of, the row plans of both splits, and where files go. With `resume` it goes on from that checkpoint, where the run stood
+    as `standing` says.
     """
 
     run_id: str
@@ -33,3 +44,40 @@ class TrainingJob(Model):
     validation: RowPlan
     checkpoints: str
     model: str
+    resume: str | None = None
+    standing: Standing = Standing()
+
+    @property
+    def schedule_steps(self) -> int:
+        """Steps over which the learning rate's schedule runs: those of a whole run by this number of ranks."""
+        return self._whole_steps * self.config.epochs
+
+    @property
+    def schedule_shift(self) -> int:
+        """What the optimizer's own count of steps lacks to be the place in that schedule: none but after a change of ranks."""
+        if not self.resume:
+            return 0
+        epoch = self.standing.start.epoch
+        left = self.train.steps(epoch) if epoch < self.config.epochs else self._whole_steps
+        return (epoch + 1) * self._whole_steps - left - self.standing.iterations
+
+    @property
+    def _whole_steps(self) -> int:
+        return self.train.model_copy(update={"start": Start()}).steps(0)
+
+    def resumed(self, uri: str, standing: Standing) -> TrainingJob:
+        """The same run, going on from a checkpoint."""
+        train = self.train.model_copy(update={"start": standing.start})
+        return self.model_copy(update={"resume": uri, "standing": standing, "train": train})
+
+    def fingerprint(self, code: str) -> str:
+        """SHA-256 of this and the code's version: all that decides what is trained, but not by how many ranks, or where."""
+        groups = [group.model_dump() for group in (*self.train.groups, *self.validation.groups)]
+        content = [
+            code,
+            self.config.model_dump(mode="json", exclude=FREE),
+            self.task.model_dump(mode="json"),
+            self.spec.fingerprint,
+            groups,
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ of classes multiply losses and gradients, and not the number of rows that these 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import horovod.tensorflow as hvd
@@ -29,6 +29,18 @@ class Validation(NamedTuple):
     loss: float
     metric: str
     value: float
+
+
+class Call(NamedTuple):
+    """What a compiled call of several steps gave.
+
+    The sum of all ranks' losses; the first step whose gradient was no number, beyond the last one where all were; and the
+    seconds that went by in the all-reduce, waiting for the others included.
+    """
+
+    loss: float
+    bad: int
+    wait: float
 
 
 class Loop:
@@ -79,23 +91,13 @@ class Loop:
         """The rate of the next step."""
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
-    def train_epoch(
-        self, chunks: Iterator[Chunk], step_rows: npt.NDArray[np.float32], tell: Callable[[int, float], None]
-    ) -> float:
-        """Train on an epoch's chunks and return the mean loss over all ranks' rows.
-
-        `step_rows` (steps,) is what all ranks train on at each step; `tell` hears, after each call, the steps done and
-        this rank's sum of losses.
-        """
-        total, step = 0.0, 0
-        for chunk in chunks:
-            rows = np.ones(chunk.labels.shape[0], np.float32)
-            rows[: chunk.steps] = step_rows[step : step + chunk.steps]
-            loss = self._train(list(chunk.inputs), chunk.labels, chunk.weights, rows, np.int32(chunk.steps))
-            total += float(loss)
-            step += chunk.steps
-            tell(step, total)
-        return float(self._sum(np.array([total]))[0]) / float(step_rows.sum())
+    def train(self, chunk: Chunk, rows: npt.NDArray[np.float32]) -> Call:
+        """Train on a chunk; `rows` (chunk.steps,) is what all ranks together train on at each of its steps."""
+        padded = np.ones(chunk.labels.shape[0], np.float32)
+        padded[: chunk.steps] = rows
+        found = self._train(list(chunk.inputs), chunk.labels, chunk.weights, padded, np.int32(chunk.steps))
+        loss, bad, wait = (value.numpy() for value in found)
+        return Call(float(loss), int(bad), float(wait))
 
     def validate(self, chunks: Iterator[Chunk], rows: int) -> Validation:
         """Loss and metric over all ranks' rows of a split."""
@@ -111,15 +113,20 @@ class Loop:
 
     def _train_steps(
         self, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, rows: tf.Tensor, steps: tf.Tensor
-    ) -> tf.Tensor:
-        total = tf.constant(0.0, tf.float64)
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        total, wait = tf.constant(0.0, tf.float64), tf.constant(0.0, tf.float64)
+        bad = steps
         for step in tf.range(steps):
             batch = [values[step] for values in inputs]
             loss, gradients = gradients_of(self.network, self._head, batch, labels[step], weights[step], self._parts)
-            mean = summed_over_ranks(gradients, rows[step], compress=self._compress)
-            self.optimizer.apply(mean, self.network.trainable_variables)
-            total += tf.cast(loss, tf.float64)
-        return total
+            summed = summed_over_ranks(loss, gradients, rows[step], compress=self._compress)
+            self.optimizer.apply(summed.gradients, self.network.trainable_variables)
+            total += tf.cast(summed.loss, tf.float64)
+            wait += summed.seconds
+            # Any that is no number makes the sum none. The loss alone would not do: ReLU makes zeros of what is no number.
+            checked = tf.add_n([summed.loss, *map(tf.reduce_sum, summed.gradients)])
+            bad = tf.where(tf.math.is_finite(checked), bad, tf.minimum(bad, step))
+        return total, bad, wait
 
     def _score_steps(
         self, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, steps: tf.Tensor

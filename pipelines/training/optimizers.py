@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -64,14 +64,35 @@ class Shrinking(Schedule):  # type: ignore[misc]
         return self._whole(step) * self._plateau.share
 
 
-def build_optimizer(optimizer: Optimizer, steps: int, rows: int, plateau: Plateau | None = None) -> keras.optimizers.Optimizer:
-    """A Keras optimizer whose schedule, where it has one, runs over `steps` steps of `rows` rows, all ranks together.
+class Shifted(Schedule):  # type: ignore[misc]
+    """Another schedule, so many steps ahead of the optimizer's own count."""
+
+    def __init__(self, schedule: Schedule, steps: int) -> None:
+        self._schedule, self._steps = schedule, steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of a step."""
+        return self._schedule(step + self._steps)
+
+
+class Steps(NamedTuple):
+    """The steps of a run, the rows of one, all ranks together, and how many the optimizer has not counted: it has gone on with
+    another number of ranks, whose steps are others.
+    """
+
+    steps: int
+    rows: int
+    shift: int = 0
+
+
+def build_optimizer(optimizer: Optimizer, steps: Steps, plateau: Plateau | None = None) -> keras.optimizers.Optimizer:
+    """A Keras optimizer whose schedule, where it has one, runs over the run's steps.
 
     With `reference_batch` the configured rate is multiplied by rows / reference_batch, once and for the whole run. Source of
     this linear scaling rule: Goyal et al., Accurate, large minibatch SGD (2017), section 2.1, who warm up, too.
     Raises ConfigError on a wrong name or option.
     """
-    rate = optimizer.learning_rate * (rows / optimizer.reference_batch if optimizer.reference_batch else 1.0)
+    rate = optimizer.learning_rate * (steps.rows / optimizer.reference_batch if optimizer.reference_batch else 1.0)
     try:
         kind = getattr(keras.optimizers, optimizer.name)
         built: keras.optimizers.Optimizer = kind(learning_rate=_scheduled(optimizer, rate, steps, plateau), **optimizer.options)
@@ -83,11 +104,11 @@ def build_optimizer(optimizer: Optimizer, steps: int, rows: int, plateau: Platea
     return built
 
 
-def _scheduled(optimizer: Optimizer, rate: float, steps: int, plateau: Plateau | None) -> float | Schedule:
-    warmup = round(optimizer.warmup * steps)
+def _scheduled(optimizer: Optimizer, rate: float, steps: Steps, plateau: Plateau | None) -> float | Schedule:
+    warmup = round(optimizer.warmup * steps.steps)
     if optimizer.schedule == "constant" and not warmup and plateau is None:
         return rate
-    left = max(steps - warmup, 1)
+    left = max(steps.steps - warmup, 1)
     if optimizer.schedule == "cosine":
         schedule = keras.optimizers.schedules.CosineDecay(rate, left, alpha=optimizer.final or 0.0)
     else:
@@ -95,4 +116,6 @@ def _scheduled(optimizer: Optimizer, rate: float, steps: int, plateau: Plateau |
         schedule = keras.optimizers.schedules.ExponentialDecay(rate, left, end)
     if warmup:
         schedule = Rising(schedule, warmup)
+    if steps.shift:
+        schedule = Shifted(schedule, steps.shift)
     return schedule if plateau is None else Shrinking(schedule, plateau)

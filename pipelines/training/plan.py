@@ -2,12 +2,15 @@
 
 The row groups of all files form one sequence, shuffled afresh each epoch. It is cut in as many equal ranges as there are
 ranks; a range may begin and end within a row group. Each row therefore lies in exactly one range of each epoch, and ranks
-differ by at most one row, so all take the same number of steps.
+differ by at most one row, so all take the same number of steps. A range is read in blocks, and a block's rows are shuffled:
+seed, epoch, rank and the block's place alone decide the order, so what is left of an epoch after any step is known, and can be
+shared by any number of ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -35,57 +38,144 @@ class Slice(NamedTuple):
     stop: int
 
 
+class Block(NamedTuple):
+    """Rows that are decoded and shuffled together, and which of them count: [start, stop), once shuffled."""
+
+    slices: tuple[Slice, ...]
+    seed: tuple[int, ...] | None
+    start: int
+    stop: int
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Where the rows that count lie in the slices, in the order of training."""
+        rows = sum(piece.stop - piece.start for piece in self.slices)
+        if self.seed is None:
+            return np.arange(self.start, self.stop)
+        return np.random.default_rng(self.seed).permutation(rows)[self.start : self.stop]
+
+
+class Taken(Model):
+    """What was trained on of an epoch before training was interrupted: so many steps by so many ranks."""
+
+    ranks: int
+    steps: int
+
+
+class Start(Model):
+    """Where a plan begins: an epoch, and what was taken of it already, interruption by interruption."""
+
+    epoch: int = 0
+    taken: tuple[Taken, ...] = ()
+
+
 class RowPlan(Model):
-    """The rows of one split, and how ranks share them: `batch_size` rows a rank and step."""
+    """The rows of one split, and how ranks share them: `batch_size` rows a rank and step, blocks of at most `shuffle_rows`."""
 
     groups: tuple[RowGroup, ...]
     ranks: int
     batch_size: int
     seed: int
     shuffle: bool
+    shuffle_rows: int
+    start: Start = Start()
 
     @property
     def rows(self) -> int:
         """Rows in all."""
         return sum(group.rows for group in self.groups)
 
-    @property
-    def steps(self) -> int:
-        """Steps an epoch, the same on each rank: what the rank with most rows needs."""
-        return -(-max(self.rank_rows(rank) for rank in range(self.ranks)) // self.batch_size)
+    def left(self, epoch: int) -> int:
+        """Rows of an epoch that are not taken."""
+        left = self.rows
+        for taken in self._taken(epoch):
+            shares = (last - first for first, last in pairwise(_bounds(left, taken.ranks)))
+            left -= sum(min(share, taken.steps * self.batch_size) for share in shares)
+        return left
 
-    def rank_rows(self, rank: int) -> int:
-        """Rows that a rank reads in an epoch."""
-        first, last = self._bounds(rank)
-        return last - first
+    def steps(self, epoch: int) -> int:
+        """Steps that are left of an epoch, the same on each rank: what the rank with most rows needs."""
+        return -(-max(self.rank_rows(epoch, rank) for rank in range(self.ranks)) // self.batch_size)
 
-    def slices(self, epoch: int, rank: int) -> list[Slice]:
-        """The rank's rows of an epoch, in reading order."""
-        first, last = self._bounds(rank)
-        found, position = [], 0
+    def rank_rows(self, epoch: int, rank: int) -> int:
+        """Rows that a rank has yet to read of an epoch."""
+        bounds = _bounds(self.left(epoch), self.ranks)
+        return bounds[rank + 1] - bounds[rank]
+
+    def step_rows(self, epoch: int) -> npt.NDArray[np.float32]:
+        """Rows that all ranks together train on at each step that is left, shape (steps,): what its gradient is divided by."""
+        ranks = np.array([self.rank_rows(epoch, rank) for rank in range(self.ranks)])[:, None]
+        starts = np.arange(self.steps(epoch))[None, :] * self.batch_size
+        rows: npt.NDArray[np.float32] = np.clip(ranks - starts, 0, self.batch_size).sum(axis=0).astype(np.float32)
+        return rows
+
+    def blocks(self, epoch: int, rank: int) -> list[Block]:
+        """The rank's rows of an epoch, in the order of training."""
+        taken = self._taken(epoch)
+        if not taken:
+            return self._range(epoch, rank, self.ranks)
+        shares = [self._range(epoch, other, taken[0].ranks) for other in range(taken[0].ranks)]
+        for before, ranks in zip(taken, [*(after.ranks for after in taken[1:]), self.ranks], strict=True):
+            steps = before.steps * self.batch_size
+            rest = [block for share in shares for block in _cut(share, steps, _rows(share))]
+            shares = [_cut(rest, first, last) for first, last in pairwise(_bounds(_rows(rest), ranks))]
+        return shares[rank]
+
+    def _taken(self, epoch: int) -> tuple[Taken, ...]:
+        return self.start.taken if epoch == self.start.epoch else ()
+
+    def _range(self, epoch: int, rank: int, ranks: int) -> list[Block]:
+        """A rank's range of a whole epoch."""
+        bounds = _bounds(self.rows, ranks)
+        first, last = bounds[rank], bounds[rank + 1]
+        blocks, waiting, rows = [], [], 0
+        for piece in self._slices(epoch, first, last):
+            start = piece.start
+            while start < piece.stop:
+                stop = min(piece.stop, start + self.shuffle_rows - rows)
+                waiting.append(Slice(piece.group, start, stop))
+                rows, start = rows + stop - start, stop
+                if rows == self.shuffle_rows:
+                    blocks.append((tuple(waiting), rows))
+                    waiting, rows = [], 0
+        if waiting:
+            blocks.append((tuple(waiting), rows))
+        seed = (self.seed, epoch, rank)
+        return [Block(slices, (*seed, at) if self.shuffle else None, 0, rows) for at, (slices, rows) in enumerate(blocks)]
+
+    def _slices(self, epoch: int, first: int, last: int) -> Iterator[Slice]:
+        position = 0
         for index in self._order(epoch):
             group = self.groups[index]
             start, stop = max(first - position, 0), min(last - position, group.rows)
             if start < stop:
-                found.append(Slice(group, start, stop))
+                yield Slice(group, start, stop)
             position += group.rows
-        return found
-
-    def step_rows(self) -> npt.NDArray[np.float32]:
-        """Rows that all ranks together train on at each step, shape (steps,): what a step's gradient is divided by."""
-        ranks = np.array([self.rank_rows(rank) for rank in range(self.ranks)])[:, None]
-        starts = np.arange(self.steps)[None, :] * self.batch_size
-        rows: npt.NDArray[np.float32] = np.clip(ranks - starts, 0, self.batch_size).sum(axis=0).astype(np.float32)
-        return rows
-
-    def _bounds(self, rank: int) -> tuple[int, int]:
-        return self.rows * rank // self.ranks, self.rows * (rank + 1) // self.ranks
 
     def _order(self, epoch: int) -> Iterable[int]:
         if not self.shuffle:
             return range(len(self.groups))
         order: list[int] = np.random.default_rng([self.seed, epoch]).permutation(len(self.groups)).tolist()
         return order
+
+
+def _bounds(rows: int, ranks: int) -> list[int]:
+    return [rows * rank // ranks for rank in range(ranks + 1)]
+
+
+def _rows(blocks: list[Block]) -> int:
+    return sum(block.stop - block.start for block in blocks)
+
+
+def _cut(blocks: list[Block], first: int, last: int) -> list[Block]:
+    """Rows [first, last) of blocks that follow each other."""
+    found, position = [], 0
+    for block in blocks:
+        rows = block.stop - block.start
+        start, stop = max(first - position, 0), min(last - position, rows)
+        if start < stop:
+            found.append(block._replace(start=block.start + start, stop=block.start + stop))
+        position += rows
+    return found
 
 
 def read_groups(paths: Iterable[str]) -> tuple[RowGroup, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import traceback
 from types import TracebackType
 from typing import Any
@@ -17,16 +18,19 @@ class Reporter:
 
     def __init__(self, address: str, key: str, rank: int) -> None:
         host, _, port = address.rpartition(":")
-        self._who = {"rank": rank, "host": socket.gethostname()}
+        self.who = {"rank": rank, "host": socket.gethostname()}
         self._socket = socket.create_connection((host, int(port)), timeout=30)
         self._file = self._socket.makefile("w", encoding="utf-8")
+        self._turn = threading.Lock()
         self.send("hello", key=key, pid=os.getpid())
 
     def send(self, kind: str, **content: Any) -> None:
         """Send one message; a driver that is gone is no reason to stop here, the launcher ends the rank."""
+        line = json.dumps({"kind": kind, **self.who, **content}) + "\n"
         try:
-            self._file.write(json.dumps({"kind": kind, **self._who, **content}) + "\n")
-            self._file.flush()
+            with self._turn:
+                self._file.write(line)
+                self._file.flush()
         except (BrokenPipeError, ConnectionResetError) as error:
             print(f"ringmill: the driver does not listen any more: {error}", flush=True)
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import horovod.tensorflow as hvd
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from pipelines.errors import RankError
-from pipelines.training import checkpoint
-from pipelines.training.checkpoint import Checkpoint
+from pipelines.training.divergence import diverged
 from pipelines.training.export import export
-from pipelines.training.feed import Columns, Feed, Receipt
+from pipelines.training.feed import Chunk, Columns, Feed, Receipt
+from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
 from pipelines.training.networks import build_network
-from pipelines.training.optimizers import Plateau, build_optimizer
+from pipelines.training.optimizers import Plateau, Steps, build_optimizer
 from pipelines.training.parity import Parity
+from pipelines.training.plan import Start, Taken
+from pipelines.training.pulse import CHECKPOINT, COMPUTE, EXPORT, FEED, VALIDATE, Pulse
 from pipelines.training.reporter import Reporter
-from pipelines.training.tasks import Head, head_of
+from pipelines.training.saved import Saved
+from pipelines.training.standing import Message
+from pipelines.training.tasks import head_of
 
 SECONDS_BETWEEN_REPORTS = 0.25
 
@@ -30,94 +35,158 @@ def run_training(job: TrainingJob, reporter: Reporter) -> None:
     hvd.init()
     if hvd.size() != job.config.ranks:
         raise RankError(f"{hvd.size()} ranks came together; expected {job.config.ranks}. Is another Horovod in the way?")
-    try:
-        _train(job, reporter)
-    finally:
-        hvd.shutdown()
+    with Pulse(reporter) as pulse:
+        try:
+            _Run(job, reporter, pulse).train()
+        finally:
+            hvd.shutdown()
 
 
-def _train(job: TrainingJob, reporter: Reporter) -> None:
-    config = job.config
-    keras.utils.set_random_seed(config.seed)
-    head = head_of(job.task, job.spec, job.horizon, config.loss, config.class_weights)
-    network = build_network(config.network, job.spec, head.outputs, config.precision)
-    plateau = Plateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
-    step_rows = config.ranks * config.batch_size
-    optimizer = build_optimizer(config.optimizer, job.train.steps * config.epochs, step_rows, plateau)
-    columns = Columns(job.spec, job.horizon)
-    feed, validation_feed = (
-        Feed(plan, columns, hvd.rank(), config.steps_per_call, config.shuffle_rows) for plan in (job.train, job.validation)
-    )
-    compress = config.compression == "fp16"
-    loop = Loop(network, optimizer, head, feed.shape(), plateau, parts=config.accumulation, compress=compress)
-    loop.broadcast()
-    reporter.send("ready", parameters=network.count_params())
-    best, since_best = -math.inf, 0
-    for epoch in range(config.epochs):
-        receipt, started, rate = Receipt(), time.monotonic(), loop.learning_rate()
-        loss = loop.train_epoch(feed.epoch(epoch, receipt), job.train.step_rows(), _progress(job, epoch, reporter))
-        seconds = time.monotonic() - started
-        found = loop.validate(validation_feed.epoch(0, Receipt()), job.validation.rows)
-        score = _score(job, found)
-        if plateau:
-            plateau.judge(score)
-        is_best = score > best or epoch == 0
-        best, since_best = (score, 0) if is_best else (best, since_best + 1)
+class _Run:
+    """One rank's part of a run: what it trains, where the run stands, and rank 0's weights of the best epoch."""
+
+    def __init__(self, job: TrainingJob, reporter: Reporter, pulse: Pulse) -> None:
+        self._job, self._reporter, self._pulse = job, reporter, pulse
+        config = job.config
+        keras.utils.set_random_seed(config.seed)
+        self._head = head_of(job.task, job.spec, job.horizon, config.loss, config.class_weights)
+        self._network = build_network(config.network, job.spec, self._head.outputs, config.precision)
+        self._plateau = Plateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
+        steps = Steps(job.schedule_steps, config.ranks * config.batch_size, job.schedule_shift)
+        optimizer = build_optimizer(config.optimizer, steps, self._plateau)
+        columns = Columns(job.spec, job.horizon)
+        self._feed, self._validation = (
+            Feed(plan, columns, hvd.rank(), config.steps_per_call) for plan in (job.train, job.validation)
+        )
+        shape, compress = self._feed.shape(), config.compression == "fp16"
+        made = (self._network, optimizer, self._head, shape, self._plateau)
+        self._loop = Loop(*made, parts=config.accumulation, compress=compress)
+        self._saved = Saved(job.checkpoints, self._loop)
+        self._standing = job.standing
+        if job.resume and hvd.rank() == 0:
+            self._saved.restore(job.resume)
+        self._loop.broadcast()
+        reporter.send("ready", parameters=self._network.count_params())
+
+    def train(self) -> None:
+        """Every epoch that is left, then the export of the best one."""
+        config = self._job.config
+        while self._standing.start.epoch < config.epochs and self._standing.since_best != config.patience:
+            self._epoch(self._standing.start.epoch)
         if hvd.rank() == 0:
-            _keep(job, loop, epoch, is_best, found)
-            reporter.send(
-                "epoch", epoch=epoch, train_loss=loss, validation_loss=found.loss, learning_rate=rate,
-                rows=job.train.rows, steps=job.train.steps, seconds=seconds, best=is_best, **{found.metric: found.value},
-            )  # fmt: skip
-        reporter.send("receipt", epoch=epoch, rows=receipt.rows, checksum=receipt.checksum)
-        if since_best == config.patience:
-            break
-    if hvd.rank() == 0:
-        rows, difference = _export_best(job, network, head)
-        reporter.send("parity", rows=rows, difference=difference)
+            with self._pulse.within(EXPORT):
+                self._saved.wait()
+                rows, difference = self._export()
+            self._reporter.send("parity", rows=rows, difference=difference)
+
+    def _epoch(self, epoch: int) -> None:
+        """Train on what is left of an epoch, validate, and send what came of it."""
+        plan, rate, started = self._job.train, self._loop.learning_rate(), time.monotonic()
+        self._pulse.begin(epoch)
+        receipt = Receipt()
+        loss = self._steps(epoch, receipt)
+        seconds = time.monotonic() - started
+        found = self._validate()
+        told: Message = {
+            "epoch": epoch, "train_loss": loss / plan.rows, "validation_loss": found.loss, found.metric: found.value,
+            "learning_rate": rate, "rows": plan.rows,
+            "steps": plan.steps(epoch), "seconds": seconds, "rows_per_second": plan.left(epoch) / seconds,
+        }  # fmt: skip
+        receipts, score = self._receipts(epoch, receipt), _score(self._job.config.monitor, found)
+        if self._plateau:
+            self._plateau.judge(score)
+        self._standing = self._standing.after_epoch(told, score, receipts)
+        if hvd.rank() == 0:
+            self._saved.keep(self._standing, best=self._standing.since_best == 0)
+            self._reporter.send("epoch", **self._standing.history[-1])
+            for each in receipts:
+                self._reporter.send("receipt", **each)
+
+    def _steps(self, epoch: int, receipt: Receipt) -> float:
+        """Train on what is left of an epoch, with checkpoints on the way; the sum of its losses, of all ranks."""
+        every, all_rows = self._job.config.checkpoint_steps, self._job.train.step_rows(epoch)
+        loss, step, tell = self._standing.loss, 0, self._teller(epoch, all_rows)
+        for chunk in self._timed(self._feed.epoch(epoch, receipt)):
+            with self._pulse.within(COMPUTE):
+                call = self._loop.train(chunk, all_rows[step : step + chunk.steps])
+            if call.bad < chunk.steps:
+                where = f"epoch {epoch + 1}, step {step + call.bad + 1} of {len(all_rows)}"
+                raise diverged(chunk, call.bad, self._job.spec, where)
+            before, step, loss = step, step + chunk.steps, loss + call.loss
+            self._pulse.stepped(chunk.steps, call.wait)
+            tell(step, loss)
+            if step // every > before // every and step < len(all_rows):
+                self._keep_within(epoch, step, loss, receipt)
+        return loss
+
+    def _teller(self, epoch: int, step_rows: npt.NDArray[np.float32]) -> Callable[[int, float], None]:
+        """Sends rank 0's place in the epoch and the mean loss so far, a few times a second."""
+        plan, rows = self._job.train, step_rows.cumsum()
+        taken, started, told = plan.rows - plan.left(epoch), time.monotonic(), time.monotonic()
+
+        def tell(step: int, loss: float) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if hvd.rank() or now - told < SECONDS_BETWEEN_REPORTS:
+                return
+            told, done = now, float(rows[step - 1])
+            place = {"epoch": epoch, "step": step, "steps": len(rows)}
+            self._reporter.send("step", **place, loss=loss / (taken + done), rows_per_second=done / (now - started))
+
+        return tell
+
+    def _keep_within(self, epoch: int, step: int, loss: float, receipt: Receipt) -> None:
+        """Keep a checkpoint in the midst of an epoch; all ranks take part, since the receipt so far is theirs."""
+        with self._pulse.within(CHECKPOINT):
+            taken = (*self._taken(epoch), Taken(ranks=hvd.size(), steps=step))
+            receipts = self._receipts(epoch, receipt)
+            if hvd.rank() == 0:
+                self._saved.keep(self._standing.within(Start(epoch=epoch, taken=taken), loss, receipts))
+
+    def _validate(self) -> Validation:
+        with self._pulse.within(VALIDATE):
+            return self._loop.validate(self._validation.epoch(0, Receipt()), self._job.validation.rows)
+
+    def _timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Chunks, the wait for each counted as time of the feed."""
+        while True:
+            with self._pulse.within(FEED):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+
+    def _taken(self, epoch: int) -> tuple[Taken, ...]:
+        start = self._job.train.start
+        return start.taken if start.epoch == epoch else ()
+
+    def _receipts(self, epoch: int, receipt: Receipt) -> list[Message]:
+        """What every rank has read of the epoch since the run began or went on."""
+        return gathered(
+            {
+                **self._reporter.who,
+                "epoch": epoch,
+                "part": len(self._taken(epoch)),
+                **vars(receipt),
+                **self._pulse.seconds(),
+            }
+        )
+
+    def _export(self) -> Parity:
+        self._saved.restore_best()
+        job = self._job
+        manifest = {
+            "run_id": job.run_id,
+            "pipeline": job.pipeline,
+            **self._standing.best,
+            "task": job.task.model_dump(mode="json"),
+            "train": job.config.model_dump(mode="json"),
+        }
+        return export(self._network, job.spec, self._head, manifest, job.model, job.samples)
 
 
-def _score(job: TrainingJob, found: Validation) -> float:
+def _score(monitor: str, found: Validation) -> float:
     """What the best epoch has most of; ranks agree on it because all of them hold the same sums."""
-    if job.config.monitor == found.metric:
+    if monitor == found.metric:
         return -found.value if found.metric == "validation_mae" else found.value
     return -found.loss
-
-
-def _progress(job: TrainingJob, epoch: int, reporter: Reporter) -> Callable[[int, float], None]:
-    """A listener that reports rank 0's place in the epoch a few times a second; the loss is that of its own rows."""
-    started = reported = time.monotonic()
-    rows, own_rows = job.train.step_rows().cumsum(), job.train.rank_rows(0)
-
-    def tell(step: int, loss: float) -> None:
-        nonlocal reported
-        now = time.monotonic()
-        if hvd.rank() or now - reported < SECONDS_BETWEEN_REPORTS:
-            return
-        reported = now
-        done = min(step * job.train.batch_size, own_rows)
-        speed = float(rows[step - 1]) / (now - started)
-        reporter.send("step", epoch=epoch, step=step, steps=job.train.steps, loss=loss / done, rows_per_second=speed)
-
-    return tell
-
-
-def _keep(job: TrainingJob, loop: Loop, epoch: int, is_best: bool, found: Validation) -> None:
-    arrays = [keras.ops.convert_to_numpy(variable) for variable in loop.variables]
-    meta = {"epoch": epoch, "validation_loss": found.loss, found.metric: found.value}
-    for name in ["last", *(["best"] if is_best else [])]:
-        checkpoint.save(f"{job.checkpoints}/{name}.npz", Checkpoint(arrays, meta))
-
-
-def _export_best(job: TrainingJob, network: keras.Model, head: Head) -> Parity:
-    best = checkpoint.load(f"{job.checkpoints}/best.npz")
-    for variable, array in zip(network.variables, best.arrays, strict=False):
-        variable.assign(array)
-    manifest = {
-        "run_id": job.run_id,
-        "pipeline": job.pipeline,
-        **best.meta,
-        "task": job.task.model_dump(mode="json"),
-        "train": job.config.model_dump(mode="json"),
-    }
-    return export(network, job.spec, head, manifest, job.model, job.samples)

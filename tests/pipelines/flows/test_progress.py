@@ -10,7 +10,7 @@ from pipelines.flows.progress import TrainingProgress
 STEP = {"kind": "step", "epoch": 0, "step": 5, "steps": 10, "rows_per_second": 1000.0, "loss": 0.5}
 EPOCH = {
     "kind": "epoch", "epoch": 0, "train_loss": 0.4, "validation_loss": 0.3, "validation_auc": 0.8, "rows": 100,
-    "seconds": 2.0, "best": True,
+    "seconds": 2.0, "rows_per_second": 50.0, "best": True,
 }  # fmt: skip
 
 
@@ -19,10 +19,28 @@ def test_epoch_step_speed_loss_and_time_left_are_shown(terminal: bool) -> None:
     text = io.StringIO()
     console = Console(file=text, force_terminal=terminal, width=140, highlight=False)
     with TrainingProgress(console, epochs=2, steps=10) as progress:
-        for message in ({"kind": "ready"}, STEP, EPOCH):
+        for message in ({"kind": "ready", "rank": 0}, STEP, EPOCH):
             progress.show(message)
     shown = text.getvalue()
     assert "epoch 1/2 step 5/10  1,000 rows/s  loss 0.5000" in shown
     assert " s left" in shown
     assert "epoch  1/2  loss 0.4000  validation loss 0.3000  AUC 0.8000         50 rows/s  best" in shown
     assert ("\x1b[" in shown) == terminal
+
+
+def test_each_ranks_shares_of_its_time_are_shown_and_after_a_restart_the_time_left_is_that_of_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    text = io.StringIO()
+    with TrainingProgress(Console(file=text, width=140, highlight=False), epochs=4, steps=10) as progress:
+        progress.show({"kind": "ready", "rank": 0})
+        for rank, seconds in enumerate(((6.0, 3.0, 1.0), (2.0, 2.0, 0.0))):
+            named = dict(zip(("compute_seconds", "wait_seconds", "feed_seconds"), seconds, strict=True))
+            progress.show({"kind": "beat", "rank": rank, **named})
+        clock[0] += 6  # six steps of the 40 are left of the third epoch; three of them took two seconds each
+        progress.show({**STEP, "epoch": 2, "step": 3, "steps": 6})
+    assert "epoch 3/4 step 3/6" in text.getvalue()
+    assert "26 s left" in text.getvalue()  # 13 steps
+    assert "compute/wait/feed 60%/30%/10%, 50%/50%/0%" in text.getvalue()

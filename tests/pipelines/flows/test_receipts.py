@@ -6,9 +6,9 @@ from pipelines.errors import ReceiptError
 from pipelines.flows.receipts import Receipts
 
 
-def receipt(epoch: int, rank: int, rows: int, checksum: int) -> dict[str, int]:
+def receipt(epoch: int, rank: int, rows: int, checksum: int, part: int = 0) -> dict[str, int]:
     """What a rank says it has read."""
-    return {"epoch": epoch, "rank": rank, "rows": rows, "checksum": checksum}
+    return {"epoch": epoch, "part": part, "rank": rank, "rows": rows, "checksum": checksum}
 
 
 def test_matching_receipts_pass() -> None:
@@ -32,5 +32,18 @@ def test_a_row_missing_doubled_or_exchanged_is_exit_3(rows: int, checksum: int) 
 def test_a_missing_receipt_is_noticed() -> None:
     receipts = Receipts(2, 10, 45)
     receipts.add(receipt(0, 0, 10, 45))
-    with pytest.raises(ReceiptError, match="1 receipts came; expected 2"):
+    with pytest.raises(ReceiptError, match="receipts of epochs 1 of 1 are missing"):
         receipts.check_complete(1)
+
+
+def test_an_interrupted_epoch_is_complete_with_its_parts() -> None:
+    earlier = [receipt(0, 0, 10, 45), receipt(1, 0, 2, 3), receipt(1, 1, 2, 7)]
+    receipts = Receipts(1, 10, 45)
+    receipts.begin(earlier, 1)
+    receipts.add(receipt(1, 0, 6, 35, part=1))
+    receipts.check_complete(2)
+    receipts.begin(earlier, 1)
+    with pytest.raises(ReceiptError, match="epochs 2 of 2 are missing"):
+        receipts.check_complete(2)
+    with pytest.raises(ReceiptError, match="epoch 2: the ranks read 9 rows"):
+        receipts.add(receipt(1, 0, 5, 35, part=1))

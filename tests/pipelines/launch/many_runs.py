@@ -12,9 +12,8 @@ from pyspark.sql import SparkSession
 
 from pipelines.config import TrainConfig
 from pipelines.launch.ranks import run_ranks
-from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
-from tests.pipelines.launch.test_ranks import job_over
+from tests.pipelines.launch.test_ranks import job_over, last_arrays
 
 EPOCHS = 2
 
@@ -26,7 +25,7 @@ def main(folder: Path) -> None:
     for run in json.loads((folder / "runs.json").read_text()):
         made = job(run)
         run_ranks(spark, made.config.ranks, made.model_dump_json(), lambda _: None, start_seconds=120)
-        arrays = checkpoint.load(f"{made.checkpoints}/last.npz").arrays
+        arrays = last_arrays(made)
         np.savez(folder / f"{run['name']}.npz", *arrays[: 8 if made.config.network.batch_norm else 5])  # the network's own
     spark.stop()
 

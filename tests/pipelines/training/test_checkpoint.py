@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipelines.errors import DataError
-from pipelines.training.checkpoint import Checkpoint, load, save
+from pipelines.errors import DataError, ExternalError
+from pipelines.training.checkpoint import Checkpoint, Keeper, load, newest, save
 
 
 def test_arrays_and_notes_come_back(tmp_path: Path) -> None:
@@ -35,3 +35,30 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: str) -> None:
         path.write_bytes(path.read_bytes()[:500] if damage == "cut" else b"noise")
     with pytest.raises(DataError, match=r"checkpoint .*c\.npz: can't be read"):
         load(str(path))
+
+
+def test_the_newest_whole_one_is_found_and_what_is_passed_over_is_told(tmp_path: Path) -> None:
+    keeper = Keeper(str(tmp_path))
+    for step in range(4):
+        keeper.keep(f"{step:03d}", Checkpoint([np.full(100, step)], {"step": step}))
+    keeper.wait()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["002.npz", "003.npz"]  # two stay
+    told: list[DataError] = []
+    newest_path = tmp_path / "003.npz"
+    newest_path.write_bytes(newest_path.read_bytes()[:-200])
+    found = newest(str(tmp_path), told.append)
+    assert found is not None
+    assert found[0].endswith("002.npz")
+    assert found[1].meta == {"step": 2}
+    assert [str(error)[:60] for error in told] == [f"checkpoint {newest_path}: can't be read"[:60]]
+    assert newest(str(tmp_path / "none"), told.append) is None
+
+
+def test_what_can_not_be_written_is_exit_5_at_the_next_one_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file, where a folder has to be")
+    keeper = Keeper(str(tmp_path / "folder"))
+    keeper.keep("000", Checkpoint([np.arange(3)], {}))
+    with pytest.raises(ExternalError, match=r"checkpoint .*000\.npz: can't be written .*The one before it is whole") as caught:
+        keeper.keep("001", Checkpoint([np.arange(3)], {}))
+    assert caught.value.exit_code == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -1,6 +1,7 @@
 """The feed: every planned row comes once, whole, shuffled, in padded chunks of one shape."""
 
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -51,17 +52,15 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / name) for name in ("1.parquet", "2.parquet")]
 
 
-def plan(paths: list[str], ranks: int = 2, batch: int = 8, shuffle: bool = True) -> RowPlan:
+def plan(paths: list[str], ranks: int = 2, batch: int = 8, shuffle: bool = True, shuffle_rows: int = 40) -> RowPlan:
     """A plan over the two files."""
-    return RowPlan(groups=read_groups(paths), ranks=ranks, batch_size=batch, seed=1, shuffle=shuffle)
+    return RowPlan(groups=read_groups(paths), ranks=ranks, batch_size=batch, seed=1, shuffle=shuffle, shuffle_rows=shuffle_rows)
 
 
-def read(
-    made: RowPlan, rank: int, epoch: int = 0, steps_per_call: int = 3, shuffle_rows: int = 40
-) -> tuple[list[Chunk], Receipt]:
+def read(made: RowPlan, rank: int, epoch: int = 0, steps_per_call: int = 3) -> tuple[list[Chunk], Receipt]:
     """All chunks of an epoch."""
     receipt = Receipt()
-    feed = Feed(made, COLUMNS, rank, steps_per_call, shuffle_rows)
+    feed = Feed(made, COLUMNS, rank, steps_per_call)
     return list(feed.epoch(epoch, receipt)), receipt
 
 
@@ -80,10 +79,10 @@ def values(chunks: list[Chunk]) -> npt.NDArray[np.float32]:
 def test_ranks_together_see_each_row_once(
     paths: list[str], ranks: int, batch: int, steps_per_call: int, shuffle_rows: int, epoch: int
 ) -> None:
-    made = plan(paths, ranks, batch)
-    found = [read(made, rank, epoch, steps_per_call, shuffle_rows) for rank in range(ranks)]
+    made = plan(paths, ranks, batch, shuffle_rows=shuffle_rows)
+    found = [read(made, rank, epoch, steps_per_call) for rank in range(ranks)]
     np.testing.assert_array_equal(np.sort(np.concatenate([values(chunks) for chunks, _ in found])), np.arange(ROWS))
-    assert {sum(chunk.steps for chunk in chunks) for chunks, _ in found} == {made.steps}
+    assert {sum(chunk.steps for chunk in chunks) for chunks, _ in found} == {made.steps(epoch)}
     assert sum(receipt.rows for _, receipt in found) == ROWS
     expected = sum((n - 50) * 3_000_000_019 % CHECKSUM_MODULUS for n in range(ROWS))
     assert sum(receipt.checksum for _, receipt in found) == expected
@@ -100,7 +99,7 @@ def test_a_rows_values_stay_together(paths: list[str]) -> None:
 def test_chunks_have_one_shape_and_weigh_padding_nothing(paths: list[str]) -> None:
     chunks, _ = read(plan(paths), 1)
     assert {chunk.inputs[0].shape for chunk in chunks} == {(3, 8, 2)}
-    assert sum(float(chunk.weights.sum()) for chunk in chunks) == plan(paths).rank_rows(1)
+    assert sum(float(chunk.weights.sum()) for chunk in chunks) == plan(paths).rank_rows(0, 1)
 
 
 def test_epochs_are_shuffled_differently_and_repeatably(paths: list[str]) -> None:
@@ -125,7 +124,38 @@ def test_a_file_that_goes_bad_is_named(paths: list[str], tmp_path: Path) -> None
 
 
 def test_leaving_early_ends_the_reader(paths: list[str]) -> None:
-    epoch = Feed(plan(paths, ranks=1, batch=1), COLUMNS, 0, 1, 1).epoch(0, Receipt())
+    epoch = Feed(plan(paths, ranks=1, batch=1, shuffle_rows=1), COLUMNS, 0, 1).epoch(0, Receipt())
     next(epoch)
     epoch.close()  # must not wait for ever for a reader that waits for room
     assert [thread for thread in threading.enumerate() if thread.name == "feed"] == []
+
+
+def peak_bytes(folder: Path, rows: int) -> int:
+    """The most that NumPy and Arrow held at once while one rank read a table that is a single row group."""
+    n = np.arange(rows)
+    columns = {"row_id": n, "label": (n % 2).astype(np.float32), "a": n.astype(np.float32), "b": n.astype(np.float32)}
+    path = folder / f"{rows}.parquet"
+    pq.write_table(pa.table({**columns, "w": (n % 7).astype(np.int32)}), path, row_group_size=rows)
+    made = plan([str(path)], ranks=1, batch=256, shuffle_rows=8192)
+    arrow = pa.default_memory_pool()
+    before, most = arrow.bytes_allocated(), 0
+    tracemalloc.start()
+    receipt = Receipt()
+    for _ in Feed(made, COLUMNS, 0, 8).epoch(0, receipt):
+        most = max(most, arrow.bytes_allocated() - before)
+    found = tracemalloc.get_traced_memory()[1] + most
+    tracemalloc.stop()
+    assert receipt.rows == rows
+    return found
+
+
+def test_memory_does_not_grow_with_the_table_nor_with_a_row_group(tmp_path: Path) -> None:
+    few, many = peak_bytes(tmp_path, 800_000), peak_bytes(tmp_path, 4_000_000)
+    assert many < few * 1.5
+
+
+def test_a_file_that_ends_early_is_named(paths: list[str]) -> None:
+    made = plan(paths)
+    groups = (made.groups[0].model_copy(update={"rows": 99}), *made.groups[1:])
+    with pytest.raises(DataError, match=r"1\.parquet: row group 0 can't be read \(it ends after 16 rows\)"):
+        read(made.model_copy(update={"groups": groups}), 0)

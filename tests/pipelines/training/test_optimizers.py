@@ -5,12 +5,12 @@ import pytest
 from pipelines.config import Optimizer, Plateau
 from pipelines.errors import ConfigError
 from pipelines.training.optimizers import Plateau as PlateauState
-from pipelines.training.optimizers import build_optimizer
+from pipelines.training.optimizers import Steps, build_optimizer
 
 
 def rates(config: dict[str, object], *steps: int, plateau: PlateauState | None = None) -> list[float]:
     """The rates at some of a hundred steps of 512 rows."""
-    optimizer = build_optimizer(Optimizer.model_validate(config), 100, 512, plateau)
+    optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 512), plateau)
     found = []
     for step in steps:
         optimizer.iterations.assign(step)
@@ -21,7 +21,7 @@ def rates(config: dict[str, object], *steps: int, plateau: PlateauState | None =
 @pytest.mark.parametrize("wrong", [{"name": "Adamm"}, {"options": {"momentun": 0.9}}])
 def test_an_optimizer_that_keras_cannot_make_is_exit_2(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"train\.optimizer: Keras cannot make"):
-        build_optimizer(Optimizer.model_validate(wrong), 10, 1)
+        build_optimizer(Optimizer.model_validate(wrong), Steps(10, 1))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_rate_follows_the_rows_of_a_step() -> None:
 def test_a_rate_shrinks_when_epochs_are_no_better() -> None:
     plateau = PlateauState(Plateau(patience=2, factor=0.5, minimum=0.2))
     config = {"learning_rate": 0.1, "schedule": "cosine"}
-    optimizer = build_optimizer(Optimizer.model_validate(config), 100, 1, plateau)
+    optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 1), plateau)
     found = []
     for score in (-0.5, -0.6, -0.5, -0.4, float("nan"), -0.4, -0.4, -0.4, -0.4, -0.4):
         plateau.judge(score)

@@ -1,4 +1,4 @@
-"""The row plan: each row once an epoch, equal steps, whatever the files, row groups and ranks."""
+"""The row plan: each row once an epoch, equal steps, whatever the files, row groups and ranks, interrupted or not."""
 
 from pathlib import Path
 
@@ -10,62 +10,114 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import DataError
-from pipelines.training.plan import RowGroup, RowPlan, read_groups
+from pipelines.training.plan import RowGroup, RowPlan, Start, Taken, read_groups
+
+Row = tuple[int, int]
+GROUPS = st.lists(st.integers(1, 50), min_size=1, max_size=12)
 
 
-def plan(rows: list[int], ranks: int = 2, batch: int = 4, shuffle: bool = True) -> RowPlan:
+def plan(rows: list[int], ranks: int = 2, batch: int = 4, shuffle: bool = True, shuffle_rows: int = 30) -> RowPlan:
     """A plan over one file with row groups of these sizes."""
     groups = tuple(RowGroup(path="f", index=index, rows=count) for index, count in enumerate(rows))
-    return RowPlan(groups=groups, ranks=ranks, batch_size=batch, seed=7, shuffle=shuffle)
+    return RowPlan(groups=groups, ranks=ranks, batch_size=batch, seed=7, shuffle=shuffle, shuffle_rows=shuffle_rows)
 
 
-@given(
-    st.lists(st.integers(1, 50), min_size=1, max_size=12),
-    st.integers(1, 9),
-    st.integers(1, 20),
-    st.integers(0, 5),
-    st.booleans(),
-)
-def test_each_epoch_gives_each_row_to_one_rank(rows: list[int], ranks: int, batch: int, epoch: int, shuffle: bool) -> None:
-    made = plan(rows, ranks, batch, shuffle)
-    seen = [
-        (piece.group.index, row)
-        for rank in range(ranks)
-        for piece in made.slices(epoch, rank)
-        for row in range(piece.start, piece.stop)
-    ]
-    assert sorted(seen) == [(index, row) for index, count in enumerate(rows) for row in range(count)]
+def rows_of(made: RowPlan, epoch: int, rank: int) -> list[Row]:
+    """A rank's rows, as row group and place, in the order of training."""
+    found = []
+    for block in made.blocks(epoch, rank):
+        inside = [(piece.group.index, row) for piece in block.slices for row in range(piece.start, piece.stop)]
+        found += [inside[at] for at in block.order()]
+    return found
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.integers(1, 9), st.integers(1, 20))
+def whole(rows: list[int]) -> list[Row]:
+    """All rows."""
+    return [(index, row) for index, count in enumerate(rows) for row in range(count)]
+
+
+@given(GROUPS, st.integers(1, 9), st.integers(1, 20), st.integers(0, 5), st.booleans(), st.integers(1, 60))
+def test_each_epoch_gives_each_row_to_one_rank(
+    rows: list[int], ranks: int, batch: int, epoch: int, shuffle: bool, shuffle_rows: int
+) -> None:
+    made = plan(rows, ranks, batch, shuffle, shuffle_rows)
+    seen = [row for rank in range(ranks) for row in rows_of(made, epoch, rank)]
+    assert sorted(seen) == whole(rows)
+    assert all(sum(p.stop - p.start for p in block.slices) <= shuffle_rows for block in made.blocks(epoch, 0))
+
+
+@given(GROUPS, st.integers(1, 9), st.integers(1, 20))
 def test_steps_are_equal_and_add_up_to_all_rows(rows: list[int], ranks: int, batch: int) -> None:
     made = plan(rows, ranks, batch)
-    shares = [made.rank_rows(rank) for rank in range(ranks)]
+    shares = [made.rank_rows(0, rank) for rank in range(ranks)]
     assert sum(shares) == made.rows == sum(rows)
     assert max(shares) - min(shares) <= 1
-    step_rows = made.step_rows()
-    assert len(step_rows) == made.steps == -(-max(shares) // batch)
+    step_rows = made.step_rows(0)
+    assert len(step_rows) == made.steps(0) == -(-max(shares) // batch)
     assert step_rows.sum() == made.rows
     assert (step_rows > 0).all()
 
 
+@given(GROUPS, st.integers(1, 5), st.data(), st.booleans())
+def test_what_is_left_after_interruptions_is_seen_once_by_any_number_of_ranks(
+    rows: list[int], batch: int, data: st.DataObject, shuffle: bool
+) -> None:
+    made, seen = plan(rows, data.draw(st.integers(1, 5)), batch, shuffle), []
+    for _ in range(data.draw(st.integers(1, 3))):
+        steps = data.draw(st.integers(0, made.steps(1) - 1))
+        seen += [row for rank in range(made.ranks) for row in rows_of(made, 1, rank)[: steps * batch]]
+        taken = (*made.start.taken, Taken(ranks=made.ranks, steps=steps))
+        made = made.model_copy(update={"ranks": data.draw(st.integers(1, 5)), "start": Start(epoch=1, taken=taken)})
+        assert made.left(1) == len(whole(rows)) - len(seen) == made.step_rows(1).sum()
+    shares = [rows_of(made, 1, rank) for rank in range(made.ranks)]
+    assert sorted([*seen, *(row for share in shares for row in share)]) == whole(rows)
+    assert [len(share) for share in shares] == [made.rank_rows(1, rank) for rank in range(made.ranks)]
+    assert made.left(2) == len(whole(rows))  # the next epoch is whole again
+
+
+@given(GROUPS, st.integers(1, 5), st.integers(1, 5), st.data())
+def test_the_same_ranks_go_on_with_their_own_rows_in_the_same_order(
+    rows: list[int], ranks: int, batch: int, data: st.DataObject
+) -> None:
+    made = plan(rows, ranks, batch)
+    steps = data.draw(st.integers(0, made.steps(0) - 1))
+    resumed = made.model_copy(update={"start": Start(taken=(Taken(ranks=ranks, steps=steps),))})
+    for rank in range(ranks):
+        assert rows_of(resumed, 0, rank) == rows_of(made, 0, rank)[steps * batch :]
+    np.testing.assert_array_equal(resumed.step_rows(0), made.step_rows(0)[steps:])
+
+
 def test_epochs_differ_and_can_be_repeated() -> None:
     made = plan([10] * 20)
-    orders = [[piece.group.index for piece in made.slices(epoch, 0)] for epoch in range(4)]
+    orders = [rows_of(made, epoch, 0) for epoch in range(4)]
     assert len({tuple(order) for order in orders}) == 4
-    assert orders[2] == [piece.group.index for piece in plan([10] * 20).slices(2, 0)]
+    assert orders[2] == rows_of(plan([10] * 20), 2, 0)
+
+
+def test_rows_are_shuffled_within_blocks_and_blocks_among_each_other() -> None:
+    made = plan([10] * 20, ranks=1, shuffle_rows=20)
+    order = rows_of(made, 0, 0)
+    assert [row[0] // 2 for row in order[:20]] != [0] * 20  # not the file's first row groups
+    assert len({row[0] for row in order[:20]}) == 2  # two row groups fill a block
+    assert order[:20] != sorted(order[:20])
 
 
 def test_without_shuffling_rows_stay_in_order() -> None:
-    assert [piece.group.index for piece in plan([10] * 6, ranks=1, shuffle=False).slices(3, 0)] == list(range(6))
+    assert rows_of(plan([10] * 6, ranks=1, shuffle=False), 3, 0) == whole([10] * 6)
+
+
+def test_one_huge_row_group_is_shared_and_read_in_blocks() -> None:
+    made = plan([1000], ranks=4, shuffle_rows=100)
+    assert [len(made.blocks(0, rank)) for rank in range(4)] == [3, 3, 3, 3]
+    assert sorted(row for rank in range(4) for row in rows_of(made, 0, rank)) == whole([1000])
 
 
 def test_the_last_step_counts_only_its_true_rows() -> None:
-    np.testing.assert_array_equal(plan([11], ranks=2, batch=4).step_rows(), [8, 3])  # 5 and 6 rows: 4+4, then 1+2
+    np.testing.assert_array_equal(plan([11], ranks=2, batch=4).step_rows(0), [8, 3])  # 5 and 6 rows: 4+4, then 1+2
 
 
 def test_a_plan_survives_json() -> None:
-    made = plan([3, 4])
+    made = plan([3, 4]).model_copy(update={"start": Start(epoch=2, taken=(Taken(ranks=3, steps=1),))})
     assert RowPlan.model_validate_json(made.model_dump_json()) == made
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from pipelines.config import Binary, Network, Optimizer
 from pipelines.fitted import FittedSpec
 from pipelines.training.networks import build_network
-from pipelines.training.optimizers import build_optimizer
+from pipelines.training.optimizers import Steps, build_optimizer
 from pipelines.training.tasks import head_of
 
 SCALE = {"fill": 0, "clip": None, "log1p": False, "offset": 0, "scale": 1}
@@ -59,7 +59,7 @@ def test_gradients_by_the_chain_rule(network: keras.Model) -> None:
 
 
 def test_the_first_step_of_sgd(network: keras.Model) -> None:
-    optimizer = build_optimizer(Optimizer(name="SGD", learning_rate=0.1), steps=1, rows=1)
+    optimizer = build_optimizer(Optimizer(name="SGD", learning_rate=0.1), Steps(1, 1))
     optimizer.apply([tf.constant(g) for g in gradients(network, 1.0)], network.trainable_variables)
     error = P - 1
     assert network.get_weights()[2].ravel() == pytest.approx([1 - 0.1 * error * 2, -2 - 0.1 * error * 1.5], rel=1e-6)
@@ -75,7 +75,7 @@ def test_the_first_steps_of_momentum_and_adam() -> None:
         "Adam": Optimizer(name="Adam", learning_rate=0.1),
     }.items():
         weight = keras.Variable([1.0])
-        built, values = build_optimizer(optimizer, steps=2, rows=1), []
+        built, values = build_optimizer(optimizer, Steps(2, 1)), []
         for gradient in (0.5, -1.0):
             built.apply([tf.constant([gradient])], [weight])
             values.append(float(weight.numpy()[0]))
@@ -89,7 +89,7 @@ def test_the_first_step_of_lamb() -> None:
     is of length 5 and (1, -1) of the root of 2.
     """
     weight = keras.Variable([3.0, 4.0])
-    built = build_optimizer(Optimizer(name="Lamb", learning_rate=0.1), steps=1, rows=1)
+    built = build_optimizer(Optimizer(name="Lamb", learning_rate=0.1), Steps(1, 1))
     built.apply([tf.constant([0.5, -2.0])], [weight])
     length = 5 / math.sqrt(2)
     assert weight.numpy().tolist() == pytest.approx([3 - 0.1 * length, 4 + 0.1 * length], abs=1e-5)

@@ -1,0 +1,43 @@
+"""A loss or gradient that is no number: which rank, step and columns it came from."""
+
+from __future__ import annotations
+
+import horovod.tensorflow as hvd
+import numpy as np
+
+from pipelines.errors import DataError, EchoError, QualityError, RingmillError
+from pipelines.fitted import FittedSpec
+from pipelines.training.feed import Chunk
+from pipelines.training.gather import gathered
+
+
+def diverged(chunk: Chunk, step: int, spec: FittedSpec, where: str) -> RingmillError:
+    """The error of a step whose gradient was no number on all ranks alike; all of them have to call this.
+
+    DataError, naming columns, on the first rank whose inputs hold what is no number; where all are numbers QualityError on the
+    one with the greatest; an echo on the others.
+    """
+    broken, largest, size = _columns(chunk, step, spec)
+    told = gathered({"broken": broken, "size": size})
+    culprit = max(range(len(told)), key=lambda rank: (bool(told[rank]["broken"]), told[rank]["size"]))
+    if culprit != hvd.rank():
+        return EchoError(f"rank {culprit} met a gradient that is no number")
+    found = f"{where}: the gradient is no number. The last good state is the newest checkpoint. "
+    if broken:
+        return DataError(f"{found}Of this rank's rows, {', '.join(broken)} hold what is no number. Run jobs/features.py again.")
+    return QualityError(
+        f"{found}All inputs of this step are numbers, the greatest in {largest} ({size:.3g}): training diverged. Lower "
+        f"train.optimizer.learning_rate, clip gradients (options: {{global_clipnorm: 1.0}}), or clip the feature."
+    )
+
+
+def _columns(chunk: Chunk, step: int, spec: FittedSpec) -> tuple[list[str], str, float]:
+    """The columns of a step that hold what is no number, and the one that holds the greatest, with that value."""
+    numbers, _, *tensors = (values[step] for values in chunk.inputs)
+    named = dict(zip(spec.numbers, numbers.T, strict=True))
+    named |= {wanted.name: values for wanted, values in zip(spec.tensors, tensors, strict=True)}
+    named["label"] = chunk.labels[step]
+    broken = [name for name, values in named.items() if not np.isfinite(values).all()]
+    sizes = {name: float(np.abs(np.nan_to_num(values)).max(initial=0)) for name, values in named.items()}
+    name = max(sizes, key=lambda each: sizes[each])
+    return broken, name, sizes[name]

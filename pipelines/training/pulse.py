@@ -1,0 +1,65 @@
+"""What a rank is doing now, told to the driver every second, so that one that hangs or lags is found and named."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from pipelines.training.reporter import Reporter
+
+SECONDS_BETWEEN_BEATS = 1.0
+FEED, COMPUTE, VALIDATE, CHECKPOINT, EXPORT = "feed", "compute", "validate", "checkpoint", "export"
+
+
+class Pulse:
+    """A rank's place (epoch, step, phase) and its seconds in this epoch: of feed, compute, and wait for the other ranks."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._phase = "start"
+        self._epoch = self._step = 0
+        self._since = time.monotonic()
+        self._seconds = {FEED: 0.0, COMPUTE: 0.0, "wait": 0.0}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
+
+    def begin(self, epoch: int) -> None:
+        """A new epoch: its seconds start from nothing."""
+        self._epoch, self._step = epoch, 0
+        self._seconds = dict.fromkeys(self._seconds, 0.0)
+
+    @contextmanager
+    def within(self, phase: str) -> Iterator[None]:
+        """Count the time of a piece of work to its phase."""
+        self._phase, self._since = phase, time.monotonic()
+        try:
+            yield
+        finally:
+            if phase in self._seconds:
+                self._seconds[phase] += time.monotonic() - self._since
+            self._phase, self._since = "between", time.monotonic()
+
+    def stepped(self, steps: int, wait: float) -> None:
+        """So many steps more are done; of the time of their call, `wait` seconds went by in the all-reduce."""
+        self._step += steps
+        self._seconds[COMPUTE] -= wait
+        self._seconds["wait"] += wait
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of the epoch so far, as the receipts name them."""
+        return {f"{name}_seconds": value for name, value in self._seconds.items()}
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(SECONDS_BETWEEN_BEATS):
+            self._reporter.send("beat", epoch=self._epoch, step=self._step, phase=self._phase, **self.seconds())
+
+    def __enter__(self) -> Pulse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopped.set()
+        self._thread.join()

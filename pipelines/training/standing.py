@@ -1,0 +1,53 @@
+"""Where a training run stands between two calls: what a checkpoint notes beside the arrays, and goes on from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from pipelines.config import Model
+from pipelines.training.plan import Start
+
+Message = dict[str, Any]
+
+
+class Standing(Model):
+    """The state of a run that is not in arrays; ranks hold the same, but for `history` and `receipts`, which rank 0 has.
+
+    `start` is the place in the row plan; `iterations` the optimizer's steps so far; `loss` the sum
+    of losses of the epoch so far; `score` what the best epoch so far has most of; `since_best` epochs since then; `history` and
+    `receipts` the messages of epochs done, and of the part of an epoch that was taken.
+    """
+
+    start: Start = Start()
+    iterations: int = 0
+    loss: float = 0.0
+    score: float | None = None
+    since_best: int = 0
+    best: Message = Field(default_factory=dict)
+    history: tuple[Message, ...] = ()
+    receipts: tuple[Message, ...] = ()
+
+    def after_epoch(self, told: Message, score: float, receipts: list[Message]) -> Standing:
+        """Once an epoch is done: `told` of it, how good it is, and its receipts."""
+        best = self.score is None or score > self.score
+        changes: Message = {
+            "start": Start(epoch=told["epoch"] + 1),
+            "loss": 0.0,
+            "since_best": 0 if best else self.since_best + 1,
+            "history": (*self.history, {**told, "best": best}),
+            "receipts": (*self.receipts, *receipts),
+        }
+        if best:
+            kept = {name: value for name, value in told.items() if name == "epoch" or name.startswith("validation_")}
+            changes |= {"score": score, "best": kept}
+        return self.model_copy(update=changes)
+
+    def within(self, start: Start, loss: float, receipts: list[Message]) -> Standing:
+        """In the midst of an epoch, of which `start` says what is taken."""
+        return self.model_copy(update={"start": start, "loss": loss, "receipts": (*self.receipts, *receipts)})
+
+    def name(self) -> str:
+        """A name for its checkpoint, which sorts by age."""
+        return f"{self.start.epoch:06d}-{self.iterations:012d}"

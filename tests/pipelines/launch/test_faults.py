@@ -1,0 +1,124 @@
+"""What goes wrong on real executors ends as an undisturbed run would, or in one clear error that names rank, host and cause."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.pipelines.launch.faults import ROWS, ranks_of
+from tests.processes import left_since, running
+
+HOST = socket.gethostname()
+MENDED = ("rank", "executor", "hang", "corrupt_checkpoint")
+REFUSED = {
+    "nan": (
+        "DataError",
+        rf"rank [01] on {HOST}: epoch 1, step \d+ of 313: the gradient is no number.* x hold what",
+    ),
+    "disk_full": ("ExternalError", rf"rank 0 on {HOST}: checkpoint .*\.npz: can't be written .*The one before it is whole"),
+    "corrupt_file": ("DataError", rf"rank [01] on {HOST}: features file .*features\.parquet: row group \d+ can't be read"),
+    "missing_file": ("DataError", rf"rank [01] on {HOST}: features file .*features\.parquet: row group \d+ can't be read"),
+    "two_ranks": ("RankError", rf"rank 1 on {HOST} died: its process ended without a word"),
+}
+pytestmark = pytest.mark.slow
+
+
+def start(folder: Path, faults: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    """Start an application that tries faults."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
+    with (folder / f"{faults[0]}.out").open("wb") as output:
+        command = [sys.executable, "-m", "tests.pipelines.launch.faults", str(folder), *faults]
+        return subprocess.Popen(command, cwd=ROOT, env=kept, stdout=output, stderr=output)
+
+
+def results(folder: Path, faults: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """What each fault came to."""
+    code = start(folder, faults).wait(timeout=1200)
+    assert code == 0, (folder / f"{faults[0]}.out").read_text()[-3000:]
+    return {fault: json.loads((folder / f"{fault}.json").read_text()) for fault in faults}
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """All faults that leave the driver alive, and the undisturbed run."""
+    return results(tmp_path_factory.mktemp("faults"), ("none", *MENDED, *REFUSED, "other_ranks", "slow"))
+
+
+def kinds(found: dict[str, Any]) -> list[str]:
+    """The kinds of a run's events."""
+    return [kind for _, kind, _ in found["events"]]
+
+
+def test_an_undisturbed_run_has_nothing_to_tell(tried: dict[str, dict[str, Any]]) -> None:
+    assert tried["none"]["error"] is None
+    assert tried["none"]["events"] == []
+    assert len(tried["none"]["losses"]) == 3
+
+
+@pytest.mark.parametrize("fault", MENDED)
+def test_training_goes_on_by_itself_and_ends_in_the_same_bits(tried: dict[str, dict[str, Any]], fault: str) -> None:
+    found = tried[fault]
+    assert found["error"] is None
+    assert found["losses"] == tried["none"]["losses"]
+    assert kinds(found)[0] == "failed"
+    assert kinds(found)[-1] == "resumed"
+    assert found["events"][0][2].startswith(f"rank 1 on {HOST} {'hangs' if fault == 'hang' else 'died'}")
+    assert ("damaged" in kinds(found)) == (fault == "corrupt_checkpoint")
+    for epoch in range(3):
+        assert sum(rows for at, _, _, rows in found["receipts"] if at == epoch) == ROWS
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_the_error_names_rank_host_and_cause_within_a_minute(tried: dict[str, dict[str, Any]], fault: str) -> None:
+    found, (kind, message) = tried[fault], REFUSED[fault]
+    assert found["error"][0] == kind
+    assert re.match(f"(?s){message}", found["error"][1]), found["error"][1]
+    assert found["seconds_after"] is None or found["seconds_after"] < 60
+
+
+def test_another_number_of_ranks_goes_on_with_the_rows_that_are_left(tried: dict[str, dict[str, Any]]) -> None:
+    found = tried["other_ranks"]
+    assert found["error"] is None
+    assert kinds(found) == ["resumed"]
+    taken = [(rank, rows) for epoch, part, rank, rows in found["receipts"] if (epoch, part) == (0, 0)]
+    rest = [(rank, rows) for epoch, part, rank, rows in found["receipts"] if (epoch, part) == (0, 1)]
+    assert [rank for rank, _ in taken] == [0, 1]  # two ranks before, one since
+    assert [rank for rank, _ in rest] == [0]
+    assert sum(rows for _, rows in [*taken, *rest]) == ROWS
+    assert found["losses"][-1][1] == pytest.approx(tried["none"]["losses"][-1][1], abs=0.01)
+
+
+def test_a_slow_rank_is_named_with_its_share_of_time(tried: dict[str, dict[str, Any]]) -> None:
+    found = tried["slow"]
+    assert found["error"] is None
+    assert kinds(found) == ["slow"]
+    assert found["events"][0][2].startswith(f"rank 1 on {HOST} is slow: ")
+    assert "compute" in found["events"][0][2]
+
+
+def test_a_killed_driver_leaves_no_rank_and_the_next_run_goes_on(
+    tried: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, before = tmp_path_factory.mktemp("driver"), running()
+    driver = start(folder, ("driver",))
+    started: set[int] = set()
+    while driver.poll() is None:
+        started |= {process.pid for process in ranks_of(driver.pid).values()}
+        time.sleep(0.2)
+    assert driver.returncode == -9
+    assert len(started) == 2
+    assert left_since(before, seconds=30) == set()
+    found = results(folder, ("after_the_driver",))["after_the_driver"]
+    assert found["error"] is None
+    assert kinds(found) == ["resumed"]
+    assert found["losses"] == tried["none"]["losses"]

@@ -20,15 +20,16 @@ from pipelines.config.maintain import MaintainConfig
 from pipelines.config.network import Convolution, Network, Recurrence, Uniform, Words
 from pipelines.config.optimizer import Optimizer, Plateau
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, explain, load, read_config
+from pipelines.config.search import Choices, Halving, SearchConfig, Span, replaced
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
 from pipelines.config.task import Binary, Multiclass, Regression, Task
 from pipelines.config.train import TrainConfig
 
 __all__ = [
     "KINDS", "METRICS", "MONITORS", "MONITOR_NAMES",
-    "Absolute", "Binary", "Bounds", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "CrossEntropy", "DriftConfig",
-    "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Huber", "Interval", "LakeConfig", "Loss", "MaintainConfig",
-    "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile", "Recurrence", "Regression",
-    "SourceSection", "Squared", "Task", "TimeSplit", "TrainConfig", "Uniform", "Windows", "Words", "explain", "kinds", "load",
-    "midnight", "read_config", "weights_by_label",
+    "Absolute", "Binary", "Bounds", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "CrossEntropy",
+    "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Halving", "Huber", "Interval", "LakeConfig",
+    "Loss", "MaintainConfig", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
+    "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig",
+    "Uniform", "Windows", "Words", "explain", "kinds", "load", "midnight", "read_config", "replaced", "weights_by_label",
 ]  # fmt: skip

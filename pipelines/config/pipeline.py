@@ -17,6 +17,7 @@ from pipelines.config.evaluate import METRICS, MONITORS, EvaluateConfig
 from pipelines.config.features import FeaturesConfig
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
+from pipelines.config.search import SearchConfig, check_search
 from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
 from pipelines.errors import ConfigError
@@ -62,6 +63,7 @@ class Pipeline(Model):
     task: Task = Binary()
     drift: DriftConfig = DriftConfig()
     train: TrainConfig = TrainConfig()
+    search: SearchConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     maintain: MaintainConfig = MaintainConfig()
 
@@ -80,6 +82,8 @@ class Pipeline(Model):
             )
         check_loss(self.train.loss, self.task)
         weights_by_label(self.train.class_weights, self.task)
+        if self.search:
+            check_search(self.search, self.train)
         for key in ("yardstick", "minimum", "maximum"):
             if wrong := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
                 raise ValueError(

@@ -1,0 +1,128 @@
+"""The section `search`: which values of section `train` are tried, and who chooses among them."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from pipelines.config.base import Model
+from pipelines.config.train import TrainConfig
+
+FIXED = ("ranks", "monitor", "launcher", "allow_plain_transport", "channel_port", "retries", "checkpoint_steps")
+FIXED_ENDS = ("_seconds",)
+Number = int | float
+Values = dict[str, Any]
+
+
+class Choices(Model):
+    """One of a few values, whatever these are."""
+
+    choices: Annotated[tuple[Any, ...], Field(min_length=1)]
+
+    @property
+    def grid(self) -> tuple[Any, ...]:
+        """All of them."""
+        return self.choices
+
+
+class Span(Model):
+    """A number from `low` to `high`, both included; whole where both are; by its logarithm with `log`; every `step`th."""
+
+    low: Number
+    high: Number
+    log: bool = False
+    step: Annotated[Number, Field(gt=0)] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one of whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def grid(self) -> tuple[Number, ...]:
+        """Every `step`th number; none without a step."""
+        if self.step is None:
+            return ()
+        count = int((self.high - self.low) / self.step + 1e-9) + 1
+        return tuple(self.low + self.step * index for index in range(count))
+
+    @model_validator(mode="after")
+    def _a_span(self) -> Span:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.log and (self.step is not None or self.low <= 0):
+            raise ValueError("log needs a low above 0, and no step")
+        return self
+
+
+class Halving(Model):
+    """Successive halving: after `minimum_epochs`, and each time after `factor` times as many, the best `factor`th of the trials
+    that came so far goes on, the others end.
+    """
+
+    minimum_epochs: Annotated[int, Field(ge=1)] = 1
+    factor: Annotated[int, Field(ge=2)] = 3
+
+
+class SearchConfig(Model):
+    """A search for the values of section `train` that `train.monitor` likes best: `space` names them by dotted path."""
+
+    trials: Annotated[int, Field(ge=1)] = 20
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    seed: int = 1
+    halving: Halving | None = None
+    space: Annotated[dict[str, Choices | Span], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _a_grid_is_finite(self) -> SearchConfig:
+        endless = [path for path, values in self.space.items() if not values.grid]
+        if self.sampler == "grid" and endless:
+            raise ValueError(f"space: a grid over {', '.join(endless)} has no end; expected choices, or a step")
+        return self
+
+
+def replaced(train: TrainConfig, values: Values) -> TrainConfig:
+    """Section `train` with other values at some paths; raises ValueError when a path or value is none of its own."""
+    content = train.model_dump()
+    for path, value in values.items():
+        *above, last = path.split(".")
+        place: Any = content
+        for part in above:
+            place = place.get(part) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or (last not in place and not _free(path)):
+            known = ", ".join(_paths(train.model_dump()))
+            raise ValueError(f"search.space: train has no value {path}; expected some of {known}")
+        place[last] = value
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or ", ".join(values)
+        raise ValueError(f"search.space: train.{where}: {first['msg']}; received {first['input']!r}") from error
+
+
+def check_search(search: SearchConfig, train: TrainConfig) -> None:
+    """Raise ValueError when a path is no value of section `train` that may be searched, or a value is none that it can have."""
+    if fixed := [path for path in search.space if path in FIXED or path.endswith(FIXED_ENDS)]:
+        raise ValueError(f"search.space: {', '.join(fixed)} is how training runs, not what is trained; expected other values")
+    ends = [values.choices if isinstance(values, Choices) else (values.low, values.high) for values in search.space.values()]
+    for path, tried in zip(search.space, ends, strict=True):
+        for value in tried:
+            replaced(train, {path: value})
+    for first in product(*(tried[:1] for tried in ends)):
+        replaced(train, dict(zip(search.space, first, strict=True)))
+
+
+def _free(path: str) -> bool:
+    """Whether a path leads to where any key is allowed."""
+    return path.startswith(("optimizer.options.", "network.options."))
+
+
+def _paths(content: Values, above: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in content.items():
+        if key not in FIXED and not key.endswith(FIXED_ENDS):
+            found += _paths(value, f"{above}{key}.") if isinstance(value, dict) and value else [f"{above}{key}"]
+    return found

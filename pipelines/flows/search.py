@@ -1,0 +1,182 @@
+"""Search the configuration of training: trials are ordinary trainings, Optuna chooses their values, the best is promoted.
+
+A search is one way of doing the step train: its run is one of `train`, and what follows goes on with the best trial's model.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import optuna
+from rich.console import Console
+
+from pipelines.config import SearchConfig, TrainConfig, replaced
+from pipelines.errors import ConfigError, QualityError
+from pipelines.flows.attempts import Attempts
+from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.space import pruner_of, sampler_of, size_of, suggested
+from pipelines.flows.train import Prepared, inputs, prepare, publish
+from pipelines.launch.channel import Message
+from pipelines.storage import delete_folder
+from pipelines.training.job import TrainingJob
+from schemas.lake import SEARCH_TRIALS
+
+DONE, PRUNED, FAILED = "done", "pruned", "failed"
+FAILURES = (ConfigError, QualityError)  # of one trial; what is wrong with the data or the cluster ends the search
+
+
+@dataclass
+class Trial:
+    """One trial: the values that it tried, its training, and what came of it."""
+
+    number: int
+    values: dict[str, Any]
+    state: str = FAILED
+    error: str | None = None
+    seconds: float = 0.0
+    job: TrainingJob | None = None
+    attempts: Attempts | None = None
+    history: list[Message] = field(default_factory=list)
+
+    def best(self, monitor: str) -> Message | None:
+        """The message of its best epoch so far."""
+        return max(self.history, key=lambda message: _goodness(monitor, message[monitor]), default=None)
+
+
+def work(context: Context) -> Outcome:
+    """Try what the configuration says, write search_trials, and publish the best trial as train does.
+
+    Raises QualityError when no trial came to its end.
+    """
+    search = context.config.search
+    assert search is not None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what a trial came to is said below
+    prepared, monitor = prepare(context), context.config.train.monitor
+    study = optuna.create_study(direction="maximize", sampler=sampler_of(search), pruner=pruner_of(search))
+    trials: list[Trial] = []
+
+    def objective(chosen: optuna.Trial) -> float:
+        trials.append(Trial(chosen.number, suggested(chosen, search)))
+        try:
+            return _try(context, prepared, chosen, trials[-1])
+        finally:
+            _say(context, search, trials[-1])
+
+    try:
+        study.optimize(objective, n_trials=size_of(search), catch=FAILURES)
+        best = _best(trials, monitor)
+        context.console.print(f"    best: trial {best.number + 1}, its model is the one that stays")
+        assert best.job is not None
+        assert best.attempts is not None
+        outcome = publish(context, prepared, best.job, best.attempts)
+    finally:
+        promoted = max((t for t in trials if t.state == DONE), key=lambda trial: _score(trial, monitor), default=None)
+        _write(context, trials, promoted)
+        _remove(trials, promoted)
+    return outcome
+
+
+def _inputs(context: Context) -> dict[str, str]:
+    """The run that made the interval's features; raises ConfigError without a section `search`."""
+    if context.config.search is None:
+        raise ConfigError("search: the configuration has no section search; expected one with a space of values to try.")
+    return inputs(context)
+
+
+def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Trial) -> float:
+    """Train a trial to its end and give its score; raises TrialPruned when it falls behind, and what training raises."""
+    began, monitor = time.monotonic(), context.config.train.monitor
+
+    def watch(message: Message) -> None:
+        trial.history.append(message)
+        chosen.report(_goodness(monitor, message[monitor]), message["epoch"] + 1)
+        if chosen.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        trial.job = prepared.job(context, _config(context.config.train, trial.values), f"trial-{trial.number + 1:04d}")
+        quiet = replace(context, console=Console(quiet=True))
+        trial.attempts = Attempts(quiet, trial.job, prepared.receipts(trial.job.config.ranks), watch)
+        trial.attempts.run()
+        trial.state = DONE
+    except optuna.TrialPruned:
+        trial.state = PRUNED
+        raise
+    except FAILURES as error:
+        trial.error = str(error)
+        raise
+    finally:
+        trial.seconds = time.monotonic() - began
+    return _score(trial, monitor)
+
+
+def _config(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
+    try:
+        return replaced(train, values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _goodness(monitor: str, value: float) -> float:
+    """More of it is better."""
+    return -value if monitor in ("validation_loss", "validation_mae") else value
+
+
+def _score(trial: Trial, monitor: str) -> float:
+    best = trial.best(monitor)
+    assert best is not None
+    return _goodness(monitor, best[monitor])
+
+
+def _best(trials: list[Trial], monitor: str) -> Trial:
+    done = [trial for trial in trials if trial.state == DONE]
+    if not done:
+        first = next((trial.error for trial in trials if trial.error), "")
+        raise QualityError(
+            f"search: none of {len(trials)} trials came to its end. Widen search.space. The first error: {first}"
+        )
+    return max(done, key=lambda trial: _score(trial, monitor))
+
+
+def _say(context: Context, search: SearchConfig, trial: Trial) -> None:
+    monitor = context.config.train.monitor
+    best = trial.best(monitor)
+    told = f"{monitor} {best[monitor]:.4f} in epoch {best['epoch'] + 1} of {len(trial.history)}" if best else trial.error
+    values = ", ".join(f"{path} {_short(value)}" for path, value in trial.values.items())
+    place = f"trial {trial.number + 1:>2}/{size_of(search)}"
+    line = f"    {place}  {trial.state:<6}  {told}  {values}  {trial.seconds:.1f} s"
+    context.console.print(line, soft_wrap=True, markup=False)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _write(context: Context, trials: list[Trial], promoted: Trial | None) -> None:
+    monitor, rows = context.config.train.monitor, []
+    for trial in trials:
+        best = trial.best(monitor)
+        rows.append(
+            {
+                "run_id": context.run_id, "trial": trial.number + 1, "state": trial.state, "values": json.dumps(trial.values),
+                "epochs": len(trial.history), "best_epoch": best["epoch"] if best else None, "monitor": monitor,
+                "value": best[monitor] if best else None, "seconds": trial.seconds, "error": trial.error,
+                "promoted": trial is promoted,
+            }
+        )  # fmt: skip
+    if rows:
+        context.lake.append(SEARCH_TRIALS, context.lake.frame(SEARCH_TRIALS, rows))
+
+
+def _remove(trials: list[Trial], promoted: Trial | None) -> None:
+    """Remove the files of trials that lost."""
+    for trial in trials:
+        if trial is not promoted and trial.job:
+            delete_folder(trial.job.model)
+            delete_folder(trial.job.checkpoints)
+
+
+STEP = Step("train", ("train", "task", "search"), _inputs, work)

@@ -1,0 +1,72 @@
+"""A search: trials are trainings, those that fail or fall behind end alone, and the best one is the run of train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import functions as F
+
+from pipelines.errors import ConfigError, QualityError
+from pipelines.flows.clean import STEP as CLEAN
+from pipelines.flows.evaluate import STEP as EVALUATE
+from pipelines.flows.features import STEP as FEATURES
+from pipelines.flows.ingest import STEP as INGEST
+from pipelines.flows.search import STEP as SEARCH
+from tests.pipelines.flows.conftest import Run
+from tests.processes import left_since, running
+
+
+def searching(**section: Any) -> Any:
+    """Edits the configuration to have a search."""
+    return lambda content: content.update(search=section)
+
+
+@pytest.mark.slow
+def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run) -> None:
+    before = running(("pipelines.training.rank",))
+    values = {"optimizer.learning_rate": {"choices": [0.003, 1e-9]}, "network.activation": {"choices": ["relu", "rellu"]}}
+    search = {"sampler": "grid", "seed": 5, "trials": 9, "halving": {"minimum_epochs": 1, "factor": 2}, "space": values}
+    context = run(INGEST, CLEAN, FEATURES, SEARCH, EVALUATE, config=searching(**search))
+    assert left_since(before, ("pipelines.training.rank",)) == set()  # nor of the trial that was ended early
+    found = context.lake.read("search_trials").orderBy("trial").collect()
+    tried = {tuple(json.loads(row["values"]).values()): row for row in found}
+    assert {key: row.state for key, row in tried.items()} == {
+        (0.003, "relu"): "done",
+        (1e-9, "relu"): "pruned",
+        (0.003, "rellu"): "failed",
+        (1e-9, "rellu"): "failed",
+    }
+    assert "no activation 'rellu'" in tried[(0.003, "rellu")].error
+    best, pruned = tried[(0.003, "relu")], tried[(1e-9, "relu")]
+    assert (best.epochs, best.promoted, pruned.epochs, pruned.promoted) == (2, True, 1, False)
+    assert best["value"] < pruned["value"]  # the validation loss
+
+    trained, evaluated = context.runs.latest("train"), context.runs.latest("evaluate")
+    assert trained is not None
+    assert evaluated is not None
+    assert trained.run_id == context.run_id
+    manifest = json.loads((Path(trained.artifacts["model"]) / "manifest.json").read_text())
+    assert manifest["train"]["optimizer"]["learning_rate"] == 0.003
+    history = context.lake.read("training_history").where(F.col("run_id") == context.run_id).collect()
+    assert {row.epoch for row in history} == {0, 1}
+    assert min(row.validation_loss for row in history) == best["value"]
+    folders = [path.name for path in Path(trained.artifacts["model"]).parent.iterdir()]
+    assert folders == [f"trial-{best.trial:04d}"]  # those that lost are gone
+
+
+@pytest.mark.slow
+def test_a_search_without_a_trial_that_ends_is_exit_4_and_leaves_the_trials(run: Run) -> None:
+    search = {"sampler": "random", "trials": 2, "space": {"network.activation": {"choices": ["rellu"]}}}
+    with pytest.raises(QualityError, match=r"none of 2 trials came to its end\. .*no activation 'rellu'"):
+        run(INGEST, CLEAN, FEATURES, SEARCH, config=searching(**search))
+    context = run()
+    assert [row.state for row in context.lake.read("search_trials").collect()] == ["failed", "failed"]
+    assert context.runs.latest("train") is None
+
+
+def test_without_a_section_there_is_nothing_to_search(run: Run) -> None:
+    with pytest.raises(ConfigError, match="the configuration has no section search"):
+        run(SEARCH, config=lambda content: content.pop("search", None))

@@ -80,10 +80,9 @@ class Pipeline(Model):
             raise ValueError(
                 f"train.monitor is {self.train.monitor}; expected validation_loss or {MONITORS[kind]} for a {kind} task"
             )
-        check_loss(self.train.loss, self.task)
-        weights_by_label(self.train.class_weights, self.task)
+        self._check_train(self.train)
         if self.search:
-            check_search(self.search, self.train)
+            check_search(self.search, self.train, self._check_train)
         for key in ("yardstick", "minimum", "maximum"):
             if wrong := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
                 raise ValueError(
@@ -94,6 +93,10 @@ class Pipeline(Model):
         if (self.features.target and kind == "multiclass") or (self.features.target and self.horizon):
             raise ValueError("features.target needs a label that is one number; expected a binary or a regression task")
         return self
+
+    def _check_train(self, train: TrainConfig) -> None:
+        check_loss(train.loss, self.task)
+        weights_by_label(train.class_weights, self.task)
 
     def contract(self, source: str) -> Table:
         """The contract of one source; raises ConfigError when the contracts' module has none of that name."""

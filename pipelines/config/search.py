@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import product
+import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -10,7 +11,17 @@ from pydantic import Field, ValidationError, model_validator
 from pipelines.config.base import Model
 from pipelines.config.train import TrainConfig
 
-FIXED = ("ranks", "monitor", "launcher", "allow_plain_transport", "channel_port", "retries", "checkpoint_steps")
+FIXED = (
+    "ranks",
+    "monitor",
+    "launcher",
+    "allow_plain_transport",
+    "channel_port",
+    "retries",
+    "checkpoint_steps",
+    "tensorboard",
+    "timeline",
+)
 FIXED_ENDS = ("_seconds",)
 Number = int | float
 Values = dict[str, Any]
@@ -41,6 +52,11 @@ class Span(Model):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
+    def examples(self) -> tuple[Number, ...]:
+        """Both ends, and a number between them that is not round, where such are in it."""
+        return (self.low, self.high) if self.whole else (self.low, self.high, self.low + (self.high - self.low) / math.pi)
+
+    @property
     def grid(self) -> tuple[Number, ...]:
         """Every `step`th number; none without a step."""
         if self.step is None:
@@ -54,6 +70,8 @@ class Span(Model):
             raise ValueError(f"low ({self.low}) must be below high ({self.high})")
         if self.log and (self.step is not None or self.low <= 0):
             raise ValueError("log needs a low above 0, and no step")
+        if self.whole and isinstance(self.step, float):
+            raise ValueError(f"step {self.step} of whole numbers; expected a whole one, or bounds such as {float(self.low)}")
         return self
 
 
@@ -103,16 +121,19 @@ def replaced(train: TrainConfig, values: Values) -> TrainConfig:
         raise ValueError(f"search.space: train.{where}: {first['msg']}; received {first['input']!r}") from error
 
 
-def check_search(search: SearchConfig, train: TrainConfig) -> None:
-    """Raise ValueError when a path is no value of section `train` that may be searched, or a value is none that it can have."""
+def check_search(search: SearchConfig, train: TrainConfig, check: Callable[[TrainConfig], None]) -> None:
+    """Raise ValueError when a path is no value of section `train` that may be searched, or a value is none that it can have;
+    `check` holds a whole section against the others.
+    """
     if fixed := [path for path in search.space if path in FIXED or path.endswith(FIXED_ENDS)]:
         raise ValueError(f"search.space: {', '.join(fixed)} is how training runs, not what is trained; expected other values")
-    ends = [values.choices if isinstance(values, Choices) else (values.low, values.high) for values in search.space.values()]
-    for path, tried in zip(search.space, ends, strict=True):
-        for value in tried:
-            replaced(train, {path: value})
-    for first in product(*(tried[:1] for tried in ends)):
-        replaced(train, dict(zip(search.space, first, strict=True)))
+    if train.monitor == "validation_loss" and any(path.split(".")[0] == "loss" for path in search.space):
+        raise ValueError("search.space: validation losses of different losses can't be compared; expected another monitor")
+    tried = {path: values.choices if isinstance(values, Choices) else values.examples for path, values in search.space.items()}
+    for path, values in tried.items():
+        for value in values:
+            check(replaced(train, {path: value}))
+    check(replaced(train, {path: values[0] for path, values in tried.items()}))
 
 
 def _free(path: str) -> bool:

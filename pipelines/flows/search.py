@@ -6,6 +6,7 @@ A search is one way of doing the step train: its run is one of `train`, and what
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +21,7 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.space import pruner_of, sampler_of, size_of, suggested
 from pipelines.flows.train import Prepared, inputs, prepare, publish
 from pipelines.launch.channel import Message
+from pipelines.launch.ranks import check_launch
 from pipelines.storage import delete_folder
 from pipelines.training.job import TrainingJob
 from schemas.lake import SEARCH_TRIALS
@@ -39,43 +41,49 @@ class Trial:
     seconds: float = 0.0
     job: TrainingJob | None = None
     attempts: Attempts | None = None
-    history: list[Message] = field(default_factory=list)
+    history: dict[int, Message] = field(default_factory=dict)
 
     def best(self, monitor: str) -> Message | None:
         """The message of its best epoch so far."""
-        return max(self.history, key=lambda message: _goodness(monitor, message[monitor]), default=None)
+        return max(self.history.values(), key=lambda message: _goodness(monitor, message[monitor]), default=None)
 
 
 def work(context: Context) -> Outcome:
     """Try what the configuration says, write search_trials, and publish the best trial as train does.
 
-    Raises QualityError when no trial came to its end.
+    Raises QualityError when no trial came to its end, and ConfigError when the cluster has too few slots.
     """
-    search = context.config.search
+    search, train = context.config.search, context.config.train
     assert search is not None
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what a trial came to is said below
-    prepared, monitor = prepare(context), context.config.train.monitor
+    check_launch(context.spark, train.ranks, plain=train.allow_plain_transport)
+    prepared, trials, promoted = prepare(context), list[Trial](), None
     study = optuna.create_study(direction="maximize", sampler=sampler_of(search), pruner=pruner_of(search))
-    trials: list[Trial] = []
 
     def objective(chosen: optuna.Trial) -> float:
-        trials.append(Trial(chosen.number, suggested(chosen, search)))
+        values = suggested(chosen, search)
+        if twin := next((trial for trial in trials if trial.values == values), None):
+            return _again(context, chosen, twin)
+        trials.append(Trial(chosen.number, values))
         try:
             return _try(context, prepared, chosen, trials[-1])
         finally:
             _say(context, search, trials[-1])
+            _remove(trials, best_of(trials, train.monitor))
 
     try:
         study.optimize(objective, n_trials=size_of(search), catch=FAILURES)
-        best = _best(trials, monitor)
-        context.console.print(f"    best: trial {best.number + 1}, its model is the one that stays")
-        assert best.job is not None
-        assert best.attempts is not None
+        best = best_of(trials, train.monitor)
+        if best is None or best.job is None or best.attempts is None:
+            first = next((trial.error for trial in trials if trial.error), "")
+            raise QualityError(
+                f"search: none of {len(trials)} trials came to its end. Widen its space. The first error: {first}"
+            )
         outcome = publish(context, prepared, best.job, best.attempts)
+        context.console.print(f"    best: trial {best.number + 1}, whose model stays")
+        promoted = best
     finally:
-        promoted = max((t for t in trials if t.state == DONE), key=lambda trial: _score(trial, monitor), default=None)
         _write(context, trials, promoted)
-        _remove(trials, promoted)
     return outcome
 
 
@@ -88,19 +96,24 @@ def _inputs(context: Context) -> dict[str, str]:
 
 def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Trial) -> float:
     """Train a trial to its end and give its score; raises TrialPruned when it falls behind, and what training raises."""
-    began, monitor = time.monotonic(), context.config.train.monitor
+    began, train = time.monotonic(), context.config.train
 
     def watch(message: Message) -> None:
-        trial.history.append(message)
-        chosen.report(_goodness(monitor, message[monitor]), message["epoch"] + 1)
-        if chosen.should_prune():
+        epoch = message["epoch"]
+        if epoch in trial.history:  # once more, after a rank was lost
+            return
+        trial.history[epoch] = message
+        chosen.report(_goodness(train.monitor, message[train.monitor]), epoch + 1)
+        if epoch + 1 < train.epochs and chosen.should_prune():
             raise optuna.TrialPruned
 
     try:
-        trial.job = prepared.job(context, _config(context.config.train, trial.values), f"trial-{trial.number + 1:04d}")
+        trial.job = prepared.job(context, _config(train, trial.values), f"trial-{trial.number + 1:04d}")
         quiet = replace(context, console=Console(quiet=True))
         trial.attempts = Attempts(quiet, trial.job, prepared.receipts(trial.job.config.ranks), watch)
         trial.attempts.run()
+        if not math.isfinite(score := _score(trial, train.monitor)):
+            raise QualityError(f"{train.monitor} is no number")
         trial.state = DONE
     except optuna.TrialPruned:
         trial.state = PRUNED
@@ -110,7 +123,17 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
         raise
     finally:
         trial.seconds = time.monotonic() - began
-    return _score(trial, monitor)
+    return score
+
+
+def _again(context: Context, chosen: optuna.Trial, twin: Trial) -> float:
+    """What the same values came to before, which they would again."""
+    context.console.print(f"    the values of trial {twin.number + 1} were chosen once more, which has been done")
+    for epoch, message in twin.history.items():
+        chosen.report(_goodness(context.config.train.monitor, message[context.config.train.monitor]), epoch + 1)
+    if twin.state != DONE:
+        raise optuna.TrialPruned
+    return _score(twin, context.config.train.monitor)
 
 
 def _config(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
@@ -131,14 +154,9 @@ def _score(trial: Trial, monitor: str) -> float:
     return _goodness(monitor, best[monitor])
 
 
-def _best(trials: list[Trial], monitor: str) -> Trial:
-    done = [trial for trial in trials if trial.state == DONE]
-    if not done:
-        first = next((trial.error for trial in trials if trial.error), "")
-        raise QualityError(
-            f"search: none of {len(trials)} trials came to its end. Widen search.space. The first error: {first}"
-        )
-    return max(done, key=lambda trial: _score(trial, monitor))
+def best_of(trials: list[Trial], monitor: str) -> Trial | None:
+    """Of the trials that came to their end the one with the best epoch; none when none did."""
+    return max((t for t in trials if t.state == DONE), key=lambda trial: _score(trial, monitor), default=None)
 
 
 def _say(context: Context, search: SearchConfig, trial: Trial) -> None:
@@ -171,10 +189,10 @@ def _write(context: Context, trials: list[Trial], promoted: Trial | None) -> Non
         context.lake.append(SEARCH_TRIALS, context.lake.frame(SEARCH_TRIALS, rows))
 
 
-def _remove(trials: list[Trial], promoted: Trial | None) -> None:
-    """Remove the files of trials that lost."""
+def _remove(trials: list[Trial], best: Trial | None) -> None:
+    """Remove the files of all trials but the best so far."""
     for trial in trials:
-        if trial is not promoted and trial.job:
+        if trial is not best and trial.job:
             delete_folder(trial.job.model)
             delete_folder(trial.job.checkpoints)
 

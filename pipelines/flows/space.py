@@ -18,7 +18,7 @@ def sampler_of(search: SearchConfig) -> optuna.samplers.BaseSampler:
         return optuna.samplers.GridSampler(grid, seed=search.seed)
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=search.seed)
-    return optuna.samplers.TPESampler(seed=search.seed)
+    return optuna.samplers.TPESampler(seed=search.seed, n_startup_trials=max(search.trials // 3, 1))
 
 
 def pruner_of(search: SearchConfig) -> optuna.pruners.BasePruner:

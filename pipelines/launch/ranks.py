@@ -42,8 +42,7 @@ def run_ranks(
     not set; ExternalError when the port is taken; RankError when a rank dies, stalls or does not start in time; the class of
     the rank's own error when one of ours ended it; and RingmillError with the rank's traceback when a bug did.
     """
-    _check_transport(spark, plain)
-    _check_slots(spark, ranks)
+    check_launch(spark, ranks, plain=plain)
     host = spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1")
     assert host is not None
     launch = _barrier if launcher == "barrier" else _stock
@@ -52,6 +51,12 @@ def run_ranks(
         Follower(ranks, channel, ended, Watch(stall_seconds, start_seconds)).follow(listen, start_seconds)
 
     launch(spark, ranks, Assignment(job, stall_seconds), (host, port), follow)
+
+
+def check_launch(spark: SparkSession, ranks: int, *, plain: bool) -> None:
+    """Raise ConfigError when so many ranks can't be launched here at once, or are not allowed to talk in plain."""
+    _check_transport(spark, plain)
+    _check_slots(spark, ranks)
 
 
 Follow = Callable[[Channel, Callable[[], str | None]], None]

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
-from pipelines.config import SearchConfig, TrainConfig, replaced
+from pipelines.config import Pipeline, SearchConfig, TrainConfig, read_config, replaced
 from pipelines.errors import ConfigError
 from tests.sample import configured
 
@@ -40,19 +42,27 @@ def test_values_take_the_place_of_those_at_their_paths() -> None:
         (space(batch_size={"low": 0, "high": 9, "log": True}), "log needs a low above 0"),
         ({**space(network__dropout={"low": 0, "high": 0.5}), "sampler": "grid"}, r"a grid over network\.dropout has no end"),
         ({**space(batch_size={"choices": [8]}), "sampler": "best"}, "'tpe', 'random' or 'grid'"),
+        (space(batch_size={"low": 64, "high": 128, "step": 0.5}), r"step 0\.5 of whole numbers"),
+        (space(batch_size={"low": 64.0, "high": 128.0}), r"train\.batch_size: .*valid integer"),
+        (space(loss={"choices": [{"name": "focal"}]}), "validation losses of different losses can't be compared"),
         ({"space": {}}, "at least 1"),
     ],
 )
 def test_what_can_not_be_tried_is_exit_2_and_names_the_choices(tmp_path: Path, search: dict[str, Any], message: str) -> None:
-    import yaml
-
-    from pipelines.config import read_config
-
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump(configured(tmp_path, "wrong", lambda content: content.update(search=search))))
     with pytest.raises(ConfigError, match=message) as caught:
         read_config(path)
     assert caught.value.exit_code == 2
+
+
+def test_a_loss_has_to_be_one_of_the_task(tmp_path: Path) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        content["train"]["monitor"] = "validation_auc"
+        content.update(search=space(loss={"choices": [{"name": "huber"}]}))
+
+    with pytest.raises(ValidationError, match="huber is no loss of a binary task"):
+        Pipeline.model_validate(configured(tmp_path, "wrong", edit))
 
 
 def test_a_grid_has_the_points_of_its_steps() -> None:

@@ -21,6 +21,11 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
     return filesystem, path
 
 
+def is_local(uri: str) -> bool:
+    """Whether a path or URI is of this machine's file system."""
+    return isinstance(locate(uri)[0], fs.LocalFileSystem)
+
+
 def write_bytes(uri: str, content: bytes) -> None:
     """Write a file whole: to a name of its own first, then moved into place."""
     filesystem, path = locate(uri)

@@ -16,6 +16,8 @@ class TrainConfig(Model):
     """The training run: ranks, batch, epochs, loss, network, and where the ranks call back. With `patience` it ends once so
     many epochs have passed without a better one by what `monitor` names.
 
+    `tensorboard` keeps scalars for it, `timeline` Horovod's trace of every all-reduce, which is long.
+
     `class_weights` multiply what rows of a class add to the loss that is trained on; the validation loss has no weights. A rank
     works a step's gradient out in `accumulation` parts, of which one is in memory at a time. `compression` halves what ranks
     send each other. float16 is no `precision`, since small gradients vanish in it unless losses are scaled; bfloat16 has the
@@ -37,6 +39,8 @@ class TrainConfig(Model):
     accumulation: Annotated[int, Field(ge=1, description="parts of a rank's batch")] = 1
     compression: Literal["none", "fp16"] = "none"
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    tensorboard: bool = False
+    timeline: bool = False
     checkpoint_steps: Annotated[int, Field(ge=1, description="steps of an epoch between checkpoints")] = 1000
     retries: Annotated[int, Field(ge=0, description="restarts from the last checkpoint when a rank is lost")] = 2
     launcher: Literal["barrier", "horovod_spark"] = "barrier"

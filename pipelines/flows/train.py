@@ -56,7 +56,10 @@ class Prepared:
     def job(self, context: Context, config: TrainConfig, name: str = "") -> TrainingJob:
         """A training by a configuration; of several in one run each has a name, by which its files are kept apart."""
         common = {name: getattr(config, name) for name in ("ranks", "batch_size", "seed", "shuffle_rows")}
-        checkpoints, model = (f"{context.artifacts(kind)}{f'/{name}' if name else ''}" for kind in ("checkpoints", "models"))
+
+        def place(kind: str) -> str:
+            return f"{context.artifacts(kind)}/{name}" if name else context.artifacts(kind)
+
         return TrainingJob(
             run_id=context.run_id,
             pipeline=context.config.pipeline,
@@ -67,8 +70,10 @@ class Prepared:
             samples=self.samples,
             train=RowPlan(groups=self.train, shuffle=True, **common),
             validation=RowPlan(groups=self.validation, shuffle=False, **common),
-            checkpoints=checkpoints,
-            model=model,
+            checkpoints=place("checkpoints"),
+            model=place("models"),
+            tensorboard=place("tensorboard") if config.tensorboard else None,
+            timeline=f"{place('timelines')}/timeline.json" if config.timeline else None,
         )
 
     def receipts(self, ranks: int) -> Receipts:
@@ -92,7 +97,9 @@ def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: At
     attempts.receipts.check_complete(len(attempts.history))
     IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(snapshot_tag(context.run_id), prepared.snapshot)
     outputs = _write(context, attempts)
-    return Outcome(outputs=outputs, artifacts={"model": job.model, "checkpoints": job.checkpoints})
+    seen = {"tensorboard": job.tensorboard, "timeline": job.timeline}
+    artifacts = {"model": job.model, "checkpoints": job.checkpoints, **{name: uri for name, uri in seen.items() if uri}}
+    return Outcome(outputs=outputs, artifacts=artifacts)
 
 
 def snapshot_tag(run_id: str) -> str:

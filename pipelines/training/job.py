@@ -14,8 +14,8 @@ Value = float | str | list[float | None]
 Raw = dict[str, Value | None]
 
 FREE = {
-    "ranks", "checkpoint_steps", "retries", "launcher", "allow_plain_transport", "channel_port", "start_timeout_seconds",
-    "stall_timeout_seconds",
+    "ranks", "tensorboard", "timeline", "checkpoint_steps", "retries", "launcher", "allow_plain_transport", "channel_port",
+    "start_timeout_seconds", "stall_timeout_seconds",
 }  # fmt: skip
 """Of section `train`, what changes how training runs, and not what is trained."""
 
@@ -44,6 +44,8 @@ class TrainingJob(Model):
     validation: RowPlan
     checkpoints: str
     model: str
+    tensorboard: str | None = None
+    timeline: str | None = None
     resume: str | None = None
     standing: Standing = Standing()
 

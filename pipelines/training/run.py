@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import RankError
+from pipelines.training.board import Board, Timeline
 from pipelines.training.divergence import diverged
 from pipelines.training.export import export
 from pipelines.training.feed import Chunk, Columns, Feed, Receipt
@@ -32,6 +34,8 @@ SECONDS_BETWEEN_REPORTS = 0.25
 
 def run_training(job: TrainingJob, reporter: Reporter) -> None:
     """Train the whole run on this rank, with the others; rank 0 also keeps checkpoints and exports the best model."""
+    if job.timeline:
+        os.environ["HOROVOD_TIMELINE"] = "DYNAMIC"  # it may be started
     hvd.init()
     if hvd.size() != job.config.ranks:
         raise RankError(f"{hvd.size()} ranks came together; expected {job.config.ranks}. Is another Horovod in the way?")
@@ -63,7 +67,10 @@ class _Run:
         self._loop = Loop(*made, parts=config.accumulation, compress=compress)
         self._saved = Saved(job.checkpoints, self._loop)
         self._standing = job.standing
-        if job.resume and hvd.rank() == 0:
+        first = hvd.rank() == 0
+        self._board = Board(job.tensorboard, job.standing.history) if job.tensorboard and first else None
+        self._timeline = Timeline(job.timeline) if job.timeline and first else None
+        if job.resume and first:
             self._saved.restore(job.resume)
         self._loop.broadcast()
         reporter.send("ready", parameters=self._network.count_params())
@@ -75,6 +82,8 @@ class _Run:
             self._epoch(self._standing.start.epoch)
         if hvd.rank() == 0:
             with self._pulse.within(EXPORT):
+                if self._timeline:
+                    self._timeline.keep()
                 self._saved.wait()
                 rows, difference = self._export()
             self._reporter.send("parity", rows=rows, difference=difference)
@@ -99,6 +108,8 @@ class _Run:
         if hvd.rank() == 0:
             self._saved.keep(self._standing, best=self._standing.since_best == 0)
             self._reporter.send("epoch", **self._standing.history[-1])
+            if self._board:
+                self._board.tell(self._standing.history[-1], receipts)
             for each in receipts:
                 self._reporter.send("receipt", **each)
 

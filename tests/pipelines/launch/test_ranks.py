@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from pipelines.config import Binary, Network, Optimizer, TrainConfig
 from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
@@ -127,6 +130,27 @@ def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -
     assert [message["best"] for message in epochs] == [True, False, False, False]
     assert len([message for message in heard if message["kind"] == "receipt"]) == 2 * 4
     assert [message["rank"] for message in heard if message["kind"] == "done"].count(0) == 1
+
+
+def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(spark: SparkSession, tmp_path: Path) -> None:
+    made = job(tmp_path, 2, 4)
+    board, timeline = tmp_path / "board", tmp_path / "timeline.json"
+    heard = train(spark, made.model_copy(update={"tensorboard": str(board), "timeline": str(timeline)}))
+    found = EventAccumulator(str(board), size_guidance={"tensors": 0}).Reload()
+    told = [message for message in heard if message["kind"] == "epoch"]
+    for name in ("train_loss", "validation_loss", "validation_auc", "learning_rate", "rows_per_second"):
+        events = found.Tensors(name)
+        assert [event.step for event in events] == [0, 1]
+        values = [float(make_ndarray(event.tensor_proto)) for event in events]
+        assert values == pytest.approx([message[name] for message in told], rel=1e-6)
+    shares = [
+        float(make_ndarray(found.Tensors(f"rank_{rank}/{what}_share")[1].tensor_proto))
+        for rank in (0, 1)
+        for what in ("compute", "wait", "feed")
+    ]
+    assert sum(shares) == pytest.approx(2)
+    traced = json.loads(timeline.read_text())
+    assert any("ALLREDUCE" in str(event.get("name")) for event in traced)
 
 
 def test_more_ranks_than_slots_is_refused_at_once_with_the_numbers(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""Scalars for TensorBoard, and Horovod's timeline: what rank 0 keeps for people who look at a run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import horovod.tensorflow as hvd
+import tensorflow as tf
+
+from pipelines.storage import is_local, list_files, locate, publish_folder, write_bytes
+from pipelines.training.standing import Message
+
+SPENT = ("compute", "wait", "feed")
+
+
+class Board:
+    """A folder of TensorBoard's event files at a path or URI; a remote one is copied there after each epoch.
+
+    `history` are epochs that another attempt has done: they are written again where its files can't be added to.
+    """
+
+    def __init__(self, uri: str, history: Iterable[Message]) -> None:
+        self._uri = uri
+        self._copied = None if is_local(uri) else tempfile.TemporaryDirectory(prefix="ringmill-board-")
+        folder = self._copied.name if self._copied else locate(uri)[1]
+        again = bool(self._copied) or not list_files(uri)
+        self._writer = tf.summary.create_file_writer(folder)
+        for told in history if again else ():
+            self._write(told)
+
+    def tell(self, told: Message, receipts: Iterable[Message]) -> None:
+        """Write an epoch: losses, metric, rate, speed, and each rank's shares of compute, wait and feed."""
+        self._write(told)
+        with self._writer.as_default(step=told["epoch"]):
+            for receipt in receipts:
+                total = sum(receipt[f"{what}_seconds"] for what in SPENT)
+                for what in SPENT:
+                    share = receipt[f"{what}_seconds"] / total if total else 0.0
+                    tf.summary.scalar(f"rank_{receipt['rank']}/{what}_share", share)
+        self._writer.flush()
+        if self._copied:
+            publish_folder(Path(self._copied.name), self._uri)
+
+    def _write(self, told: Message) -> None:
+        names = ["train_loss", *(name for name in told if name.startswith("validation_")), "learning_rate", "rows_per_second"]
+        with self._writer.as_default(step=told["epoch"]):
+            for name in names:
+                tf.summary.scalar(name, told[name])
+
+
+class Timeline:
+    """Horovod's timeline of what is left of a run, as JSON for a browser's tracing page, at a path or URI."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._folder = tempfile.TemporaryDirectory(prefix="ringmill-timeline-")
+        self._path = Path(self._folder.name) / "timeline.json"
+        hvd.start_timeline(str(self._path))
+
+    def keep(self) -> None:
+        """Stop, and write it."""
+        hvd.stop_timeline()
+        write_bytes(self._uri, self._path.read_bytes())
+        self._folder.cleanup()

@@ -18,11 +18,10 @@ import time
 from pathlib import Path
 
 from pyspark.sql import functions as F
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.event_log import table_scans
+from benchmarks.results import grid
 from pipelines.config import LakeConfig, Pipeline, TrainConfig, read_config
 from pipelines.flows.application import new_run_id
 from pipelines.flows.context import Context
@@ -100,11 +99,11 @@ def report(folder: Path) -> None:
     """Print the tables and keep the figures."""
     measured = json.loads((folder / "measured.json").read_text())
     console = Console(width=110, highlight=False)
-    seconds = _grid("Seconds by stage", "stage", "seconds", "share")
+    seconds = grid("Seconds by stage", "stage", "seconds", "share")
     total = sum(measured["seconds"].values())
     for name, value in measured["seconds"].items():
         seconds.add_row(name, f"{value:.1f}", f"{value / total:.0%}")
-    scans = _grid("Passes over each table", "step", "table", "scans", "rows read", "rows in the table", "passes")
+    scans = grid("Passes over each table", "step", "table", "scans", "rows read", "rows in the table", "passes")
     for step, found in table_scans(folder / "events").items():
         for scan in found:
             rows = measured["rows"].get(scan.table.partition("_")[2])
@@ -117,27 +116,20 @@ def report(folder: Path) -> None:
                     f"{rows:,}",
                     f"{scan.rows / rows:.2f}",
                 )
-    ranks = _grid("Training, rounds interleaved", "ranks", "rows/s of each round", "median", "against 1 rank")
+    ranks = grid("Training, rounds interleaved", "ranks", "rows/s of each round", "median", "against 1 rank")
     medians = {name: statistics.median(values) for name, values in measured["speeds"].items()}
     ratios = {n: [a / b for a, b in zip(v, measured["speeds"]["1"], strict=True)] for n, v in measured["speeds"].items()}
     for name, values in measured["speeds"].items():
         shown = ", ".join(f"{value:,.0f}" for value in values)
         low, middle, high = min(ratios[name]), statistics.median(ratios[name]), max(ratios[name])
         ranks.add_row(name, shown, f"{medians[name]:,.0f}", f"{middle:.2f} ({low:.2f} to {high:.2f})")
-    for grid in (seconds, scans, ranks):
-        console.print(grid)
+    for table in (seconds, scans, ranks):
+        console.print(table)
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     console.print(f"Machine: {machine}")
     results = Path("benchmarks/results")
     results.mkdir(exist_ok=True)
     (results / "main_job.json").write_text(json.dumps({"machine": machine, **measured}, indent=2))
-
-
-def _grid(title: str, *columns: str) -> Table:
-    grid = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right")
-    return grid
 
 
 if __name__ == "__main__":

@@ -30,11 +30,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results import store
+from benchmarks.results import grid, store
 from benchmarks.torch_environment import torch_environment
 from benchmarks.training_runs import CASES, PARTS, Case, CaseFailedError, Run, run_case
 
@@ -112,7 +111,7 @@ RATIOS: tuple[tuple[str, str, str, Callable[[Run], float], str], ...] = (
 
 def report(console: Console, cases: list[Case], found: Runs) -> None:
     """Print what was measured, the ratios within each round, and where the ranks' time goes."""
-    measured = _grid("Training", "case", "rows/s of each round", "median", "seconds", "to first step", "last loss")
+    measured = grid("Training", "case", "rows/s of each round", "median", "seconds", "to first step", "last loss")
     for case in cases:
         runs = found[case.name]
         each, speeds, middle = "", "", ""
@@ -122,33 +121,26 @@ def report(console: Console, cases: list[Case], found: Runs) -> None:
             each = "" if case.program == "ceiling" else f"{runs[-1]['epochs'][-1]['loss']:.3f}"
         step = f"{statistics.median(map(first_step, runs)):.1f}" if "first_step" in runs[0] else ""
         measured.add_row(case.name, speeds, middle, f"{statistics.median(map(seconds, runs)):.1f}", step, each)
-    ratios = _grid("Ratios, round by round", "what", "median", "least to most", "goal")
+    ratios = grid("Ratios, round by round", "what", "median", "least to most", "goal")
     for what, ours, other, measure, goal in RATIOS:
         if ours in found and other in found:
             values = [measure(mine) / measure(its) for mine, its in zip(found[ours], found[other], strict=True)]
             ratios.add_row(what, f"{statistics.median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}", goal)
-    for grid in (measured, ratios, _spent(found)):
-        if grid.row_count:
-            console.print(grid)
+    for table in (measured, ratios, _spent(found)):
+        if table.row_count:
+            console.print(table)
 
 
 def _spent(found: Runs) -> Table:
     """Shares of an epoch, where ranks tell them."""
-    grid = _grid("Where a rank's time goes, of the last epoch", "case", "rank", "feed", "compute", "all-reduce, wait", "rest")
+    spent = grid("Where a rank's time goes, of the last epoch", "case", "rank", "feed", "compute", "all-reduce, wait", "rest")
     for name, runs in found.items():
         for rank, last in runs[-1].get("shares", {}).items():
             each = [[run["shares"][rank].get(what) for run in runs] for what in ("feed", "compute", "wait", "rest")]
             if last:
                 shown = (f"{statistics.median(values):.0%}" if None not in values else "" for values in each)
-                grid.add_row(name, rank, *shown)
-    return grid
-
-
-def _grid(title: str, *columns: str) -> Table:
-    grid = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right")
-    return grid
+                spent.add_row(name, rank, *shown)
+    return spent
 
 
 if __name__ == "__main__":

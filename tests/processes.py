@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import psutil
 
 NAMES = ("CoarseGrainedExecutorBackend", "pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
+
+
+def environment() -> dict[str, str]:
+    """That of this process, for an application of its own: no stale SPARK_HOME, none of Spark's own variables."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
 
 
 def running(names: tuple[str, ...] = NAMES) -> set[psutil.Process]:

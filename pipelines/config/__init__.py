@@ -3,7 +3,7 @@
 from pipelines.config import kinds
 from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.drift import Bounds, DriftConfig
-from pipelines.config.evaluate import METRICS, MONITOR_NAMES, MONITORS, EvaluateConfig
+from pipelines.config.evaluate import METRICS, MONITOR_NAMES, MONITORS, EvaluateConfig, goodness
 from pipelines.config.features import KINDS, FeaturesConfig, Windows
 from pipelines.config.losses import (
     Absolute,
@@ -31,5 +31,6 @@ __all__ = [
     "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Halving", "Huber", "Interval", "LakeConfig",
     "Loss", "MaintainConfig", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
     "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig",
-    "Uniform", "Windows", "Words", "explain", "kinds", "load", "midnight", "read_config", "replaced", "weights_by_label",
+    "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "midnight", "read_config", "replaced",
+    "weights_by_label",
 ]  # fmt: skip

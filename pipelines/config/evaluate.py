@@ -20,6 +20,11 @@ MONITOR_NAMES = {"validation_auc": "AUC", "validation_accuracy": "accuracy", "va
 """What people call them."""
 
 
+def goodness(monitor: str, value: float) -> float:
+    """What is watched while training, turned so that more of it is better."""
+    return -value if monitor in ("validation_loss", "validation_mae") else value
+
+
 def _known_metric(name: str) -> str:
     known = list(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
     if name not in known:

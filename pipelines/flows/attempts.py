@@ -114,7 +114,7 @@ class Attempts:
 
     def _left_by_others(self) -> str | None:
         """The folder of the last run of the same job that did not end, when it has checkpoints."""
-        return next((folder for folder in reversed(self._claims()) if _checkpoints(folder)), None)
+        return next((folder for folder in reversed(self._claims()) if checkpoint.saved_in(folder)), None)
 
     def _claims(self) -> list[str]:
         """The folders whose claim has this job's fingerprint, oldest first."""
@@ -132,7 +132,3 @@ class Attempts:
         """The job is done: nothing of it is gone on from any more."""
         for folder in self._claims():
             delete_file(f"{folder}/{CLAIM}")
-
-
-def _checkpoints(folder: str) -> list[str]:
-    return [uri for uri in list_files(folder) if uri.endswith(".npz")]

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from pipelines.config import SearchConfig, TrainConfig, replaced
+from pipelines.config import SearchConfig, TrainConfig, goodness, replaced
 from pipelines.errors import ConfigError, QualityError
 from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
@@ -45,7 +45,7 @@ class Trial:
 
     def best(self, monitor: str) -> Message | None:
         """The message of its best epoch so far."""
-        return max(self.history.values(), key=lambda message: _goodness(monitor, message[monitor]), default=None)
+        return max(self.history.values(), key=lambda message: goodness(monitor, message[monitor]), default=None)
 
 
 def work(context: Context) -> Outcome:
@@ -103,7 +103,7 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
         if epoch in trial.history:  # once more, after a rank was lost
             return
         trial.history[epoch] = message
-        chosen.report(_goodness(train.monitor, message[train.monitor]), epoch + 1)
+        chosen.report(goodness(train.monitor, message[train.monitor]), epoch + 1)
         if epoch + 1 < train.epochs and chosen.should_prune():
             raise optuna.TrialPruned
 
@@ -130,7 +130,7 @@ def _again(context: Context, chosen: optuna.Trial, twin: Trial) -> float:
     """What the same values came to before, which they would again."""
     context.console.print(f"    the values of trial {twin.number + 1} were chosen once more, which has been done")
     for epoch, message in twin.history.items():
-        chosen.report(_goodness(context.config.train.monitor, message[context.config.train.monitor]), epoch + 1)
+        chosen.report(goodness(context.config.train.monitor, message[context.config.train.monitor]), epoch + 1)
     if twin.state != DONE:
         raise optuna.TrialPruned
     return _score(twin, context.config.train.monitor)
@@ -143,15 +143,10 @@ def _config(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
         raise ConfigError(str(error)) from error
 
 
-def _goodness(monitor: str, value: float) -> float:
-    """More of it is better."""
-    return -value if monitor in ("validation_loss", "validation_mae") else value
-
-
 def _score(trial: Trial, monitor: str) -> float:
     best = trial.best(monitor)
     assert best is not None
-    return _goodness(monitor, best[monitor])
+    return goodness(monitor, best[monitor])
 
 
 def best_of(trials: list[Trial], monitor: str) -> Trial | None:

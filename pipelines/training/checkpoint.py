@@ -54,7 +54,7 @@ def load(uri: str) -> Checkpoint:
 
 def newest(folder: str, damaged: Callable[[DataError], None]) -> tuple[str, Checkpoint] | None:
     """The last whole checkpoint of a folder and its URI; None when there is none. `damaged` hears of those passed over."""
-    for uri in reversed(_found(folder)):
+    for uri in reversed(saved_in(folder)):
         try:
             return uri, load(uri)
         except DataError as error:
@@ -62,7 +62,8 @@ def newest(folder: str, damaged: Callable[[DataError], None]) -> tuple[str, Chec
     return None
 
 
-def _found(folder: str) -> list[str]:
+def saved_in(folder: str) -> list[str]:
+    """The checkpoints of a folder, oldest first, whole or damaged."""
     return [uri for uri in list_files(folder) if uri.endswith(".npz")]
 
 
@@ -87,5 +88,5 @@ class Keeper:
 
     def _write(self, uri: str, checkpoint: Checkpoint) -> None:
         save(uri, checkpoint)
-        for old in _found(self._folder)[:-KEPT]:
+        for old in saved_in(self._folder)[:-KEPT]:
             delete_file(old)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.config import goodness
 from pipelines.errors import RankError
 from pipelines.training.board import Board, Timeline
 from pipelines.training.divergence import diverged
@@ -198,6 +199,4 @@ class _Run:
 
 def _score(monitor: str, found: Validation) -> float:
     """What the best epoch has most of; ranks agree on it because all of them hold the same sums."""
-    if monitor == found.metric:
-        return -found.value if found.metric == "validation_mae" else found.value
-    return -found.loss
+    return goodness(monitor, found.value) if monitor == found.metric else goodness("validation_loss", found.loss)

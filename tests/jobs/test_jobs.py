@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn import metrics as peer
 
 from tests.conftest import ROOT, session_on
-from tests.processes import left_since, running
+from tests.processes import environment, left_since, running
 from tests.sample import configured, write_sample
 
 STEPS = ("ingest", "clean", "features", "train", "evaluate")
@@ -32,9 +31,7 @@ def submit(job: str, *arguments: str, master: str | None = None) -> subprocess.C
     """spark-submit a job; its output is in the result, the job's own all on standard output, where spark-submit puts it."""
     where = ["--master", master, "--driver-memory", "1g"] if master else []
     command = [str(Path(sys.executable).with_name("spark-submit")), *where, f"jobs/{job}.py", *arguments]
-    # A stale SPARK_HOME must not win; Spark's own variables of this test process must not leak in.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=600)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment(), timeout=600)
 
 
 def written(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> str:

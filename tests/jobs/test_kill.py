@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 
 from pipelines.io.iceberg import IcebergTable
 from tests.conftest import ROOT, session_on
+from tests.processes import environment
 from tests.sample import SMALL, configured
 
 KILLS = int(os.environ.get("RINGMILL_KILLS", "6"))
@@ -76,10 +77,9 @@ class Job:
     def __init__(self, config: str, *arguments: str) -> None:
         command = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[1]", "--driver-memory", "1g"]
         command += ["tests/jobs/ingest_clean.py", "--config", config, *arguments]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
         self.began = time.time()
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
     def finish(self) -> float:

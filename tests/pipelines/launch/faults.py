@@ -33,6 +33,7 @@ from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
 from pipelines.training.job import TrainingJob
 from tests.conftest import ROOT
+from tests.pipelines.launch.cluster import two_executors
 from tests.pipelines.launch.test_ranks import job_over
 
 ROWS, GROUPS = 40_000, 20
@@ -45,18 +46,7 @@ Strike = Callable[[Ranks, TrainingJob], None]
 def main(folder: Path, faults: list[str]) -> None:
     """Try each fault in turn, in one application."""
     (folder / "warehouse").mkdir(exist_ok=True)
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("ringmill faults")
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.executor.memory": "1g",
-        "spark.executor.cores": "1",
-        **catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))),
-    }
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    spark = two_executors("ringmill faults", catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))))
     for fault in faults:
         found = try_fault(spark, folder, fault)
         (folder / f"{fault}.json").write_text(json.dumps(found))

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import psutil
-from pyspark.sql import SparkSession
 
 from pipelines.launch.channel import Message
 from pipelines.launch.ranks import run_ranks
+from tests.pipelines.launch.cluster import two_executors
 from tests.pipelines.launch.test_ranks import job
 
 SCRIPT = """#!/bin/sh
@@ -29,21 +29,13 @@ def main(folder: Path) -> None:
     script = folder / "gpus.sh"
     script.write_text(SCRIPT.format(folder=folder))
     script.chmod(0o755)
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.executor.memory": "1g",
-        "spark.executor.cores": "1",
+    gpus = {
         "spark.worker.resource.gpu.amount": "1",
         "spark.worker.resource.gpu.discoveryScript": str(script),
         "spark.executor.resource.gpu.amount": "1",
         "spark.task.resource.gpu.amount": "1",
     }
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("ringmill gpus")
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    spark = two_executors("ringmill gpus", gpus)
     seen: dict[int, str] = {}
 
     def listen(message: Message) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import environment
 
 ROWS, BATCH, EPOCHS = 45, 4, 2
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -52,9 +52,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Weights]:
     runs.append({**runs[4], "name": "again"})
     runs += variants(runs)
     (folder / "runs.json").write_text(json.dumps(runs))
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
     command = [sys.executable, "-m", "tests.pipelines.launch.many_runs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found = {}
     for run in runs:

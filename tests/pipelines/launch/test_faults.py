@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.pipelines.launch.faults import ROWS, ranks_of
-from tests.processes import left_since, running
+from tests.processes import environment, left_since, running
 
 HOST = socket.gethostname()
 MENDED = ("rank", "executor", "hang", "corrupt_checkpoint")
@@ -35,10 +34,9 @@ pytestmark = pytest.mark.slow
 
 def start(folder: Path, faults: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """Start an application that tries faults."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
     with (folder / f"{faults[0]}.out").open("wb") as output:
         command = [sys.executable, "-m", "tests.pipelines.launch.faults", str(folder), *faults]
-        return subprocess.Popen(command, cwd=ROOT, env=kept, stdout=output, stderr=output)
+        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output, stderr=output)
 
 
 def results(folder: Path, faults: tuple[str, ...]) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipelines.errors import ConfigError, DataError
 from pipelines.launch.ranks import run_ranks
 from tests.conftest import ROOT
 from tests.pipelines.launch.test_ranks import job, last_arrays
+from tests.processes import environment
 
 
 def test_horovods_own_launcher_trains_the_same_weights(spark: SparkSession, tmp_path: Path) -> None:
@@ -56,8 +56,7 @@ def test_a_cluster_that_encrypts_has_to_be_allowed_in_plain_words(
 
 @pytest.mark.slow
 def test_each_rank_sees_the_gpu_that_spark_gave_its_task(tmp_path: Path) -> None:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
     command = [sys.executable, "-m", "tests.pipelines.launch.gpus", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(json.loads((tmp_path / "seen.json").read_text()).values()) == ["0", "1"]

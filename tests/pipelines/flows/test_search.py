@@ -59,7 +59,8 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run) -> No
 
 @pytest.mark.slow
 def test_a_search_without_a_trial_that_ends_is_exit_4_and_leaves_the_trials(run: Run) -> None:
-    search = {"sampler": "random", "trials": 2, "space": {"network.activation": {"choices": ["rellu"]}}}
+    values = {"network.activation": {"choices": ["rellu"]}, "optimizer.learning_rate": {"choices": [0.001, 0.002]}}
+    search = {"sampler": "grid", "trials": 2, "space": values}
     with pytest.raises(QualityError, match=r"none of 2 trials came to its end\. .*no activation 'rellu'"):
         run(INGEST, CLEAN, FEATURES, SEARCH, config=searching(**search))
     context = run()

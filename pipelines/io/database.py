@@ -29,7 +29,7 @@ WHOLE = Split(None, ("1=1",))
 class Database(ABC):
     """One table, as its kind of database lets it be described, cut and watched.
 
-    `as_text`: whether its driver hands out what the server wrote when it is asked for text, whatever the type.
+    `as_text`: whether the server is asked for text alone, which its driver hands out as the bytes that the server wrote.
     """
 
     as_text = False

@@ -19,7 +19,7 @@ from pipelines.config import Interval
 from pipelines.errors import ConfigError, ExternalError, RingmillError
 from pipelines.io.connection import Connection, fail, message, said_by_database
 from pipelines.io.database import KEY, AnyDatabase, Database, Split
-from pipelines.io.postgres import PROPERTIES, Postgres
+from pipelines.io.postgres import NEVER, PROPERTIES, Postgres
 from pipelines.io.source import Source, as_text, received
 from schemas.contract import Table
 
@@ -110,7 +110,9 @@ class JdbcTable(Source):
         texts = database.texts([columns[int(alias[1:])] for alias in wanted])
         selected = {alias: f"{text} AS {alias}" for alias, text in zip(wanted, texts, strict=True)}
         frame = self._frame(spark, database, selected, condition, split, snapshot)
-        found = {wanted[field.name]: as_text(field) for field in frame.schema if field.name in wanted}
+        # The server's bytes as they are: a string of Java's would have them decoded and encoded again.
+        shown = (lambda field: F.col(field.name).cast("string")) if database.as_text else as_text
+        found = {wanted[field.name]: shown(field) for field in frame.schema if field.name in wanted}
         unknown = [part for name, text in found.items() if name not in contract.column_names for part in (F.lit(name), text)]
         extra = F.create_map(*unknown) if unknown else None
         return received(frame, contract, found, extra=extra, place=F.lit(self.place))
@@ -128,7 +130,7 @@ class JdbcTable(Source):
         query = f"(SELECT {', '.join([*selected.values(), *key])} FROM {database.table} WHERE {condition}) ringmill"
         options = {**self._options(), "fetchsize": str(self.fetch_rows)}
         if database.as_text:
-            options["customSchema"] = ", ".join(f"{alias} STRING" for alias in selected)
+            options["customSchema"] = ", ".join(f"{alias} BINARY" for alias in selected)
         if session := database.session(snapshot):
             options["sessionInitStatement"] = session
         try:
@@ -156,7 +158,13 @@ class JdbcTable(Source):
         driver = self.driver or DRIVERS.get(scheme)
         given = {"driver": driver, "user": self.user, "password": _variable(self.password) if self.password else None}
         own = PROPERTIES if scheme == "postgresql" else {}
-        return {"url": expanded(self.url), **own, **{name: value for name, value in given.items() if value is not None}}
+        url = expanded(self.url)
+        if own and (found := NEVER.search(url)):
+            raise ConfigError(
+                f"a source of kind jdbc: its url sets {found[1]}, expected not to: values are read as the server "
+                f"writes them in text. Leave {found[1]} out."
+            )
+        return {"url": url, **own, **{name: value for name, value in given.items() if value is not None}}
 
 
 def expanded(text: str) -> str:

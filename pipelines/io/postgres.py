@@ -19,14 +19,17 @@ SETTINGS = (
     "SET extra_float_digits = 3",
 )
 TRANSACTION = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# The source would take what the driver is sent in binary form for text.
+NEVER = re.compile(r"[?&](binaryTransfer(Enable)?)=", re.IGNORECASE)
 # Not asked for by the user: a server that is gone without a word must not be waited for for ever.
 PROPERTIES = {"connectTimeout": "10", "tcpKeepAlive": "true", "ApplicationName": "ringmill", "binaryTransfer": "false"}
 STORED = {"r", "m", "p"}  # tables, materialized views, partitioned tables
 LOCKABLE = {"r", "p", "v"}
 TIMES = {"timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp", "date": "timestamp"}
-# Types whose cast to text is their output function, which a cast would have the server call for nothing.
+# Types whose cast to text is their output function, which a cast would have the server call for nothing. So is bytea's, but its
+# driver undoes that.
 SHOWN = re.compile(
-    r"(smallint|integer|bigint|numeric|real|double precision|text|character varying|date|timestamp|time|uuid|bytea|jsonb?)"
+    r"(smallint|integer|bigint|numeric|real|double precision|text|character varying|date|timestamp|time|uuid|jsonb?)"
     r"(\(\d+(,-?\d+)?\))?( with(out)? time zone)?"
 )
 INTEGERS = "('int2'::regtype, 'int4'::regtype, 'int8'::regtype)"

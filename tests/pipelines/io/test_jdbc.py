@@ -110,7 +110,10 @@ def test_values_land_as_the_server_writes_them(spark: SparkSession, postgres: Po
         "timestamp": ("'infinity'", "infinity"),
         "date": ("'0044-03-15 BC'", "0044-03-15 BC"),
         "interval": ("'1 day 2 hours'", "1 day 02:00:00"),
-        "text": ("' Ä,\"\n'", ' Ä,"\n'),
+        "text": ("' Ä,\"\n𝄞'", ' Ä,"\n𝄞'),
+        "int": ("-7", "-7"),
+        "real": ("1e-30", "1e-30"),
+        "time(3)": ("'01:02:03.1239'", "01:02:03.124"),
         "varchar(3)": ("null", None),
         "inet": ("'10.0.0.1/8'", "10.0.0.1/8"),
     }
@@ -305,6 +308,8 @@ def test_settings_that_are_wrong_are_exit_2(spark: SparkSession, make: Make) -> 
     with pytest.raises(ConfigError, match="its url holds a user or a password") as caught:
         make("many", url="jdbc:postgresql://127.0.0.1/postgres?user=me&password=verysecret")
     assert "verysecret" not in f"{caught.value} {caught.value.__cause__}"
+    with pytest.raises(ConfigError, match="its url sets binaryTransferEnable, expected not to"):
+        landed(make("many", url="jdbc:postgresql://127.0.0.1/postgres?ssl=false&binaryTransferEnable=23"), spark)
     with pytest.raises(ConfigError, match=r"sources\.pairs\.connections"):
         make("many", connections=0)
     assert make("many", lookback="90m").lookback == timedelta(minutes=90)  # type: ignore[attr-defined]

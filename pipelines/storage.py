@@ -6,10 +6,13 @@ import posixpath
 import time
 import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
 
 from pyarrow import fs
+
+OBJECT_STORES = {"s3", "gcs"}
 
 
 def locate(uri: str) -> tuple[fs.FileSystem, str]:
@@ -17,8 +20,17 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
     scheme = urlparse(uri).scheme
     if scheme in ("", "file"):
         return fs.LocalFileSystem(), str(Path(urlparse(uri).path).absolute())
-    filesystem, path = fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
-    return filesystem, path
+    # The path as it stands: pyarrow would take a `%3A` in it, which is in the name of many a partition, for a colon.
+    store, _, path = uri.partition("://")[2].partition("/")
+    filesystem, root = _store(scheme, store)
+    return filesystem, posixpath.join(root, path)
+
+
+@cache
+def _store(scheme: str, name: str) -> tuple[fs.FileSystem, str]:
+    """A store and its root; asked once, since S3 is asked for the region of each bucket."""
+    filesystem, root = fs.FileSystem.from_uri(f"{'s3' if scheme == 's3a' else scheme}://{name}/")
+    return filesystem, root
 
 
 def is_local(uri: str) -> bool:
@@ -50,14 +62,23 @@ def read_bytes(uri: str) -> bytes:
 
 
 def publish_folder(local: Path, uri: str) -> None:
-    """Copy a local folder to a URI whole, in the place of what was there."""
+    """Copy a local folder to a URI whole, in the place of what was there.
+
+    An object store moves no folders. There the files that lie in the folder itself come last, and the folder is whole when this
+    returns, so tell nobody of it before.
+    """
     filesystem, path = locate(uri)
-    partial = f"{path}.{uuid.uuid4().hex}.partial"
-    filesystem.create_dir(partial, recursive=True)
-    fs.copy_files(str(local), partial, source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
-    if filesystem.get_file_info(path).type != fs.FileType.NotFound:
-        filesystem.delete_dir(path)
-    filesystem.move(partial, path)
+    copied = path if filesystem.type_name in OBJECT_STORES else f"{path}.{uuid.uuid4().hex}.partial"
+    if copied == path:
+        delete_folder(uri)
+    for one in sorted(local.iterdir(), key=lambda one: (one.is_file(), one.name)):
+        filesystem.create_dir(copied, recursive=True)
+        fs.copy_files(
+            str(one), f"{copied}/{one.name}", source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem
+        )
+    if copied != path:
+        delete_folder(uri)
+        filesystem.move(copied, path)
 
 
 def fetch_folder(uri: str, local: Path) -> Path:

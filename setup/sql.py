@@ -1,8 +1,10 @@
 """A spark-sql shell on a pipeline's tables: `python setup/sql.py --config conf/flights.yaml [-- -e 'select ...']`."""
 
 import argparse
-import os
+import signal
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from pipelines.config import read_config
@@ -11,7 +13,7 @@ from pipelines.io.catalog import catalog_settings
 
 
 def main(argv: list[str]) -> None:
-    """Replace this process by spark-sql with the pipeline's catalog, in its namespace."""
+    """Run spark-sql with the pipeline's catalog, in its namespace; raises SystemExit with its exit code."""
     own, rest = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     parser = argparse.ArgumentParser(prog="make sql")
     parser.add_argument("--config", type=Path, required=True)
@@ -26,9 +28,15 @@ def main(argv: list[str]) -> None:
         "spark.master": "local[2]",
         "spark.sql.catalogImplementation": "in-memory",
     }
-    flags = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-    program = Path(sys.executable).with_name("spark-sql")
-    os.execv(program, [str(program), *flags, "--database", config.pipeline, *rest])  # noqa: S606
+    program = str(Path(sys.executable).with_name("spark-sql"))
+    # In a file that nobody else can read: everybody can read a command line, and the catalog may have a password.
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.writelines(f"{key} {value}\n" for key, value in settings.items())
+        file.flush()
+        signal.signal(signal.SIGINT, lambda *_: None)  # the shell's to answer
+        given = ["--properties-file", file.name, "--load-spark-defaults"]
+        done = subprocess.run([program, *given, "--database", config.pipeline, *rest], check=False)
+    sys.exit(done.returncode)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ from schemas.contract import ContractError, Table
 
 
 class LakeConfig(Model):
-    """Where tables live. `catalog` holds Iceberg's own catalog properties; empty means SQLite under the warehouse."""
+    """Where tables live. `catalog` holds Iceberg's own catalog properties, `${NAME}` for an environment variable; empty means
+    SQLite under the warehouse.
+    """
 
     warehouse: str
     catalog: dict[str, str] = {}

@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError
 from pipelines.io.tables import CATALOG
+from pipelines.io.variables import expanded
 
 
 def warehouse_uri(lake: LakeConfig) -> str:
@@ -21,7 +22,8 @@ def warehouse_uri(lake: LakeConfig) -> str:
 def catalog_settings(lake: LakeConfig) -> dict[str, str]:
     """Spark's settings for the catalog: the configuration's own, or a JDBC catalog on SQLite under the warehouse.
 
-    SQLite waits 30 seconds for another writer, and lets readers read while one writes (WAL).
+    `${NAME}` in a property of the configuration's stands for an environment variable. SQLite waits 30 seconds for another
+    writer, and lets readers read while one writes (WAL).
     """
     warehouse = warehouse_uri(lake)
     embedded = {
@@ -29,7 +31,8 @@ def catalog_settings(lake: LakeConfig) -> dict[str, str]:
         "uri": f"jdbc:sqlite:{warehouse}/catalog.db?journal_mode=WAL&busy_timeout=30000",
         "jdbc.schema-version": "V1",
     }
-    properties = {"warehouse": warehouse, **(lake.catalog or embedded)}
+    given = {name: expanded(value, f"lake.catalog.{name}") for name, value in lake.catalog.items()}
+    properties = {"warehouse": warehouse, **(given or embedded)}
     prefix = f"spark.sql.catalog.{CATALOG}"
     return {prefix: "org.apache.iceberg.spark.SparkCatalog"} | {f"{prefix}.{k}": v for k, v in properties.items()}
 

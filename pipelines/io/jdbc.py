@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +20,11 @@ from pipelines.io.connection import Connection, fail, message, said_by_database
 from pipelines.io.database import KEY, AnyDatabase, Database, Split
 from pipelines.io.postgres import NEVER, PROPERTIES, Postgres
 from pipelines.io.source import Source, as_text, received
+from pipelines.io.variables import expanded, variable
 from schemas.contract import Table
 
 DRIVERS = {"postgresql": "org.postgresql.Driver", "sqlite": "org.sqlite.JDBC"}
+SELF = "a source of kind jdbc"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -37,7 +38,7 @@ def _without_secret(value: str) -> str:
     if re.search(r"[?&;](user|password)=|//[^/]*@", value, re.IGNORECASE):
         # Not a ValueError: pydantic's report of one would show the address, secret and all.
         raise ConfigError(
-            "a source of kind jdbc: its url holds a user or a password. Move them to `user`, and to the environment variable "
+            f"{SELF}: its url holds a user or a password. Move them to `user`, and to the environment variable "
             "that `password` names."
         )
     return value
@@ -66,7 +67,7 @@ class JdbcTable(Source):
     @property
     def place(self) -> str:
         """The address and the table."""
-        return f"{re.split('[?;]', expanded(self.url), maxsplit=1)[0]} {self.table}"
+        return f"{re.split('[?;]', expanded(self.url, SELF), maxsplit=1)[0]} {self.table}"
 
     @property
     def sliced(self) -> bool:
@@ -156,25 +157,12 @@ class JdbcTable(Source):
     def _options(self) -> dict[str, str]:
         scheme = self.url.split(":")[1]
         driver = self.driver or DRIVERS.get(scheme)
-        given = {"driver": driver, "user": self.user, "password": _variable(self.password) if self.password else None}
+        given = {"driver": driver, "user": self.user, "password": variable(self.password, SELF) if self.password else None}
         own = PROPERTIES if scheme == "postgresql" else {}
-        url = expanded(self.url)
+        url = expanded(self.url, SELF)
         if own and (found := NEVER.search(url)):
             raise ConfigError(
-                f"a source of kind jdbc: its url sets {found[1]}, expected not to: values are read as the server "
+                f"{SELF}: its url sets {found[1]}, expected not to: values are read as the server "
                 f"writes them in text. Leave {found[1]} out."
             )
         return {"url": url, **own, **{name: value for name, value in given.items() if value is not None}}
-
-
-def expanded(text: str) -> str:
-    """Text with each `${NAME}` replaced by that environment variable; raises ConfigError when it is not set."""
-    return re.sub(r"\$\{(\w+)\}", lambda found: _variable(found[1]), text)
-
-
-def _variable(name: str) -> str:
-    if name not in os.environ:
-        raise ConfigError(
-            f"the environment variable {name}, which a source of kind jdbc names, is not set. Set it, or mend the name."
-        )
-    return os.environ[name]

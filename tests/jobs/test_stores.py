@@ -1,0 +1,150 @@
+"""The whole job past one machine: files on HDFS and S3, tables, checkpoints, model and report on S3, the catalog in PostgreSQL,
+executors that a Spark cluster's own workers start; all of it by configuration.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyarrow import fs
+
+from setup.postgres import Postgres
+from tests.conftest import ROOT
+from tests.processes import environment, left_since, running
+from tests.sample import configured, write_sample
+from tests.stores import KEY, S3_PACKAGES, hdfs_server, s3_files, s3_server
+
+pytestmark = pytest.mark.slow
+BIN = Path(sys.executable).parent
+START_SECONDS = 60
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """A standalone Spark cluster: a master, and two workers of a slot each; gives the master's address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"spark://127.0.0.1:{port}"
+    plain = {**environment(), "SPARK_CONF_DIR": str(folder)}  # its own log settings, which tell when a worker has registered
+    common = ["--host", "127.0.0.1", "--webui-port", "0"]
+    worker = ["Worker", *common, "--cores", "1", "--memory", "2g", "--work-dir", str(folder / "work"), address]
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "cluster.log").open("w"))
+        for command in (["Master", *common, "--port", str(port)], worker, worker):
+            name = f"org.apache.spark.deploy.{command[0].lower()}.{command[0]}"
+            start = [str(BIN / "spark-class"), name, *command[1:]]
+            process = subprocess.Popen(start, env=plain, stdout=log, stderr=log, cwd=folder)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        deadline = time.monotonic() + START_SECONDS
+        while (folder / "cluster.log").read_text().count("Successfully registered with master") < 2:
+            assert time.monotonic() < deadline, (folder / "cluster.log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield address
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What runs, and how a job is told of it."""
+
+    objects: fs.S3FileSystem
+    hdfs: str
+    options: list[str]
+    environment: dict[str, str]
+
+    def submit(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """spark-submit on the cluster."""
+        command = [str(BIN / "spark-submit"), *self.options, program, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=self.environment, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def stores(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """All servers."""
+    folder = tmp_path_factory.mktemp("servers")
+    with s3_server() as s3, hdfs_server(folder) as hdfs, cluster(folder) as master:
+        secrets = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": s3}
+        ours = (ROOT / "conf" / "spark" / "spark-defaults.conf").read_text().splitlines()
+        defaults = dict(line.split(maxsplit=1) for line in ours)
+        settings = {
+            "spark.master": master,
+            "spark.driver.memory": "1g",
+            "spark.executor.memory": "1g",
+            "spark.executor.cores": "1",
+            "spark.jars.packages": ",".join([defaults["spark.jars.packages"], *S3_PACKAGES]),
+            "spark.jars.excludes": "software.amazon.awssdk:bundle",
+            "spark.hadoop.fs.s3a.endpoint": s3,
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            **{f"spark.executorEnv.{name}": value for name, value in secrets.items()},
+        }
+        options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+        given = {**environment(), **secrets, "RINGMILL_CATALOG_PASSWORD": postgres.password}
+        yield Stores(s3_files(s3), hdfs, options, given)
+
+
+@pytest.fixture(scope="module")
+def config(stores: Stores, postgres: Postgres, flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration over a sample that has been put on HDFS and S3."""
+    folder = tmp_path_factory.mktemp("stores")
+    write_sample(flights_csv, folder)
+    stores.objects.create_dir("lake")
+    for name in ("flights", "planes"):
+        with stores.objects.open_output_stream(f"lake/in/{name}.csv") as file:
+            file.write((folder / f"{name}.csv").read_bytes())
+    put = folder / "put.py"
+    put.write_text(
+        "import sys\nfrom pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
+        "path = spark._jvm.org.apache.hadoop.fs.Path\nsettings = spark._jsc.hadoopConfiguration()\n"
+        "path(sys.argv[2]).getFileSystem(settings).copyFromLocalFile(path(sys.argv[1]), path(sys.argv[2]))\nspark.stop()\n"
+    )
+    for name in ("weather", "airports"):
+        done = stores.submit(str(put), str((folder / f"{name}.csv").resolve()), f"{stores.hdfs}/in/{name}.csv")
+        assert done.returncode == 0, done.stderr
+
+    def edit(content: dict[str, Any]) -> None:
+        catalog = {"type": "jdbc", "uri": postgres.url, "jdbc.user": postgres.user, "jdbc.schema-version": "V1"}
+        content["lake"] = {
+            "warehouse": "s3a://lake/tables",
+            "catalog": {**catalog, "jdbc.password": "${RINGMILL_CATALOG_PASSWORD}"},
+        }
+        content["sources"]["flights"]["path"] = "s3a://lake/in/fl*.csv"
+        content["sources"]["planes"]["path"] = "s3a://lake/in/planes.csv"
+        for name in ("weather", "airports"):
+            content["sources"][name]["path"] = f"{stores.hdfs}/in/{name}.csv"
+
+    path = folder / "stores.yaml"
+    path.write_text(yaml.safe_dump(configured(folder, "stores", edit)))
+    return path
+
+
+def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(stores: Stores, postgres: Postgres, config: Path) -> None:
+    before = running()
+    done = stores.submit("jobs/pipeline.py", "--config", str(config))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert not left_since(before)
+    assert re.search(r"ingest +flights +8,420 +8,420 +0 +0 +0", done.stdout), done.stdout
+    found = [info.path for info in stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True)) if info.is_file]
+    artifacts = "\n".join(path for path in found if path.startswith("lake/tables/_artifacts/stores"))
+    for file in ("manifest.json", "saved_model/saved_model.pb", "model.keras", "report.html", ".npz"):
+        assert file in artifacts
+    assert not [path for path in found if "partial" in path]
+    assert int(postgres.execute("select count(*) from iceberg_tables where table_namespace = 'stores'")) > 15
+    assert postgres.password not in done.stdout + done.stderr
+
+    again = stores.submit("jobs/pipeline.py", "--config", str(config))
+    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    assert again.stdout.count("nothing to do") == 5, again.stdout
+    kept = stores.submit("jobs/maintain.py", "--config", str(config))
+    assert kept.returncode == 0, f"{kept.stdout}\n{kept.stderr}"

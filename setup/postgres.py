@@ -73,7 +73,7 @@ def postgres_server(**settings: str) -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="ringmill-postgres-"))
     try:
         programs = _programs(folder)
-        server = Postgres(programs, _free_port(), password=secrets.token_hex(12))
+        server = Postgres(programs, free_port(), password=secrets.token_hex(12))
         _create(server, folder)
         process = _start(server, folder, {**SETTINGS, **settings})
         try:
@@ -108,7 +108,8 @@ def _as_owner() -> list[str]:
     return [*end, "--reuid", str(nobody.pw_uid), "--regid", str(nobody.pw_gid), "--clear-groups"]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

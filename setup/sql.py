@@ -31,7 +31,8 @@ def main(argv: list[str]) -> None:
     program = str(Path(sys.executable).with_name("spark-sql"))
     # In a file that nobody else can read: everybody can read a command line, and the catalog may have a password.
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-        file.writelines(f"{key} {value}\n" for key, value in settings.items())
+        # Java takes a backslash for the start of an escape.
+        file.writelines("{} {}\n".format(key, value.replace("\\", "\\\\")) for key, value in settings.items())
         file.flush()
         signal.signal(signal.SIGINT, lambda *_: None)  # the shell's to answer
         given = ["--properties-file", file.name, "--load-spark-defaults"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,9 +17,11 @@ import pyspark
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from setup.postgres import free_port
+
 HADOOP = "3.4.2"  # that of pyspark's own client
 AWS_SDK = "2.29.52"  # that which this Hadoop was built with
-# Hadoop's client for S3, with the parts of the SDK that it uses in the place of the bundle of everything, half a gigabyte.
+# Hadoop's client for S3, with the parts of the SDK that it uses in the place of the bundle of everything.
 S3_PACKAGES = (
     f"org.apache.hadoop:hadoop-aws:{HADOOP}",
     *(f"software.amazon.awssdk:{part}:{AWS_SDK}" for part in ("s3", "s3-transfer-manager", "sts")),
@@ -68,9 +69,7 @@ def hdfs_server(folder: Path) -> Iterator[str]:
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Run a server that speaks S3 and keeps its objects in memory; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()

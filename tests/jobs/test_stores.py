@@ -5,7 +5,6 @@ executors that a Spark cluster's own workers start; all of it by configuration.
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import pytest
 import yaml
 from pyarrow import fs
 
-from setup.postgres import Postgres
+from setup.postgres import Postgres, free_port
 from tests.conftest import ROOT
 from tests.processes import environment, left_since, running
 from tests.sample import configured, write_sample
@@ -33,9 +32,7 @@ START_SECONDS = 60
 @contextmanager
 def cluster(folder: Path) -> Iterator[str]:
     """A standalone Spark cluster: a master, and two workers of a slot each; gives the master's address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"spark://127.0.0.1:{port}"
     plain = {**environment(), "SPARK_CONF_DIR": str(folder)}  # its own log settings, which tell when a worker has registered
     common = ["--host", "127.0.0.1", "--webui-port", "0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,18 @@ def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:
     assert maintain(lake).snapshots >= 4
     assert sorted(row.n for row in lake.read("things", "train_run0").collect()) == [0, 1]
     assert sorted(row.n for row in lake.read("things").collect()) == list(range(6))
-    lake.spark.catalog.refreshTable(lake.identifier("things"))  # a session may hold a table's metadata for half a minute
     with pytest.raises(Exception, match=r"(?i)snapshot"):
         lake.read("things", first).collect()
+
+
+def test_what_is_old_goes_to_the_millisecond(lake: Lake) -> None:
+    appended(lake)
+    table = IcebergTable(lake.spark, lake.identifier("things"))
+    moments = sorted(row.committed_at.astimezone(UTC) for row in lake.read("things.snapshots").collect())
+    since = moments[3]
+    assert maintain(lake, kept=replace(keep(), snapshots=since)).snapshots == 3
+    assert sorted(row.committed_at.astimezone(UTC) for row in lake.read("things.snapshots").collect())[0] == since
+    assert table.expirable(since) == 0
 
 
 def test_young_snapshots_stay(lake: Lake) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -47,6 +48,7 @@ class TrainingProgress:
             self._console.print(
                 f"    parity: {message['rows']:,} raw rows, features differ from Spark's by {message['difference']:.1e} at most"
             )
+            self._console.print(f"    {_onnx(message['onnx'])}", markup=False)
 
     def _show_step(self, message: Message) -> None:
         done = (message["epoch"] + 1) * self._steps - message["steps"] + message["step"]
@@ -90,3 +92,13 @@ def _share(beat: Message) -> tuple[float, float, float] | None:
 def _metric(message: Message) -> str:
     """The metric that an epoch's message holds, by its short name."""
     return next(f"{short} {message[name]:.4f}" for name, short in MONITOR_NAMES.items() if name in message)
+
+
+def _onnx(found: dict[str, Any]) -> str:
+    """What became of the model as ONNX."""
+    if found["missing"]:
+        return f"no ONNX model: {found['missing']}"
+    return (
+        f"ONNX model: features differ from Spark's by {found['features']:.1e} at most, scores from the SavedModel's by "
+        f"{found['scores']:.1e}"
+    )

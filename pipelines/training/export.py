@@ -1,4 +1,4 @@
-"""The trained model as files: Keras format and SavedModel, each with its preprocessing inside. Never a pickle."""
+"""The trained model as files: Keras format, SavedModel and ONNX, each with its preprocessing inside. Never a pickle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -14,21 +14,40 @@ import tensorflow as tf
 from pipelines.fitted import FittedSpec
 from pipelines.storage import publish_folder
 from pipelines.training.job import Sample
-from pipelines.training.parity import Parity, check_parity
+from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime, to_onnx
+from pipelines.training.parity import Parity, SavedModel, check_parity, check_scores, raw_values
 from pipelines.training.preprocessing import build_preprocessing, build_scorer
 from pipelines.training.tasks import Head
 
-KERAS_FILE, SAVED_MODEL, MANIFEST = "model.keras", "saved_model", "manifest.json"
+KERAS_FILE, SAVED_MODEL, ONNX_FILE, MANIFEST = "model.keras", "saved_model", "model.onnx", "manifest.json"
+
+
+class Onnx(NamedTuple):
+    """What became of the model as ONNX: the greatest differences of its features from Spark's and of its scores from the
+    SavedModel's; or why there is none.
+    """
+
+    features: float | None = None
+    scores: float | None = None
+    missing: str | None = None
+
+
+class Exported(NamedTuple):
+    """What the parity gate found."""
+
+    parity: Parity
+    onnx: Onnx
 
 
 def export(
     network: keras.Model, spec: FittedSpec, head: Head, manifest: dict[str, Any], uri: str, samples: Sequence[Sample] = ()
-) -> Parity:
+) -> Exported:
     """Write the model's folder to a path or URI, whole or not at all, once it makes the same features of `samples` as Spark.
 
     The SavedModel has three endpoints: `serve` takes raw values by feature name, `score_features` takes what the network
     takes (numbers, ids and tensors by name), and both give what the head's task is read as; `features` gives the network's
-    inputs of raw values. Raises QualityError when they are not Spark's.
+    inputs of raw values. Beside it lies the same from raw values to the output as ONNX, where that has the operators. Raises
+    QualityError when the features of either are not Spark's, or their scores differ.
     """
     preprocessing = build_preprocessing(spec)
     scorer = build_scorer(network, preprocessing, head)
@@ -36,16 +55,35 @@ def export(
         scorer.save(Path(folder) / KERAS_FILE)
         archive = _archive(scorer, preprocessing, network, spec, head)
         archive.write_out(str(Path(folder) / SAVED_MODEL), verbose=False)
-        parity = check_parity(Path(folder) / SAVED_MODEL, spec, samples)
+        saved = SavedModel(Path(folder) / SAVED_MODEL)
+        parity = check_parity(saved.features, spec, samples)
+        onnx = _export_onnx(network, spec, head, Path(folder) / ONNX_FILE, samples, saved)
         content = {
             **manifest,
             "parity": parity._asdict(),
+            "onnx": onnx._asdict(),
             "fingerprint": spec.fingerprint,
             **spec.model_dump(mode="json"),
         }
         (Path(folder) / MANIFEST).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
         publish_folder(Path(folder), uri)
-    return parity
+    return Exported(parity, onnx)
+
+
+def _export_onnx(
+    network: keras.Model, spec: FittedSpec, head: Head, path: Path, samples: Sequence[Sample], saved: SavedModel
+) -> Onnx:
+    try:
+        made = to_onnx(network, spec, head)
+        model, features = Runtime(made.model), Runtime(made.features)
+    except NotExpressibleError as error:
+        return Onnx(missing=str(error))
+    differ, scores = check_parity(features, spec, samples, "the ONNX model").difference, 0.0
+    if samples:
+        raw = raw_values(spec, [sample.raw for sample in samples])
+        scores = check_scores(model(raw)[OUTPUT], saved.scores(raw), samples, "the ONNX model")
+    path.write_bytes(made.model)
+    return Onnx(differ, scores)
 
 
 def _archive(

@@ -14,6 +14,8 @@ from pipelines.fitted import BETWEEN_WORDS, GREY
 
 DAY = 24 * 3600
 FIRST_YEAR, LAST_YEAR = 1970, 2100
+ERA = 146097  # days, after which the calendar comes round again; whole weeks
+ERAS = 5  # by which days are counted from before year 1: ONNX divides negative numbers another way
 
 
 class _Exact(keras.Layer):  # type: ignore[misc] # Keras has no types
@@ -64,13 +66,13 @@ class LocalTime(_Exact):
         missing = tf.math.is_nan(seconds)
         utc = tf.cast(tf.math.floor(tf.where(missing, tf.zeros_like(seconds), seconds)), tf.int64)
         place = tf.searchsorted(tf.constant(self._since, tf.int64), utc, side="right") - 1
-        local = utc + tf.gather(tf.constant(self._offsets, tf.int64), tf.maximum(place, 0))
+        local = utc + tf.gather(tf.constant(self._offsets, tf.int64), tf.maximum(place, 0)) + ERAS * ERA * DAY
         days, hour = local // DAY, (local % DAY) // 3600
-        of_era = (days + 719468) % 146097
-        year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+        of_era = (days + 719468) % ERA
+        year = (of_era - of_era // 1460 + of_era // 36524 - of_era // (ERA - 1)) // 365
         of_year = of_era - (365 * year + year // 4 - year // 100)
         month = ((5 * of_year + 2) // 153 + 2) % 12  # the algorithm's year begins in March
-        parts = tf.cast(tf.stack([hour, (days + 3) % 7, month, days], axis=-1), tf.int32)
+        parts = tf.cast(tf.stack([hour, (days + 3) % 7, month, days - ERAS * ERA], axis=-1), tf.int32)
         return tf.where(missing[:, None], -tf.ones_like(parts), parts)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The parity gate: what Spark made of sampled raw rows, against what the exported model makes of them."""
+"""The parity gate: what Spark made of sampled raw rows, against what the exported models make of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,11 @@ from pipelines.fitted import Raw as RawKind
 from pipelines.training.job import Raw, Sample, Value
 
 TOLERANCE = 1e-6
+SCORE_TOLERANCE = 1e-5  # of float32 sums that two runtimes take in another order
 SHOWN = 5
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+Compute = Callable[[Arrays], Arrays]
 
 
 class Parity(NamedTuple):
@@ -26,24 +30,23 @@ class Parity(NamedTuple):
     difference: float
 
 
-def check_parity(saved_model: Path, spec: FittedSpec, samples: Sequence[Sample]) -> Parity:
-    """Compare Spark's features with those of the SavedModel's own preprocessing.
+def check_parity(compute: Compute, spec: FittedSpec, samples: Sequence[Sample], model: str = "the SavedModel") -> Parity:
+    """Compare Spark's features with those that `compute` makes of raw values, by the names of the network's inputs.
 
     Raises QualityError, which names features and rows, when a number differs by more than 1e-6 or an id at all. (A float32
     above 1 has no place for 1e-6 of difference: there it is a share of the number.)
     """
     if not samples:
         return Parity(0, 0.0)
-    made = features_of(tf.saved_model.load(str(saved_model)), spec, [sample.raw for sample in samples])
+    made = _columns(compute(raw_values(spec, [sample.raw for sample in samples])), spec)
     greatest, wrong = 0.0, []
     for name, type_ in spec.columns.items():
         expected = np.array([sample.features[name] for sample in samples], np.float64).reshape(len(samples), -1)
         found = made[name].reshape(len(samples), -1).astype(np.float64)
+        difference = _difference(found, expected)
         if "int" in type_:
             unlike = found != expected
         else:
-            difference = np.abs(found - expected) / np.maximum(1, np.abs(expected))
-            difference[~np.isfinite(difference)] = np.inf
             greatest = max(greatest, float(difference.max(initial=0)))
             unlike = difference > TOLERANCE
         wrong += [
@@ -52,32 +55,75 @@ def check_parity(saved_model: Path, spec: FittedSpec, samples: Sequence[Sample])
         ]
     if wrong:
         raise QualityError(
-            f"parity: the model's own preprocessing makes other features of {len(samples):,} raw rows than Spark did, in "
+            f"parity: {model}'s own preprocessing makes other features of {len(samples):,} raw rows than Spark did, in "
             f"{len(wrong)} values; expected none of the ids to differ, and numbers by {TOLERANCE:g} at most. "
             f"{'; '.join(wrong[:SHOWN])}. No model was published."
         )
     return Parity(len(samples), greatest)
 
 
-def features_of(model: Any, spec: FittedSpec, rows: Sequence[Raw]) -> dict[str, npt.NDArray[Any]]:
-    """What a loaded SavedModel makes of raw rows: each column's values (n,), of arrays (n, …)."""
-    made = model.features({name: raw_tensor(raw, [row.get(name) for row in rows]) for name, raw in spec.inputs.items()})
-    numbers, ids = made["numbers"].numpy(), made["ids"].numpy()
-    columns = {name: numbers[:, at] for at, name in enumerate(spec.numbers)}
-    columns |= {name: ids[:, at] for at, name in enumerate(spec.ids)}
-    for wanted in spec.tensors:
-        values = made[wanted.name].numpy()
-        several = len(wanted.columns) > 1
-        columns |= {name: values[..., at] if several else values for at, name in enumerate(wanted.columns)}
-    return columns
+def check_scores(found: npt.NDArray[Any], expected: npt.NDArray[Any], samples: Sequence[Sample], model: str) -> float:
+    """The greatest difference between a model's scores and the SavedModel's, measured as Parity's is; raises QualityError when
+    it is above 1e-5.
+    """
+    apart = _difference(*(scores.reshape(len(samples), -1).astype(np.float64) for scores in (found, expected)))
+    greatest = float(apart.max(initial=0))
+    if greatest > SCORE_TOLERANCE:
+        row = int(apart.max(axis=1).argmax())
+        raise QualityError(
+            f"parity: {model} gives other scores than the SavedModel, by {greatest:g}; expected {SCORE_TOLERANCE:g} at most. "
+            f"{found[row]} in the place of {expected[row]}, of raw {samples[row].raw}. No model was published."
+        )
+    return greatest
 
 
-def raw_tensor(raw: RawKind, column: Sequence[Value | None]) -> tf.Tensor:
-    """Raw values as a model takes them: NaN or "" for what is missing."""
+class SavedModel:
+    """An exported SavedModel, to compare with."""
+
+    def __init__(self, path: Path) -> None:
+        self._model: Any = tf.saved_model.load(str(path))
+
+    def features(self, values: Arrays) -> Arrays:
+        """The network's inputs, of raw values."""
+        return {name: made.numpy() for name, made in self._model.features(self._tensors(values)).items()}
+
+    def scores(self, values: Arrays) -> npt.NDArray[Any]:
+        """What it gives for raw values."""
+        scores: npt.NDArray[Any] = self._model.serve(self._tensors(values)).numpy()
+        return scores
+
+    def _tensors(self, values: Arrays) -> dict[str, tf.Tensor]:
+        return {name: tf.constant(array, tf.string if array.dtype == object else tf.float64) for name, array in values.items()}
+
+
+def raw_values(spec: FittedSpec, rows: Sequence[Raw]) -> dict[str, npt.NDArray[Any]]:
+    """Raw rows as a model takes them, an array (n, …) a name: NaN or "" for what is missing."""
+    return {name: _raw_array(raw, [row.get(name) for row in rows]) for name, raw in spec.inputs.items()}
+
+
+def _raw_array(raw: RawKind, column: Sequence[Value | None]) -> npt.NDArray[Any]:
     if raw.dtype == "string":
-        return tf.constant([str(value or "") for value in column], tf.string)
+        return np.array([str(value or "") for value in column], object)
     filled = np.full((len(column), *raw.shape), np.nan)
     for row, value in enumerate(column):
         if value is not None:
             filled[row] = np.array(value, np.float64)  # None becomes NaN
-    return tf.constant(filled, tf.float64)
+    return filled
+
+
+def _columns(made: Arrays, spec: FittedSpec) -> dict[str, npt.NDArray[Any]]:
+    """The network's inputs column by column: values (n,), of arrays (n, …)."""
+    columns = {name: made["numbers"][:, at] for at, name in enumerate(spec.numbers)}
+    columns |= {name: made["ids"][:, at] for at, name in enumerate(spec.ids)}
+    for wanted in spec.tensors:
+        several = len(wanted.columns) > 1
+        columns |= {
+            name: made[wanted.name][..., at] if several else made[wanted.name] for at, name in enumerate(wanted.columns)
+        }
+    return columns
+
+
+def _difference(found: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    difference: npt.NDArray[np.float64] = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+    difference[~np.isfinite(difference)] = np.inf
+    return difference

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import reduce, singledispatch
 from operator import add
 from typing import NamedTuple, TypeAlias
@@ -43,14 +43,72 @@ class Column(NamedTuple):
     value: Tensor
 
 
-def build_preprocessing(spec: FittedSpec) -> keras.Model:
+class Inputs(dict[str, Tensor]):
+    """Raw values by name, from which a model begins, and how it looks up words in them."""
+
+    @classmethod
+    def of(cls, spec: FittedSpec) -> Inputs:
+        """All that a spec's features are made of."""
+        return cls({name: keras.Input(raw.shape, dtype=raw.dtype, name=name) for name, raw in spec.inputs.items()})
+
+    def word(self, name: str) -> Tensor:
+        """A word or text itself."""
+        return self[name]
+
+    def ids(self, word: str, vocabulary: tuple[str, ...], name: str) -> Tensor:
+        """1 + a word's place in the vocabulary, 0 when it is not there, under a name of the graph's."""
+        if not vocabulary:
+            return keras.ops.zeros_like(self[word], dtype="int32")
+        lookup = keras.layers.StringLookup(
+            vocabulary=list(vocabulary), num_oov_indices=1, oov_token=UNKNOWN_WORD, name=f"{name}_id"
+        )
+        return keras.ops.cast(lookup(self[word]), "int32")
+
+    def crossed(self, feature: FittedCrossed) -> Tensor:
+        """1 + the place of several words together, 0 when they are not there."""
+        if not feature.vocabulary:
+            return keras.ops.zeros_like(self[feature.of[0]], dtype="int32")
+        parts, codes = crossing(feature)
+        digits = [
+            keras.ops.cast(self.ids(part.column, part.words, f"{feature.name}_{at}"), "int64") * part.unit
+            for at, part in enumerate(parts)
+        ]
+        lookup = keras.layers.IntegerLookup(vocabulary=codes, num_oov_indices=1, oov_token=-2, name=f"{feature.name}_id")
+        return keras.ops.cast(lookup(reduce(add, digits)), "int32")
+
+
+class Part(NamedTuple):
+    """A column of a cross, the words that its vocabulary has of it, and what a word's place is multiplied by."""
+
+    column: str
+    words: tuple[str, ...]
+    unit: int
+
+
+def crossing(feature: FittedCrossed) -> tuple[list[Part], list[int]]:
+    """How crossed words become one number, and the number of each entry of the vocabulary.
+
+    The words' places, from 1 on, are the number's digits: with an unknown part, which has 0, it is that of no entry.
+    """
+    entries, parts, unit = [entry.split(PART) for entry in feature.vocabulary], [], 1
+    codes = [0] * len(entries)
+    for column, words in zip(feature.of, zip(*entries, strict=True), strict=True):
+        place = {word: number for number, word in enumerate(dict.fromkeys(words), start=1)}
+        parts.append(Part(column, tuple(place), unit))
+        codes = [code + place[word] * unit for code, word in zip(codes, words, strict=True)]
+        unit *= len(place) + 1
+    return parts, codes
+
+
+def build_preprocessing(spec: FittedSpec, inputs: Inputs | None = None) -> keras.Model:
     """What Spark does to features, as a model: from raw values, inputs (batch, …) by name, to numbers (batch, numbers), ids
     (batch, ids) and the spec's tensors.
 
     Numbers come as float64, NaN where missing; words as strings, empty where missing. Arithmetic before the network is in
-    float64, as it is in Spark, but for subnormal numbers (below 2.3e-308), which TensorFlow takes for zero.
+    float64, as it is in Spark, but for subnormal numbers (below 2.3e-308), which TensorFlow takes for zero. The model
+    begins from `inputs`, of the spec unless given.
     """
-    inputs = {name: keras.Input(raw.shape, dtype=raw.dtype, name=name) for name, raw in spec.inputs.items()}
+    inputs = Inputs.of(spec) if inputs is None else inputs
     made = {feature.name: list(_columns(feature, inputs)) for feature in spec.features}
     columns = [column for feature in made.values() for column in feature]
     matrices = []
@@ -65,7 +123,7 @@ def build_preprocessing(spec: FittedSpec) -> keras.Model:
         arrays = [made[name][0].value for name in wanted.columns]
         side_by_side = keras.ops.stack(arrays, axis=-1) if wanted.kind == "sequence" else arrays[0]
         tensors.append(keras.ops.cast(side_by_side, wanted.dtype))
-    return keras.Model(inputs, [*matrices, *tensors], name="preprocessing")
+    return keras.Model(dict(inputs), [*matrices, *tensors], name="preprocessing")
 
 
 def build_scorer(network: keras.Model, preprocessing: keras.Model, head: Head) -> keras.Model:
@@ -74,12 +132,12 @@ def build_scorer(network: keras.Model, preprocessing: keras.Model, head: Head) -
 
 
 @singledispatch
-def _columns(feature: FittedFeature, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
+def _columns(feature: FittedFeature, inputs: Inputs) -> Iterator[Column]:
     raise NotImplementedError(type(feature))
 
 
 @_columns.register
-def _(feature: FittedNumeric, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
+def _(feature: FittedNumeric, inputs: Inputs) -> Iterator[Column]:
     value = inputs[feature.name]
     yield Column("number", _scaled(value, feature))
     if feature.indicator:
@@ -87,19 +145,19 @@ def _(feature: FittedNumeric, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
 
 
 @_columns.register
-def _(feature: FittedCyclic, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
+def _(feature: FittedCyclic, inputs: Inputs) -> Iterator[Column]:
     angle = _present(inputs[feature.name], feature.fill) * (2 * math.pi / feature.period)
     yield Column("number", keras.ops.sin(angle))
     yield Column("number", keras.ops.cos(angle))
 
 
 @_columns.register
-def _(feature: FittedOrdinal, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    yield Column("number", _value_of(inputs[feature.name], feature))
+def _(feature: FittedOrdinal, inputs: Inputs) -> Iterator[Column]:
+    yield Column("number", _value_of(feature, inputs))
 
 
 @_columns.register
-def _(feature: FittedTime, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
+def _(feature: FittedTime, inputs: Inputs) -> Iterator[Column]:
     local = LocalTime.of(feature.zone, f"{feature.name}_local")(inputs[feature.name])
     places = {"hour": (0, 24), "weekday": (1, 7), "month": (2, 12)}
     there = local[:, 0] >= 0
@@ -119,12 +177,12 @@ def _(feature: FittedTime, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
 
 
 @_columns.register
-def _(feature: FittedTarget, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    yield Column("number", _value_of(inputs[feature.name], feature))
+def _(feature: FittedTarget, inputs: Inputs) -> Iterator[Column]:
+    yield Column("number", _value_of(feature, inputs))
 
 
 @_columns.register
-def _(feature: FittedBucketized, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
+def _(feature: FittedBucketized, inputs: Inputs) -> Iterator[Column]:
     value = inputs[feature.name]
     # An edge a comparison, in float64: Keras's Discretization, or a bare number here, would round to float32 first.
     reached = [keras.ops.cast(value >= keras.ops.full_like(value, edge), "int32") for edge in feature.edges]
@@ -132,34 +190,34 @@ def _(feature: FittedBucketized, inputs: Mapping[str, Tensor]) -> Iterator[Colum
 
 
 @_columns.register
-def _(feature: FittedCategorical, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    yield Column("id", _ids(inputs[feature.name], feature.vocabulary, feature.name))
+def _(feature: FittedCategorical, inputs: Inputs) -> Iterator[Column]:
+    yield Column("id", inputs.ids(feature.name, feature.vocabulary, feature.name))
 
 
 @_columns.register
-def _(feature: FittedCrossed, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    yield Column("id", _crossed([inputs[part] for part in feature.of], feature))
+def _(feature: FittedCrossed, inputs: Inputs) -> Iterator[Column]:
+    yield Column("id", inputs.crossed(feature))
 
 
 @_columns.register
-def _(feature: FittedHashed, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    yield Column("id", Crc32(feature.buckets, name=f"{feature.name}_hash")(BeforeNul()(inputs[feature.name])))
+def _(feature: FittedHashed, inputs: Inputs) -> Iterator[Column]:
+    yield Column("id", Crc32(feature.buckets, name=f"{feature.name}_hash")(BeforeNul()(inputs.word(feature.name))))
 
 
 @_columns.register
-def _(feature: FittedChannel, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
+def _(feature: FittedChannel, inputs: Inputs) -> Iterator[Column]:
     yield Column("array", _scaled(inputs[feature.name], feature))
 
 
 @_columns.register
-def _(feature: FittedImage, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    levels = Png(feature.height, feature.width, feature.channels, name=f"{feature.name}_png")(inputs[feature.name])
+def _(feature: FittedImage, inputs: Inputs) -> Iterator[Column]:
+    levels = Png(feature.height, feature.width, feature.channels, name=f"{feature.name}_png")(inputs.word(feature.name))
     yield Column("array", levels / feature.divide_by)
 
 
 @_columns.register
-def _(feature: FittedText, inputs: Mapping[str, Tensor]) -> Iterator[Column]:
-    words = FirstWords(feature.length, name=f"{feature.name}_words")(inputs[feature.name])
+def _(feature: FittedText, inputs: Inputs) -> Iterator[Column]:
+    words = FirstWords(feature.length, name=f"{feature.name}_words")(inputs.word(feature.name))
     if feature.buckets:
         yield Column("array", Crc32(feature.buckets, name=f"{feature.name}_hash")(words))
         return
@@ -183,32 +241,8 @@ def _scaled(value: Tensor, feature: Scaling) -> Tensor:
     return (value - feature.offset) / feature.scale
 
 
-def _value_of(word: Tensor, feature: FittedOrdinal | FittedTarget) -> Tensor:
-    found: Tensor = ValueOf(feature.values, name=f"{feature.name}_value")(_ids(word, feature.vocabulary, feature.name))
-    return found
-
-
-def _ids(value: Tensor, vocabulary: tuple[str, ...], name: str) -> Tensor:
-    if not vocabulary:
-        return keras.ops.zeros_like(value, dtype="int32")
-    lookup = keras.layers.StringLookup(
-        vocabulary=list(vocabulary), num_oov_indices=1, oov_token=UNKNOWN_WORD, name=f"{name}_id"
+def _value_of(feature: FittedOrdinal | FittedTarget, inputs: Inputs) -> Tensor:
+    found: Tensor = ValueOf(feature.values, name=f"{feature.name}_value")(
+        inputs.ids(feature.name, feature.vocabulary, feature.name)
     )
-    return keras.ops.cast(lookup(value), "int32")
-
-
-def _crossed(values: list[Tensor], feature: FittedCrossed) -> Tensor:
-    """Each part's id among the words that it has in the vocabulary, all of them as digits of one number, and that looked up."""
-    if not feature.vocabulary:
-        return keras.ops.zeros_like(values[0], dtype="int32")
-    pairs = [word.split(PART) for word in feature.vocabulary]
-    code, codes = keras.ops.zeros_like(values[0], dtype="int64"), [0] * len(pairs)
-    for at, value in enumerate(values):
-        known = tuple(dict.fromkeys(pair[at] for pair in pairs))
-        place = {word: number for number, word in enumerate(known, start=1)}
-        found = keras.ops.cast(_ids(value, known, f"{feature.name}_{at}"), "int64")
-        # With an unknown part the whole is unknown: no code is negative.
-        code = keras.ops.where((found > 0) & (code >= 0), code * (len(known) + 1) + found, -1)
-        codes = [whole * (len(known) + 1) + place[pair[at]] for whole, pair in zip(codes, pairs, strict=True)]
-    lookup = keras.layers.IntegerLookup(vocabulary=codes, num_oov_indices=1, oov_token=-2, name=f"{feature.name}_id")
-    return keras.ops.cast(lookup(code), "int32")
+    return found

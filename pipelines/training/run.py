@@ -15,14 +15,13 @@ from pipelines.config import goodness
 from pipelines.errors import RankError
 from pipelines.training.board import Board, Timeline
 from pipelines.training.divergence import diverged
-from pipelines.training.export import export
+from pipelines.training.export import Exported, export
 from pipelines.training.feed import Chunk, Columns, Feed, Receipt
 from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
 from pipelines.training.networks import build_network
 from pipelines.training.optimizers import Plateau, Steps, build_optimizer
-from pipelines.training.parity import Parity
 from pipelines.training.plan import Start, Taken
 from pipelines.training.pulse import CHECKPOINT, COMPUTE, EXPORT, FEED, VALIDATE, Pulse
 from pipelines.training.reporter import Reporter
@@ -86,8 +85,8 @@ class _Run:
                 if self._timeline:
                     self._timeline.keep()
                 self._saved.wait()
-                rows, difference = self._export()
-            self._reporter.send("parity", rows=rows, difference=difference)
+                parity, onnx = self._export()
+            self._reporter.send("parity", **parity._asdict(), onnx=onnx._asdict())
 
     def _epoch(self, epoch: int) -> None:
         """Train on what is left of an epoch, validate, and send what came of it."""
@@ -184,7 +183,7 @@ class _Run:
             }
         )
 
-    def _export(self) -> Parity:
+    def _export(self) -> Exported:
         self._saved.restore_best()
         job = self._job
         manifest = {

@@ -4,7 +4,9 @@ import base64
 import io
 import json
 import math
+import re
 import zlib
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,9 @@ from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
 from pipelines.training.job import Sample
 from pipelines.training.networks import build_network
-from pipelines.training.parity import check_parity, raw_tensor
-from pipelines.training.tasks import BinaryHead
+from pipelines.training.open_format import Onnx, Runtime, to_onnx
+from pipelines.training.parity import SavedModel, check_parity, raw_values
+from pipelines.training.tasks import BinaryHead, MulticlassHead
 
 SPEC = FittedSpec(
     features=(
@@ -75,6 +78,9 @@ SPEC = FittedSpec(
         FittedText(name="comment", length=3, buckets=11),
     )
 )  # fmt: skip
+EXPRESSIBLE = FittedSpec(
+    features=tuple(each for each in SPEC.features if not isinstance(each, FittedHashed | FittedImage | FittedText))
+)
 WORDS = ("word", "rank", "never")
 MORE = {
     "moment": "timestamp", "then": "timestamp", "of_label": "string", "hashed": "string", "past_x": "array<double>",
@@ -135,9 +141,29 @@ ONE = (
 )
 
 
-def network() -> keras.Model:
-    """A small network that takes SPEC's features."""
-    return build_network(Network.model_validate({"hidden": [2], "image": {"filters": [2]}}), SPEC)
+def network(spec: FittedSpec = SPEC, outputs: int | None = None, **options: Any) -> keras.Model:
+    """A small network that takes a spec's features."""
+    return build_network(Network.model_validate({"hidden": [2], "image": {"filters": [2]}, **options}), spec, outputs)
+
+
+class Gamma(keras.Layer):  # type: ignore[misc] # Keras has no types
+    """What ONNX has no operator for."""
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        """The incomplete gamma function."""
+        return tf.math.igamma(1.0, tf.abs(values))
+
+
+def gamma(spec: FittedSpec) -> keras.Model:
+    """A network that ONNX can't express."""
+    made = network(spec)
+    return keras.Model(made.inputs, Gamma()(made.output))
+
+
+@pytest.fixture(scope="module")
+def onnx() -> Onnx:
+    """All that ONNX has operators for."""
+    return to_onnx(network(EXPRESSIBLE), EXPRESSIBLE, BinaryHead())
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +196,55 @@ def as_taken(value: Any) -> Any:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, min_size=8, max_size=24))
-def test_any_row_becomes_the_same_features(spark: SparkSession, saved: Path, rows: list[tuple[Any, ...]]) -> None:
-    found = check_parity(saved, SPEC, samples(spark, rows))
-    assert found.difference <= 1e-6
+def test_any_row_becomes_the_same_features(spark: SparkSession, saved: Path, onnx: Onnx, rows: list[tuple[Any, ...]]) -> None:
+    made = samples(spark, rows)
+    assert check_parity(SavedModel(saved).features, SPEC, made).difference <= 1e-6
+    assert check_parity(Runtime(onnx.features), EXPRESSIBLE, made).difference <= 1e-6
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_scores_are_the_same_in_onnx(spark: SparkSession, tmp_path: Path, cell: str) -> None:
+    made = network(EXPRESSIBLE, 3, hidden=[5], batch_norm=True, wide=True, sequence={"cell": cell, "units": [3, 2]})
+    rows = samples(spark, [(float(n), n / 7, n * 3.0, 0.05, word, "low", "", *ONE) for n, word in enumerate(("a", "é", None))])
+    found = export(made, EXPRESSIBLE, MulticlassHead(3), {}, str(tmp_path / "m"), rows).onnx
+    assert found.missing is None
+    assert found.features == pytest.approx(0, abs=1e-6)
+    assert found.scores == pytest.approx(0, abs=1e-6)
+    values = raw_values(EXPRESSIBLE, [row.raw for row in rows])
+    scores = Runtime((tmp_path / "m" / "model.onnx").read_bytes())(values)["output"]
+    assert scores.shape == (3, 3)
+    assert len(np.unique(scores)) == 9
+    np.testing.assert_allclose(scores, SavedModel(tmp_path / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
+
+
+def test_onnx_that_computes_otherwise_is_not_published(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])
+    right = to_onnx(network(EXPRESSIBLE), EXPRESSIBLE, BinaryHead())
+    monkeypatch.setattr("pipelines.training.export.to_onnx", lambda *_: right)
+    other = network(EXPRESSIBLE)
+    with pytest.raises(QualityError, match="the ONNX model gives other scores than the SavedModel") as caught:
+        export(other, EXPRESSIBLE, BinaryHead(), {}, str(tmp_path / "m"), rows)
+    assert caught.value.exit_code == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("network_", "spec", "why"),
+    [
+        (network, SPEC, "ONNX has no operators for what is made of the text of hashed"),
+        (gamma, EXPRESSIBLE, "tf2onnx can't convert it.*Igamma"),
+    ],
+)
+def test_what_onnx_has_no_operator_for_is_said_and_the_rest_is_published(
+    tmp_path: Path, network_: Callable[[FittedSpec], keras.Model], spec: FittedSpec, why: str
+) -> None:
+    found = export(network_(spec), spec, BinaryHead(), {}, str(tmp_path / "m")).onnx
+    assert re.search(why, found.missing or "")
+    assert not (tmp_path / "m" / "model.onnx").exists()
+    assert (tmp_path / "m" / "saved_model").is_dir()
+    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["onnx"]["missing"] == found.missing
 
 
 def test_what_a_model_makes_otherwise_is_named_and_nothing_is_published(spark: SparkSession, tmp_path: Path) -> None:
@@ -184,14 +256,15 @@ def test_what_a_model_makes_otherwise_is_named_and_nothing_is_published(spark: S
         export(network(), SPEC, BinaryHead(), {}, str(tmp_path / "m"), wrong)
     assert caught.value.exit_code == 4
     assert list(tmp_path.iterdir()) == []
-    parity = export(network(), SPEC, BinaryHead(), {}, str(tmp_path / "m"), right)
+    parity = export(network(), SPEC, BinaryHead(), {}, str(tmp_path / "m"), right).parity
     assert json.loads((tmp_path / "m" / "manifest.json").read_text())["parity"]["rows"] == parity.rows == 2
 
 
 def test_the_served_graph_gives_features_and_scores(spark: SparkSession, saved: Path) -> None:
     model = tf.saved_model.load(str(saved))
     rows = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])
-    raw = {name: raw_tensor(kind, [row.raw[name] for row in rows]) for name, kind in SPEC.inputs.items()}
+    values = raw_values(SPEC, [row.raw for row in rows])
+    raw = {name: tf.constant(value, SPEC.inputs[name].dtype) for name, value in values.items()}
     np.testing.assert_array_equal(model.score_features(model.features(raw)), model.serve(raw))
 
 

@@ -1,0 +1,189 @@
+"""The exported model as ONNX, for servers without TensorFlow: one graph from raw values to the output, where operators allow.
+
+TensorFlow's tables of words have no counterpart that tf2onnx knows. So the preprocessing is built once more by the same code,
+from ids in the place of words, converted with the network behind it, and ONNX's own label encoders are put before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import tensorflow as tf
+import tf2onnx
+from onnx import helper
+from tf2onnx.graph import Graph, Node
+
+from pipelines.fitted import UNKNOWN_WORD, FittedCrossed, FittedSpec
+from pipelines.training.parity import Arrays
+from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, build_scorer, crossing
+from pipelines.training.tasks import Head
+
+OPERATORS = 18
+OUTPUT = "output"
+
+
+class NotExpressibleError(Exception):
+    """A model for a part of which ONNX has no operator."""
+
+
+@dataclass
+class Encoders:
+    """Nodes that turn words into ids, and the columns of words that they begin from."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
+
+    def encode(self, column: str, values: Mapping[str, int], name: str) -> str:
+        """Look words up: 0 for those that are not there. Return the result's name."""
+        self.columns[column] = None
+        self._label(column, name, keys_strings=[*values], values_int64s=[*values.values()])
+        return name
+
+    def cross(self, feature: FittedCrossed, name: str) -> None:
+        """Look up several words together."""
+        parts, codes = crossing(feature)
+        total = ""
+        for at, part in enumerate(parts):
+            digits = {word: place * part.unit for place, word in enumerate(part.words, start=1)}
+            digit, before = self.encode(part.column, digits, f"{name}_{at}"), total
+            total = f"{name}_to_{at}" if before else digit
+            if before:
+                self.nodes.append(helper.make_node("Add", [before, digit], [total]))
+        self._label(total, name, keys_int64s=codes, values_int64s=range(1, len(codes) + 1))
+
+    def _label(self, source: str, target: str, **table: Any) -> None:
+        self.nodes.append(helper.make_node("LabelEncoder", [source], [target], domain="ai.onnx.ml", default_int64=0, **table))
+
+
+class _Ids(Inputs):
+    """Inputs with ids in the place of words; `encoders` makes them of words."""
+
+    def __init__(self, spec: FittedSpec) -> None:
+        numbers = {name: raw for name, raw in spec.inputs.items() if raw.dtype != "string"}
+        super().__init__({name: keras.Input(raw.shape, dtype=raw.dtype, name=name) for name, raw in numbers.items()})
+        self.encoders = Encoders()
+
+    def word(self, name: str) -> Tensor:
+        raise NotExpressibleError(f"ONNX has no operators for what is made of the text of {name}")
+
+    def ids(self, word: str, vocabulary: tuple[str, ...], name: str) -> Tensor:
+        places = {entry: place for place, entry in enumerate(vocabulary, start=1)}
+        return self._input(self.encoders.encode(word, places or {UNKNOWN_WORD: 0}, f"{name}.id"))
+
+    def crossed(self, feature: FittedCrossed) -> Tensor:
+        if not feature.vocabulary:
+            return self.ids(feature.of[0], (), feature.name)
+        self.encoders.cross(feature, f"{feature.name}.id")
+        return self._input(f"{feature.name}.id")
+
+    def _input(self, name: str) -> Tensor:
+        self[name] = keras.Input((), dtype="int64", name=name)
+        return self[name]
+
+
+class Onnx(NamedTuple):
+    """A model from raw values to the output, and one to the network's inputs, both serialized."""
+
+    model: bytes
+    features: bytes
+
+
+def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
+    """Convert a network with its preprocessing. Raises NotExpressibleError when ONNX, or its runtime, lacks an operator."""
+    inputs = _Ids(spec)
+    preprocessing = build_preprocessing(spec, inputs)
+    scorer = build_scorer(network, preprocessing, head)
+    names = ("numbers", "ids", *(tensor.name for tensor in spec.tensors))
+    return Onnx(
+        _converted(inputs, lambda values: {OUTPUT: scorer(values, training=False)}),
+        _converted(inputs, lambda values: dict(zip(names, preprocessing(values), strict=True))),
+    )
+
+
+def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> bytes:
+    """What a function of the inputs computes, behind the encoders."""
+    signature = {name: tf.TensorSpec(made.shape, made.dtype, name=name) for name, made in inputs.items()}
+    function = tf.function(compute, input_signature=[signature])
+    try:
+        model, _ = tf2onnx.convert.from_function(
+            function, input_signature=[signature], opset=OPERATORS, custom_op_handlers=HANDLERS
+        )
+    except Exception as error:  # of no common type
+        raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
+    graph = model.graph
+    ids = {node.output[0] for node in inputs.encoders.nodes}
+    numbers = [made for made in graph.input if made.name not in ids]
+    words = [helper.make_tensor_value_info(name, onnx.TensorProto.STRING, ["batch"]) for name in inputs.encoders.columns]
+    nodes = [*inputs.encoders.nodes, *graph.node]
+    del graph.input[:], graph.node[:]
+    graph.input.extend([*numbers, *words])
+    graph.node.extend(nodes)
+    for made in (*numbers, *graph.output):
+        made.type.tensor_type.shape.dim[0].dim_param = "batch"
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:  # what tf2onnx has no counterpart for, it leaves in
+        raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
+    return bytes(model.SerializeToString())
+
+
+def _log1p(graph: Graph, node: Node, name: str, _: Any) -> None:
+    """log1p(x) as log(u) (x / (u - 1)) with u = 1 + x, or x where that is 1.
+
+    Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 1.14.1.
+    """
+    x, type_ = node.input[0], graph.get_dtype(node.input[0])
+    one = graph.make_const(f"{name}/one", np.ones((), helper.tensor_dtype_to_np_dtype(type_))).output[0]
+
+    def made(operator: str, *of: str, dtype: int = type_) -> str:
+        return str(graph.make_node(operator, list(of), dtypes=[dtype]).output[0])
+
+    above = made("Add", x, one)
+    same = made("Equal", above, one, dtype=onnx.TensorProto.BOOL)
+    bent = made("Mul", made("Log", above), made("Div", x, made("Sub", above, one)))
+    _replace(graph, node, "Where", [same, x, bent])
+
+
+def _upper_bound(graph: Graph, node: Node, name: str, _: Any) -> None:
+    """How many of each row of sorted values (batch, n) are at most each of another (batch, m)."""
+    sorted_values, values = node.input
+    apart = [graph.make_const(f"{name}/{axis}", np.array([axis], np.int64)).output[0] for axis in (1, 2)]
+    wide = graph.make_node("Unsqueeze", [sorted_values, apart[0]]).output[0]
+    tall = graph.make_node("Unsqueeze", [values, apart[1]]).output[0]
+    reached = graph.make_node("LessOrEqual", [wide, tall], dtypes=[onnx.TensorProto.BOOL]).output[0]
+    counted = graph.make_node("Cast", [reached], attr={"to": onnx.TensorProto.INT32}, dtypes=[onnx.TensorProto.INT32]).output[0]
+    _replace(graph, node, "ReduceSum", [counted, apart[1]], attr={"keepdims": 0})
+
+
+def _replace(graph: Graph, node: Node, operator: str, inputs: list[str], **options: Any) -> None:
+    types, shapes = node.output_dtypes, node.output_shapes
+    graph.remove_node(node.name)
+    graph.make_node(operator, inputs, name=node.name, outputs=node.output, dtypes=types, shapes=shapes, **options)
+
+
+HANDLERS: dict[str, tuple[Callable[..., None], list[str]]] = {"Log1p": (_log1p, []), "UpperBound": (_upper_bound, [])}
+
+
+class Runtime:
+    """A serialized model, ready to compute on one thread. Raises NotExpressibleError when the runtime lacks an operator."""
+
+    def __init__(self, model: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # of no common type
+            raise NotExpressibleError(f"ONNX Runtime can't run it: {error}") from error
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, values: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """Arrays (batch, …) by the outputs' names, from raw values by name: NaN or '' where missing."""
+        return dict(zip(self._outputs, self._session.run(None, dict(values)), strict=True))

@@ -23,13 +23,13 @@ from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceS
 from pipelines.config.search import Choices, Halving, SearchConfig, Span, replaced
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
 from pipelines.config.task import Binary, Multiclass, Regression, Task
-from pipelines.config.train import TrainConfig
+from pipelines.config.train import Mlflow, TrainConfig
 
 __all__ = [
     "KINDS", "METRICS", "MONITORS", "MONITOR_NAMES",
     "Absolute", "Binary", "Bounds", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "CrossEntropy",
     "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Halving", "Huber", "Interval", "LakeConfig",
-    "Loss", "MaintainConfig", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
+    "Loss", "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
     "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig",
     "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "midnight", "read_config", "replaced",
     "weights_by_label",

@@ -21,6 +21,7 @@ FIXED = (
     "checkpoint_steps",
     "tensorboard",
     "timeline",
+    "mlflow",
 )
 FIXED_ENDS = ("_seconds",)
 Number = int | float

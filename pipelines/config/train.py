@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipelines.config.base import Model
 from pipelines.config.losses import ClassWeights, Loss
@@ -12,11 +13,29 @@ from pipelines.config.network import Network
 from pipelines.config.optimizer import Optimizer
 
 
+class Mlflow(Model):
+    """Where MLflow hears of each training: by default where MLFLOW_TRACKING_URI says, under the pipeline's name."""
+
+    tracking_uri: str | None = None
+    experiment: Annotated[str, Field(min_length=1)] | None = None
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _without_password(cls, uri: str | None) -> str | None:
+        if uri and urlsplit(uri).password:
+            raise ValueError(
+                "the uri holds a password, which configurations and models would carry on; expected one without, and "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole as MLFLOW_TRACKING_URI"
+            )
+        return uri
+
+
 class TrainConfig(Model):
     """The training run: ranks, batch, epochs, loss, network, and where the ranks call back. With `patience` it ends once so
     many epochs have passed without a better one by what `monitor` names.
 
-    `tensorboard` keeps scalars for it, `timeline` Horovod's trace of every all-reduce, which is long.
+    `tensorboard` keeps scalars for it, `timeline` Horovod's trace of every all-reduce, which is long; with `mlflow` it hears of
+    parameters and epochs.
 
     `class_weights` multiply what rows of a class add to the loss that is trained on; the validation loss has no weights. A rank
     works a step's gradient out in `accumulation` parts, of which one is in memory at a time. `compression` halves what ranks
@@ -41,6 +60,7 @@ class TrainConfig(Model):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     tensorboard: bool = False
     timeline: bool = False
+    mlflow: Mlflow | None = None
     checkpoint_steps: Annotated[int, Field(ge=1, description="steps of an epoch between checkpoints")] = 1000
     retries: Annotated[int, Field(ge=0, description="restarts from the last checkpoint when a rank is lost")] = 2
     launcher: Literal["barrier", "horovod_spark"] = "barrier"

@@ -24,8 +24,9 @@ CLAIM = "job.json"
 class Attempts:
     """Trains a job, with retries; afterwards `history` has each epoch's message, and `receipts` all that were read.
 
-    `watch` hears of each epoch, and may end the run by an exception. A run that was killed leaves its checkpoints, and a claim
-    beside them with the fingerprint of its job: the next run of the same job goes on from there, by any number of ranks.
+    `watch` hears of each epoch, of those that another attempt has done again, and may end the run by an exception. A run that
+    was killed leaves its checkpoints, and a claim beside them with the fingerprint of its job: the next run of the same job
+    goes on from there, by any number of ranks.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Attempts:
 
     def _attempt(self, job: TrainingJob, progress: TrainingProgress) -> None:
         self.history = list(job.standing.history)
+        for message in self.history:
+            self._watch(message)
         self.receipts.begin(job.standing.receipts, len(job.standing.history))
         config = job.config
 

@@ -9,6 +9,7 @@ import json
 import math
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import optuna
@@ -19,6 +20,7 @@ from pipelines.errors import ConfigError, QualityError
 from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.space import pruner_of, sampler_of, size_of, suggested
+from pipelines.flows.tracking import Tell, tracked
 from pipelines.flows.train import Prepared, inputs, prepare, publish
 from pipelines.launch.channel import Message
 from pipelines.launch.ranks import check_launch
@@ -98,11 +100,12 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
     """Train a trial to its end and give its score; raises TrialPruned when it falls behind, and what training raises."""
     began, train = time.monotonic(), context.config.train
 
-    def watch(message: Message) -> None:
+    def watch(tell: Tell, message: Message) -> None:
         epoch = message["epoch"]
         if epoch in trial.history:  # once more, after a rank was lost
             return
         trial.history[epoch] = message
+        tell(message)
         chosen.report(goodness(train.monitor, message[train.monitor]), epoch + 1)
         if epoch + 1 < train.epochs and chosen.should_prune():
             raise optuna.TrialPruned
@@ -110,10 +113,11 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
     try:
         trial.job = prepared.job(context, _config(train, trial.values), f"trial-{trial.number + 1:04d}")
         quiet = replace(context, console=Console(quiet=True))
-        trial.attempts = Attempts(quiet, trial.job, prepared.receipts(trial.job.config.ranks), watch)
-        trial.attempts.run()
-        if not math.isfinite(score := _score(trial, train.monitor)):
-            raise QualityError(f"{train.monitor} is no number")
+        with tracked(context, trial.job, f"trial {trial.number + 1}") as tell:
+            trial.attempts = Attempts(quiet, trial.job, prepared.receipts(trial.job.config.ranks), partial(watch, tell))
+            trial.attempts.run()
+            if not math.isfinite(score := _score(trial, train.monitor)):
+                raise QualityError(f"{train.monitor} is no number")
         trial.state = DONE
     except optuna.TrialPruned:
         trial.state = PRUNED

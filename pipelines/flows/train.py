@@ -13,6 +13,7 @@ from pipelines.fitted import FittedSpec
 from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.receipts import Receipts
+from pipelines.flows.tracking import tracked
 from pipelines.io.iceberg import IcebergTable
 from pipelines.training.feed import CHECKSUM_MODULUS
 from pipelines.training.job import Sample, TrainingJob
@@ -34,9 +35,10 @@ def work(context: Context) -> Outcome:
     """
     prepared = prepare(context)
     job = prepared.job(context, context.config.train)
-    attempts = Attempts(context, job, prepared.receipts(job.config.ranks))
-    attempts.run()
-    return publish(context, prepared, job, attempts)
+    with tracked(context, job) as tell:
+        attempts = Attempts(context, job, prepared.receipts(job.config.ranks), tell)
+        attempts.run()
+        return publish(context, prepared, job, attempts)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ Value = float | str | list[float | None]
 Raw = dict[str, Value | None]
 
 FREE = {
-    "ranks", "tensorboard", "timeline", "checkpoint_steps", "retries", "launcher", "allow_plain_transport", "channel_port",
-    "start_timeout_seconds", "stall_timeout_seconds",
+    "ranks", "tensorboard", "timeline", "mlflow", "checkpoint_steps", "retries", "launcher", "allow_plain_transport",
+    "channel_port", "start_timeout_seconds", "stall_timeout_seconds",
 }  # fmt: skip
 """Of section `train`, what changes how training runs, and not what is trained."""
 

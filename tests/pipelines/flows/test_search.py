@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from pyspark.sql import functions as F
 
 from pipelines.errors import ConfigError, QualityError
@@ -25,11 +26,17 @@ def searching(**section: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run) -> None:
+def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run, tmp_path: Path) -> None:
     before = running(("pipelines.training.rank",))
     values = {"optimizer.learning_rate": {"choices": [0.003, 1e-9]}, "network.activation": {"choices": ["relu", "rellu"]}}
     search = {"sampler": "grid", "seed": 5, "trials": 9, "halving": {"minimum_epochs": 1, "factor": 2}, "space": values}
-    context = run(INGEST, CLEAN, FEATURES, SEARCH, EVALUATE, config=searching(**search))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+    def edit(content: dict[str, Any]) -> None:
+        content["train"]["mlflow"] = {"tracking_uri": uri, "experiment": "trials"}
+        content["search"] = search
+
+    context = run(INGEST, CLEAN, FEATURES, SEARCH, EVALUATE, config=edit)
     assert left_since(before, ("pipelines.training.rank",)) == set()  # nor of the trial that was ended early
     found = context.lake.read("search_trials").orderBy("trial").collect()
     tried = {tuple(json.loads(row["values"]).values()): row for row in found}
@@ -55,6 +62,18 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run) -> No
     assert min(row.validation_loss for row in history) == best["value"]
     folders = [path.name for path in Path(trained.artifacts["model"]).parent.iterdir()]
     assert folders == [f"trial-{best.trial:04d}"]  # those that lost are gone
+
+    told = MlflowClient(uri)
+    experiment = told.get_experiment_by_name("trials")
+    assert experiment is not None
+    runs = {each.info.run_name: each for each in told.search_runs([experiment.experiment_id])}
+    assert {name: each.info.status for name, each in runs.items()} == {
+        f"{context.run_id}/trial {row.trial}": "FINISHED" if row.state == "done" else "FAILED" for row in found
+    }
+    of_best = runs[f"{context.run_id}/trial {best.trial}"]
+    assert of_best.data.params["optimizer.learning_rate"] == "0.003"
+    losses = told.get_metric_history(of_best.info.run_id, "validation_loss")
+    assert [metric.value for metric in losses] == [row.validation_loss for row in sorted(history, key=lambda row: row.epoch)]
 
 
 @pytest.mark.slow

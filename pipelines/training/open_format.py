@@ -22,7 +22,7 @@ from tf2onnx.graph import Graph, Node
 
 from pipelines.fitted import UNKNOWN_WORD, FittedCrossed, FittedSpec
 from pipelines.training.parity import Arrays
-from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, build_scorer, crossing
+from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, crossing
 from pipelines.training.tasks import Head
 
 OPERATORS = 18
@@ -89,7 +89,7 @@ class _Ids(Inputs):
 
 
 class Onnx(NamedTuple):
-    """A model from raw values to the output, and one to the network's inputs, both serialized."""
+    """A model from raw values to the output, and the same graph with the network's inputs as outputs, both serialized."""
 
     model: bytes
     features: bytes
@@ -99,15 +99,21 @@ def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
     """Convert a network with its preprocessing. Raises NotExpressibleError when ONNX, or its runtime, lacks an operator."""
     inputs = _Ids(spec)
     preprocessing = build_preprocessing(spec, inputs)
-    scorer = build_scorer(network, preprocessing, head)
     names = ("numbers", "ids", *(tensor.name for tensor in spec.tensors))
-    return Onnx(
-        _converted(inputs, lambda values: {OUTPUT: scorer(values, training=False)}),
-        _converted(inputs, lambda values: dict(zip(names, preprocessing(values), strict=True))),
-    )
+
+    def compute(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        made = preprocessing(values)
+        return {OUTPUT: head.link(network(made, training=False)), **dict(zip(names, made, strict=True))}
+
+    model = _converted(inputs, compute)
+    features = model.SerializeToString()
+    scores = next(made for made in model.graph.output if made.name == OUTPUT)
+    del model.graph.output[:]
+    model.graph.output.append(scores)
+    return Onnx(bytes(model.SerializeToString()), bytes(features))
 
 
-def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> bytes:
+def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> onnx.ModelProto:
     """What a function of the inputs computes, behind the encoders."""
     signature = {name: tf.TensorSpec(made.shape, made.dtype, name=name) for name, made in inputs.items()}
     function = tf.function(compute, input_signature=[signature])
@@ -131,7 +137,7 @@ def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str,
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:  # what tf2onnx has no counterpart for, it leaves in
         raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
-    return bytes(model.SerializeToString())
+    return model
 
 
 def _log1p(graph: Graph, node: Node, name: str, _: Any) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipelines.columns import network_inputs
 from pipelines.errors import ExternalError
 from pipelines.fitted import FittedSpec
+from pipelines.lean import import_keras
 from pipelines.storage import fetch_folder
 
 SCORES = ("score", "predicted", "predictions")
@@ -86,4 +87,5 @@ def _columns(task: str, scores: npt.NDArray[np.float32]) -> dict[str, pa.Array]:
 
 @cache
 def _load_once(uri: str) -> Bundle:
+    import_keras()
     return Bundle(uri)

@@ -23,14 +23,14 @@ def gradients_of(
     if parts == 1:
         return _gradients(network, head, inputs, labels, weights)
     cut = [_in_parts(values, parts) for values in (*inputs, labels, weights)]
-    total = tf.constant(0.0)
-    sums = [tf.zeros(variable.shape) for variable in network.trainable_variables]
-    for part in tf.range(parts):
-        tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+
+    def add_part(part: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         *some, own_labels, own_weights = [values[part] for values in cut]
         loss, gradients = _gradients(network, head, some, own_labels, own_weights)
-        total += loss
-        sums = [before + gradient for before, gradient in zip(sums, gradients, strict=True)]
+        return part + 1, total + loss, [before + gradient for before, gradient in zip(sums, gradients, strict=True)]
+
+    nothing = (tf.constant(0), tf.constant(0.0), [tf.zeros(variable.shape) for variable in network.trainable_variables])
+    _, total, sums = tf.while_loop(lambda part, *_: part < parts, add_part, nothing, parallel_iterations=1)
     return total, sums
 
 

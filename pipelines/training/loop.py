@@ -75,8 +75,9 @@ class Loop:
             tf.TensorSpec(shape.weights.shape, tf.float32),
         ]
         rows, steps = tf.TensorSpec((shape.labels.shape[0],), tf.float32), tf.TensorSpec((), tf.int32)
-        self._train = tf.function(self._train_steps, input_signature=[*batches, rows, steps])
-        self._score = tf.function(self._score_steps, input_signature=[*batches, steps])
+        # Loops are written as graphs have them: AutoGraph takes four times as long to translate it all as it takes to trace.
+        self._train = tf.function(self._train_steps, input_signature=[*batches, rows, steps], autograph=False)
+        self._score = tf.function(self._score_steps, input_signature=[*batches, steps], autograph=False)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -114,29 +115,31 @@ class Loop:
     def _train_steps(
         self, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, rows: tf.Tensor, steps: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        total, wait = tf.constant(0.0, tf.float64), tf.constant(0.0, tf.float64)
-        bad = steps
-        for step in tf.range(steps):
+        def train(
+            step: tf.Tensor, total: tf.Tensor, bad: tf.Tensor, wait: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
             batch = [values[step] for values in inputs]
             loss, gradients = gradients_of(self.network, self._head, batch, labels[step], weights[step], self._parts)
             summed = summed_over_ranks(loss, gradients, rows[step], compress=self._compress)
             self.optimizer.apply(summed.gradients, self.network.trainable_variables)
-            total += tf.cast(summed.loss, tf.float64)
-            wait += summed.seconds
             # Any that is no number makes the sum none. The loss alone would not do: ReLU makes zeros of what is no number.
             checked = tf.add_n([summed.loss, *map(tf.reduce_sum, summed.gradients)])
             bad = tf.where(tf.math.is_finite(checked), bad, tf.minimum(bad, step))
+            return step + 1, total + tf.cast(summed.loss, tf.float64), bad, wait + summed.seconds
+
+        nothing = tf.constant(0.0, tf.float64)
+        _, total, bad, wait = tf.while_loop(lambda step, *_: step < steps, train, (tf.constant(0), nothing, steps, nothing))
         return total, bad, wait
 
     def _score_steps(
         self, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, steps: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        total = tf.constant(0.0, tf.float64)
-        measured = tf.zeros((self._head.sums,), tf.float64)
-        for step in tf.range(steps):
+        def score(step: tf.Tensor, total: tf.Tensor, measured: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             loss, sums = self._measured(inputs, labels, weights, step)
-            total += loss
-            measured += sums
+            return step + 1, total + loss, measured + sums
+
+        nothing = (tf.constant(0), tf.constant(0.0, tf.float64), tf.zeros((self._head.sums,), tf.float64))
+        _, total, measured = tf.while_loop(lambda step, *_: step < steps, score, nothing)
         return total, measured
 
     def _measured(

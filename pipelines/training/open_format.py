@@ -116,7 +116,7 @@ def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
 def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> onnx.ModelProto:
     """What a function of the inputs computes, behind the encoders."""
     signature = {name: tf.TensorSpec(made.shape, made.dtype, name=name) for name, made in inputs.items()}
-    function = tf.function(compute, input_signature=[signature])
+    function = tf.function(compute, input_signature=[signature], autograph=False)
     try:
         model, _ = tf2onnx.convert.from_function(
             function, input_signature=[signature], opset=OPERATORS, custom_op_handlers=HANDLERS

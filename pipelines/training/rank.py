@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from pipelines.lean import import_keras
 from pipelines.training.reporter import Reporter
 
 
@@ -17,6 +18,7 @@ def main() -> int:
     rank = int(os.environ["RINGMILL_RANK"])
     with Reporter(os.environ["RINGMILL_CHANNEL"], os.environ.pop("RINGMILL_KEY"), rank) as reporter:
         started = time.monotonic()
+        import_keras()
         from pipelines.training.job import TrainingJob
         from pipelines.training.run import run_training
 

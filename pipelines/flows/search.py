@@ -23,7 +23,7 @@ from pipelines.flows.space import pruner_of, sampler_of, size_of, suggested
 from pipelines.flows.tracking import Tell, tracked
 from pipelines.flows.train import Prepared, inputs, prepare, publish
 from pipelines.launch.channel import Message
-from pipelines.launch.ranks import check_launch
+from pipelines.launch.ranks import check_launch, warming
 from pipelines.storage import delete_folder
 from pipelines.training.job import TrainingJob
 from schemas.lake import SEARCH_TRIALS
@@ -59,7 +59,9 @@ def work(context: Context) -> Outcome:
     assert search is not None
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what a trial came to is said below
     check_launch(context.spark, train.ranks, plain=train.allow_plain_transport)
-    prepared, trials, promoted = prepare(context), list[Trial](), None
+    with warming(context.spark, train.ranks):
+        prepared = prepare(context)
+    trials, promoted = list[Trial](), None
     study = optuna.create_study(direction="maximize", sampler=sampler_of(search), pruner=pruner_of(search))
 
     def objective(chosen: optuna.Trial) -> float:

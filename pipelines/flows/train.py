@@ -15,6 +15,7 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.receipts import Receipts
 from pipelines.flows.tracking import tracked
 from pipelines.io.iceberg import IcebergTable
+from pipelines.launch.ranks import warming
 from pipelines.training.feed import CHECKSUM_MODULUS
 from pipelines.training.job import Sample, TrainingJob
 from pipelines.training.plan import RowGroup, RowPlan, read_groups
@@ -33,7 +34,8 @@ def work(context: Context) -> Outcome:
 
     Raises ReceiptError when an epoch did not see each training row exactly once, and what Attempts raises.
     """
-    prepared = prepare(context)
+    with warming(context.spark, context.config.train.ranks):
+        prepared = prepare(context)
     job = prepared.job(context, context.config.train)
     with tracked(context, job) as tell:
         attempts = Attempts(context, job, prepared.receipts(job.config.ranks), tell)

@@ -36,6 +36,11 @@ def run_stage(spark: SparkSession, assignment: Assignment) -> None:
     stage.mapPartitions(lambda _: _run_proxy(assignment)).collect()
 
 
+def warm_up(spark: SparkSession, ranks: int) -> None:
+    """Start the Python workers that a launch of so many ranks will want, and wait; raises what Spark raises."""
+    spark.sparkContext.parallelize(range(ranks), ranks).barrier().mapPartitions(lambda _: iter(())).collect()
+
+
 def slots(spark: SparkSession) -> int:
     """How many tasks the cluster can run at once now."""
     context = spark.sparkContext._jsc.sc()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
-from pipelines.launch.barrier import run_stage, slots
+from pipelines.launch.barrier import run_stage, slots, warm_up
 from pipelines.launch.channel import Channel, Message
 from pipelines.launch.environment import Assignment
 from pipelines.launch.follower import Follower
@@ -20,6 +21,7 @@ from pipelines.launch.watch import Watch
 
 SECONDS_FOR_SLOTS = 30
 SECONDS_TO_LEAVE = 20
+SECONDS_TO_WARM = 10
 ENCRYPTED = ("spark.ssl.enabled", "spark.network.crypto.enabled", "spark.authenticate.enableSaslEncryption")
 
 
@@ -51,6 +53,23 @@ def run_ranks(
         Follower(ranks, channel, ended, Watch(stall_seconds, start_seconds)).follow(listen, start_seconds)
 
     launch(spark, ranks, Assignment(job, stall_seconds), (host, port), follow)
+
+
+@contextmanager
+def warming(spark: SparkSession, ranks: int) -> Iterator[None]:
+    """Starts the Python workers of a launch, which takes Spark some two seconds, while its caller plans what they are for."""
+
+    def try_it() -> None:
+        with suppress(Exception):  # whatever is wrong, the launch says so
+            warm_up(spark, ranks)
+
+    if slots(spark) < ranks:  # Spark would ask again for ten minutes
+        yield
+        return
+    thread = threading.Thread(target=try_it, name="warm-up", daemon=True)
+    thread.start()
+    yield
+    thread.join(SECONDS_TO_WARM)
 
 
 def check_launch(spark: SparkSession, ranks: int, *, plain: bool) -> None:

@@ -22,7 +22,7 @@ from pipelines.config import Binary, Network, Optimizer, TrainConfig
 from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
 from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
 from pipelines.launch.channel import Message
-from pipelines.launch.ranks import run_ranks
+from pipelines.launch.ranks import run_ranks, warming
 from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
 from pipelines.training.plan import RowPlan, read_groups
@@ -121,6 +121,24 @@ def test_receipts_count_every_row_of_every_epoch(spark: SparkSession, tmp_path: 
         assert sorted(message["rank"] for message in mine) == [0, 1]
         assert sum(message["rows"] for message in mine) == ROWS
         assert sum(message["checksum"] for message in mine) == sum(range(ROWS))
+
+
+def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> None:
+    def workers() -> set[psutil.Process]:
+        return running(("pyspark.daemon",))
+
+    tasks = spark.sparkContext.statusTracker().getJobIdsForGroup
+    before = set(tasks())
+    with warming(spark, 99):
+        pass
+    assert set(tasks()) == before  # there are fewer slots, which the launch says better
+    with warming(spark, 2):
+        pass
+    (new,) = set(tasks()) - before
+    found = spark.sparkContext.statusTracker().getJobInfo(new)
+    assert found is not None
+    assert found.status == "SUCCEEDED"
+    assert len(workers()) >= 2
 
 
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def _write(path: Path, workload: Workload, rows: int, generator: np.random.Gener
     group = min(GROUP_BYTES // (4 * sum(lengths.values()) + 12), rows)
     kinds = [pa.field(name, pa.float32() if length == 1 else pa.list_(pa.float32())) for name, length in lengths.items()]
     schema = pa.schema([("row_id", pa.int64()), ("label", pa.float32()), *kinds])
-    options = {"compression": "zstd", "use_dictionary": False, "max_rows_per_page": PAGE_ROWS}
+    options = {"compression": "lz4", "use_dictionary": False, "max_rows_per_page": PAGE_ROWS}
     with pq.ParquetWriter(path, schema, **options) as writer:
         for start in range(0, rows, group):
             count = min(group, rows - start)

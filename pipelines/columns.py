@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from pipelines.fitted import FittedSpec, Tensor
 
+Batch: TypeAlias = pa.Table | pa.RecordBatch
 
-def matrix(rows: pa.Table | pa.RecordBatch, names: tuple[str, ...], dtype: type) -> npt.NDArray[Any]:
-    """The named columns side by side, shape (rows, names), contiguous by row."""
-    filled: npt.NDArray[Any] = np.empty((rows.num_rows, len(names)), dtype)
+
+def fill_matrix(rows: Batch, names: tuple[str, ...], filled: npt.NDArray[Any]) -> None:
+    """Put the named columns side by side, shape (rows, names)."""
     for index, name in enumerate(names):
         filled[:, index] = rows.column(name).to_numpy(zero_copy_only=False)
-    return filled
 
 
 def flat(column: pa.Array | pa.ChunkedArray, dtype: type | str) -> npt.NDArray[Any]:
@@ -26,17 +26,30 @@ def flat(column: pa.Array | pa.ChunkedArray, dtype: type | str) -> npt.NDArray[A
     return found.reshape(len(values), -1)
 
 
-def tensor(rows: pa.Table | pa.RecordBatch, wanted: Tensor) -> npt.NDArray[Any]:
-    """Columns of arrays as one tensor, shape (rows, *shape): several lie side by side in its last dimension."""
-    if len(wanted.columns) == 1:
-        return flat(rows.column(wanted.columns[0]), wanted.dtype).reshape(rows.num_rows, *wanted.shape)
-    filled: npt.NDArray[Any] = np.empty((rows.num_rows, *wanted.shape), wanted.dtype)
+def fill_tensor(rows: Batch, wanted: Tensor, filled: npt.NDArray[Any]) -> None:
+    """Put columns of arrays into one tensor, shape (rows, *shape): several lie side by side in its last dimension."""
     for index, name in enumerate(wanted.columns):
-        filled[..., index] = flat(rows.column(name), wanted.dtype)
+        place = filled if len(wanted.columns) == 1 else filled[..., index]
+        place[...] = flat(rows.column(name), wanted.dtype).reshape(place.shape)
+
+
+def fill_inputs(rows: Batch, spec: FittedSpec, filled: tuple[npt.NDArray[Any], ...]) -> None:
+    """Put what the network takes into place: numbers (rows, numbers), ids (rows, ids), then the spec's tensors."""
+    numbers, ids, *tensors = filled
+    fill_matrix(rows, spec.numbers, numbers)
+    fill_matrix(rows, spec.ids, ids)
+    for wanted, place in zip(spec.tensors, tensors, strict=True):
+        fill_tensor(rows, wanted, place)
+
+
+def network_inputs(rows: Batch, spec: FittedSpec) -> tuple[npt.NDArray[Any], ...]:
+    """The same in arrays of their own."""
+    filled = input_room(spec, rows.num_rows)
+    fill_inputs(rows, spec, filled)
     return filled
 
 
-def network_inputs(rows: pa.Table | pa.RecordBatch, spec: FittedSpec) -> tuple[npt.NDArray[Any], ...]:
-    """What the network takes: numbers (rows, numbers), ids (rows, ids), then the spec's tensors."""
-    tensors = (tensor(rows, wanted) for wanted in spec.tensors)
-    return (matrix(rows, spec.numbers, np.float32), matrix(rows, spec.ids, np.int32), *tensors)
+def input_room(spec: FittedSpec, rows: int) -> tuple[npt.NDArray[Any], ...]:
+    """Arrays for what the network takes of so many rows, with nothing in them yet."""
+    tensors = (np.empty((rows, *wanted.shape), wanted.dtype) for wanted in spec.tensors)
+    return (np.empty((rows, len(spec.numbers)), np.float32), np.empty((rows, len(spec.ids)), np.int32), *tensors)

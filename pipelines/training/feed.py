@@ -13,14 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.columns import flat, network_inputs
+from pipelines.columns import fill_inputs, flat, input_room
 from pipelines.errors import DataError
 from pipelines.fitted import FittedSpec
 from pipelines.storage import locate
 from pipelines.training.plan import RowGroup, RowPlan, Slice
 
 CHECKSUM_MODULUS = 2**31 - 1
-READ_ROWS = 1 << 16  # rows that Parquet decodes at once
+READ_ROWS = 1 << 14  # rows that Parquet decodes at once: few enough to be in a cache still when they are copied
 WHOLE_BYTES = 1 << 24  # of row groups that are fetched at once; of larger ones READ_BYTES of each column
 READ_BYTES = 1 << 18
 READ_AHEAD = 2  # chunks that wait, decoded, while the network trains on another
@@ -40,19 +40,17 @@ class Columns:
         """All of them, each once."""
         return [self.row_id, self.label, *self.spec.columns]
 
-    def empty(self) -> Rows:
-        """No rows, in the shapes that rows have."""
-        spec = self.spec
-        tensors = (np.zeros((0, *wanted.shape), wanted.dtype) for wanted in spec.tensors)
-        inputs = (np.zeros((0, len(spec.numbers)), np.float32), np.zeros((0, len(spec.ids)), np.int32), *tensors)
-        labels = (0,) if self.horizon is None else (0, self.horizon)
-        return Rows(inputs, np.zeros(labels, np.float32), np.zeros(0, np.int64))
+    def room(self, rows: int) -> Rows:
+        """Arrays for so many rows, with nothing in them yet."""
+        labels = (rows,) if self.horizon is None else (rows, self.horizon)
+        return Rows(input_room(self.spec, rows), np.empty(labels, np.float32), np.empty(rows, np.int64))
 
-    def decoded(self, table: pa.Table) -> Rows:
-        """The rows of a table."""
-        label = table[self.label]
-        labels = label.to_numpy() if self.horizon is None else flat(label, np.float32)
-        return Rows(network_inputs(table, self.spec), labels, table[self.row_id].to_numpy())
+    def decode(self, batch: pa.RecordBatch, into: Rows) -> None:
+        """Put the rows of a batch into as much room; raises ValueError when arrays of theirs have another length."""
+        fill_inputs(batch, self.spec, into.inputs)
+        label = batch.column(self.label)
+        into.labels[...] = label.to_numpy(zero_copy_only=False) if self.horizon is None else flat(label, np.float32)
+        into.row_ids[...] = batch.column(self.row_id).to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)
@@ -66,20 +64,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.row_ids)
 
-    def take(self, index: slice | npt.NDArray[np.int64]) -> Rows:
-        """Some of the rows, by position."""
-        return Rows(tuple(values[index] for values in self.inputs), self.labels[index], self.row_ids[index])
+    def __getitem__(self, part: slice) -> Rows:
+        """A view of some of the rows."""
+        return Rows(tuple(values[part] for values in self.inputs), self.labels[part], self.row_ids[part])
 
-    @staticmethod
-    def concatenate(parts: list[Rows]) -> Rows:
-        """Rows one after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        return Rows(
-            tuple(np.concatenate(values) for values in zip(*(part.inputs for part in parts), strict=True)),
-            np.concatenate([part.labels for part in parts]),
-            np.concatenate([part.row_ids for part in parts]),
-        )
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """All of them."""
+        return (*self.inputs, self.labels, self.row_ids)
+
+    def take(self, places: npt.NDArray[np.int64], into: Rows) -> None:
+        """Copy rows, by position, into as much room."""
+        for values, target in zip(self.arrays(), into.arrays(), strict=True):
+            np.take(values, places, axis=0, out=target, mode="clip")  # another mode would copy twice
 
 
 @dataclass(frozen=True)
@@ -102,17 +98,20 @@ class Receipt:
     rows: int = 0
     checksum: int = 0
 
-    def add(self, rows: Rows) -> None:
+    def add(self, row_ids: npt.NDArray[np.int64]) -> None:
         """Count rows in."""
-        self.rows += len(rows)
-        self.checksum += int(np.mod(rows.row_ids, CHECKSUM_MODULUS).sum())
+        self.rows += len(row_ids)
+        self.checksum += int(np.mod(row_ids, CHECKSUM_MODULUS).sum())
+
+
+_Item = tuple[Chunk, "npt.NDArray[np.int64]"] | BaseException | None
 
 
 class Feed:
     """One rank's batches of a split, epoch by epoch.
 
-    In memory are at most three copies of a block (as it comes, put together, shuffled) and READ_AHEAD + 2 chunks, whatever the
-    table's size or its row groups'.
+    In memory are at most a block, what Parquet decodes at once, and READ_AHEAD + 2 chunks, whatever the table's size or its row
+    groups'. A row is copied twice: from its columns into the block, and from there, shuffled, into its chunk.
     """
 
     def __init__(self, plan: RowPlan, columns: Columns, rank: int, steps_per_call: int) -> None:
@@ -123,17 +122,17 @@ class Feed:
 
     def shape(self) -> Chunk:
         """A chunk without rows: the shape that all of them have."""
-        return self._pad(self._columns.empty(), 0)
+        return self._filling().chunk(0)
 
     def epoch(self, epoch: int, receipt: Receipt) -> Generator[Chunk]:
         """The rank's chunks of an epoch; `receipt` is filled in as they are handed out.
 
         Raises DataError, naming the file, when one can't be read.
         """
-        waiting: queue.Queue[tuple[Chunk, Rows] | BaseException | None] = queue.Queue(READ_AHEAD)
+        waiting: queue.Queue[_Item] = queue.Queue(READ_AHEAD)
         stopped = threading.Event()
 
-        def put(item: tuple[Chunk, Rows] | BaseException | None) -> None:
+        def put(item: _Item) -> None:
             while not stopped.is_set():
                 try:
                     waiting.put(item, timeout=0.1)
@@ -163,45 +162,72 @@ class Feed:
             stopped.set()
             reader.join()
 
-    def _chunks(self, epoch: int) -> Iterator[tuple[Chunk, Rows]]:
-        """Chunks with the rows in them; the last ones may be padded, and each rank gives the same number of steps."""
-        full = self._steps_per_call * self._plan.batch_size
-        pending: list[Rows] = []
-        steps_left = self._plan.steps(epoch)
-        for rows in self._buffers(epoch):
-            pending.append(rows)
-            if sum(map(len, pending)) < full:
-                continue
-            joined = Rows.concatenate(pending)
-            whole = len(joined) // full * full
-            for start in range(0, whole, full):
-                part = joined.take(slice(start, start + full))
-                yield self._pad(part, self._steps_per_call), part
-                steps_left -= self._steps_per_call
-            pending = [joined.take(slice(whole, None))]
-        rest = Rows.concatenate(pending) if pending else self._columns.empty()
+    def _chunks(self, epoch: int) -> Iterator[tuple[Chunk, npt.NDArray[np.int64]]]:
+        """Chunks, and the ids of their rows; the last ones may be padded, and each rank gives the same number of steps."""
+        filling, steps_left = self._filling(), self._plan.steps(epoch)
+        for rows, order in self._blocks(epoch):
+            start = 0
+            while start < len(order):
+                start += filling.fill(rows, order[start:])
+                if filling.is_full:
+                    yield filling.chunk(self._steps_per_call), filling.row_ids
+                    filling, steps_left = self._filling(), steps_left - self._steps_per_call
         while steps_left > 0:
-            yield self._pad(rest, min(steps_left, self._steps_per_call)), rest
-            steps_left -= self._steps_per_call
-            rest = self._columns.empty()
+            yield filling.chunk(min(steps_left, self._steps_per_call)), filling.row_ids
+            filling, steps_left = self._filling(), steps_left - self._steps_per_call
 
-    def _buffers(self, epoch: int) -> Iterator[Rows]:
-        """The rank's rows, block by block."""
-        reader = _Reader(self._columns)
+    def _blocks(self, epoch: int) -> Iterator[tuple[Rows, npt.NDArray[np.int64]]]:
+        """The rank's blocks, each in the room of the one before, and in which order their rows are wanted."""
+        reader, room = _Reader(self._columns), self._columns.room(0)
         for block in self._plan.blocks(epoch, self._rank):
-            rows = Rows.concatenate([part for piece in block.slices for part in reader.read(piece)])
-            yield rows.take(block.order())
+            count = sum(piece.stop - piece.start for piece in block.slices)
+            if len(room) < count:
+                room = self._columns.room(count)
+            filled = 0
+            for piece in block.slices:
+                filled += reader.read(piece, room[filled:count])
+            yield room[:count], block.order()
 
-    def _pad(self, rows: Rows, steps: int) -> Chunk:
-        shape = (self._steps_per_call, self._plan.batch_size)
-        full = shape[0] * shape[1]
-        weights = np.zeros(full, np.float32)
-        weights[: len(rows)] = 1
+    def _filling(self) -> _Filling:
+        return _Filling(self._columns, self._steps_per_call, self._plan.batch_size)
 
-        def filled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            return _filled(values, full).reshape(*shape, *values.shape[1:])
 
-        return Chunk(steps, tuple(map(filled, rows.inputs)), filled(rows.labels), weights.reshape(shape))
+class _Filling:
+    """A chunk on its way."""
+
+    def __init__(self, columns: Columns, steps: int, batch: int) -> None:
+        self._shape = (steps, batch)
+        self._rows = columns.room(steps * batch)
+        self._filled = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no row has a place in it any more."""
+        return self._filled == len(self._rows)
+
+    @property
+    def row_ids(self) -> npt.NDArray[np.int64]:
+        """Those of the rows in it."""
+        return self._rows.row_ids[: self._filled]
+
+    def fill(self, rows: Rows, order: npt.NDArray[np.int64]) -> int:
+        """Take the first of the rows in their order, as many as there is room for; return how many."""
+        taken = order[: len(self._rows) - self._filled]
+        rows.take(taken, self._rows[self._filled : self._filled + len(taken)])
+        self._filled += len(taken)
+        return len(taken)
+
+    def chunk(self, steps: int) -> Chunk:
+        """The chunk, as so many steps, with zeros where no row is."""
+        weights = np.zeros(len(self._rows), np.float32)
+        weights[: self._filled] = 1
+        for values in self._rows.arrays():
+            values[self._filled :] = 0
+        inputs = tuple(map(self._in_steps, self._rows.inputs))
+        return Chunk(steps, inputs, self._in_steps(self._rows.labels), self._in_steps(weights))
+
+    def _in_steps(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return values.reshape(*self._shape, *values.shape[1:])
 
 
 class _Reader:
@@ -215,15 +241,21 @@ class _Reader:
         self._rest: pa.RecordBatch | None = None
         self._position = 0
 
-    def read(self, piece: Slice) -> Iterator[Rows]:
-        """The rows of a slice, in parts; raises DataError, naming the file, when it can't be read."""
+    def read(self, piece: Slice, room: Rows) -> int:
+        """Put a slice's rows at the beginning of the room, and return how many; raises DataError, naming the file, when they
+        can't be read.
+        """
+        filled = 0
         try:
-            yield from (self._columns.decoded(pa.Table.from_batches([batch])) for batch in self._read(piece))
+            for batch in self._read(piece):
+                self._columns.decode(batch, room[filled : filled + len(batch)])
+                filled += len(batch)
         except (OSError, ValueError) as error:
             raise DataError(
                 f"features file {piece.group.path}: row group {piece.group.index} can't be read ({error}). "
                 f"Run jobs/features.py again."
             ) from error
+        return filled
 
     def _read(self, piece: Slice) -> Iterator[pa.RecordBatch]:
         if piece.group != self._group or piece.start < self._position:
@@ -251,11 +283,3 @@ class _Reader:
         names = self._columns.names
         self._batches = file.iter_batches(READ_ROWS, row_groups=[group.index], columns=names, use_threads=False)
         self._group, self._rest, self._position = group, None, 0
-
-
-def _filled(values: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
-    if len(values) == rows:
-        return values
-    padded = np.zeros((rows, *values.shape[1:]), values.dtype)
-    padded[: len(values)] = values
-    return padded

@@ -85,6 +85,7 @@ def test_features_keep_their_order_and_their_small_row_groups(lake: Lake) -> Non
     assert len(ids) == 400_000
     assert (ids[1:] > ids[:-1]).all()
     assert file.num_row_groups > 1
+    assert file.metadata.row_group(0).column(0).compression == "LZ4"
 
 
 def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:

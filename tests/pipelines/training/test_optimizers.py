@@ -1,6 +1,10 @@
 """Optimizers by configuration, and rates by hand."""
 
+import keras
+import numpy as np
+import numpy.typing as npt
 import pytest
+import tensorflow as tf
 
 from pipelines.config import Optimizer, Plateau
 from pipelines.errors import ConfigError
@@ -45,6 +49,51 @@ def test_a_rate_decays_over_the_run(schedule: dict[str, object], expected: tuple
 def test_a_rate_may_rise_first(schedule: str, expected: tuple[float, ...]) -> None:
     found = rates({"learning_rate": 0.1, "schedule": schedule, "warmup": 0.2}, 0, 10, 20, 60, 100)
     assert found == pytest.approx((0, 0.05, 0.1, *expected), abs=2e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("Adam", {}),
+        ("Adam", {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "clipnorm": 0.5}),
+        ("Adam", {"amsgrad": True}),
+        ("AdamW", {"weight_decay": 0.1, "use_ema": True}),
+    ],
+)
+def test_adam_moves_as_keras_moves_it(name: str, options: dict[str, float | bool]) -> None:
+    config = Optimizer.model_validate({"name": name, "learning_rate": 0.05, "schedule": "cosine", "options": options})
+    ours, plain = build_optimizer(config, Steps(60, 1)), getattr(keras.optimizers, name)
+    peer = plain(keras.optimizers.schedules.CosineDecay(0.05, 60, alpha=0.0), **options)
+    generator = np.random.default_rng(3)
+    gradients = [[generator.normal(size=shape).astype("f4") * 10.0**-step for shape in ((5, 3), (3,))] for step in range(8)] * 5
+
+    def moved_by(optimizer: keras.optimizers.Optimizer) -> list[npt.NDArray[np.float32]]:
+        weights = [keras.Variable(np.ones(shape, "f4")) for shape in ((5, 3), (3,))]
+        optimizer.build(weights)
+        step = tf.function(lambda *each: optimizer.apply(list(each), weights), autograph=False)
+        for each in gradients:
+            step(*map(tf.constant, each))
+        return [variable.numpy() for variable in (*weights, *optimizer.variables)]
+
+    moved = moved_by(ours), moved_by(peer)
+    assert len(moved[0]) == len(moved[1])
+    for one, other in zip(*moved, strict=True):
+        # Keras takes 1 - beta_2 once from float64 and once from float32, which differ by 5e-5.
+        np.testing.assert_allclose(one, other, rtol=5e-5, atol=1e-7)
+    assert not np.allclose(moved[0][0], 1)
+
+
+def test_adam_is_that_of_the_paper_in_float64_to_float32s_precision() -> None:
+    optimizer = build_optimizer(Optimizer(name="Adam", learning_rate=0.05), Steps(60, 1))
+    weight, generator = keras.Variable(np.ones(4, "f4")), np.random.default_rng(4)
+    optimizer.build([weight])
+    theta, m, v = np.ones(4), np.zeros(4), np.zeros(4)
+    for step in range(1, 41):
+        gradient = generator.normal(size=4).astype("f4")
+        optimizer.apply([tf.constant(gradient)], [weight])
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * np.square(gradient.astype("f8"))
+        theta -= 0.05 * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-7 / np.sqrt(1 - 0.999**step))
+    np.testing.assert_allclose(weight.numpy(), theta, rtol=2e-6)
 
 
 def test_the_rate_follows_the_rows_of_a_step() -> None:

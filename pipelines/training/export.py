@@ -14,7 +14,6 @@ import tensorflow as tf
 from pipelines.fitted import FittedSpec
 from pipelines.storage import publish_folder
 from pipelines.training.job import Sample
-from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime, to_onnx
 from pipelines.training.parity import Parity, SavedModel, check_parity, check_scores, raw_values
 from pipelines.training.preprocessing import build_preprocessing, build_scorer
 from pipelines.training.tasks import Head
@@ -73,6 +72,9 @@ def export(
 def _export_onnx(
     network: keras.Model, spec: FittedSpec, head: Head, path: Path, samples: Sequence[Sample], saved: SavedModel
 ) -> Onnx:
+    # Half a second, which the other ranks, and the first step, need not wait for.
+    from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime, to_onnx
+
     try:
         made = to_onnx(network, spec, head)
         model, features = Runtime(made.model), Runtime(made.features)

@@ -222,7 +222,7 @@ def test_onnx_that_computes_otherwise_is_not_published(
 ) -> None:
     rows = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])
     right = to_onnx(network(EXPRESSIBLE), EXPRESSIBLE, BinaryHead())
-    monkeypatch.setattr("pipelines.training.export.to_onnx", lambda *_: right)
+    monkeypatch.setattr("pipelines.training.open_format.to_onnx", lambda *_: right)
     other = network(EXPRESSIBLE)
     with pytest.raises(QualityError, match="the ONNX model gives other scores than the SavedModel") as caught:
         export(other, EXPRESSIBLE, BinaryHead(), {}, str(tmp_path / "m"), rows)

@@ -390,6 +390,11 @@ class FittedSpec(Model):
         return tuple(found)
 
     @property
+    def taken(self) -> tuple[str, ...]:
+        """Names of the network's inputs, in the order in which it takes them."""
+        return ("numbers", "ids", *(tensor.name for tensor in self.tensors))
+
+    @property
     def columns(self) -> dict[str, ColumnType]:
         """Every column that the features become, with its SQL type, in the order of the features table."""
         arrays = {feature.name: feature.array for feature in self.features if feature.array}

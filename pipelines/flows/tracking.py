@@ -20,7 +20,8 @@ from pipelines.training.job import TrainingJob
 FINISHED, FAILED = "FINISHED", "FAILED"
 METRICS = ("train_loss", "learning_rate", "rows_per_second")
 AT_ONCE = 100  # parameters a request
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # for hours of it are the default
+# By default MLflow asks a server that does not answer again for many minutes.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 Tell = Callable[[Message], None]
 
 

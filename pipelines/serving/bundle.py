@@ -54,8 +54,7 @@ class Bundle:
 
     def score_features(self, batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
         """The same of rows of the features table."""
-        names = ("numbers", "ids", *(tensor.name for tensor in self.spec.tensors))
-        taken = dict(zip(names, network_inputs(batch, self.spec), strict=True))
+        taken = dict(zip(self.spec.taken, network_inputs(batch, self.spec), strict=True))
         scores: npt.NDArray[np.float32] = self._model.score_features(taken).numpy()
         return scores
 

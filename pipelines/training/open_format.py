@@ -49,13 +49,13 @@ class Encoders:
     def cross(self, feature: FittedCrossed, name: str) -> None:
         """Look up several words together."""
         parts, codes = crossing(feature)
-        total = ""
-        for at, part in enumerate(parts):
-            digits = {word: place * part.unit for place, word in enumerate(part.words, start=1)}
-            digit, before = self.encode(part.column, digits, f"{name}_{at}"), total
-            total = f"{name}_to_{at}" if before else digit
-            if before:
-                self.nodes.append(helper.make_node("Add", [before, digit], [total]))
+        total, *digits = (
+            self.encode(part.column, {word: at * part.unit for at, word in enumerate(part.words, start=1)}, f"{name}_{place}")
+            for place, part in enumerate(parts)
+        )
+        for digit in digits:
+            self.nodes.append(helper.make_node("Add", [total, digit], [f"{digit}_sum"]))
+            total = f"{digit}_sum"
         self._label(total, name, keys_int64s=codes, values_int64s=range(1, len(codes) + 1))
 
     def _label(self, source: str, target: str, **table: Any) -> None:
@@ -99,11 +99,10 @@ def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
     """Convert a network with its preprocessing. Raises NotExpressibleError when ONNX, or its runtime, lacks an operator."""
     inputs = _Ids(spec)
     preprocessing = build_preprocessing(spec, inputs)
-    names = ("numbers", "ids", *(tensor.name for tensor in spec.tensors))
 
     def compute(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         made = preprocessing(values)
-        return {OUTPUT: head.link(network(made, training=False)), **dict(zip(names, made, strict=True))}
+        return {OUTPUT: head.link(network(made, training=False)), **dict(zip(spec.taken, made, strict=True))}
 
     model = _converted(inputs, compute)
     features = model.SerializeToString()

@@ -93,8 +93,10 @@ def test_a_server_that_does_not_answer_costs_a_line(monkeypatch: pytest.MonkeyPa
 
 def test_without_a_section_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with tracked(context(), job()) as tell:
+    said = io.StringIO()
+    with tracked(context(said), job()) as tell:
         tell(epoch(0))
+    assert said.getvalue() == ""
 
 
 def test_without_the_package_a_section_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,9 +124,6 @@ def test_receipts_count_every_row_of_every_epoch(spark: SparkSession, tmp_path: 
 
 
 def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> None:
-    def workers() -> set[psutil.Process]:
-        return running(("pyspark.daemon",))
-
     tasks = spark.sparkContext.statusTracker().getJobIdsForGroup
     before = set(tasks())
     with warming(spark, 99):
@@ -138,7 +135,7 @@ def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> 
     found = spark.sparkContext.statusTracker().getJobInfo(new)
     assert found is not None
     assert found.status == "SUCCEEDED"
-    assert len(workers()) >= 2
+    assert len(running(("pyspark.daemon",))) >= 2
 
 
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:

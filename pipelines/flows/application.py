@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.config import Interval, Pipeline, read_config
 from pipelines.errors import ConfigError, RingmillError
-from pipelines.flows.checks import check_config
+from pipelines.flows.checks import check_config, check_sections
 from pipelines.flows.context import Context, Step
 from pipelines.flows.intervals import run_intervals
 from pipelines.flows.runs import RunLog
@@ -46,14 +46,22 @@ def run_application(
         if finish and len(intervals) == 1:
             finish(context, started)
 
-    return run_job(name, parser(name), argv, work)
+    sections = [section for step in steps for section in step.sections]
+    return run_job(name, parser(name), argv, work, sections)
 
 
-def run_job(name: str, arguments_of: _Parser, argv: Sequence[str], work: Callable[[Context, Arguments], None]) -> int:
-    """Do work in one Spark application and return its exit code, as above."""
+def run_job(
+    name: str,
+    arguments_of: _Parser,
+    argv: Sequence[str],
+    work: Callable[[Context, Arguments], None],
+    sections: Sequence[str] = (),
+) -> int:
+    """Do work, for which the configuration must have some sections, in one Spark application; its exit code, as above."""
     try:
         arguments = arguments_of.parse_args(argv)
         config = read_config(arguments.config)
+        check_sections(config, sections)
         check_config(config)
         intervals = _intervals(config, arguments)
         with spark_session(config, name) as spark:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, kinds, load
@@ -59,6 +59,13 @@ def _check_columns(config: Pipeline, examples: Table) -> None:
         timeless = [name for name in columns if types[name] != "timestamp"] if key in ("known_at", "predicted_at") else []
         if timeless:
             raise ConfigError(f"features.{key}: {', '.join(timeless)} is no time; expected a column of type timestamp.")
+
+
+def check_sections(config: Pipeline, needed: Iterable[str]) -> None:
+    """Raise ConfigError when the configuration lacks a section that a job works by."""
+    for section in needed:
+        if getattr(config, section) is None:
+            raise ConfigError(f"{section}: the configuration has no section {section}, which this job works by. Add one.")
 
 
 def check_config(config: Pipeline) -> None:

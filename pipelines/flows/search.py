@@ -91,13 +91,6 @@ def work(context: Context) -> Outcome:
     return outcome
 
 
-def _inputs(context: Context) -> dict[str, str]:
-    """The run that made the interval's features; raises ConfigError without a section `search`."""
-    if context.config.search is None:
-        raise ConfigError("search: the configuration has no section search; expected one with a space of values to try.")
-    return inputs(context)
-
-
 def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Trial) -> float:
     """Train a trial to its end and give its score; raises TrialPruned when it falls behind, and what training raises."""
     began, train = time.monotonic(), context.config.train
@@ -198,4 +191,4 @@ def _remove(trials: list[Trial], best: Trial | None) -> None:
             delete_folder(trial.job.checkpoints)
 
 
-STEP = Step("train", ("train", "task", "search"), _inputs, work)
+STEP = Step("train", ("train", "task", "search"), inputs, work)

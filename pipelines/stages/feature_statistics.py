@@ -73,7 +73,7 @@ def questions(spec: FeaturesConfig, counted: Column | None = None, sampled: Colu
     """
 
     def asked(condition: Column | None) -> list[Asked]:
-        ask = Ask(only(condition), percentiles())
+        ask = Ask(only(condition), percentiles(of_sample=sampled is not None))
         return [each for _, name, feature in spec.declared for each in _asked(feature, name, ask)]
 
     def plain(condition: Column | None) -> list[Column]:

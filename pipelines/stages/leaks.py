@@ -33,7 +33,7 @@ def label_statistics(spec: FeaturesConfig, sampled: Column | None) -> list[Colum
     """
     every = F.lit(True) if sampled is None else sampled
     classes = {"negative": every & (F.col("label") <= 0.5), "positive": every & (F.col("label") > 0.5)}
-    known = percentiles()
+    known = percentiles(of_sample=sampled is not None)
     columns = [F.count_if(of_class).alias(f"_leak_{name}s") for name, of_class in classes.items()]
 
     def compared(feature: str, value: Column, aggregate: Callable[[Column], Column]) -> Column:

@@ -255,19 +255,20 @@ def test_wrong_arguments_are_one_clear_line(arguments: list[str], code: int, mes
 
 
 @pytest.mark.parametrize(
-    ("edit", "code", "message"),
+    ("job", "edit", "code", "message"),
     [
-        (lambda c: c.update(spark={}), 2, "spark: unknown key"),
-        (lambda c: c["train"].update(epochs="x"), 2, "train.epochs: Input should be a valid integer"),
-        (lambda c: c["features"]["numeric"].update(tmp={}), 2, "features.numeric.tmp: unknown column"),
-        (lambda c: c["lake"].update(warehouse="/proc/none"), 5, "lake.warehouse: /proc/none can't be written to"),
+        ("pipeline", lambda c: c.update(spark={}), 2, "spark: unknown key"),
+        ("pipeline", lambda c: c["train"].update(epochs="x"), 2, "train.epochs: Input should be a valid integer"),
+        ("pipeline", lambda c: c["features"]["numeric"].update(tmp={}), 2, "features.numeric.tmp: unknown column"),
+        ("pipeline", lambda c: c["lake"].update(warehouse="/proc/none"), 5, "lake.warehouse: /proc/none can't be written to"),
+        ("search", lambda c: c.pop("search"), 2, "search: the configuration has no section search"),
     ],
 )
 def test_a_wrong_configuration_is_said_before_spark_starts(
-    tmp_path: Path, edit: Callable[[dict[str, Any]], object], code: int, message: str
+    tmp_path: Path, job: str, edit: Callable[[dict[str, Any]], object], code: int, message: str
 ) -> None:
     config = written(tmp_path, "wrong", edit)
-    command = [sys.executable, "jobs/pipeline.py", "--config", config]
+    command = [sys.executable, f"jobs/{job}.py", "--config", config]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == code
     assert message in done.stderr

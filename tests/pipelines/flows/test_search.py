@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from pyspark.sql import functions as F
 
-from pipelines.errors import ConfigError, QualityError
+from pipelines.errors import QualityError
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.evaluate import STEP as EVALUATE
 from pipelines.flows.features import STEP as FEATURES
@@ -85,8 +85,3 @@ def test_a_search_without_a_trial_that_ends_is_exit_4_and_leaves_the_trials(run:
     context = run()
     assert [row.state for row in context.lake.read("search_trials").collect()] == ["failed", "failed"]
     assert context.runs.latest("train") is None
-
-
-def test_without_a_section_there_is_nothing_to_search(run: Run) -> None:
-    with pytest.raises(ConfigError, match="the configuration has no section search"):
-        run(SEARCH, config=lambda content: content.pop("search", None))

@@ -48,7 +48,7 @@ class TrainConfig(Model):
     batch_size: Annotated[int, Field(ge=1, description="rows a rank and step")] = 1024
     steps_per_call: Annotated[int, Field(ge=1)] = 16
     shuffle_rows: Annotated[int, Field(ge=1, description="rows in a rank's shuffle buffer")] = 65536
-    seed: int = 20130101
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 20130101
     monitor: Literal["validation_loss", "validation_auc", "validation_accuracy", "validation_mae"] = "validation_loss"
     patience: Annotated[int, Field(ge=1)] | None = None
     loss: Loss | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from pipelines.errors import ConfigError, RankError
+from pipelines.errors import ConfigError, RankError, ReceiptError
 from pipelines.flows.code import code_version
 from pipelines.flows.context import Context
 from pipelines.flows.events import Events
@@ -51,7 +51,9 @@ class Attempts:
         try:
             with TrainingProgress(self._context.console, self._job.config.epochs, self._job.train.steps(0)) as progress:
                 self._attempts(left, progress)
-            self._release()
+        except ReceiptError:
+            self.release()  # whoever went on from its checkpoints would go on from rows that were not each seen once
+            raise
         finally:
             self._events.write()
 
@@ -131,7 +133,7 @@ class Attempts:
     def _claim(self) -> None:
         write_bytes(f"{self._job.checkpoints}/{CLAIM}", json.dumps(self._own_claim()).encode())
 
-    def _release(self) -> None:
-        """The job is done: nothing of it is gone on from any more."""
+    def release(self) -> None:
+        """The job is done, and kept: nothing of it is gone on from any more."""
         for folder in self._claims():
             delete_file(f"{folder}/{CLAIM}")

@@ -21,23 +21,34 @@ class Receipts:
         self._expected = (rows, checksum)
 
     def begin(self, earlier: Iterable[Message], epochs: int) -> None:
-        """An attempt begins, from a checkpoint that holds these; so many epochs were complete."""
+        """An attempt begins, from a checkpoint that holds these; so many epochs were complete. Raises ReceiptError when one of
+        them did not see each row exactly once.
+        """
         self.received = list(earlier)
+        for epoch in range(epochs):
+            self._check(epoch)
         self._complete = set(range(epochs))
 
     def add(self, receipt: Message) -> None:
         """Take a receipt; raises ReceiptError when its epoch is complete and did not see each row exactly once."""
         self.received.append(receipt)
-        epoch = [other for other in self.received if other["epoch"] == receipt["epoch"]]
+        epoch = self._of(receipt["epoch"])
         if sum(other["part"] == receipt["part"] for other in epoch) < self._ranks:
             return
+        self._check(receipt["epoch"])
+        self._complete.add(receipt["epoch"])
+
+    def _of(self, epoch: int) -> list[Message]:
+        return [receipt for receipt in self.received if receipt["epoch"] == epoch]
+
+    def _check(self, number: int) -> None:
+        epoch = self._of(number)
         seen = (sum(r["rows"] for r in epoch), sum(r["checksum"] for r in epoch))
         if seen != self._expected:
             raise ReceiptError(
-                f"epoch {receipt['epoch'] + 1}: the ranks read {seen[0]:,} rows with checksum {seen[1]}; expected "
+                f"epoch {number + 1}: the ranks read {seen[0]:,} rows with checksum {seen[1]}; expected "
                 f"{self._expected[0]:,} rows with checksum {self._expected[1]}, each row once. Nothing of this run is kept."
             )
-        self._complete.add(receipt["epoch"])
 
     def check_complete(self, epochs: int) -> None:
         """Raise ReceiptError when a receipt is missing."""

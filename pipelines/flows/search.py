@@ -16,7 +16,7 @@ import optuna
 from rich.console import Console
 
 from pipelines.config import SearchConfig, TrainConfig, goodness, replaced
-from pipelines.errors import ConfigError, QualityError
+from pipelines.errors import ConfigError, QualityError, RankError
 from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.space import pruner_of, sampler_of, size_of, suggested
@@ -29,7 +29,8 @@ from pipelines.training.job import TrainingJob
 from schemas.lake import SEARCH_TRIALS
 
 DONE, PRUNED, FAILED = "done", "pruned", "failed"
-FAILURES = (ConfigError, QualityError)  # of one trial; what is wrong with the data or the cluster ends the search
+# Of one trial, whose network may be more than a rank has room for; what is wrong with the data or a store ends the search.
+FAILURES = (ConfigError, QualityError, RankError)
 
 
 @dataclass
@@ -187,8 +188,11 @@ def _remove(trials: list[Trial], best: Trial | None) -> None:
     """Remove the files of all trials but the best so far."""
     for trial in trials:
         if trial is not best and trial.job:
+            if trial.attempts:
+                trial.attempts.release()
             delete_folder(trial.job.model)
             delete_folder(trial.job.checkpoints)
+            trial.job = trial.attempts = None
 
 
 STEP = Step("train", ("train", "task", "search"), inputs, work)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 from pyspark.sql import functions as F
 
@@ -89,7 +91,7 @@ def prepare(context: Context) -> Prepared:
     """Read what is trained on, at the features' present snapshot; raises DataError when a split is empty."""
     snapshot = context.lake.snapshot_id(FEATURES)
     assert snapshot is not None
-    train, validation = (read_groups(_files(context, snapshot, split)) for split in ("train", "validation"))
+    train, validation = (read_groups(prepared_files(context, snapshot, split)) for split in ("train", "validation"))
     if not train or not validation:
         raise DataError("train: the train or the validation split of the features is empty. Check features.split.")
     rows, checksum = _expected(context, snapshot)
@@ -101,6 +103,7 @@ def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: At
     attempts.receipts.check_complete(len(attempts.history))
     IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(snapshot_tag(context.run_id), prepared.snapshot)
     outputs = _write(context, attempts)
+    attempts.release()
     seen = {"tensorboard": job.tensorboard, "timeline": job.timeline}
     artifacts = {"model": job.model, "checkpoints": job.checkpoints, **{name: uri for name, uri in seen.items() if uri}}
     return Outcome(outputs=outputs, artifacts=artifacts)
@@ -122,12 +125,13 @@ def _samples(context: Context) -> tuple[Sample, ...]:
     return tuple(Sample(raw=json.loads(row.raw), features=json.loads(row.features)) for row in rows.collect())
 
 
-def _files(context: Context, snapshot: int, split: str) -> list[str]:
+def prepared_files(context: Context, snapshot: int, split: str) -> list[str]:
     """The Parquet files of one split at a snapshot, from the table's manifests."""
-    start, _ = context.bounds
+    bounds = zip(("interval_from", "interval_to"), context.bounds, strict=True)
     found = context.lake.read(f"{FEATURES}.files", snapshot)
-    wanted = (F.col("partition.split") == split) & (F.col("partition.interval_from") == F.lit(start))
-    return sorted(row.file_path for row in found.where(wanted & (F.col("content") == 0)).select("file_path").collect())
+    mine = [F.col(f"partition.{name}") == F.lit(bound) for name, bound in bounds]
+    wanted = reduce(and_, mine, (F.col("partition.split") == split) & (F.col("content") == 0))
+    return sorted(row.file_path for row in found.where(wanted).select("file_path").collect())
 
 
 def _expected(context: Context, snapshot: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import queue
 import secrets
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -25,21 +26,25 @@ HELLO_BYTES = 4096
 
 
 class Channel:
-    """Listens for ranks, and for their proxies, whom it puts through to `proxies_to`, a port of the loopback."""
+    """Listens for ranks, and for their proxies, whom it puts through to `proxies_to`, a port of the loopback.
 
-    def __init__(self, host: str, port: int, proxies_to: int | None = None) -> None:
+    `host` is the name that they call; the port is opened at `bind`, where another address is the machine's own.
+    """
+
+    def __init__(self, host: str, port: int, proxies_to: int | None = None, bind: str | None = None) -> None:
         self.key = secrets.token_hex(16)
         self.messages: queue.Queue[Message] = queue.Queue()
         self._proxies_to = proxies_to
         try:
-            self._listener = socket.create_server((host, port))
+            self._listener = socket.create_server((bind or host, port))
         except OSError as error:
             raise ExternalError(
-                f"train.channel_port: cannot listen on {host}:{port} ({error.strerror}). Free the port, or set 0 to take "
-                f"any free one."
+                f"train.channel_port: cannot listen on {bind or host}:{port} ({error.strerror}). Free the port, or set 0 to "
+                f"take any free one."
             ) from error
         self.address = f"{host}:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, name="channel", daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, name="channel", daemon=True)
+        self._thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -55,7 +60,8 @@ class Channel:
             if hello is None:
                 return
             if hello.get("kind") == "proxy" and self._proxies_to:
-                _put_through(connection, self._proxies_to)
+                with suppress(OSError):  # mpiexec is gone: so is the proxy, once it is hung up on
+                    _put_through(connection, self._proxies_to)
             elif "rank" in hello:
                 self._listen(connection, hello)
 
@@ -72,7 +78,8 @@ class Channel:
         except (OSError, ValueError):
             return None
         connection.settimeout(None)
-        known = isinstance(hello, dict) and hmac.compare_digest(str(hello.pop("key", "")).encode(), self.key.encode())
+        said = str(hello.pop("key", "")) if isinstance(hello, dict) else ""
+        known = hmac.compare_digest(said.encode(errors="replace"), self.key.encode())
         return hello if known else None
 
     def _listen(self, connection: socket.socket, hello: Message) -> None:
@@ -91,7 +98,10 @@ class Channel:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # Closing alone would leave the thread in accept(), and the port with it.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._thread.join()
 
 
 def _put_through(caller: socket.socket, port: int) -> None:

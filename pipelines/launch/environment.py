@@ -41,6 +41,7 @@ def rank_environment(
             "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(assignment.horovod_stall_seconds),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "RINGMILL_PYTHON": sys.executable,
+            "RINGMILL_FOLDER": str(Path.cwd()),
             "RINGMILL_JOB": str(job),
             "RINGMILL_CHANNEL": assignment.channel,
             "RINGMILL_KEY": assignment.key,

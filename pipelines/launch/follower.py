@@ -42,7 +42,8 @@ class Follower:
                     )
             else:
                 self._hear(message, listen)
-            self._watch.check()
+            if self._channel.messages.empty():  # a driver that was held up has yet to hear what the ranks said meanwhile
+                self._watch.check()
 
     def _hear(self, message: Message, listen: Callable[[Message], None]) -> None:
         rank, kind = message["rank"], message["kind"]

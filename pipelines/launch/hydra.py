@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pipelines.errors import ExternalError
+from pipelines.launch.loopback import hold_to_loopback
 
 LINE, END = "HYDRA_LAUNCH: ", "HYDRA_LAUNCH_END"
 PROXY = "hydra_pmi_proxy"
@@ -18,11 +19,18 @@ LINES_KEPT = 200
 # The executor's own python runs the rank, found through the executor's environment: paths may differ from the driver's.
 # setpriv (util-linux) has the kernel kill a process when the one that started it dies: nothing outlives its executor or driver.
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
-RANK = ("/bin/sh", "-c", f'exec {shlex.join(DIE_WITH_PARENT)} "$RINGMILL_PYTHON" -m pipelines.training.rank')
+RANK = (
+    "/bin/sh",
+    "-c",
+    f'cd "$RINGMILL_FOLDER" && exec {shlex.join(DIE_WITH_PARENT)} "$RINGMILL_PYTHON" -m pipelines.training.rank',
+)
 
 
 class Hydra:
-    """One mpiexec on the driver, whose port listens on the loopback, and the commands that its ranks' hosts have to run."""
+    """One mpiexec on the driver, and the commands that its ranks' hosts have to run.
+
+    `held` says whether its port could be held to the loopback, on which the proxies' lines reach it.
+    """
 
     def __init__(self, ranks: int) -> None:
         mpiexec = Path(sys.executable).with_name("mpiexec.hydra")
@@ -35,6 +43,8 @@ class Hydra:
             "manual",
             "-iface",
             "lo",
+            "-wdir",
+            "/",  # the proxy's: the driver's own may not be there
             "-genvnone",
             "-hosts",
             names,
@@ -53,6 +63,7 @@ class Hydra:
             start_new_session=True,
         )
         self.proxies = self._read_proxies()
+        self.held = hold_to_loopback(self._process.pid, self.port)
         self._output: deque[str] = deque(maxlen=LINES_KEPT)
         # A pipe that nobody reads fills up, and stops every rank that prints.
         self._drain = threading.Thread(target=self._keep_output, name="hydra-output", daemon=True)

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
 from pipelines.launch.barrier import run_stage, slots, warm_up
-from pipelines.launch.channel import Channel, Message
+from pipelines.launch.channel import LOOPBACK, Channel, Message
 from pipelines.launch.environment import Assignment
 from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import Hydra
@@ -22,7 +23,12 @@ from pipelines.launch.watch import Watch
 SECONDS_FOR_SLOTS = 30
 SECONDS_TO_LEAVE = 20
 SECONDS_TO_WARM = 10
-ENCRYPTED = ("spark.ssl.enabled", "spark.network.crypto.enabled", "spark.authenticate.enableSaslEncryption")
+ENCRYPTED = (
+    "spark.ssl.enabled",
+    "spark.ssl.rpc.enabled",
+    "spark.network.crypto.enabled",
+    "spark.authenticate.enableSaslEncryption",
+)
 
 
 def run_ranks(
@@ -45,14 +51,15 @@ def run_ranks(
     the rank's own error when one of ours ended it; and RingmillError with the rank's traceback when a bug did.
     """
     check_launch(spark, ranks, plain=plain)
-    host = spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1")
-    assert host is not None
+    conf = spark.sparkContext.getConf()
+    host = conf.get("spark.driver.host") or LOOPBACK
+    listen_at = _Place(host, port, conf.get("spark.driver.bindAddress") or host, plain)
     launch = _barrier if launcher == "barrier" else _stock
 
     def follow(channel: Channel, ended: Callable[[], str | None]) -> None:
         Follower(ranks, channel, ended, Watch(stall_seconds, start_seconds)).follow(listen, start_seconds)
 
-    launch(spark, ranks, Assignment(job, stall_seconds), (host, port), follow)
+    launch(spark, ranks, Assignment(job, stall_seconds), listen_at, follow)
 
 
 @contextmanager
@@ -68,8 +75,10 @@ def warming(spark: SparkSession, ranks: int) -> Iterator[None]:
         return
     thread = threading.Thread(target=try_it, name="warm-up", daemon=True)
     thread.start()
-    yield
-    thread.join(SECONDS_TO_WARM)
+    try:
+        yield
+    finally:
+        thread.join(SECONDS_TO_WARM)
 
 
 def check_launch(spark: SparkSession, ranks: int, *, plain: bool) -> None:
@@ -81,9 +90,28 @@ def check_launch(spark: SparkSession, ranks: int, *, plain: bool) -> None:
 Follow = Callable[[Channel, Callable[[], str | None]], None]
 
 
-def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: tuple[str, int], follow: Follow) -> None:
+class _Place(NamedTuple):
+    """Where the ranks call: the driver's name, its port (0 for any), the address it is opened at; whether plain is allowed."""
+
+    host: str
+    port: int
+    bind: str
+    plain: bool
+
+    def channel(self, proxies_to: int | None = None) -> Channel:
+        """The channel, open."""
+        return Channel(self.host, self.port, proxies_to, self.bind)
+
+
+def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _Place, follow: Follow) -> None:
     """MPICH's mpiexec on the driver, and a barrier stage of its proxies."""
-    with Hydra(ranks) as hydra, Channel(*listen_at, hydra.port) as channel:
+    with Hydra(ranks) as hydra, listen_at.channel(hydra.port) as channel:
+        if not (hydra.held or listen_at.plain):
+            raise ConfigError(
+                "train.allow_plain_transport: mpiexec listens on all addresses of this machine, and its kernel does not let "
+                "its port be held to the loopback (pidfd_getfd, Linux 5.6). Expected allow_plain_transport: true, on a network "
+                "that is trusted; or train.launcher: horovod_spark."
+            )
         told = replace(assignment, channel=channel.address, key=channel.key, proxies=hydra.proxies)
         with _Stage(spark, lambda: run_stage(spark, told)) as stage:
 
@@ -95,7 +123,7 @@ def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at:
             follow(channel, ended)
 
 
-def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: tuple[str, int], follow: Follow) -> None:
+def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _Place, follow: Follow) -> None:
     """Horovod's own launcher, which sets signal handlers and so wants the main thread: the ranks are followed on another."""
     ended: list[str] = []
     failed: list[Exception] = []
@@ -107,7 +135,7 @@ def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: t
             failed.append(error)
             spark.sparkContext.cancelAllJobs()
 
-    with Channel(*listen_at) as channel:
+    with listen_at.channel() as channel:
         follower = threading.Thread(target=follow_and_keep, args=(channel,), name="follower", daemon=True)
         follower.start()
         try:

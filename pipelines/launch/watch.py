@@ -10,6 +10,7 @@ from pipelines.errors import RankError
 from pipelines.launch.channel import Message
 
 COMPUTE = "compute"  # the phase in which a rank may wait for the others
+EXPORT = "export"  # one piece of work, in which nothing is counted
 SLOW = 1.5
 SECONDS_BEFORE_SLOW = 2.0
 
@@ -25,12 +26,17 @@ class _Rank:
 
 
 class Watch:
-    """Hears every message of the ranks, and judges them by the clock."""
+    """Hears every message of the ranks, and judges them by the clock.
+
+    Until the first steps are done, which are traced before, and while a model is exported, ranks may stand still for
+    `first_seconds`.
+    """
 
     def __init__(self, stall_seconds: float, first_seconds: float) -> None:
         self._stall, self._first = stall_seconds, max(first_seconds, stall_seconds)
         self._ranks: dict[int, _Rank] = {}
         self._slow: set[int] = set()
+        self._under_way = False
 
     def hear(self, message: Message) -> Message | None:
         """Take a message in; gives another, of kind `slow`, once a rank turns out to hold the others up."""
@@ -43,6 +49,7 @@ class Watch:
         if _place(message) != _place(rank.beat):
             rank.moved = now
         rank.beat = message
+        self._under_way |= message["step"] > 0
         return self._slowness(message["rank"])
 
     def leave(self, rank: int) -> None:
@@ -59,7 +66,8 @@ class Watch:
                     f"rank {number} on {rank.host} hangs: not a word for {now - rank.heard:.0f} seconds, after {_told(rank)}. "
                     f"Its process is stopped, or its host gone. {self._hint()}"
                 )
-        allowed = self._stall if any(rank.beat["step"] or rank.beat["epoch"] for rank in beating.values()) else self._first
+        exporting = any(rank.beat["phase"] == EXPORT for rank in beating.values())
+        allowed = self._stall if self._under_way and not exporting else self._first
         if not beating or any(now - rank.moved <= allowed for rank in beating.values()):
             return
         number, rank = min(beating.items(), key=lambda each: (each[1].beat["phase"] == COMPUTE, each[1].beat["step"]))
@@ -103,7 +111,7 @@ def _shares(beat: Message) -> str:
 
 
 def _place(beat: Message) -> tuple[object, ...]:
-    return tuple(beat.get(name) for name in ("epoch", "step", "phase"))
+    return tuple(beat.get(name) for name in ("epoch", "step", "phase", "validated"))
 
 
 def _told(rank: _Rank) -> str:

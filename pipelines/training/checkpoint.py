@@ -1,10 +1,13 @@
-"""Checkpoints: NumPy arrays in one archive, written whole or not at all; what is damaged is told, and the one before used."""
+"""Checkpoints: NumPy arrays in one archive, written whole or not at all; what is damaged is told, and the one before used.
+
+The SHA-256 of the archive follows it: a byte that has changed may leave an archive that can be read, with less in it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -16,6 +19,7 @@ from pipelines.errors import DataError, ExternalError
 from pipelines.storage import delete_file, list_files, read_bytes, write_bytes
 
 META = "meta.json"
+DIGEST = hashlib.sha256().digest_size
 KEPT = 2
 
 
@@ -33,7 +37,7 @@ def save(uri: str, checkpoint: Checkpoint) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **{META: meta}, **named)
     try:
-        write_bytes(uri, buffer.getvalue())
+        write_bytes(uri, buffer.getvalue() + hashlib.sha256(buffer.getbuffer()).digest())
     except OSError as error:
         raise ExternalError(
             f"checkpoint {uri}: can't be written ({error}). The one before it is whole; make room, and run the job again: it "
@@ -44,12 +48,19 @@ def save(uri: str, checkpoint: Checkpoint) -> None:
 def load(uri: str) -> Checkpoint:
     """Read a checkpoint; raises DataError, naming it, when it is missing or damaged."""
     try:
-        with np.load(io.BytesIO(read_bytes(uri)), allow_pickle=False) as archive:
+        with np.load(io.BytesIO(_whole(read_bytes(uri))), allow_pickle=False) as archive:
             meta = json.loads(archive[META].tobytes())
             arrays = [archive[name] for name in sorted(archive.files) if name != META]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"checkpoint {uri}: can't be read ({error}). Use an earlier one, or train again.") from error
     return Checkpoint(arrays, meta)
+
+
+def _whole(content: bytes) -> bytes:
+    archive, digest = content[:-DIGEST], content[-DIGEST:]
+    if hashlib.sha256(archive).digest() != digest:
+        raise ValueError("it is not what was written: its SHA-256 is another")
+    return archive
 
 
 def newest(folder: str, damaged: Callable[[DataError], None]) -> tuple[str, Checkpoint] | None:

@@ -65,6 +65,9 @@ def _gradients(
     with tf.GradientTape() as tape, rows_of_all_ranks(weights):
         outputs = network(inputs, training=True)
         loss = tf.reduce_sum(head.training_losses(labels, outputs) * weights)
+        if network.losses:
+            # What layers add (regularizers, add_loss) stands beside the mean loss of a step's rows: here once for each of them.
+            loss += tf.add_n([tf.cast(added, tf.float32) for added in network.losses]) * tf.reduce_sum(weights)
     gradients = tape.gradient(loss, [variable.value for variable in network.trainable_variables])
     return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 

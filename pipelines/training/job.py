@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.util import find_spec
+from pathlib import Path
 
 from pipelines.config import Model, Task, TrainConfig
 from pipelines.fitted import FittedSpec
@@ -18,6 +20,12 @@ FREE = {
     "channel_port", "start_timeout_seconds", "stall_timeout_seconds",
 }  # fmt: skip
 """Of section `train`, what changes how training runs, and not what is trained."""
+
+
+def _source_of(path: str) -> str | None:
+    """A digest of the file that a dotted `module:name` path is in, so that a function that was edited is another."""
+    spec = find_spec(path.partition(":")[0])
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest() if spec and spec.origin else None
 
 
 class Sample(Model):
@@ -77,6 +85,7 @@ class TrainingJob(Model):
         groups = [group.model_dump() for group in (*self.train.groups, *self.validation.groups)]
         content = [
             code,
+            _source_of(self.config.network.build) if self.config.network.build else None,
             self.config.model_dump(mode="json", exclude=FREE),
             self.task.model_dump(mode="json"),
             self.spec.fingerprint,

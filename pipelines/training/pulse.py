@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TypeVar
 
 from pipelines.training.reporter import Reporter
 
 SECONDS_BETWEEN_BEATS = 1.0
 FEED, COMPUTE, VALIDATE, CHECKPOINT, EXPORT = "feed", "compute", "validate", "checkpoint", "export"
+T = TypeVar("T")
 
 
 class Pulse:
@@ -20,7 +22,7 @@ class Pulse:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._phase = "start"
-        self._epoch = self._step = 0
+        self._epoch = self._step = self._validated = 0
         self._since = time.monotonic()
         self._seconds = {FEED: 0.0, COMPUTE: 0.0, "wait": 0.0}
         self._stopped = threading.Event()
@@ -28,7 +30,7 @@ class Pulse:
 
     def begin(self, epoch: int) -> None:
         """A new epoch: its seconds start from nothing."""
-        self._epoch, self._step = epoch, 0
+        self._epoch, self._step, self._validated = epoch, 0, 0
         self._seconds = dict.fromkeys(self._seconds, 0.0)
 
     @contextmanager
@@ -42,6 +44,12 @@ class Pulse:
                 self._seconds[phase] += time.monotonic() - self._since
             self._phase, self._since = "between", time.monotonic()
 
+    def counted(self, chunks: Iterable[T]) -> Iterator[T]:
+        """Chunks that are validated on, as they are: each is a sign of life."""
+        for chunk in chunks:
+            self._validated += 1
+            yield chunk
+
     def stepped(self, steps: int, wait: float) -> None:
         """So many steps more are done; of the time of their call, `wait` seconds went by in the all-reduce."""
         self._step += steps
@@ -54,7 +62,8 @@ class Pulse:
 
     def _beat(self) -> None:
         while not self._stopped.wait(SECONDS_BETWEEN_BEATS):
-            self._reporter.send("beat", epoch=self._epoch, step=self._step, phase=self._phase, **self.seconds())
+            place = {"epoch": self._epoch, "step": self._step, "phase": self._phase, "validated": self._validated}
+            self._reporter.send("beat", **place, **self.seconds())
 
     def __enter__(self) -> Pulse:
         self._thread.start()

@@ -22,6 +22,7 @@ class Reporter:
         self._socket = socket.create_connection((host, int(port)), timeout=30)
         self._file = self._socket.makefile("w", encoding="utf-8")
         self._turn = threading.Lock()
+        self._told: BaseException | None = None
         self.send("hello", key=key, pid=os.getpid())
 
     def send(self, kind: str, **content: Any) -> None:
@@ -35,7 +36,10 @@ class Reporter:
             print(f"ringmill: the driver does not listen any more: {error}", flush=True)
 
     def error(self, error: BaseException) -> None:
-        """Send an exception with its traceback and the exit code that it stands for."""
+        """Send an exception, once, with its traceback and the exit code that it stands for."""
+        if error is self._told:
+            return
+        self._told = error
         code = error.exit_code if isinstance(error, RingmillError) else 1
         text = "".join(traceback.format_exception(error))
         self.send("error", type=type(error).__name__, message=str(error), traceback=text, exit_code=code)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.config import goodness
-from pipelines.errors import RankError
+from pipelines.errors import QualityError, RankError
 from pipelines.training.board import Board, Timeline
 from pipelines.training.divergence import diverged
 from pipelines.training.export import Exported, export
@@ -42,6 +42,9 @@ def run_training(job: TrainingJob, reporter: Reporter) -> None:
     with Pulse(reporter) as pulse:
         try:
             _Run(job, reporter, pulse).train()
+        except Exception as error:
+            reporter.error(error)  # before the others hear of the end, which they would tell of as their own
+            raise
         finally:
             hvd.shutdown()
 
@@ -96,12 +99,19 @@ class _Run:
         loss = self._steps(epoch, receipt)
         seconds = time.monotonic() - started
         found = self._validate()
+        score = _score(self._job.config.monitor, found)
+        if not np.isfinite([found.loss, score]).all():
+            raise QualityError(
+                f"epoch {epoch + 1}: the validation loss is {found.loss}, {found.metric} {found.value}: training diverged, "
+                f"though no gradient did. The last good state is the newest checkpoint. Lower "
+                f"train.optimizer.learning_rate, or clip gradients (options: {{global_clipnorm: 1.0}})."
+            )
         told: Message = {
             "epoch": epoch, "train_loss": loss / plan.rows, "validation_loss": found.loss, found.metric: found.value,
             "learning_rate": rate, "rows": plan.rows,
             "steps": plan.steps(epoch), "seconds": seconds, "rows_per_second": plan.left(epoch) / seconds,
         }  # fmt: skip
-        receipts, score = self._receipts(epoch, receipt), _score(self._job.config.monitor, found)
+        receipts = self._receipts(epoch, receipt)
         if self._plateau:
             self._plateau.judge(score)
         self._standing = self._standing.after_epoch(told, score, receipts)
@@ -156,7 +166,8 @@ class _Run:
 
     def _validate(self) -> Validation:
         with self._pulse.within(VALIDATE):
-            return self._loop.validate(self._validation.epoch(0, Receipt()), self._job.validation.rows)
+            chunks = self._pulse.counted(self._validation.epoch(0, Receipt()))
+            return self._loop.validate(chunks, self._job.validation.rows)
 
     def _timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Chunks, the wait for each counted as time of the feed."""

@@ -30,10 +30,10 @@ class Saved:
 
         A state that holds what is no number is not kept: the next step's gradient says so, and what was good stays.
         """
-        if best:
-            self.best = _arrays(self._loop.network.variables)
         arrays = _arrays(self._loop.variables)
         if all(np.isfinite(array).all() for array in arrays):
+            if best:
+                self.best = _arrays(self._loop.network.variables)
             standing = standing.model_copy(update={"iterations": int(self._loop.optimizer.iterations)})
             self._keeper.keep(standing.name(), Checkpoint([*arrays, *self.best], standing.model_dump(mode="json")))
 
@@ -45,6 +45,8 @@ class Saved:
         """Put the loop where a checkpoint left it; raises DataError when that is of another network."""
         arrays, variables = checkpoint.load(uri).arrays, self._loop.variables
         self.best = arrays[len(variables) :]
+        if len(arrays) < len(variables):
+            raise DataError(f"checkpoint {uri}: {len(arrays)} arrays; expected at least {len(variables)}, of this network.")
         for variable, array in zip(variables, arrays, strict=False):
             if variable.shape != array.shape:
                 raise DataError(f"checkpoint {uri}: {variable.path} has shape {array.shape}; expected {tuple(variable.shape)}.")

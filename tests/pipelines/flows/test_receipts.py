@@ -47,3 +47,10 @@ def test_an_interrupted_epoch_is_complete_with_its_parts() -> None:
         receipts.check_complete(2)
     with pytest.raises(ReceiptError, match="epoch 2: the ranks read 9 rows"):
         receipts.add(receipt(1, 0, 5, 35, part=1))
+
+
+def test_epochs_that_a_checkpoint_holds_are_checked_as_well() -> None:
+    receipts = Receipts(2, 10, 45)
+    receipts.begin([receipt(0, 0, 4, 5), receipt(0, 1, 6, 40)], 1)
+    with pytest.raises(ReceiptError, match="epoch 1: the ranks read 9 rows"):
+        receipts.begin([receipt(0, 0, 4, 5), receipt(0, 1, 5, 40)], 1)

@@ -2,6 +2,7 @@
 
 import queue
 import socket
+import threading
 
 import pytest
 
@@ -84,3 +85,23 @@ def test_a_proxy_without_the_key_never_reaches_the_loopback() -> None:
         mpiexec.settimeout(0.3)
         with pytest.raises(TimeoutError):
             mpiexec.accept()
+
+
+def test_once_it_is_left_nobody_listens_and_the_port_is_free() -> None:
+    with Channel("127.0.0.1", 0) as channel:
+        port = int(channel.address.rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert not any(thread.name == "channel" for thread in threading.enumerate())
+    with Channel("127.0.0.1", port):
+        pass
+
+
+def test_an_error_is_told_once() -> None:
+    with Channel("127.0.0.1", 0) as channel:
+        bad = DataError("a bad row")
+        reporter = Reporter(channel.address, channel.key, 1)
+        reporter.error(bad)
+        reporter.__exit__(DataError, bad, None)
+        kinds = [channel.messages.get(timeout=5)["kind"] for _ in range(3)]
+    assert kinds == ["hello", "error", "gone"]

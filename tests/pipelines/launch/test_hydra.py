@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from pipelines.launch.hydra import LINES_KEPT, PROXY, Hydra
+from pipelines.launch.loopback import hold_to_loopback, listeners
 from tests.processes import running
 
 HOST = "127.0.0.1"
@@ -23,7 +25,8 @@ def start_proxy(hydra: Hydra, folder: Path, script: str) -> subprocess.Popen[byt
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     proxy = str(Path(sys.executable).with_name(PROXY))
-    return subprocess.Popen([proxy, *hydra.proxies[0]], env={**os.environ, "RINGMILL_PYTHON": str(program)})
+    told = {"RINGMILL_PYTHON": str(program), "RINGMILL_FOLDER": str(Path.cwd())}
+    return subprocess.Popen([proxy, *hydra.proxies[0]], env={**os.environ, **told})
 
 
 def wait(hydra: Hydra, seconds: float = 20) -> int:
@@ -70,3 +73,37 @@ def test_leaving_ends_mpiexec_though_no_proxy_has_called() -> None:
     with Hydra(2) as hydra:
         assert hydra.poll() is None
     assert hydra.poll() == -9
+
+
+def test_its_port_takes_what_comes_by_the_loopback_alone() -> None:
+    with Hydra(1) as hydra:
+        assert hydra.held
+        mine = running(("mpiexec",)) & set(psutil.Process().children(recursive=True))
+        devices = [
+            listener.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0")
+            for process in mine
+            for listener in listeners(process.pid, hydra.port)
+        ]
+        assert devices == [b"lo"]
+        with socket.create_connection((HOST, hydra.port), timeout=5):
+            pass
+
+
+def test_a_port_that_no_child_has_is_not_held() -> None:
+    with Hydra(1) as hydra:
+        mine = running(("mpiexec",)) & set(psutil.Process().children(recursive=True))
+        assert not any(hold_to_loopback(process.pid, hydra.port + 1) for process in mine)
+
+
+def test_a_rank_works_in_the_folder_of_its_own_executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, own = tmp_path / "gone", tmp_path / "own"
+    gone.mkdir()
+    own.mkdir()
+    monkeypatch.chdir(gone)
+    with Hydra(1) as hydra:
+        gone.rmdir()  # as the driver's folder is on another host
+        monkeypatch.chdir(own)
+        proxy = start_proxy(hydra, tmp_path, "pwd")
+        assert wait(hydra) == 0
+        proxy.wait(timeout=5)
+        assert hydra.output().strip() == str(own)

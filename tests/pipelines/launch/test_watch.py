@@ -78,3 +78,28 @@ def test_a_rank_that_works_as_the_others_do_is_not_slow() -> None:
     watch.hear(beat(0, step=10, compute_seconds=3.0))
     assert watch.hear(beat(1, step=14, compute_seconds=4.2)) is None  # more steps, more seconds
     assert watch.hear(beat(2, step=0, compute_seconds=9.0)) is None  # not one step done: it compiles
+
+
+def test_validation_gets_on_by_what_it_has_validated() -> None:
+    watch = Watch(STALL, STALL)
+    for validated in range(8):
+        time.sleep(STALL / 4)
+        watch.hear({**beat(0, phase="validate"), "validated": validated})
+        watch.check()
+
+
+@pytest.mark.parametrize("phase", ["export", "compute"])
+def test_an_export_may_take_as_long_as_the_start_and_a_step_may_not(phase: str) -> None:
+    watch = Watch(STALL, 60)
+    wait_and_hear(watch, beat(0, phase=phase))
+    if phase == "export":
+        watch.check()
+    else:
+        with pytest.raises(RankError, match="nothing has moved"):
+            watch.check()
+
+
+def test_the_first_step_of_a_run_that_goes_on_may_take_as_long_as_the_start() -> None:
+    watch = Watch(STALL, 60)
+    wait_and_hear(watch, {**beat(0, step=0), "epoch": 3})
+    watch.check()

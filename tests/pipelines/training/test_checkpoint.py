@@ -1,5 +1,6 @@
 """Checkpoints come back as they were, and a damaged one says so."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,20 @@ def test_arrays_and_notes_come_back(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["c.npz"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "noise"])
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda whole: whole[:500],
+    "noise": lambda _: b"noise",
+    "empty": lambda _: b"",  # as a host that lost its power may leave it
+    "one byte": lambda whole: whole[:-90] + bytes([whole[-90] ^ 1]) + whole[-89:],
+}
+
+
+@pytest.mark.parametrize("damage", ["missing", *DAMAGES])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "c.npz"
     if damage != "missing":
         save(str(path), Checkpoint([np.arange(1000)], {}))
-        path.write_bytes(path.read_bytes()[:500] if damage == "cut" else b"noise")
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(DataError, match=r"checkpoint .*c\.npz: can't be read"):
         load(str(path))
 

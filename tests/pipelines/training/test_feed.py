@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.errors import DataError
+from pipelines.errors import DataError, RankError
 from pipelines.fitted import FittedSpec
+from pipelines.training import feed
 from pipelines.training.feed import CHECKSUM_MODULUS, Chunk, Columns, Feed, Receipt
 from pipelines.training.plan import RowPlan, read_groups
 
@@ -159,3 +160,13 @@ def test_a_file_that_ends_early_is_named(paths: list[str]) -> None:
     groups = (made.groups[0].model_copy(update={"rows": 99}), *made.groups[1:])
     with pytest.raises(DataError, match=r"1\.parquet: row group 0 can't be read \(it ends after 16 rows\)"):
         read(made.model_copy(update={"groups": groups}), 0)
+
+
+def test_a_store_that_does_not_answer_is_a_rank_that_is_tried_again(paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(_: str) -> None:
+        raise OSError("When reading information for key 'k' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject")
+
+    made = plan(paths)
+    monkeypatch.setattr(feed, "locate", unreachable)
+    with pytest.raises(RankError, match=r"the store did not answer \(.*NETWORK_CONNECTION"):
+        read(made, 0)

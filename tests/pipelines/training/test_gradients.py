@@ -29,8 +29,17 @@ PADDED = np.array([1.0] * 10 + [0.0] * 2, np.float32)
 
 def gradients(parts: int, precision: str = "float32") -> tuple[float, list[Any]]:
     """The loss and gradients of one and the same network."""
+    return compute(network_of(precision), parts)
+
+
+def network_of(precision: str = "float32") -> keras.Model:
+    """A network, whose weights are the same each time."""
     keras.utils.set_random_seed(3)
-    network = build_network(Network(hidden=(5,)), SPEC, None, precision)
+    return build_network(Network(hidden=(5,)), SPEC, None, precision)
+
+
+def compute(network: keras.Model, parts: int) -> tuple[float, list[Any]]:
+    """Loss and gradients."""
     head = head_of(Binary(), SPEC, None, None, {"1": 3.0})
 
     @tf.function  # type: ignore[untyped-decorator] # TensorFlow has no types
@@ -55,3 +64,15 @@ def test_in_bfloat16_gradients_are_nearly_the_same_and_of_float32() -> None:
     for first, second in zip(found, expected, strict=True):
         assert first.dtype == np.float32
         np.testing.assert_allclose(first, second, rtol=0, atol=0.02 * max(np.abs(second).max(), 1))
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_what_a_layer_adds_to_the_loss_stands_beside_the_mean_of_the_rows(parts: int) -> None:
+    plain, found = network_of(), network_of()
+    dense = next(layer for layer in found.layers if isinstance(layer, keras.layers.Dense))
+    dense.kernel.regularizer = keras.regularizers.L2(0.1)
+    (loss, before), (regularized, after) = (compute(each, parts) for each in (plain, found))
+    rows, kernel = PADDED.sum(), dense.kernel.numpy()
+    assert regularized - loss == pytest.approx(rows * 0.1 * (kernel**2).sum(), rel=1e-5)
+    place = next(at for at, variable in enumerate(found.trainable_variables) if variable is dense.kernel)
+    np.testing.assert_allclose(after[place] - before[place], rows * 0.2 * kernel, rtol=1e-4, atol=1e-5)

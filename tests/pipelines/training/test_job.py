@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipelines.config import Binary, TrainConfig
@@ -57,3 +59,14 @@ def test_a_run_that_has_only_to_be_exported_is_at_the_end_of_its_schedule() -> N
 def test_what_changes_the_training_is_another_job(change: dict[str, object], same: bool) -> None:
     assert (job(2).fingerprint("v1") == job(3, **change).fingerprint("v1")) == same
     assert job(2).fingerprint("v1") != job(2).fingerprint("v2")
+
+
+def test_a_network_whose_function_was_edited_is_another_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = tmp_path / "own_network.py"
+    source.write_text("def build(inputs, config): ...\n")
+    built = job(2, network={"build": "own_network:build"})
+    first = built.fingerprint("v1")
+    assert built.fingerprint("v1") == first
+    source.write_text("def build(inputs, config): return None\n")
+    assert built.fingerprint("v1") != first

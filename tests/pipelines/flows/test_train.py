@@ -1,0 +1,41 @@
+"""What training reads of the features table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipelines.config import Interval
+from pipelines.flows.context import Context
+from pipelines.flows.train import prepared_files
+from schemas import lake
+from tests.pipelines.flows.conftest import Run
+
+
+def stage(context: Context, rows: int) -> None:
+    """Publish so many train rows of the context's interval."""
+    start, end = context.bounds
+    table = lake.features((), {"x": "float"}, "float", ())
+    stamp: dict[str, Any] = {"run_id": context.run_id, "interval_from": start, "interval_to": end}
+    made = [{"row_id": at, "split": "train", "label": 0.0, "x": 1.0, **stamp} for at in range(rows)]
+    with context.audit("features") as audit:
+        audit.stage(table, context.lake.frame(table, made), context.in_interval)
+        audit.publish()
+
+
+def test_of_two_intervals_that_begin_at_once_the_own_files_alone_are_read(run: Run) -> None:
+    context = run()
+    start = datetime(2013, 1, 1, tzinfo=UTC)
+    half, whole = (
+        replace(context, interval=Interval(start=start, end=datetime(2013, month, 1, tzinfo=UTC))) for month in (6, 12)
+    )
+    stage(half, 3)
+    stage(whole, 5)
+    snapshot = context.lake.snapshot_id("features")
+    assert snapshot is not None
+    for one, rows in ((half, 3), (whole, 5)):
+        files = prepared_files(one, snapshot, "train")
+        assert sum(pq.read_metadata(file.removeprefix("file:")).num_rows for file in files) == rows

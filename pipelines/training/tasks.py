@@ -13,7 +13,8 @@ from pipelines.config import ClassWeights, Loss, Multiclass, Regression, Task, w
 from pipelines.fitted import FittedLabel, FittedSpec
 from pipelines.training import losses
 
-SCORE_BINS = 1 << 14
+SCORE_BINS = 1 << 16
+LOGITS = 16.0  # a probability of 1e-7 and less is one bin
 
 
 class Head(Protocol):
@@ -56,8 +57,8 @@ class _OfClasses:
 
 
 class BinaryHead(_OfClasses):
-    """A logit; its sigmoid's cross-entropy or focal loss in nats; AUC from a histogram of scores in 16,384 equal bins: exact up
-    to pairs of unlike labels that share a bin, which count half.
+    """A logit; its sigmoid's cross-entropy or focal loss in nats; AUC from a histogram of logits, bins 0.0005 wide between -16
+    and 16: exact up to pairs of unlike labels that share a bin, which count half. Of probabilities rare events would share few.
     """
 
     outputs: int | None = None
@@ -72,7 +73,7 @@ class BinaryHead(_OfClasses):
 
     def measured(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """Rows by class and score, one class after the other."""
-        bins = tf.minimum(tf.cast(tf.sigmoid(outputs) * SCORE_BINS, tf.int32), SCORE_BINS - 1)
+        bins = tf.clip_by_value(tf.cast((outputs / LOGITS + 1) * (SCORE_BINS / 2), tf.int32), 0, SCORE_BINS - 1)
         places = bins + tf.cast(labels, tf.int32) * SCORE_BINS
         return tf.math.unsorted_segment_sum(tf.cast(weights, tf.float64), places, self.sums)
 

@@ -26,6 +26,16 @@ def test_binary() -> None:
     assert head.metric(sums, 3) == ("validation_auc", metrics.roc_auc_score([1, 0, 1], outputs.numpy()[:3]))
 
 
+def test_auc_of_rare_events_is_scikit_learns() -> None:
+    random = np.random.default_rng(3)
+    labels = (random.random(20_000) < 0.01).astype(np.float32)
+    outputs = (random.normal(-8, 0.3, 20_000) + 0.3 * labels).astype(np.float32)  # probabilities near 0.0003
+    head = head_of(Binary(), NONE, None)
+    name, value = head.metric(head.measured(tf.constant(labels), tf.constant(outputs), tf.ones(20_000)).numpy(), 20_000)
+    assert name == "validation_auc"
+    assert value == pytest.approx(metrics.roc_auc_score(labels, outputs), abs=5e-5)
+
+
 def test_multiclass() -> None:
     head = head_of(Multiclass(kind="multiclass", classes=("a", "b", "c")), NONE, None)
     labels, outputs = tf.constant([0.0, 2.0, 1.0, 0.0]), tf.constant([[2.0, 0, 0], [0, 0, 1.0], [3.0, 0, 0], [9.0, 0, 0]])

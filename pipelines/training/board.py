@@ -41,7 +41,10 @@ class Board:
                     tf.summary.scalar(f"rank_{receipt['rank']}/{what}_share", share)
         self._writer.flush()
         if self._copied:
-            publish_folder(Path(self._copied.name), self._uri)
+            try:
+                publish_folder(Path(self._copied.name), self._uri)
+            except OSError as error:  # no reason to stop training
+                print(f"ringmill: TensorBoard's logs can't be copied to {self._uri}: {error}", flush=True)
 
     def _write(self, told: Message) -> None:
         names = ["train_loss", *(name for name in told if name.startswith("validation_")), "learning_rate", "rows_per_second"]

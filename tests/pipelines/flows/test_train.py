@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from pipelines.config import Interval
+from pipelines.errors import RankError, ReceiptError
+from pipelines.flows import attempts
+from pipelines.flows.attempts import CLAIM, Attempts
 from pipelines.flows.context import Context
+from pipelines.flows.receipts import Receipts
 from pipelines.flows.train import prepared_files
 from schemas import lake
 from tests.pipelines.flows.conftest import Run
+from tests.pipelines.training.test_job import job
 
 
 def stage(context: Context, rows: int) -> None:
@@ -39,3 +46,20 @@ def test_of_two_intervals_that_begin_at_once_the_own_files_alone_are_read(run: R
     for one, rows in ((half, 3), (whole, 5)):
         files = prepared_files(one, snapshot, "train")
         assert sum(pq.read_metadata(file.removeprefix("file:")).num_rows for file in files) == rows
+
+
+@pytest.mark.parametrize(("checksum", "goes_on"), [(45, True), (44, False)])
+def test_nobody_goes_on_from_a_run_whose_receipts_do_not_match(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksum: int, goes_on: bool
+) -> None:
+    context, wanted = run(), job(1, retries=0).model_copy(update={"checkpoints": str(tmp_path / "checkpoints" / "run")})
+
+    def ranks(*arguments: Any, **_: Any) -> None:
+        receipt = {"rank": 0, "host": "h", "epoch": 0, "part": 0, "rows": 10, "checksum": checksum}
+        arguments[3]({"kind": "receipt", **receipt})
+        raise RankError("rank 0 on h died")
+
+    monkeypatch.setattr(attempts, "run_ranks", ranks)
+    with pytest.raises(RankError if goes_on else ReceiptError):
+        Attempts(context, wanted, Receipts(1, 10, 45)).run()
+    assert (tmp_path / "checkpoints" / "run" / CLAIM).exists() == goes_on

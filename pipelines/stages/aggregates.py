@@ -88,10 +88,17 @@ def only(counted: Column | None) -> Callable[[Column], Column]:
 
 
 def bend(value: Column, clip: tuple[float, float] | None, log1p: bool) -> Column:
-    """Clip a number to its bounds and take log(1 + x), where declared; a missing one stays missing."""
+    """Clip a number to its bounds and take log(1 + x), where declared; a missing one stays missing, and NaN stays NaN."""
     if clip:
-        value = F.when(value.isNotNull(), F.greatest(F.lit(clip[0]), F.least(F.lit(clip[1]), value)))
+        clipped = F.greatest(F.lit(clip[0]), F.least(F.lit(clip[1]), value))
+        # To Spark, NaN is greater than any number, and what is missing is nothing to compare with.
+        value = F.when(value.isNull() | F.isnan(value), value).otherwise(clipped)
     return F.log1p(value) if log1p else value
+
+
+def finite(value: Column) -> Column:
+    """A number, missing where it is NaN or infinite: less itself, neither is 0."""
+    return F.when(value - value == 0, value)
 
 
 def crossed_word(of: tuple[str, ...]) -> Column:

@@ -35,7 +35,7 @@ from pipelines.stages.feature_statistics import Stats, as_numeric, known_stats, 
 from pipelines.stages.target_means import LabelSums, fit_target
 
 FIRST, MEDIAN, THIRD = (PERCENTILES.index(share) for share in (0.25, 0.5, 0.75))
-FLAT = 1e-12  # a spread below this share of the magnitude is rounding, not variance
+FLAT = 1e-14  # a deviation of at most this share of the mean is rounding, not variance
 Fitted = Iterator[tuple[FittedFeature, Stats]]
 
 
@@ -189,6 +189,11 @@ def _(feature: kinds.Image, name: str, found: Found) -> Fitted:
 @_fitted.register
 def _(feature: kinds.Text, name: str, found: Found) -> Fitted:
     words = tuple(word for word in found.words.get(name, ()) if word != UNKNOWN_WORD)
+    if not words and not feature.buckets:
+        raise DataError(
+            f"features.text.{name}: no word is in the train split's {found.rows:,} rows {feature.min_count:,} times or more; "
+            f"expected some for its vocabulary. Lower its min_count ({feature.min_count:,}), or give it buckets."
+        )
     text = FittedText(name=name, length=feature.length, vocabulary=words, buckets=feature.buckets)
     yield text, known_stats(found.rows, found.of(name))
 
@@ -201,8 +206,14 @@ def _fit_numeric(name: str, numeric: kinds.Numeric, found: Found) -> tuple[Scali
         fill = (values["raw_percentiles"] if "raw_percentiles" in values else values["percentiles"])[MEDIAN]
     else:
         fill = numeric.impute
-    stats = _with_imputed(_bend_number(fill, numeric), found.rows, values)
+    stats = _with_imputed(_bend_number(name, fill, numeric), found.rows, values)
     offset, scale = _scaling(name, numeric, stats)
+    if not all(map(math.isfinite, (fill, offset, scale))):
+        raise DataError(
+            f"features.numeric.{name}: its values, from {stats.minimum:g} to {stats.maximum:g}, are too large to be scaled by "
+            f"{numeric.scale} (offset {offset:g}, scale {scale:g}, a missing one is {fill:g}); expected finite numbers. Clip "
+            f"them, or derive the feature in a larger unit."
+        )
     return Scaling(fill=fill, clip=numeric.clip, log1p=numeric.log1p, offset=offset, scale=scale), stats
 
 
@@ -210,9 +221,13 @@ def _word_stats(vocabulary: tuple[str, ...], rows: int, values: Mapping[str, Any
     return known_stats(rows, values, vocabulary)._replace(vocabulary=vocabulary)
 
 
-def _bend_number(value: float, numeric: kinds.Numeric) -> float:
-    if numeric.clip:
-        value = min(max(value, numeric.clip[0]), numeric.clip[1])
+def _bend_number(name: str, fill: float, numeric: kinds.Numeric) -> float:
+    value = min(max(fill, numeric.clip[0]), numeric.clip[1]) if numeric.clip else fill
+    if numeric.log1p and value <= -1:
+        raise DataError(
+            f"features.numeric.{name}: log1p of {value:g}, which stands in for a missing value (impute: {numeric.impute}); "
+            f"expected more than -1. Impute another value, clip the feature to more than -1, or leave log1p out."
+        )
     return math.log1p(value) if numeric.log1p else value
 
 
@@ -247,7 +262,10 @@ def _scaling(name: str, numeric: kinds.Numeric, stats: Stats) -> tuple[float, fl
         "robust": (median, high - low),
         "none": (0.0, 1.0),
     }[numeric.scale]
-    if scale <= FLAT * max(abs(stats.minimum), abs(stats.maximum)) or scale == 0:
+    if numeric.scale == "none":
+        return offset, scale
+    rounding = FLAT * abs(stats.mean) if numeric.scale == "zscore" else 0.0
+    if stats.minimum == stats.maximum or scale <= rounding:
         raise DataError(
             f"features.numeric.{name}: no variance in the train split (scale of {numeric.scale} is {scale:g}, values from "
             f"{stats.minimum:g} to {stats.maximum:g}). Leave the feature out, or give it another scaler."

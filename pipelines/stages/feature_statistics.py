@@ -23,7 +23,7 @@ from pipelines.fitted import (
     FittedText,
     Scaling,
 )
-from pipelines.stages.aggregates import Question, bend, crossed_word, only, percentiles, top_words
+from pipelines.stages.aggregates import Question, bend, crossed_word, finite, only, percentiles, top_words
 from pipelines.stages.target_means import by_fold
 from pipelines.stages.texts import words_of
 
@@ -31,7 +31,8 @@ BESIDE = " beside "  # between a feature's name, which has no space, and what el
 
 
 class Stats(NamedTuple):
-    """What is known of a feature on a split; moments are those of the values before scaling, imputed ones too.
+    """What is known of a feature on a split; moments are those of the values before scaling, imputed ones too. A number that is
+    not finite counts as missing.
 
     `percentiles`: the values at 0.5, 1, 1.5 to 99.5 percent, and `shares` what share of all rows has each word of the
     vocabulary: both of what was there, nothing imputed. A text's percentiles are those of its number of words.
@@ -161,7 +162,7 @@ def _(feature: kinds.Boolean, name: str, ask: Ask) -> Iterator[Asked]:
 
 @_asked.register
 def _(feature: kinds.Cyclic, name: str, ask: Ask) -> Iterator[Asked]:
-    yield _known(name, ask.of(F.col(name).cast("double")), ask)
+    yield _known(name, ask.of(finite(F.col(name).cast("double"))), ask)
 
 
 @_asked.register
@@ -227,7 +228,7 @@ def _(feature: FittedChannel, ask: Ask) -> Asked:
 
 @_known_of.register
 def _(feature: FittedCyclic, ask: Ask) -> Asked:
-    return _known(feature.name, F.col(feature.name).cast("double"), ask)
+    return _known(feature.name, finite(F.col(feature.name).cast("double")), ask)
 
 
 @_known_of.register
@@ -246,16 +247,21 @@ def _(feature: FittedText, ask: Ask) -> Asked:
 
 
 def _of_scaled(name: str, raw: Column, scaling: Scaling, ask: Ask) -> Asked:
-    return _known(name, bend(raw.cast("double"), scaling.clip, scaling.log1p), ask)
+    return _known(name, finite(bend(raw.cast("double"), scaling.clip, scaling.log1p)), ask)
 
 
 def _numeric(name: str, raw: Column, numeric: kinds.Numeric, ask: Ask) -> Asked:
-    bent = bend(raw, numeric.clip, numeric.log1p)
+    # Numbers that are not finite count as missing: one of them would leave no moment finite.
+    raw, bent = finite(raw), finite(bend(raw, numeric.clip, numeric.log1p))
     # What stands in for a missing number is in its own unit; quantiles cost most, so they are taken once where they can be.
     mean = {"raw_mean": F.avg(raw)} if numeric.impute == "mean" else {}
-    raw_percentiles = {"raw_percentiles": ask.known(raw)} if numeric.impute == "median" and bent is not raw else {}
+    raw_percentiles = {"raw_percentiles": ask.known(raw)} if numeric.impute == "median" and _bends(numeric) else {}
     moments = {"mean": F.avg(bent), "variance": F.var_pop(bent), "minimum": F.min(bent), "maximum": F.max(bent)}
     return Asked(name, {**_present(bent), **moments, **mean}, {"percentiles": ask.known(bent), **raw_percentiles})
+
+
+def _bends(numeric: kinds.Numeric) -> bool:
+    return numeric.clip is not None or numeric.log1p
 
 
 def _length(name: str) -> Column:

@@ -17,6 +17,7 @@ from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed,
 from pipelines.stages.aggregates import answers, sample
 from pipelines.stages.feature_fit import Fit, fit
 from pipelines.stages.feature_statistics import questions
+from pipelines.stages.texts import count_words
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
 Value = float | str | bool | None
@@ -211,3 +212,53 @@ def test_a_value_too_rare_for_percentiles_is_refused(spark: SparkSession) -> Non
     nothing = questions(config, sampled=F.lit(False))
     with pytest.raises(DataError, match=r"features\.x: 2 values in the train split of 3 rows, too few for percentiles"):
         fit(config, answers(frame(spark, [1.0, 2.0, None]), nothing, "split", expected=3)["train"])
+
+
+@pytest.mark.parametrize("impute", ["mean", "median"])
+def test_numbers_that_are_not_finite_are_missing_to_the_statistics(spark: SparkSession, impute: str) -> None:
+    values = [1.0, 2.0, 3.0, 6.0]
+    odd = [float("nan"), float("inf"), float("-inf")]
+    for settings in ({"impute": impute}, {"impute": impute, "log1p": True}):
+        config = spec(numeric={"x": settings})
+        found, expected = (fitted(config, frame(spark, [*values, *more])) for more in (odd, [None] * 3))
+        assert found == expected
+        assert math.isfinite(found.spec.features[0].scale)  # type: ignore[union-attr]
+    config = spec(cyclic={"x": {"period": 7}})
+    assert fitted(config, frame(spark, [*values, *odd])) == fitted(config, frame(spark, [*values, *[None] * 3]))
+    clipped = numeric(spec(numeric={"x": {"clip": [0, 10], "scale": "minmax"}}), frame(spark, [1.0, *odd]))
+    assert (clipped.offset, clipped.scale) == (0, 10)  # an infinite one is the bound, as it is where features are applied
+
+
+@pytest.mark.parametrize("scale", ["zscore", "minmax"])
+def test_values_too_large_to_be_scaled_are_exit_3(spark: SparkSession, scale: str) -> None:
+    with pytest.raises(DataError, match=rf"features\.numeric\.x: its values, from -1e\+308 to 1e\+308, are too large .* {scale}"):
+        fitted(spec(numeric={"x": {"scale": scale}}), frame(spark, [-1e308, 0.0, 1e308]))
+
+
+def test_log1p_of_what_stands_in_for_a_missing_value_has_to_be_there(spark: SparkSession) -> None:
+    data = frame(spark, [1.0, 9.0, None])
+    with pytest.raises(DataError, match=r"features\.numeric\.x: log1p of -1, which stands in .* \(impute: -1\.0\); expected more"):
+        fitted(spec(numeric={"x": {"log1p": True, "impute": -1}}), data)
+    assert numeric(spec(numeric={"x": {"log1p": True, "impute": -1, "clip": [0, 10]}}), data).fill == -1
+
+
+@pytest.mark.parametrize(
+    ("scale", "values"),
+    [
+        ("none", [5e15, 5e15 + 1]),
+        ("none", [7.0, 7.0]),
+        ("zscore", [1e6, *[0.0, 1e-9] * 3]),
+        ("robust", [1e15, *[0.0, 1.0, 2.0] * 5]),
+        ("minmax", [1e9, 1e9 + 1e-4]),
+    ],
+)
+def test_only_what_does_not_vary_is_refused(spark: SparkSession, scale: str, values: list[Value]) -> None:
+    assert numeric(spec(numeric={"x": {"scale": scale}}), frame(spark, values)).scale > 0
+
+
+def test_a_text_without_a_vocabulary_is_refused(spark: SparkSession) -> None:
+    data = frame(spark, ["so rare", "as can be"], kind="string")
+    config = spec(text={"x": {"length": 3, "min_count": 2}})
+    with pytest.raises(DataError, match=r"features\.text\.x: no word is in .* 2 rows 2 times or more; .*min_count \(2\)"):
+        fit(config, answers(data, questions(config), "split", expected=2)["train"], count_words(data, config))
+    assert fitted(spec(text={"x": {"length": 3, "buckets": 10}}), data).spec.features[0].name == "x"

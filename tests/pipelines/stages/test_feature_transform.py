@@ -68,3 +68,12 @@ def test_a_large_vocabulary_is_looked_up_as_a_small_one_is(spark: SparkSession) 
     known = [(key, 0.0, 0, word) for key, word in enumerate((*words, "unseen", "", None))]
     found = transform(spark.createDataFrame(known, SCHEMA), spec, ("key",)).rows.orderBy("key").collect()
     assert [row.word for row in found] == [*range(1, 1001), 0, 0, 0]
+
+
+def test_a_clip_bounds_what_is_infinite_and_leaves_nan_to_be_quarantined(spark: SparkSession) -> None:
+    clipped = FittedNumeric(name="x", fill=5, clip=(0, 10), log1p=False, offset=0, scale=1)
+    values = [float("nan"), float("inf"), float("-inf"), None, 3.0]
+    rows = spark.createDataFrame([(key, value, 6, "a") for key, value in enumerate(values)], SCHEMA)
+    found = transform(rows, FittedSpec(features=(clipped,)), ("key",))
+    assert {row.key: row.x for row in found.rows.collect()} == {1: 10, 2: 0, 3: 5, 4: 3}
+    assert [list(row.reasons) for row in found.quarantined.collect()] == [["x: expected a finite number"]]

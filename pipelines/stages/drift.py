@@ -30,9 +30,9 @@ def drift(name: str, trained: Stats, now: Stats) -> Moved:
     """Compare a feature on other rows with the same on the train split.
 
     PSI: the sum over bins of (q - p) ln(q / p) (Siddiqi, Credit Risk Scorecards, 2006), over ten bins of equal share in train
-    for numbers, over the vocabulary's words and the rest for words, and over the missing. KS: the greatest difference of the
-    two distribution functions of present numbers. Both are from percentiles half a percent apart, which bounds the error of KS
-    by 0.01; words have no order, and no KS.
+    for numbers (a value that fills a bin there is one of its own), over the vocabulary's words and the rest for words, and
+    over the missing. KS: the greatest difference of the two distribution functions of present numbers. Both are from
+    percentiles half a percent apart, which bounds the error of KS by 0.01; words have no order, and no KS.
     """
     missing = (trained.missing / max(trained.rows, 1), now.missing / max(now.rows, 1))
     if trained.shares is not None and now.shares is not None:
@@ -75,8 +75,9 @@ def _compare(
     functions = [_distribution(values, levels) for values in (trained, now)]
     step = len(PERCENTILES) // BINS + 1
     edges = np.unique(trained[step - 1 :: step])
+    filled = edges[[trained.count(edge) >= step - 1 for edge in edges]]
     bins = [
-        (1 - lost) * np.diff([0.0, *_distribution(values, edges), 1.0])
+        (1 - lost) * np.diff([0.0, *np.sort([*_below(values, filled), *_distribution(values, edges)]), 1.0])
         for values, lost in zip((trained, now), missing, strict=True)
     ]
     return bins, float(np.abs(functions[0] - functions[1]).max())
@@ -84,9 +85,18 @@ def _compare(
 
 def _distribution(values: tuple[float, ...], at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """What share of the rows lies at or below each level, by their percentiles: between two of them on a straight line."""
-    known = np.array(values)
-    reached = np.searchsorted(known, at, side="right")
+    return _shares(np.array(values), at, np.searchsorted(values, at, side="right"))
+
+
+def _below(values: tuple[float, ...], at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What share of the rows lies below each level."""
+    return _shares(np.array(values), at, np.searchsorted(values, at, side="left"))
+
+
+def _shares(
+    known: npt.NDArray[np.float64], at: npt.NDArray[np.float64], reached: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
     low, high = known[np.maximum(reached - 1, 0)], known[np.minimum(reached, len(known) - 1)]
-    between = np.divide(at - low, high - low, out=np.zeros(len(at)), where=(reached > 0) & (high > low))
+    between = np.divide(at - low, high - low, out=np.zeros(len(at)), where=(reached > 0) & (high > at))
     shares: npt.NDArray[np.float64] = np.where(reached == len(known), 1.0, (reached + between) / (len(known) + 1))
     return shares

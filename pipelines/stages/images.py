@@ -18,7 +18,9 @@ EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
 def levels(image: Column, feature: FittedImage) -> Column:
-    """An image's levels as the feature has them, a flat array of floats; null where it is missing or no PNG."""
+    """An image's levels as the feature has them, a flat array of floats; null where it is missing, no PNG, or one of too
+    many pixels to be safe.
+    """
     height, width, channels, divide_by = feature.height, feature.width, feature.channels, np.float32(feature.divide_by)
 
     def decode(batch: pd.Series) -> pd.Series:
@@ -36,7 +38,7 @@ def _levels(text: str | None, height: int, width: int, channels: int, divide_by:
             if opened.mode not in EIGHT_BITS:
                 return None
             pixels = np.asarray(opened.convert("RGB"), np.float32)
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except (binascii.Error, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
         return None
     if channels == 1:
         pixels = (pixels @ np.array(GREY, np.float32))[..., None]

@@ -9,15 +9,15 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Windows, kinds
 
-PHASE = "_phase"
+PHASE, AT = "_phase", "_at"
 
 
 def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Sequence]) -> DataFrame:
     """Add for each column of each sequence an array `<sequence>_<column>` of its last values, oldest first; and with a label
     column, `label`, its values of the horizon, the next one first.
 
-    An array is null where a row of it is missing. A label is null where it or the row's own window is not whole, or a value
-    of the label is missing, and in all rows but one of each stride.
+    An array is null where a row of it is missing, or there twice. A label is null where it or the row's own window is not
+    whole, or a value of the label is missing, and in all rows but one of each stride.
     """
     step = round(windows.step_minutes * 60)
     at = F.unix_seconds(windows.at)
@@ -27,12 +27,12 @@ def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Se
     made: dict[str, Column] = {}
     for name, sequence in sequences.items():
         back = series.rangeBetween(-(sequence.length - 1) * step, 0)
-        made[f"_{name}"] = F.collect_list(F.struct(*sequence.of)).over(back)
+        made[f"_{name}"] = F.collect_list(F.struct(at.alias(AT), *sequence.of)).over(back)
     if windows.label:
         ahead = series.rangeBetween(step, windows.horizon * step)
-        made["_ahead"] = F.collect_list(F.struct(F.col(windows.label).alias("value"))).over(ahead)
+        made["_ahead"] = F.collect_list(F.struct(at.alias(AT), F.col(windows.label).alias("value"))).over(ahead)
     found = phased.withColumns(made)
-    whole = {name: F.size(f"_{name}") == sequence.length for name, sequence in sequences.items()}
+    whole = {name: _whole(f"_{name}", sequence.length) for name, sequence in sequences.items()}
     arrays = {
         f"{name}_{column}": F.when(whole[name], F.col(f"_{name}.{column}").cast("array<double>"))
         for name, sequence in sequences.items()
@@ -42,10 +42,15 @@ def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Se
     wanted = [place, *whole.values()]
     if windows.label:
         values = F.col("_ahead.value").cast("array<float>")
-        wanted += [F.size("_ahead") == windows.horizon, ~F.exists(values, lambda value: value.isNull())]
+        wanted += [_whole("_ahead", windows.horizon), ~F.exists(values, lambda value: value.isNull())]
     else:
         values = F.col("label")
     label = values
     for condition in wanted:
         label = F.when(condition, label)
     return found.withColumns({**arrays, "label": label}).drop(PHASE, *made)
+
+
+def _whole(rows: str, steps: int) -> Column:
+    """Whether an array of rows has each of so many steps once: a step that is there twice makes up for none."""
+    return (F.size(rows) == steps) & (F.size(F.array_distinct(f"{rows}.{AT}")) == steps)

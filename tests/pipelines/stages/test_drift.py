@@ -10,6 +10,7 @@ from scipy.stats import ks_2samp
 
 from pipelines.config import Bounds, DriftConfig
 from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
+from pipelines.stages.aggregates import PERCENTILES
 from pipelines.stages.drift import Moved, drift, exceeded, stability_index
 from pipelines.stages.feature_statistics import Stats, known_statistics, stats_of
 
@@ -75,3 +76,29 @@ def test_the_harder_bound_is_said_and_measures_without_one_are_not() -> None:
     assert list(exceeded(Moved("x", 0.2, 0.1, 0.9), config)) == [("warn", "x: psi 0.200 is above 0.1")]
     assert [severity for severity, _ in exceeded(Moved("x", 0.4, 0.5, 0), config)] == ["fail", "fail"]
     assert list(exceeded(Moved("x", 0.05, None, 0), config)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([1.0] * 950 + [0.0] * 50, [1.0] * 500 + [0.0] * 500),
+        ([0.0] * 998 + [5.0] * 2, [0.0] * 598 + [-1.0] * 400 + [5.0] * 2),
+        ([0.0] * 998 + [5.0] * 2, [0.0] * 598 + [3.0] * 402),
+        ([0.0, 1.0, 2.0, 3.0] * 250, [0.0] * 250 + [1.5] * 250 + [2.0, 3.0] * 250),
+    ],
+)
+def test_a_value_that_fills_a_bin_is_seen_to_move(before: list[float], after: list[float]) -> None:
+    def numbers(values: list[float]) -> Stats:
+        return Stats(1000, 0, percentiles=tuple(np.quantile(values, PERCENTILES, method="inverted_cdf")))
+
+    assert drift("x", numbers(before), numbers(after)).psi > 0.25
+    assert drift("x", numbers(before), numbers(before[10:] + before[:10])).psi == 0
+    random = np.random.default_rng(5)
+    assert drift("x", numbers(before), numbers(random.choice(before, 1000).tolist())).psi < 0.03
+
+
+def test_a_boolean_is_held_against_its_shares_by_hand() -> None:
+    before, after = (Stats(1000, 0, percentiles=(0.0,) * zeros + (1.0,) * (199 - zeros)) for zeros in (10, 100))
+    # Of 200 parts, 10 and 190 in train, then 100 and 100.
+    expected = (0.5 - 0.05) * math.log(0.5 / 0.05) + (0.5 - 0.95) * math.log(0.5 / 0.95)
+    assert drift("x", before, after).psi == pytest.approx(expected, rel=1e-9)

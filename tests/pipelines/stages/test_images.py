@@ -2,6 +2,8 @@
 
 import base64
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -35,6 +37,9 @@ def test_a_line_is_drawn_between_centres() -> None:
 def test_grey_colour_and_what_is_no_image(spark: SparkSession) -> None:
     spec = FittedSpec(features=(FittedImage(name="picture", height=1, width=2, channels=1, divide_by=255),))
     sixteen_bits = png("I;16", (1, 1), b"\0\1")
+    header = struct.pack(">4sIIBBBBB", b"IHDR", 30_000, 30_000, 8, 0, 0, 0, 0)
+    whole = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    bomb = base64.b64encode(whole).decode()
     rows = [
         (1, png("L", (2, 1), bytes([0, 51]))),
         (2, png("RGB", (2, 1), bytes([255, 0, 0, 0, 255, 0]))),
@@ -43,6 +48,7 @@ def test_grey_colour_and_what_is_no_image(spark: SparkSession) -> None:
         (5, None),
         (6, sixteen_bits),
         (7, png("L", (2, 1), bytes(2))[:60]),
+        (8, bomb),
     ]
     found = transform(spark.createDataFrame(rows, "key int, picture string"), spec, ("key",))
     made = {row.key: row.picture for row in found.rows.collect()}
@@ -50,4 +56,4 @@ def test_grey_colour_and_what_is_no_image(spark: SparkSession) -> None:
     refused = found.quarantined.collect()
     assert [row.reasons for row in refused] == [
         ["picture: expected finite numbers of it alone (of an image, a PNG as base64)"]
-    ] * 5
+    ] * 6

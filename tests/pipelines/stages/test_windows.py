@@ -66,3 +66,10 @@ def test_one_row_in_a_stride_has_a_label(spark: SparkSession, stride: int, kept:
 def test_without_a_label_column_the_label_is_the_rows_own(spark: SparkSession) -> None:
     rows = series(spark, [0, 1, 2, 3]).selectExpr("*", "x * 10 AS label")
     assert [row.label for row in made(rows, label=None)] == [None, None, 20, 30]
+
+
+def test_a_step_that_is_there_twice_makes_up_for_no_missing_one(spark: SparkSession) -> None:
+    rows = made(series(spark, [0, 2, 2, 3, 4]))
+    assert {int(row.x): row.past_x for row in rows if row.past_x} == {}
+    assert [row.label for row in made(series(spark, [0, 1, 2, 4, 4]))] == [None] * 5
+    assert [row.label for row in made(series(spark, [0, 1, 2, 3, 4, 6, 6])) if row.label] == [[3, 4]]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, kinds, load
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, kinds, load
 from pipelines.errors import ConfigError
 from pipelines.flows.secret import check_hash_key
 from pipelines.io.sources import make_source
 from schemas.contract import Table
+
+FEATURES = "features"  # the step, by whose name it quarantines rows
+ROUNDING = 1e-9
 
 
 def examples_contract(config: Pipeline) -> Table:
@@ -40,7 +43,13 @@ def _check_references(contracts: dict[str, Table]) -> None:
 
 
 def _check_columns(config: Pipeline, examples: Table) -> None:
-    """Raise ConfigError when split or known_at names a column that is not there, or that is no time where one is needed."""
+    """Raise ConfigError when examples have no key, or split or known_at names a column that is not there, or that is no time
+    where one is needed.
+    """
+    if not examples.key:
+        raise ConfigError(
+            f"{config.contracts} EXAMPLES: no key; expected the columns that tell rows apart, of which row ids are made."
+        )
     split, features = config.features.split, config.features
     named: dict[str, tuple[str, ...]] = {"known_at": tuple(features.known_at.values())}
     if isinstance(split, EntitySplit):
@@ -70,6 +79,11 @@ def check_sections(config: Pipeline, needed: Iterable[str]) -> None:
 
 def check_config(config: Pipeline) -> None:
     """Raise ConfigError when a source has no contract, or a feature no column of the right type."""
+    if FEATURES in config.sources:
+        raise ConfigError(
+            f"sources.{FEATURES}: a source may not be named {FEATURES}; expected another name, since quarantined rows of that "
+            f"name are those of the step. Rename the source and its contract."
+        )
     contracts = {name: config.contract(name) for name in config.sources}
     for name, section in config.sources.items():
         make_source(name, section)
@@ -112,9 +126,21 @@ def _check_windows(config: Pipeline, columns: Mapping[str, str]) -> None:
         )
     if windows:
         _check_type(config, "features.windows.at", windows.at, columns, ("timestamp",))
+        _check_embargo(config, windows)
         for by in windows.by:
             _check_type(config, "features.windows.by", by, columns, tuple(set(columns.values())))
     if isinstance(config.features.split, TimeSplit) and examples_contract(config).event_time is None:
         raise ConfigError(
             f"features.split is by time; expected an event_time in {config.contracts} EXAMPLES, or another split."
+        )
+
+
+def _check_embargo(config: Pipeline, windows: Windows) -> None:
+    """Raise ConfigError when labels of rows before a split by time would reach beyond it."""
+    split, ahead = config.features.split, windows.horizon * windows.step_minutes / 60
+    if windows.label and isinstance(split, TimeSplit) and split.embargo_hours < ahead * (1 - ROUNDING):
+        raise ConfigError(
+            f"features.split.embargo_hours: {split.embargo_hours:g} hours, but labels lie up to {ahead:g} hours ahead "
+            f"(windows.horizon of {windows.horizon} steps of {windows.step_minutes:g} minutes) and would tell of the next "
+            f"split; expected at least {ahead:g}."
         )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load, midnight
+from pipelines.errors import ConfigError
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context
 from pipelines.flows.session import short_methods
-from pipelines.stages.splits import split_by_entity, split_by_time
+from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
 from pipelines.stages.windows import windowed
 from schemas import lake
+from schemas.contract import Table
 
 
 class Examples(NamedTuple):
@@ -37,6 +38,7 @@ def examples(context: Context) -> Iterator[Examples]:
     rows_in = spine.count()
     derive = load(config.features.derive, "features.derive")
     derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
+    _check_derived(config, contract, derived)
     kept = derived.select(*contract.column_names)
     if config.features.windows:
         kept = windowed(kept, config.features.windows, config.features.sequence)
@@ -50,6 +52,17 @@ def examples(context: Context) -> Iterator[Examples]:
         spine.unpersist()
 
 
+def _check_derived(config: Pipeline, contract: Table, derived: DataFrame) -> None:
+    """Raise ConfigError when derived rows lack a column of their contract."""
+    there = {name.lower() for name in derived.columns}
+    if lacking := [name for name in contract.column_names if name.lower() not in there]:
+        raise ConfigError(
+            f"features.derive: {config.features.derive} gives no column {', '.join(lacking)}; expected all that "
+            f"{config.contracts} EXAMPLES declares, received {', '.join(derived.columns)}. Derive them, or declare them no "
+            f"longer."
+        )
+
+
 def _split(config: Pipeline, event_time: str | None) -> Column:
     split = config.features.split
     if isinstance(split, EntitySplit):
@@ -61,15 +74,11 @@ def _split(config: Pipeline, event_time: str | None) -> Column:
 
 
 def _outside_embargo(config: Pipeline, event_time: str | None) -> Column:
-    """The label, missing in rows too close before the next split."""
     split, label = config.features.split, F.col("label")
     if not isinstance(split, TimeSplit) or not split.embargo_hours:
         return label
-    for day in (split.validation_from, split.test_from):
-        end = midnight(day, config.timezone)
-        start = end - timedelta(hours=split.embargo_hours)
-        label = F.when((F.col(str(event_time)) < F.lit(start)) | (F.col(str(event_time)) >= F.lit(end)), label)
-    return label
+    bounds = [midnight(day, config.timezone) for day in (split.validation_from, split.test_from)]
+    return outside_embargo(label, F.col(str(event_time)), bounds, split.embargo_hours)
 
 
 def _clean_rows(context: Context, name: str) -> DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipelines.flows.drift import stage_drift, warn_of
 from pipelines.flows.examples import examples
 from pipelines.io.audit import Audit
 from pipelines.stages import leaks
-from pipelines.stages.accounting import Account, check_accounts
+from pipelines.stages.accounting import Account, check_accounts, check_quarantine
 from pipelines.stages.aggregates import Question, answers, sample
 from pipelines.stages.drift import drifts
 from pipelines.stages.feature_fit import Fit, fit, fit_label
@@ -46,12 +47,14 @@ def inputs(context: Context) -> dict[str, str]:
 def work(context: Context) -> Outcome:
     """Write feature_stats, feature_samples, drift_metrics and features, once the rows account for each other.
 
-    Raises DataError when a feature has no value or no variance in the train split, was known too late, or a row has no split;
-    AccountingError when rows are lost.
+    Raises DataError when a feature has no value or no variance in the train split, was known too late, a row has no split, or
+    too many rows become no features; AccountingError when rows are lost.
     """
     config = context.config.features
     with examples(context) as (rows, rows_in):
-        found = answers(rows, _questions(context, rows_in), "split", rows_in)
+        # How percentiles are sampled follows from the train split alone, as all that is fitted does.
+        train_rows = rows.where(_trained_on()).count()
+        found = answers(rows, _questions(context, train_rows), "split", rows_in)
         _check_splits(found)
         _check_known(context, found)
         _check_labels(context, found)
@@ -64,6 +67,8 @@ def work(context: Context) -> Outcome:
             written, quarantined = _write(context, audit, rows, fitted, labelled)
             account = Account("features", config.rows_of, rows_in, written, quarantined, filtered=unlabelled)
             check_accounts([account])
+            if quarantined:
+                _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0))
             context.at_once(
                 partial(_write_samples, context, audit, rows, fitted),
                 partial(_write_stats, context, audit, fitted, aucs),
@@ -73,7 +78,11 @@ def work(context: Context) -> Outcome:
             return Outcome((account,), audit.publish())
 
 
-def _questions(context: Context, rows_in: int) -> list[Question]:
+def _trained_on() -> Column:
+    return (F.col("split") == "train") & F.col("label").isNotNull()
+
+
+def _questions(context: Context, train_rows: int) -> list[Question]:
     """All that is asked of the examples: of labelled rows alone, but for the counts."""
     config, contract = context.config.features, examples_contract(context.config)
     labelled = F.col("label").isNotNull()
@@ -82,27 +91,40 @@ def _questions(context: Context, rows_in: int) -> list[Question]:
         F.count_if(~labelled).alias(UNLABELLED),
         *_of_labels(context),
     ]
-    asked = [*questions(config, labelled, sample("row_id", rows_in)), Question(lambda _: counts)]
+    asked = [*questions(config, labelled, sample("row_id", train_rows)), Question(lambda _: counts)]
     if context.config.task.kind == "binary":
-        some = sample("row_id", rows_in, SAMPLED_FOR_LEAKS)
+        some = sample("row_id", train_rows, SAMPLED_FOR_LEAKS)
         asked.append(Question(partial(leaks.label_statistics, config), labelled if some is None else labelled & some))
     return asked
 
 
 def _of_labels(context: Context) -> list[Column]:
     """Moments of a number to be predicted (of a horizon, its first step: so each moment counts once); how many labels are no
-    class.
+    finite number, or no class.
     """
     task, label = context.config.task, F.col("label")
     if isinstance(task, Regression):
         value = (F.get(label, F.lit(0)) if context.config.horizon else label).cast("double")
-        return [F.struct(F.avg(value).alias("mean"), F.stddev_pop(value).alias("deviation")).alias(LABEL)]
+        endless = F.exists(label, _not_finite) if context.config.horizon else _not_finite(label)
+        moments = (F.avg(value).alias("mean"), F.stddev_pop(value).alias("deviation"))
+        return [F.struct(*moments, F.count_if(endless).alias("wrong")).alias(LABEL)]
     fine = (label >= 0) & (label < len(task.classes)) & (label == F.floor(label))
     return [F.count_if(~fine).alias(LABEL)]
 
 
+def _not_finite(label: Column) -> Column:
+    """Whether a number is none that a float holds."""
+    value = label.cast("float")
+    return value - value != 0
+
+
 def _check_labels(context: Context, found: Mapping[str, Mapping[str, Any]]) -> None:
     task = context.config.task
+    if isinstance(task, Regression) and (wrong := sum(row[LABEL]["wrong"] for row in found.values())):
+        raise DataError(
+            f"features: {wrong:,} rows have a label that is NaN or infinite (as a 32-bit float); expected finite numbers. Mend "
+            f"how it is derived, or leave it out (null) where there is none."
+        )
     if not isinstance(task, Regression) and (wrong := sum(row[LABEL] for row in found.values())):
         raise DataError(
             f"features: {wrong:,} rows have a label that is no class; expected whole numbers from 0 to "
@@ -112,7 +134,7 @@ def _check_labels(context: Context, found: Mapping[str, Mapping[str, Any]]) -> N
 
 def _fit(context: Context, rows: DataFrame, found: Mapping[str, Any]) -> Fit:
     config = context.config.features
-    train = rows.where((F.col("split") == "train") & F.col("label").isNotNull())
+    train = rows.where(_trained_on())
     label = None
     if isinstance(context.config.task, Regression):
         label = fit_label(found[LABEL]["mean"], found[LABEL]["deviation"])
@@ -154,11 +176,26 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expecte
     transformed = transform(_with_baselines(context, labelled, label), spec, (*kept, *predicted), out_of_fold=True)
     table = lake.features(carried, spec.columns, label, tuple(context.config.features.baselines))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
-    refused = context.stamped(transformed.quarantined).withColumn("source", F.lit("features"))
+    refused = context.stamped(transformed.quarantined).withColumn("source", F.lit(STEP.name))
     if written == expected:
         refused = context.lake.frame(lake.QUARANTINE, [])  # a second pass would find nothing
-    quarantined = audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == "features"))
+    quarantined = audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == STEP.name))
     return written, quarantined
+
+
+def _check_quarantined(context: Context, audit: Audit, account: Account) -> None:
+    """Raise DataError when too many labelled rows became no features, or all of a split; name the others."""
+    refused = audit.read(lake.QUARANTINE).where(context.in_interval & (F.col("source") == STEP.name))
+    example = refused.agg(F.min(F.get("reasons", F.lit(0)))).collect()[0][0] or ""
+    check_quarantine([replace(account, example=example)], context.config.clean.max_quarantined_share)
+    left = audit.read(lake.features((), {})).where(context.in_interval).select("split").distinct().collect()
+    if empty := [name for name in SPLITS if name not in {row.split for row in left}]:
+        raise DataError(
+            f"features: no labelled row of the {' and the '.join(empty)} split became features ({account.quarantined:,} rows "
+            f"quarantined, for example because of {example!r}); expected some in each of {', '.join(SPLITS)}. No table was "
+            f"changed. Mend how they are derived."
+        )
+    context.console.print(f"   features: {account.quarantined:,} rows quarantined, {example}", style="yellow", soft_wrap=True)
 
 
 def _with_baselines(context: Context, rows: DataFrame, label: ColumnType) -> DataFrame:
@@ -220,4 +257,4 @@ def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str
         warn_of(context, f"{split} against train", features)
 
 
-STEP = Step("features", ("features", "drift", "task"), inputs, work)
+STEP = Step("features", ("clean", "features", "drift", "task"), inputs, work)

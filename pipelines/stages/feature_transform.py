@@ -78,7 +78,8 @@ def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_
         if "int" not in type_
     ]
     reasons = F.array_compact(F.array(*wrong)) if wrong else F.expr("array()")
-    bad = computed.where(~fine).select(reasons.alias("reasons"), F.lit(None).cast("string").alias("source_file"), "raw")
+    of_no_line = (F.lit(None).cast(kind).alias(name) for name, kind in (("source_file", "string"), ("source_line", "bigint")))
+    bad = computed.where(~fine).select(reasons.alias("reasons"), *of_no_line, "raw", F.lit(False).alias("unparsed"))
     return Transformed(good, bad)
 
 

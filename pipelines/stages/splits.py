@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -25,3 +26,12 @@ def split_by_entity(columns: tuple[str, ...], validation: float, test: float, se
     """
     place = F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(HASHED)) / HASHED
     return F.when(place < F.lit(test), "test").when(place < F.lit(test + validation), "validation").otherwise("train")
+
+
+def outside_embargo(label: Column, event_time: Column, bounds: Iterable[datetime], hours: float) -> Column:
+    """The label, missing in rows of the last `hours` before a bound."""
+    for end in bounds:
+        # Not by the clock of its zone, of which an hour may be skipped or come twice.
+        start = end.astimezone(UTC) - timedelta(hours=hours)
+        label = F.when((event_time < F.lit(start)) | (event_time >= F.lit(end)), label)
+    return label

@@ -26,3 +26,14 @@ def one_more(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> 
 def delays(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
     """All examples, whose labels are no classes."""
     return derive(tables, parameters).withColumn("label", (F.col("label") + 0.5).cast("float"))
+
+
+def endless(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
+    """All examples; the parameter's column is no number where the parameter `where`, SQL, is true."""
+    name = parameters["column"]
+    return derive(tables, parameters).withColumn(name, F.expr(f"if({parameters['where']}, double('NaN'), {name})"))
+
+
+def without_wind(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
+    """All examples, without two of their contract's columns."""
+    return derive(tables, parameters).drop("wind_speed", "temp")

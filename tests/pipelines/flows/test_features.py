@@ -91,6 +91,8 @@ def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(run:
         run(FEATURES, config=lambda c: baseline(c, "distanc / 8"))
     with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distance /' as float"):
         run(FEATURES, config=lambda c: baseline(c, "distance /"))
+    with pytest.raises(ConfigError, match=r"leaky:without_wind gives no column .*temp.*; expected all that schemas"):
+        run(FEATURES, config=lambda c: c["features"].update(derive="tests.pipelines.flows.leaky:without_wind"))
     context = run(FEATURES, config=lambda c: baseline(c, "least(origin_late_3h, 1)"))
     rows = context.lake.read("features").where("baseline_simple is not null")
     assert 0 <= rows.agg(F.min("baseline_simple")).collect()[0][0] < rows.agg(F.max("baseline_simple")).collect()[0][0] <= 1
@@ -142,3 +144,33 @@ def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
     run(FEATURES, force=True)
     with pytest.raises(DataError, match=r"feature_stats no longer has those of run .* Run jobs/train\.py again"):
         run(DRIFT, config=in_december)
+
+
+def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(run: Run) -> None:
+    def endless(where: str, share: float, column: str = "temp") -> Any:
+        def edit(content: dict[str, Any]) -> None:
+            content["clean"]["max_quarantined_share"] = share
+            content["features"]["derive"] = "tests.pipelines.flows.leaky:endless"
+            content["features"]["parameters"].update(where=where, column=column)
+            if column == "label":
+                content["train"].pop("monitor", None)
+                content.update(task={"kind": "regression"}, evaluate={})
+
+        return edit
+
+    few = "flight % 20 = 7"
+    context = run(INGEST, CLEAN, FEATURES, config=endless(few, 0.2))
+    expected = context.lake.read("clean_flights").where(f"{few} and arr_delay is not null").count()
+    assert expected > 100
+    refused = context.lake.read("quarantine").where("source = 'features'").collect()
+    assert [list(row.reasons) for row in refused] == [["temp: expected a finite number"]] * expected
+    ledger = context.lake.read("row_ledger").where("stage = 'features'").collect()[0]
+    assert (ledger.quarantined, ledger.rows_out) == (expected, context.lake.read("features").count())
+    assert ledger.rows_in == ledger.rows_out + ledger.quarantined + ledger.filtered
+    with pytest.raises(DataError, match=rf"features of flights: {expected} of .*'temp: expected .*; expected at most 1\.0%"):
+        run(FEATURES, config=endless(few, 0.01))
+    with pytest.raises(DataError, match=r"no labelled row of the test split became features \([\d,]+ rows quarantined"):
+        run(FEATURES, config=endless("time_hour >= '2013-11-01'", 1))
+    with pytest.raises(DataError, match=rf"{expected} rows have a label that is NaN or infinite"):
+        run(FEATURES, config=endless(f"{few} and label is not null", 1, "label"))
+    assert run().lake.snapshot_id("features") == context.lake.snapshot_id("features")

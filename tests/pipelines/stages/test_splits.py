@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.config import midnight
-from pipelines.stages.splits import split_by_entity, split_by_time
+from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
 
 
 def test_bounds_are_local_midnights(spark: SparkSession) -> None:
@@ -32,3 +32,11 @@ def test_all_rows_of_an_entity_are_in_one_split_and_shares_are_as_declared(spark
 def test_rows_without_a_key_are_one_entity(spark: SparkSession) -> None:
     rows = spark.createDataFrame([(None,)] * 50, "plane string").select(split_by_entity(("plane",), 0.3, 0.3, seed=0))
     assert rows.distinct().count() == 1
+
+
+def test_an_embargo_is_of_whole_hours_where_clocks_change(spark: SparkSession) -> None:
+    bound = midnight(date(2013, 3, 11), "America/New_York")  # 4 UTC; the day before has 23 hours
+    times = ["2013-03-10 03:59:59", "2013-03-10 04:00:00", "2013-03-11 03:59:59", "2013-03-11 04:00:00"]
+    rows = spark.createDataFrame([(time,) for time in times], "at string").select(F.col("at").cast("timestamp"))
+    kept = rows.select(outside_embargo(F.lit(1), F.col("at"), [bound], 24))
+    assert [row[0] for row in kept.collect()] == [1, None, None, 1]

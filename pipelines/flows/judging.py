@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import MONITORS, Binary, Multiclass, Pipeline, Regression
+from pipelines.errors import DataError
 from pipelines.evaluation import plots
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import FLOAT32_EPS, all_metrics, best_f1_threshold
@@ -53,6 +54,7 @@ def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, featur
     baselines = {}
     for name in config.features.baselines:
         found = _curves(_baseline(features, name, "score"))
+        _check_scores(name, found)
         own = best_f1_threshold(found["validation"])
         baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in found.items()}
     return Judged(
@@ -78,13 +80,34 @@ def _baseline(features: DataFrame, name: str, predicted: str) -> DataFrame:
     return features.where(column.isNotNull()).select("split", "label", column.alias(predicted))
 
 
+def _check_any(name: str, predicted: Mapping[str, float]) -> None:
+    """Raise DataError when a baseline predicts nothing in a split, by how many rows of each it predicts."""
+    if empty := [split for split, rows in predicted.items() if not rows]:
+        raise DataError(
+            f"features.baselines.{name}: it is null in all rows of the {' and the '.join(empty)} split; expected a "
+            f"prediction in some of them. Mend its SQL, or leave it out."
+        )
+
+
+def _check_scores(name: str, curves: Mapping[str, Curve]) -> None:
+    """Raise DataError when a baseline's scores are no probabilities."""
+    _check_any(name, {split: curve.rows for split, curve in curves.items()})
+    for split, curve in curves.items():
+        if not ((curve.scores >= 0) & (curve.scores <= 1)).all():
+            raise DataError(
+                f"features.baselines.{name}: it predicts from {curve.scores.min():g} to {curve.scores.max():g} on {split}; "
+                f"expected probabilities from 0 to 1. Mend its SQL, or leave it out."
+            )
+
+
 def _judge_classes(config: Pipeline, task: Multiclass, predictions: DataFrame, features: DataFrame) -> Judged:
     own = F.get("predictions", F.col("label").cast("int"))
     loss = -F.log(F.greatest(own.cast("double"), F.lit(FLOAT32_EPS)))
     found = _confusions(predictions, len(task.classes), loss)
     baselines = {}
     for name in config.features.baselines:
-        judged = _confusions(_baseline(features, name, "predicted"), len(task.classes), F.lit(float("nan")))
+        judged = _confusions(_baseline(features, name, "predicted"), len(task.classes), F.lit(float("nan")), name)
+        _check_any(name, {split: counts.sum() for split, (counts, _) in judged.items()})
         baselines[name] = {split: multiclass_metrics(*counts) for split, counts in judged.items()}
     return Judged(
         metrics={split: multiclass_metrics(*counts) for split, counts in found.items()},
@@ -93,12 +116,21 @@ def _judge_classes(config: Pipeline, task: Multiclass, predictions: DataFrame, f
     )
 
 
-def _confusions(predictions: DataFrame, classes: int, loss: Column) -> dict[str, tuple[npt.NDArray[np.float64], float]]:
-    """By split: rows by true and predicted class, and the sum of their losses."""
+def _confusions(
+    predictions: DataFrame, classes: int, loss: Column, baseline: str = ""
+) -> dict[str, tuple[npt.NDArray[np.float64], float]]:
+    """By split: rows by true and predicted class, and the sum of their losses. Raises DataError when a baseline predicts what
+    is no class.
+    """
     counted = predictions.groupBy("split", "label", "predicted").agg(F.count("*").alias("rows"), F.sum(loss).alias("loss"))
     counts = {split: np.zeros((classes, classes)) for split in JUDGED}
     losses = dict.fromkeys(JUDGED, 0.0)
     for row in counted.collect():
+        if row.predicted not in range(classes):
+            raise DataError(
+                f"features.baselines.{baseline}: it predicts {row.predicted:g} on {row.split}, which is no class; expected "
+                f"whole numbers from 0 to {classes - 1}, the place in task.classes. Mend its SQL, or leave it out."
+            )
         counts[row.split][int(row.label), int(row.predicted)] += row["rows"]
         losses[row.split] += row.loss
     return {split: (counts[split], losses[split]) for split in JUDGED}
@@ -116,6 +148,7 @@ def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, f
         if config.horizon is None:
             rows = rows.select("split", F.array("true").alias("true"), F.array("said").alias("said"))
         others[name] = _errors(rows)
+        _check_any(name, {split: errors.rows.sum() for split, errors in others[name].items()})
     drawn = {"Agreement on test": _agreement(steps.where(F.col("split") == "test"), task.unit)}
     if config.horizon is not None:
         by_name = {"model": found["test"], **{name.replace("_", " "): errors["test"] for name, errors in others.items()}}

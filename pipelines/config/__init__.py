@@ -19,7 +19,8 @@ from pipelines.config.losses import (
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.network import Convolution, Network, Recurrence, Uniform, Words
 from pipelines.config.optimizer import Optimizer, Plateau
-from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, explain, load, read_config
+from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, load, read_config
+from pipelines.config.problems import explain
 from pipelines.config.search import Choices, Halving, SearchConfig, Span, replaced
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
 from pipelines.config.task import Binary, Multiclass, Regression, Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelines.config.base import Model
 
@@ -14,6 +14,12 @@ class Bounds(Model):
 
     warn: Annotated[float, Field(gt=0)] | None = None
     fail: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Bounds:
+        if self.warn is not None and self.fail is not None and self.fail < self.warn:
+            raise ValueError(f"fail ({self.fail}) is below warn ({self.warn}); expected at least that")
+        return self
 
 
 class DriftConfig(Model):

@@ -12,6 +12,10 @@ from pipelines.config import kinds
 from pipelines.config.base import Model
 from pipelines.config.splits import Split
 
+TABLE = ("row_id", "run_id", "interval_from", "interval_to", "split", "label")
+NETWORK = ("numbers", "ids")
+TENSORS = ("sequence", "image", "text")
+
 
 class Windows(Model):
     """How rows are series: one for each value of the columns `by`, a row every `step_minutes` by its column `at`.
@@ -79,11 +83,8 @@ class FeaturesConfig(Model):
         columns = {column for _, name, feature in self.declared for column in feature.columns(name)}
         if wrong := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
             raise ValueError(f"names that a model's inputs cannot have: {', '.join(wrong)}; expected letters, digits and _")
-        made = [f"{name}_missing" for name, one in (self.numeric | self.boolean).items() if one.indicator]
-        made += [f"{name}_{part}" for name in self.cyclic for part in ("sin", "cos")]
-        made += [f"{name}_{channel}" for name, sequence in self.sequence.items() for channel in sequence.of]
-        if taken := sorted(set(made) & set(names)):
-            raise ValueError(f"a feature is named as a column that another one makes: {', '.join(taken)}; rename it")
+        if taken := sorted(self._taken_twice()):
+            raise ValueError(f"names that two have, or columns that two make: {', '.join(taken)}; rename one of both")
         if unknown := sorted(set(self.known_at) - set(names)):
             raise ValueError(f"known_at names no feature: {', '.join(unknown)}; expected some of {', '.join(names)}")
         if self.sequence and self.windows is None:
@@ -91,6 +92,21 @@ class FeaturesConfig(Model):
         if wrong := sorted(name for name in self.baselines if not name.isidentifier()):
             raise ValueError(f"baselines are named {', '.join(wrong)}; expected letters, digits and _")
         return self
+
+    def _taken_twice(self) -> Iterator[str]:
+        """Each name that stands for two things, with both: of features and the columns that they make, what else is in their
+        table, and the network's inputs. SQL takes upper and lower case as one.
+        """
+        owners = dict.fromkeys(TABLE, "a column of the features table")
+        owners |= {f"baseline_{name}".lower(): f"baselines.{name}" for name in self.baselines}
+        for kind, name, feature in self.declared:
+            inputs = NETWORK if kind in TENSORS else ()
+            for column in dict.fromkeys((name, *feature.made(name))):
+                other = owners.setdefault(column.lower(), f"{kind}.{name}")
+                if column in inputs:
+                    other = "an input of the network"
+                if other != f"{kind}.{name}":
+                    yield f"{column} ({other} and {kind}.{name})"
 
 
 KINDS = tuple(

@@ -12,7 +12,8 @@ from pipelines.config.base import Model, TimeZone
 
 NUMBERS = ("int", "bigint", "float", "double", "boolean")
 WORDS = ("string",)
-Imputer = Literal["mean", "median"] | float
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Imputer = Literal["mean", "median"] | Finite
 MOST_EDGES = 64
 Scaler = Literal["zscore", "minmax", "robust", "none"]
 TimePart = Literal["hour", "weekday", "month"]
@@ -27,6 +28,10 @@ class Kind(Model):
         """The examples' columns that a feature of this name is made of: by default the one of its name."""
         return (name,)
 
+    def made(self, name: str) -> tuple[str, ...]:
+        """The columns that a feature of this name becomes: by default the one of its name."""
+        return (name,)
+
 
 class Numeric(Kind):
     """A number: what stands in for a missing one, an optional log1p or clip first, how it is scaled.
@@ -36,10 +41,20 @@ class Numeric(Kind):
 
     types = NUMBERS
     impute: Imputer = "median"
-    clip: tuple[float, float] | None = None
+    clip: tuple[Finite, Finite] | None = None
     log1p: bool = False
     scale: Scaler = "zscore"
     indicator: bool = False
+
+    def made(self, name: str) -> tuple[str, ...]:
+        """The number, and its indicator."""
+        return (name, f"{name}_missing") if self.indicator else (name,)
+
+    @model_validator(mode="after")
+    def _clips_to_a_span(self) -> Numeric:
+        if self.clip and self.clip[0] >= self.clip[1]:
+            raise ValueError(f"clip is from {self.clip[0]:g} to {self.clip[1]:g}; expected a low that is below its high")
+        return self
 
 
 class Categorical(Kind):
@@ -56,6 +71,10 @@ class Boolean(Kind):
     types = ("boolean",)
     impute: bool = False
     indicator: bool = False
+
+    def made(self, name: str) -> tuple[str, ...]:
+        """The number, and its indicator."""
+        return (name, f"{name}_missing") if self.indicator else (name,)
 
 
 class Ordinal(Kind):
@@ -90,14 +109,18 @@ class Cyclic(Kind):
     """A number that comes round again every `period`: its sine and cosine."""
 
     types = NUMBERS
-    period: Annotated[float, Field(gt=0)]
+    period: Annotated[Finite, Field(gt=0)]
+
+    def made(self, name: str) -> tuple[str, ...]:
+        """Sine and cosine."""
+        return (f"{name}_sin", f"{name}_cos")
 
 
 class Bucketized(Kind):
     """A number by the bucket that it falls in: ids from 1, cut at `edges` (an edge is of the bucket above), 0 if missing."""
 
     types = NUMBERS
-    edges: Annotated[tuple[Annotated[float, Field(allow_inf_nan=False)], ...], Field(min_length=1, max_length=MOST_EDGES)]
+    edges: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MOST_EDGES)]
 
     @model_validator(mode="after")
     def _ascending(self) -> Bucketized:
@@ -121,7 +144,7 @@ class Target(Kind):
 
     types = WORDS
     folds: Annotated[int, Field(ge=2, le=100)] = 5
-    smoothing: Annotated[float, Field(ge=0)] = 20.0
+    smoothing: Annotated[Finite, Field(ge=0)] = 20.0
     max_size: Annotated[int, Field(ge=1)] = 1000
 
 
@@ -135,6 +158,12 @@ class Time(Kind):
     zone: TimeZone = "UTC"
     encode: Literal["cyclic", "ids"] = "cyclic"
     holidays: tuple[date, ...] = ()
+
+    def made(self, name: str) -> tuple[str, ...]:
+        """Sines and cosines, or ids, part by part; then the holiday."""
+        ends = ("",) if self.encode == "ids" else ("_sin", "_cos")
+        holiday = (f"{name}_holiday",) if self.holidays else ()
+        return (*(f"{name}_{part}{end}" for part in self.parts for end in ends), *holiday)
 
     @model_validator(mode="after")
     def _some(self) -> Time:
@@ -156,6 +185,10 @@ class Sequence(Kind):
         """The series' columns."""
         return tuple(self.of)
 
+    def made(self, name: str) -> tuple[str, ...]:
+        """An array a column."""
+        return tuple(f"{name}_{column}" for column in self.of)
+
     @model_validator(mode="after")
     def _no_indicator(self) -> Sequence:
         if wrong := sorted(name for name, numeric in self.of.items() if numeric.indicator):
@@ -172,7 +205,7 @@ class Image(Kind):
     height: Annotated[int, Field(ge=1, le=4096)]
     width: Annotated[int, Field(ge=1, le=4096)]
     channels: Literal[1, 3] = 3
-    divide_by: Annotated[float, Field(gt=0)] = 255.0
+    divide_by: Annotated[Finite, Field(gt=0)] = 255.0
 
 
 class Text(Kind):

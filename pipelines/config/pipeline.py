@@ -17,6 +17,7 @@ from pipelines.config.evaluate import METRICS, MONITORS, EvaluateConfig
 from pipelines.config.features import FeaturesConfig
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
+from pipelines.config.problems import explain
 from pipelines.config.search import SearchConfig, check_search
 from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
@@ -138,7 +139,7 @@ def read_config(path: Path) -> Pipeline:
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"config {path} is wrong:\n" + "\n".join(explain(error))) from error
+        raise ConfigError(f"config {path} is wrong:\n" + "\n".join(explain(error, Pipeline))) from error
 
 
 def _read_yaml(path: Path) -> Any:
@@ -156,17 +157,3 @@ def _extended(base: Any, content: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"extends: {content['extends']} is no whole configuration. Name one that extends no other.")
     both = {key: {**base[key], **own[key]} for key in own if isinstance(base.get(key), dict) and isinstance(own[key], dict)}
     return {**base, **own, **both}
-
-
-def explain(error: ValidationError, section: str = "") -> list[str]:
-    """One line a problem: its key, what was expected there and what was received."""
-    lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in (section, *problem["loc"]) if part != "") or "(the whole file)"
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"  {where}: unknown key. Remove it, or mend its spelling.")
-        elif isinstance(problem["input"], dict):  # a whole section: the message says what of it is wrong
-            lines.append(f"  {where}: {problem['msg']}.")
-        else:
-            lines.append(f"  {where}: {problem['msg']}; received {problem['input']!r}.")
-    return lines

@@ -30,4 +30,4 @@ def make_source(name: str, section: SourceSection) -> Source:
     try:
         return kind.model_validate(section.model_dump())
     except ValidationError as error:
-        raise ConfigError("the configuration is wrong:\n" + "\n".join(explain(error, f"sources.{name}"))) from error
+        raise ConfigError("the configuration is wrong:\n" + "\n".join(explain(error, kind, f"sources.{name}"))) from error

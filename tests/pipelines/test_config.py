@@ -48,6 +48,10 @@ def test_the_other_examples_are_valid(name: str) -> None:
         (lambda c: c["features"]["windows"].update(at="temp"), r"features\.windows\.at: the column temp is of type double"),
         (lambda c: c["features"]["windows"].update(label=None), r"no column label, and features\.windows\.label names none"),
         (lambda c: c["features"]["sequence"]["past"]["of"].update(rain={}), r"features\.sequence\.past: unknown column rain"),
+        (
+            lambda c: c["features"]["split"].update(embargo_hours=23),
+            r"embargo_hours: 23 hours, but labels lie up to 24 hours ahead .*; expected at least 24",
+        ),
     ],
 )
 def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, message: str) -> None:
@@ -62,8 +66,22 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(epochs=3), r"epochs: unknown key"),
-        (lambda c: c["train"].update(epoch=3), r"train\.epoch: unknown key"),
+        (lambda c: c.update(epochs=3), r"epochs: unknown key; expected one of pipeline, title, .*, maintain\. Remove it"),
+        (lambda c: c["train"].update(epoch=3), r"train\.epoch: unknown key; expected one of .*epochs"),
+        (lambda c: c["interval"].update(until=3), r"interval\.until: unknown key; expected one of from, to\. "),
+        (
+            lambda c: c["features"]["numeric"]["temp"].update(scaler="none"),
+            r"numeric\.temp\.scaler: unknown key; expected one of impute, clip, log1p, scale, indicator\. ",
+        ),
+        (
+            lambda c: c["features"]["split"].update(at=3),
+            r"at: unknown key; expected one of by, validation_from, test",
+        ),
+        (
+            lambda c: c["features"].update(sequence={"past": {"of": {"temp": {"mean": 3}}, "length": 3}}),
+            r"past\.of\.temp\.mean: unknown key; expected one of impute, clip",
+        ),
+        (lambda c: c.update(task={"kind": "binary", "unit": "s"}), r"unit: unknown key; expected one of kind, classes\. "),
         (lambda c: c["train"].update(epochs="many"), r"train\.epochs: .*integer.*received 'many'"),
         (lambda c: c["train"].update(ranks=0), r"train\.ranks: .*greater than or equal to 1.*received 0"),
         (lambda c: c["features"]["numeric"]["temp"].update(scale="zscor"), r"temp\.scale: .*'zscore'.*received 'zscor'"),
@@ -85,8 +103,31 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
         (lambda c: c["features"]["numeric"].update({"class": {}}), r"names that a model's inputs cannot have: class"),
         (
             lambda c: c["features"]["numeric"].update(temp={"indicator": True}, temp_missing={}),
-            r"named as a column that another one makes: temp_missing",
+            r"columns that two make: temp_missing \(numeric\.temp and numeric\.temp_missing\)",
         ),
+        (
+            lambda c: c["features"].update(time={"at": {"encode": "ids"}}, numeric={"at_hour": {}}),
+            r"columns that two make: at_hour \(numeric\.at_hour and time\.at\)",
+        ),
+        (
+            lambda c: c["features"].update(time={"at": {}}, cyclic={"at_hour": {"period": 24}}),
+            r"at_hour_cos \(cyclic\.at_hour and time\.at\), at_hour_sin \(cyclic\.at_hour and time\.at\)",
+        ),
+        (
+            lambda c: c["features"].update(cyclic={"x": {"period": 7}}, boolean={"X_sin": {}}),
+            r"boolean\.X_sin and cyclic\.x\)",
+        ),
+        (lambda c: c["features"].update(cyclic={"split": {"period": 7}}), r"split \(a column of the features table and cyclic"),
+        (
+            lambda c: c["features"].update(baselines={"a": "1"}, boolean={"baseline_a": {}}),
+            r"\(baselines\.a and boolean\.baseline_a",
+        ),
+        (lambda c: c["features"].update(text={"ids": {"length": 3}}), r"ids \(an input of the network and text\.ids\)"),
+        (lambda c: c["features"]["numeric"]["temp"].update(clip=[3, 3]), r"temp: .*clip is from 3 to 3; expected a low"),
+        (lambda c: c["features"]["numeric"]["temp"].update(clip=[0, float("inf")]), r"temp\.clip\.1: .*finite number"),
+        (lambda c: c["features"]["numeric"]["temp"].update(impute=float("nan")), r"temp\.impute\..*finite number"),
+        (lambda c: c["features"].update(cyclic={"hour": {"period": float("inf")}}), r"hour\.period: .*finite number"),
+        (lambda c: c.update(drift={"ks": {"warn": 0.3, "fail": 0.2}}), r"drift\.ks: .*fail \(0\.2\) is below warn \(0\.3\)"),
         (
             lambda c: c["features"].update(time={"at": {"parts": ["hour", "day"]}}),
             r"at\.parts\.1: .*'hour', 'weekday' or 'month'",
@@ -178,9 +219,11 @@ def test_wrong_keys_and_types_are_named(tmp_path: Path, edit: Edit, message: str
             lambda c: c["sources"]["flights"].update(kind="xml"),
             r"sources\.flights\.kind: unknown kind 'xml'; expected one of csv",
         ),
-        (lambda c: c["sources"]["flights"].update(pth="x"), r"sources\.flights\.pth: unknown key"),
+        (lambda c: c["sources"]["flights"].update(pth="x"), r"sources\.flights\.pth: unknown key; expected one of .*path"),
         (lambda c: c["sources"]["flights"].update(drift="drop"), r"sources\.flights\.drift: .*'ignore'.*received 'drop'"),
         (lambda c: c["sources"].pop("airports"), r"contract flights: a reference to airports, which is no source"),
+        (lambda c: c["sources"].update(features={"kind": "csv", "path": "x"}), r"sources\.features: a source may not be named"),
+        (lambda c: c.update(contracts="tests.pipelines.keyless"), r"tests\.pipelines\.keyless EXAMPLES: no key; expected"),
         (lambda c: c["sources"].update(trains=c["sources"]["flights"]), r"sources\.trains: no contract of that name"),
         (lambda c: c["features"]["numeric"].update(tmp={}), r"features\.numeric\.tmp: unknown column; expected one of .*temp"),
         (lambda c: c["features"]["numeric"].update(airline={}), "declared under two kinds"),

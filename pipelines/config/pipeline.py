@@ -43,8 +43,8 @@ class SourceSection(Model):
 
 
 class CleanConfig(Model):
-    """How much of a source may be quarantined before the run fails, and the name of the environment variable that holds the
-    key by which personal columns are hashed.
+    """How much of a source, or of the labelled rows that become features, may be quarantined before the run fails, and the name
+    of the environment variable that holds the key by which personal columns are hashed.
     """
 
     max_quarantined_share: Share = 0.05

@@ -98,6 +98,11 @@ def check_config(config: Pipeline) -> None:
     _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
     for kind, name, feature in config.features.declared:
+        if examples.event_time in feature.made(name):
+            raise ConfigError(
+                f"features.{kind}.{name}: it makes a column {examples.event_time}, which is the event time of "
+                f"{config.contracts} EXAMPLES; expected another name."
+            )
         for column in feature.columns(name):
             _check_type(config, f"features.{kind}.{name}", column, columns, feature.types)
     _check_windows(config, columns)

@@ -228,6 +228,10 @@ def test_wrong_keys_and_types_are_named(tmp_path: Path, edit: Edit, message: str
         (lambda c: c["features"]["numeric"].update(tmp={}), r"features\.numeric\.tmp: unknown column; expected one of .*temp"),
         (lambda c: c["features"]["numeric"].update(airline={}), "declared under two kinds"),
         (lambda c: c["features"]["categorical"].update(plane_age={}), "declared under two kinds"),
+        (
+            lambda c: c["features"].update(crossed={"scheduled_departure": {"of": ["weekday", "airline"]}}),
+            r"features\.crossed\.scheduled_departure: it makes a column scheduled_departure, which is the event time",
+        ),
         (lambda c: c["features"].update(rows_of="trains"), r"features\.rows_of: 'trains' is no source"),
         (lambda c: c["features"].update(derive="pipelines.stages.flights:nothing"), r"features\.derive: cannot load"),
         (lambda c: c.update(contracts="schemas.nowhere"), r"contracts: cannot load 'schemas\.nowhere:SOURCES'"),

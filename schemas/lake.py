@@ -103,6 +103,7 @@ FEATURE_STATS = Table(
         Column("shares", "array<double>", unit="share of rows", comment="of each word of the vocabulary"),
         Column("auc", "double", comment="how well the feature alone ranks the label; approximate"),
         Column("fitted", "string", nullable=False, comment="JSON: the feature as the model applies it"),
+        Column("provenance", "string", comment="JSON: snapshots of the clean tables, digest of the declared spec, the code"),
     ),
     key=("fingerprint", "feature"),
     partition_by=("interval_from",),

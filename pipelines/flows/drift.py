@@ -40,7 +40,7 @@ def work(context: Context) -> Outcome:
     """
     reference = trained(context).inputs["features"]
     spec, stats = _reference(context, reference)
-    with examples(context) as (rows, rows_in), context.audit("drift") as audit:
+    with examples(context) as (rows, rows_in, _), context.audit("drift") as audit:
         found = rows.agg(*known_statistics(spec, sample("row_id", rows_in))).collect()[0]
         moved = drifts(spec, stats, stats_of(spec, found))
         stage_drift(context, audit, {WHOLE: moved}, reference)

@@ -21,10 +21,11 @@ from schemas.contract import Table
 
 
 class Examples(NamedTuple):
-    """The derived rows, and how many rows they were derived from."""
+    """The derived rows, how many rows they were derived from, and the clean tables' snapshots, by source."""
 
     rows: DataFrame
     rows_in: int
+    snapshots: dict[str, int | None]
 
 
 @contextmanager
@@ -32,6 +33,7 @@ def examples(context: Context) -> Iterator[Examples]:
     """The interval's examples with their contract's columns, a row id and a split, kept while they are used."""
     config = context.config
     contract = examples_contract(config)
+    snapshots = {name: context.lake.snapshot_id(lake.clean(config.contract(name)).name) for name in config.sources}
     tables = {name: _clean_rows(context, name) for name in config.sources}
     spine = tables[config.features.rows_of].persist()  # the derivation reads it many times
     # Executors that meet an empty cache at once each read the table: this fills it, in one pass.
@@ -46,7 +48,7 @@ def examples(context: Context) -> Iterator[Examples]:
     rows = identified.withColumn("label", _outside_embargo(config, contract.event_time)).persist()
     try:
         with short_methods(context.spark):
-            yield Examples(rows, rows_in)
+            yield Examples(rows, rows_in, snapshots)
     finally:
         rows.unpersist()
         spine.unpersist()

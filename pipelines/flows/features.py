@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from pyspark.sql.types import TimestampType
 from pipelines.config import Regression
 from pipelines.errors import ConfigError, DataError
 from pipelines.flows.checks import examples_contract
+from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.drift import stage_drift, warn_of
 from pipelines.flows.examples import examples
@@ -51,7 +53,7 @@ def work(context: Context) -> Outcome:
     too many rows become no features; AccountingError when rows are lost.
     """
     config = context.config.features
-    with examples(context) as (rows, rows_in):
+    with examples(context) as (rows, rows_in, snapshots):
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
         train_rows = rows.where(_trained_on()).count()
         found = answers(rows, _questions(context, train_rows), "split", rows_in)
@@ -71,7 +73,7 @@ def work(context: Context) -> Outcome:
                 _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0))
             context.at_once(
                 partial(_write_samples, context, audit, rows, fitted),
-                partial(_write_stats, context, audit, fitted, aucs),
+                partial(_write_stats, context, audit, fitted, aucs, _provenance(context, snapshots)),
                 partial(_write_drift, context, audit, fitted, found),
                 partial(context.stage_ledger, audit, "features", [account]),
             )
@@ -211,13 +213,20 @@ def _with_baselines(context: Context, rows: DataFrame, label: ColumnType) -> Dat
     return rows
 
 
-def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str, float]) -> None:
+def _provenance(context: Context, snapshots: Mapping[str, int | None]) -> str:
+    """What decided the statistics: the clean tables' snapshots, the declared spec, and the code."""
+    spec = context.config.digest("features", "task")
+    return json.dumps({"snapshots": snapshots, "spec": spec, "code": code_version()}, sort_keys=True)
+
+
+def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str, float], provenance: str) -> None:
     start, end = context.bounds
     rows: list[dict[str, object]] = [
         {
             "run_id": context.run_id, "interval_from": start, "interval_to": end,
             "fingerprint": fitted.spec.fingerprint, "position": position, "feature": feature.name, "kind": feature.kind,
-            "fitted": feature.model_dump_json(), "auc": aucs.get(feature.name), **stats._asdict(),
+            "fitted": feature.model_dump_json(), "auc": aucs.get(feature.name),
+            "provenance": provenance, **stats._asdict(),
         }
         for position, (feature, stats) in enumerate(zip(fitted.spec.features, fitted.stats, strict=True))
     ]  # fmt: skip
@@ -227,6 +236,7 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str,
                 "run_id": context.run_id, "interval_from": start, "interval_to": end,
                 "fingerprint": fitted.spec.fingerprint, "position": len(rows), "feature": label.name, "kind": label.kind,
                 "fitted": label.model_dump_json(), "rows": fitted.stats[0].rows, "mean": label.offset, "stddev": label.scale,
+                "provenance": provenance,
             }
         )  # fmt: skip
     audit.stage(lake.FEATURE_STATS, context.lake.frame(lake.FEATURE_STATS, rows), context.in_interval)

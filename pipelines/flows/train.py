@@ -95,7 +95,10 @@ def prepare(context: Context) -> Prepared:
     if not train or not validation:
         raise DataError("train: the train or the validation split of the features is empty. Check features.split.")
     rows, checksum = _expected(context, snapshot)
-    return Prepared(snapshot, train, validation, read_spec(context), _samples(context), rows, checksum)
+    samples = _samples(context)
+    if not samples:
+        raise DataError("train: feature_samples has no row, by which the model would be checked. Run jobs/features.py again.")
+    return Prepared(snapshot, train, validation, read_spec(context), samples, rows, checksum)
 
 
 def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: Attempts) -> Outcome:

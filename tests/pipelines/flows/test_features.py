@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from pipelines.errors import ConfigError, DataError, QualityError
 from pipelines.flows.checks import check_config
 from pipelines.flows.clean import STEP as CLEAN
+from pipelines.flows.code import code_version
 from pipelines.flows.context import Context
 from pipelines.flows.drift import STEP as DRIFT
 from pipelines.flows.features import STEP as FEATURES
@@ -102,6 +104,11 @@ def test_statistics_drift_and_samples_are_kept(run: Run) -> None:
     context = run(INGEST, CLEAN, FEATURES)
     stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
     assert all(0.5 <= row.auc <= 1 for row in stats.values())
+    told = {row.provenance for row in stats.values()}
+    assert len(told) == 1
+    provenance = json.loads(told.pop())
+    assert provenance["snapshots"]["flights"] == context.lake.snapshot_id("clean_flights") is not None
+    assert (provenance["spec"], provenance["code"]) == (context.config.digest("features", "task"), code_version())
     train = context.lake.read("features").where("split = 'train'").select("label", "minute_of_day").toPandas()
     auc = roc_auc_score(train["label"], train["minute_of_day"])
     assert stats["minute_of_day"].auc == pytest.approx(auc, abs=0.005)

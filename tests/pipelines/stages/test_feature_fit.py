@@ -17,6 +17,7 @@ from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed,
 from pipelines.stages.aggregates import answers, sample
 from pipelines.stages.feature_fit import Fit, fit
 from pipelines.stages.feature_statistics import questions
+from pipelines.stages.target_means import sum_labels
 from pipelines.stages.texts import count_words
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
@@ -100,6 +101,47 @@ def test_no_row_outside_the_train_split_changes_anything(spark: SparkSession) ->
     words = spec(categorical={"x": {}})
     before = fitted(words, frame(spark, ["a", "b"], ["a", "a", "a"], kind="string"))
     assert before == fitted(words, frame(spark, ["a", "b"], ["c", "b", "b"], kind="string"))
+
+
+@pytest.mark.parametrize(("split", "expected"), [("validation", 100), ("test", 2_000_000)])
+def test_whatever_the_other_splits_hold_no_kind_of_feature_is_fitted_on_it(
+    spark: SparkSession, split: str, expected: int
+) -> None:
+    config = spec(
+        numeric={
+            "mean": {"impute": "mean", "scale": "minmax"},
+            "median": {"impute": "median", "scale": "robust", "log1p": True},
+        },
+        boolean={"flag": {"indicator": True}},
+        cyclic={"turn": {"period": 7}},
+        bucketized={"cut": {"edges": [2]}},
+        ordinal={"size": {"order": ["s", "m", "l"]}},
+        categorical={"word": {}},
+        hashed={"code": {"buckets": 5}},
+        crossed={"both": {"of": ["word", "size"]}},
+        target={"place": {"folds": 2}},
+        text={"said": {"length": 2}},
+    )
+    types = "mean double, median double, flag boolean, turn double, cut double, size string, word string, code string"
+    schema = f"row_id bigint, split string, label double, {types}, place string, said string"
+    train = [
+        (at, "train", float(at % 2), at * 1.5, float(at) if at % 3 else None, at % 2 == 0, float(at % 7), float(at % 4),
+         "sml"[at % 3], "ab"[at % 2], "xyz"[at % 3], "pq"[at % 2], f"good bad {at % 2}")
+        for at in range(12)
+    ]  # fmt: skip
+    others: list[tuple[Any, ...]] = [
+        (50, split, 1.0, 3.0, 4.0, True, 1.0, 1.0, "s", "a", "x", "p", "good"),
+        (51, split, 0.0, 1e9, 1e12, False, 6.5, -1e9, "l", "new", "unseen", "elsewhere", "other words other words"),
+    ]
+
+    def fit_on(more: list[tuple[Any, ...]]) -> Fit:
+        data = spark.createDataFrame([*train, *more], schema)
+        rows = data.where("split = 'train'")
+        found = answers(data, questions(config, F.col("label").isNotNull()), "split", expected)["train"]
+        return fit(config, found, count_words(rows, config), sum_labels(rows, config))
+
+    none, one, other = (fit_on(more) for more in ([], others[:1], others[1:] * 3))
+    assert none == one == other
 
 
 def test_a_vocabulary_is_by_frequency_then_name(spark: SparkSession) -> None:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pyspark.sql import SparkSession
@@ -198,6 +198,7 @@ def as_taken(value: Any) -> Any:
 @given(rows=st.lists(ROW, min_size=8, max_size=24))
 def test_any_row_becomes_the_same_features(spark: SparkSession, saved: Path, onnx: Onnx, rows: list[tuple[Any, ...]]) -> None:
     made = samples(spark, rows)
+    assume(made)  # some are refused: what is no finite float32
     assert check_parity(SavedModel(saved).features, SPEC, made).difference <= 1e-6
     assert check_parity(Runtime(onnx.features), EXPRESSIBLE, made).difference <= 1e-6
 

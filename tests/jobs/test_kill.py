@@ -30,7 +30,7 @@ from tests.conftest import ROOT, session_on
 from tests.processes import environment
 from tests.sample import SMALL, configured
 
-KILLS = int(os.environ.get("RINGMILL_KILLS", "6"))
+KILLS = int(os.environ.get("RINGMILL_KILLS", "4"))
 SEED = int(os.environ.get("RINGMILL_SEED") or random.SystemRandom().randrange(10**6))
 SOURCES = ("flights", *SMALL)
 RAW, CLEAN = ([f"{kind}_{source}" for source in SOURCES] for kind in ("raw", "clean"))

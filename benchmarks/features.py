@@ -171,7 +171,8 @@ def made(spark: SparkSession, rows: int) -> DataFrame:
     for at, size in enumerate(SIZES):
         place = F.floor(F.pow(F.lit(float(size)), uniform(at + 200)))
         columns.append(some(at + 50, F.concat(F.lit(f"word {at} "), place.cast("string"))).alias(f"w{at}"))
-    split = F.when(F.pmod(F.xxhash64("row_id"), F.lit(5)) == 0, "test").otherwise("train").alias("split")
+    # Another hash than that of ids, by which rows are sampled: of 20 million rows every fiftieth would be a test row.
+    split = F.when(F.pmod(F.xxhash64(F.lit(2000), "row_id"), F.lit(5)) == 0, "test").otherwise("train").alias("split")
     hashed = F.xxhash64("row_id").alias("hashed_id")
     return spark.range(rows).withColumnRenamed("id", "row_id").select("row_id", hashed, split, *columns)
 

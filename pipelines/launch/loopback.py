@@ -32,7 +32,7 @@ def listeners(pid: int, port: int) -> Iterator[socket.socket]:
     process = os.pidfd_open(pid)
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            if not str(link.readlink()).startswith("socket:"):
+            if not link.is_socket():  # or closed meanwhile
                 continue
             descriptor = libc.syscall(PIDFD_GETFD, process, int(link.name), 0)
             if descriptor < 0:

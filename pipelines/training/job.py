@@ -23,9 +23,14 @@ FREE = {
 
 
 def _source_of(path: str) -> str | None:
-    """A digest of the file that a dotted `module:name` path is in, so that a function that was edited is another."""
-    spec = find_spec(path.partition(":")[0])
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest() if spec and spec.origin else None
+    """A digest of the file that a dotted `module:name` path is in, so that a function that was edited is another; None where
+    there is no such file, which ranks will say.
+    """
+    try:
+        spec = find_spec(path.partition(":")[0])
+    except (ImportError, ValueError):
+        return None
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest() if spec and spec.has_location and spec.origin else None
 
 
 class Sample(Model):

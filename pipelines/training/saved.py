@@ -30,10 +30,10 @@ class Saved:
 
         A state that holds what is no number is not kept: the next step's gradient says so, and what was good stays.
         """
+        if best:
+            self.best = _arrays(self._loop.network.variables)
         arrays = _arrays(self._loop.variables)
         if all(np.isfinite(array).all() for array in arrays):
-            if best:
-                self.best = _arrays(self._loop.network.variables)
             standing = standing.model_copy(update={"iterations": int(self._loop.optimizer.iterations)})
             self._keeper.keep(standing.name(), Checkpoint([*arrays, *self.best], standing.model_dump(mode="json")))
 

@@ -70,3 +70,8 @@ def test_a_network_whose_function_was_edited_is_another_job(tmp_path: Path, monk
     assert built.fingerprint("v1") == first
     source.write_text("def build(inputs, config): return None\n")
     assert built.fingerprint("v1") != first
+
+
+@pytest.mark.parametrize("path", ["nowhere.at_all:build", "nowhere:build", "sys:build"])
+def test_a_network_whose_function_is_in_no_file_is_left_to_the_ranks_to_refuse(path: str) -> None:
+    assert job(2, network={"build": path}).fingerprint("v1") != job(2).fingerprint("v1")

@@ -23,7 +23,7 @@ from pipelines.flows.examples import examples
 from pipelines.io.audit import Audit
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.aggregates import Question, answers, sample
+from pipelines.stages.aggregates import Question, answers, finite, sample
 from pipelines.stages.drift import drifts
 from pipelines.stages.feature_fit import Fit, fit, fit_label
 from pipelines.stages.feature_statistics import questions, stats_of
@@ -116,8 +116,7 @@ def _of_labels(context: Context) -> list[Column]:
 
 def _not_finite(label: Column) -> Column:
     """Whether a number is none that a float holds."""
-    value = label.cast("float")
-    return value - value != 0
+    return label.isNotNull() & finite(label.cast("float")).isNull()
 
 
 def _check_labels(context: Context, found: Mapping[str, Mapping[str, Any]]) -> None:

@@ -22,7 +22,11 @@ from pipelines.io.catalog import catalog_settings, check_warehouse
 COMPILES_ALL = "-XX:-DontCompileHugeMethods"
 HUGE_METHOD_BYTES = "spark.sql.codegen.hugeMethodLimit"
 SHORT_BYTES = "8000"
-SETTINGS = {"spark.sql.session.timeZone": "UTC"}  # stages rely on it
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",  # stages rely on it
+    # Else each column that is made asks Java a dozen times, to say in an error which line of Python made it.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+}
 
 
 @contextmanager

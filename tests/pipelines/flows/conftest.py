@@ -11,8 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
 
+from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context, Step
 from pipelines.flows.execute import execute
+from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.intervals import run_steps
 from pipelines.flows.runs import RunLog
 from pipelines.io.tables import Lake
@@ -24,12 +26,8 @@ Run = Callable[..., Context]
 numbers = itertools.count()
 
 
-@pytest.fixture
-def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
-    """Runs steps over the sample and returns their context: `run(steps, config=..., rows=..., name=...)`.
-
-    `config` edits the configuration, `rows` the sample's flights; runs with the same name share their tables.
-    """
+def runner(spark: SparkSession, data: Path, folder: Path) -> Run:
+    """Runs steps over the sample, which is written to `folder` first: see the fixture `run`."""
 
     def _run(
         *steps: Step,
@@ -38,9 +36,9 @@ def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
         name: str = "flights",
         force: bool = False,
     ) -> Context:
-        if not (tmp_path / "flights.csv").exists():
-            write_sample(flights_csv, tmp_path, rows)
-        made = pipeline(tmp_path, f"{name}_{abs(hash(tmp_path)) % 10**8}", config)
+        if not (folder / "flights.csv").exists():
+            write_sample(data, folder, rows)
+        made = pipeline(folder, f"{name}_{abs(hash(folder)) % 10**8}", config)
         lake = Lake(spark, made.pipeline, f"run{next(numbers)}")
         interval = made.interval.located(made.timezone)
         context = Context(made, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
@@ -49,6 +47,26 @@ def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
         return context
 
     return _run
+
+
+@pytest.fixture
+def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
+    """Runs steps over the sample and returns their context: `run(steps, config=..., rows=..., name=...)`.
+
+    `config` edits the configuration, `rows` the sample's flights; runs with the same name share their tables.
+    """
+    return runner(spark, flights_csv, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def cleaned(spark: SparkSession, flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Like `run`, over the sample as it is, ingested and cleaned once for all tests that leave raw and clean tables alone.
+
+    The tables of the steps after those are what earlier tests left of them.
+    """
+    shared = runner(spark, flights_csv, tmp_path_factory.mktemp("cleaned"))
+    shared(INGEST, CLEAN)
+    return shared
 
 
 @pytest.fixture

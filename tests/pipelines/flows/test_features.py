@@ -39,8 +39,8 @@ def trained(context: Context) -> None:
     context.runs.add(replace(features, run_id="t1", job="train", inputs=inputs, started_at=datetime.now(UTC)))
 
 
-def test_no_entity_is_in_two_splits(run: Run) -> None:
-    context = run(INGEST, CLEAN, FEATURES, config=by(by="entity", columns=["destination"], validation=0.2, test=0.2))
+def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
+    context = cleaned(FEATURES, config=by(by="entity", columns=["destination"], validation=0.2, test=0.2))
     rows = context.lake.read("features")
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
     assert set(counts) == {"train", "validation", "test"}
@@ -48,19 +48,20 @@ def test_no_entity_is_in_two_splits(run: Run) -> None:
     assert rows.where("split = 'train' and destination = 0").count() == 0
 
 
-def test_rows_without_a_split_splits_without_rows_and_values_known_too_late_are_exit_3(run: Run) -> None:
+def test_rows_without_a_split_splits_without_rows_and_values_known_too_late_are_exit_3(cleaned: Run) -> None:
     def known(content: dict[str, Any], predicted_at: str) -> None:
         content["features"].update(known_at={"temp": "scheduled_departure"}, predicted_at=predicted_at)
 
-    run(INGEST, CLEAN)
+    before = cleaned().lake.snapshot_id("features")
     with pytest.raises(DataError, match=r"rows with the split Fri, Mon, .*; expected train, validation, test alone"):
-        run(FEATURES, config=by(by="column", column="weekday"))
+        cleaned(FEATURES, config=by(by="column", column="weekday"))
     with pytest.raises(DataError, match="the test split has no labelled row"):
-        run(FEATURES, config=by(validation_from="2013-10-01", test_from="2014-10-01"))
+        cleaned(FEATURES, config=by(validation_from="2013-10-01", test_from="2014-10-01"))
     with pytest.raises(DataError, match=r"only after they were to be used: temp of [\d,]+ rows \(scheduled_departure\)"):
-        run(FEATURES, config=lambda c: known(c, "time_hour"))
-    assert run().lake.snapshot_id("features") is None
-    context = run(FEATURES, config=lambda c: known(c, "scheduled_departure"))
+        cleaned(FEATURES, config=lambda c: known(c, "time_hour"))
+    assert cleaned().lake.snapshot_id("features") == before
+    context = cleaned(FEATURES, config=lambda c: known(c, "scheduled_departure"))
+    assert context.lake.snapshot_id("features") != before
     assert context.lake.read("features").count() > 0
 
 
@@ -78,7 +79,7 @@ def test_columns_are_checked_before_anything_runs(run: Run, edit: Any, message: 
         check_config(run(config=edit).config)
 
 
-def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(run: Run) -> None:
+def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(cleaned: Run) -> None:
     def of_classes(content: dict[str, Any]) -> None:
         content.update(task={"kind": "multiclass", "classes": ["a", "b"]}, evaluate={})
         content["features"]["derive"] = "tests.pipelines.flows.leaky:delays"
@@ -86,22 +87,21 @@ def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(run:
     def baseline(content: dict[str, Any], sql: str) -> None:
         content["features"]["baselines"] = {"simple": sql}
 
-    run(INGEST, CLEAN)
     with pytest.raises(DataError, match=r"[\d,]+ rows have a label that is no class; expected whole numbers from 0 to 1"):
-        run(FEATURES, config=of_classes)
+        cleaned(FEATURES, config=of_classes)
     with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distanc / 8' as float: .*distanc"):
-        run(FEATURES, config=lambda c: baseline(c, "distanc / 8"))
+        cleaned(FEATURES, config=lambda c: baseline(c, "distanc / 8"))
     with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distance /' as float"):
-        run(FEATURES, config=lambda c: baseline(c, "distance /"))
+        cleaned(FEATURES, config=lambda c: baseline(c, "distance /"))
     with pytest.raises(ConfigError, match=r"leaky:without_wind gives no column .*temp.*; expected all that schemas"):
-        run(FEATURES, config=lambda c: c["features"].update(derive="tests.pipelines.flows.leaky:without_wind"))
-    context = run(FEATURES, config=lambda c: baseline(c, "least(origin_late_3h, 1)"))
+        cleaned(FEATURES, config=lambda c: c["features"].update(derive="tests.pipelines.flows.leaky:without_wind"))
+    context = cleaned(FEATURES, config=lambda c: baseline(c, "least(origin_late_3h, 1)"))
     rows = context.lake.read("features").where("baseline_simple is not null")
     assert 0 <= rows.agg(F.min("baseline_simple")).collect()[0][0] < rows.agg(F.max("baseline_simple")).collect()[0][0] <= 1
 
 
-def test_statistics_drift_and_samples_are_kept(run: Run) -> None:
-    context = run(INGEST, CLEAN, FEATURES)
+def test_statistics_drift_and_samples_are_kept(cleaned: Run) -> None:
+    context = cleaned(FEATURES)
     stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
     assert all(0.5 <= row.auc <= 1 for row in stats.values())
     told = {row.provenance for row in stats.values()}
@@ -153,7 +153,7 @@ def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
         run(DRIFT, config=in_december)
 
 
-def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(run: Run) -> None:
+def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(cleaned: Run) -> None:
     def endless(where: str, share: float, column: str = "temp") -> Any:
         def edit(content: dict[str, Any]) -> None:
             content["clean"]["max_quarantined_share"] = share
@@ -166,7 +166,7 @@ def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(run: Run) ->
         return edit
 
     few = "flight % 20 = 7"
-    context = run(INGEST, CLEAN, FEATURES, config=endless(few, 0.2))
+    context = cleaned(FEATURES, config=endless(few, 0.2))
     expected = context.lake.read("clean_flights").where(f"{few} and arr_delay is not null").count()
     assert expected > 100
     refused = context.lake.read("quarantine").where("source = 'features'").collect()
@@ -175,9 +175,9 @@ def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(run: Run) ->
     assert (ledger.quarantined, ledger.rows_out) == (expected, context.lake.read("features").count())
     assert ledger.rows_in == ledger.rows_out + ledger.quarantined + ledger.filtered
     with pytest.raises(DataError, match=rf"features of flights: {expected} of .*'temp: expected .*; expected at most 1\.0%"):
-        run(FEATURES, config=endless(few, 0.01))
+        cleaned(FEATURES, config=endless(few, 0.01))
     with pytest.raises(DataError, match=r"no labelled row of the test split became features \([\d,]+ rows quarantined"):
-        run(FEATURES, config=endless("time_hour >= '2013-11-01'", 1))
+        cleaned(FEATURES, config=endless("time_hour >= '2013-11-01'", 1))
     with pytest.raises(DataError, match=rf"{expected} rows have a label that is NaN or infinite"):
-        run(FEATURES, config=endless(f"{few} and label is not null", 1, "label"))
-    assert run().lake.snapshot_id("features") == context.lake.snapshot_id("features")
+        cleaned(FEATURES, config=endless(f"{few} and label is not null", 1, "label"))
+    assert cleaned().lake.snapshot_id("features") == context.lake.snapshot_id("features")

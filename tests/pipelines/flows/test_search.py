@@ -11,10 +11,8 @@ from mlflow import MlflowClient
 from pyspark.sql import functions as F
 
 from pipelines.errors import QualityError
-from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.evaluate import STEP as EVALUATE
 from pipelines.flows.features import STEP as FEATURES
-from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.search import STEP as SEARCH
 from tests.pipelines.flows.conftest import Run
 from tests.processes import left_since, running
@@ -26,7 +24,7 @@ def searching(**section: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run, tmp_path: Path) -> None:
+def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, tmp_path: Path) -> None:
     before = running(("pipelines.training.rank",))
     values = {"optimizer.learning_rate": {"choices": [0.003, 1e-9]}, "network.activation": {"choices": ["relu", "rellu"]}}
     search = {"sampler": "grid", "seed": 5, "trials": 9, "halving": {"minimum_epochs": 1, "factor": 2}, "space": values}
@@ -36,9 +34,9 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run, tmp_p
         content["train"]["mlflow"] = {"tracking_uri": uri, "experiment": "trials"}
         content["search"] = search
 
-    context = run(INGEST, CLEAN, FEATURES, SEARCH, EVALUATE, config=edit)
+    context = cleaned(FEATURES, SEARCH, EVALUATE, config=edit)
     assert left_since(before, ("pipelines.training.rank",)) == set()  # nor of the trial that was ended early
-    found = context.lake.read("search_trials").orderBy("trial").collect()
+    found = context.lake.read("search_trials").where(F.col("run_id") == context.run_id).orderBy("trial").collect()
     tried = {tuple(json.loads(row["values"]).values()): row for row in found}
     assert {key: row.state for key, row in tried.items()} == {
         (0.003, "relu"): "done",
@@ -77,11 +75,13 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(run: Run, tmp_p
 
 
 @pytest.mark.slow
-def test_a_search_without_a_trial_that_ends_is_exit_4_and_leaves_the_trials(run: Run) -> None:
+def test_a_search_without_a_trial_that_ends_is_exit_4_and_leaves_the_trials(cleaned: Run) -> None:
     values = {"network.activation": {"choices": ["rellu"]}, "optimizer.learning_rate": {"choices": [0.001, 0.002]}}
+    before = cleaned(FEATURES).runs.latest("train")
     search = {"sampler": "grid", "trials": 2, "space": values}
     with pytest.raises(QualityError, match=r"none of 2 trials came to its end\. .*no activation 'rellu'"):
-        run(INGEST, CLEAN, FEATURES, SEARCH, config=searching(**search))
-    context = run()
-    assert [row.state for row in context.lake.read("search_trials").collect()] == ["failed", "failed"]
-    assert context.runs.latest("train") is None
+        cleaned(FEATURES, SEARCH, config=searching(**search))
+    context = cleaned()
+    failed = context.lake.read("runs").where("job = 'train' and status = 'failed'").select("run_id")
+    assert [row.state for row in context.lake.read("search_trials").join(failed, "run_id").collect()] == ["failed", "failed"]
+    assert context.runs.latest("train") == before

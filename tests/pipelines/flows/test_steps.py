@@ -88,13 +88,13 @@ def test_a_changed_configuration_is_work_again(run: Run) -> None:
     assert (len(status(context, "ingest")), len(status(context, "clean"))) == (1, 2)
 
 
-def test_features_may_be_added_and_left_out_from_run_to_run(run: Run) -> None:
+def test_features_may_be_added_and_left_out_from_run_to_run(cleaned: Run) -> None:
     def change(content: dict[str, Any]) -> None:
         del content["features"]["numeric"]["humid"]
         content["features"]["numeric"]["origin_delay_6h"] = {}
 
-    run(INGEST, CLEAN, FEATURES)
-    context = run(FEATURES, config=change)
+    cleaned(FEATURES)
+    context = cleaned(FEATURES, config=change)
     rows = context.lake.read("features")
     assert rows.where("origin_delay_6h is null").count() == 0
     assert rows.where("humid is not null").count() == 0
@@ -163,13 +163,12 @@ def test_one_bad_row_too_many_is_exit_3(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("derive", "leak"), [("one_less", "+1"), ("one_more", "-1")])
-def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(run: Run, derive: str, leak: str) -> None:
-    context = run(INGEST, CLEAN)
-    before = snapshots(context)
+def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(cleaned: Run, derive: str, leak: str) -> None:
+    before = snapshots(cleaned())
     with pytest.raises(AccountingError, match=rf"features of flights: in 8,420 .*= \{leak}, expected 0") as caught:
-        run(FEATURES, config=lambda c: c["features"].update(derive=f"tests.pipelines.flows.leaky:{derive}"))
+        cleaned(FEATURES, config=lambda c: c["features"].update(derive=f"tests.pipelines.flows.leaky:{derive}"))
     assert caught.value.exit_code == 3
-    assert snapshots(run()) == before
+    assert snapshots(cleaned()) == before
 
 
 def test_a_feature_without_variance_is_exit_3_and_changes_nothing(run: Run) -> None:
@@ -200,20 +199,19 @@ def test_a_step_without_the_one_before_says_which_to_run(run: Run, step: Any) ->
         run(step)
 
 
-def test_training_refuses_what_it_cannot_start_and_changes_nothing(run: Run) -> None:
-    context = run(INGEST, CLEAN, FEATURES)
-    before = snapshots(context)
+def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run) -> None:
+    before = snapshots(cleaned(FEATURES))
     with pytest.raises(ConfigError, match="9 ranks need 9 slots at once, the cluster has 2"):
-        run(TRAIN, config=lambda c: c["train"].update(ranks=9))
+        cleaned(TRAIN, config=lambda c: c["train"].update(ranks=9))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ExternalError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
-            run(TRAIN, config=lambda c: c["train"].update(channel_port=port))
-    assert snapshots(run()) == before
+            cleaned(TRAIN, config=lambda c: c["train"].update(channel_port=port))
+    assert snapshots(cleaned()) == before
 
 
 def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
-    run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, cleaned: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLIGHTS_PASSWORD", postgres.password)
     table = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "FLIGHTS_PASSWORD"}
@@ -223,7 +221,8 @@ def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
         content["sources"].update(flights=timed, airlines={**table, "table": "steps_airlines"})
 
     postgres.execute(flights_ddl("steps_flights") + "; create table steps_airlines (carrier text, name text)")
-    before = run(INGEST, CLEAN, name="files")
+    before = cleaned()
+    run()  # writes the sample
     for name in ("flights", "airlines"):
         postgres.copy_in(f"steps_{name}", tmp_path / f"{name}.csv", null="NA")
     context = run(INGEST, CLEAN, config=databases)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from pipelines.config import MaintainConfig
 from pipelines.flows.application import Arguments, parser, run_job
@@ -27,11 +28,14 @@ def _work(context: Context, arguments: Arguments) -> None:
 
 
 def maintain(context: Context, *, dry: bool = False) -> Outcome:
-    """Maintain every table of the pipeline, a line each; return the snapshots that stand afterwards."""
+    """Maintain every table of the pipeline, several at once, a line each; return the snapshots that stand afterwards."""
     keep = _keep(context.config.maintain, datetime.now(UTC))
     tables = context.lake.tables()
-    for table in tables:
+
+    def work(table: str) -> None:
         context.console.print(_line(Maintenance(context.lake, table, keep, dry=dry).run(), dry=dry))
+
+    context.at_once(*(partial(work, table) for table in tables))
     heads = {table: context.lake.snapshot_id(table) for table in tables}
     return Outcome(outputs={table: head for table, head in heads.items() if head is not None})
 

@@ -44,6 +44,11 @@ class IcebergTable:
         summary = {} if self.snapshot_id() is None else self.summary()
         return int(summary.get("total-data-files", 0)), int(summary.get("total-files-size", 0))
 
+    def manifests(self) -> int:
+        """How many manifests a reader of main opens to plan."""
+        snapshot = self._table.currentSnapshot()
+        return 0 if snapshot is None else int(snapshot.allManifests(self._table.io()).size())
+
     def is_sorted(self) -> bool:
         """Whether the table's files are written in an order."""
         return bool(self._table.sortOrder().isSorted())

@@ -112,7 +112,7 @@ class Maintenance:
             strategy = "sort" if self._table.is_sorted() else "binpack"
             options = f"map('min-input-files', '2', 'target-file-size-bytes', '{self._keep.file_bytes}')"
             self._call("rewrite_data_files", f"strategy => '{strategy}', options => {options}")
-        if not self._dry and self._table.snapshot_id() is not None:
+        if not self._dry and IcebergTable(self._lake.spark, self._identifier).manifests() > 1:
             self._call("rewrite_manifests")
         return int(found)
 

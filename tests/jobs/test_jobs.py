@@ -151,17 +151,17 @@ def test_maintain_tidies_every_table_and_training_can_be_repeated_from_its_tag(
 
     config = written(folder, "tidy", at_once)
     rows = {name: table(name).count() for name in ("raw_flights", "clean_flights", "quarantine", "row_ledger", "features")}
-    planned = submit("maintain", "--config", config, "--dry-run", master="local[1]")
+    planned = submit("maintain", "--config", config, "--dry-run", master="local[2]")
     tables = table("runs").sparkSession.sql("SHOW TABLES IN lake.jobs").count()
     assert (planned.returncode, planned.stdout.count("would go: ")) == (0, tables), planned.stdout
     assert table("runs").where("job = 'maintain'").count() == 0
-    done = submit("maintain", "--config", config, master="local[1]")
+    done = submit("maintain", "--config", config, master="local[2]")
     assert done.returncode == 0, done.stdout
     assert all(f"{name}: files" in done.stdout for name in rows)
     assert {name: table(name).count() for name in rows} == rows
     assert [row.status for row in table("runs").where("job = 'maintain'").collect()] == ["succeeded"]
     assert table("features.snapshots").count() == table("features.refs").select("snapshot_id").distinct().count()
-    again = submit("evaluate", "--config", config, "--force")
+    again = submit("evaluate", "--config", config, "--force", master="local[2]")
     assert again.returncode == 0, again.stdout
 
 
@@ -170,7 +170,7 @@ def test_drift_beyond_a_bound_is_exit_4(folder: Path, table: Callable[[str], Dat
     def strict(content: dict[str, Any]) -> None:
         content["drift"] = {"psi": {"warn": 1e-6, "fail": 1e-5}}
 
-    done = submit("drift", "--config", written(folder, "strict", strict))
+    done = submit("drift", "--config", written(folder, "strict", strict), master="local[2]")
     assert done.returncode == 4, done.stdout
     assert "features have moved from what the model was trained on" in done.stdout
     assert table("drift_metrics").where("compared = 'interval'").count() == table("feature_stats").count()
@@ -178,7 +178,7 @@ def test_drift_beyond_a_bound_is_exit_4(folder: Path, table: Callable[[str], Dat
 
 @pytest.mark.slow
 def test_replay_says_what_passes_and_moves_nothing_else(folder: Path, table: Callable[[str], DataFrame]) -> None:
-    done = submit("replay", "--config", str(folder / "flights.yaml"))
+    done = submit("replay", "--config", str(folder / "flights.yaml"), master="local[2]")
     assert done.returncode == 0, done.stdout
     assert "weather: 0 rows pass now, 1 do not" in done.stdout
     assert [row.source for row in table("quarantine").collect()] == ["weather"]
@@ -201,7 +201,7 @@ def test_a_missed_gate_is_exit_4_and_is_recorded(folder: Path, table: Callable[[
     def demand(content: dict[str, Any]) -> None:
         content["evaluate"]["minimum"] = {"auc": 0.999}
 
-    done = submit("evaluate", "--config", written(folder, "strict", demand))
+    done = submit("evaluate", "--config", written(folder, "strict", demand), master="local[2]")
     assert done.returncode == 4
     assert "the model misses its gate on test: auc 0." in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

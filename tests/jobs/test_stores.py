@@ -27,6 +27,7 @@ from tests.stores import KEY, S3_PACKAGES, hdfs_server, s3_files, s3_server
 pytestmark = pytest.mark.slow
 BIN = Path(sys.executable).parent
 START_SECONDS = 60
+ON_HDFS = ("weather.csv", "airports.csv")
 
 
 @contextmanager
@@ -104,11 +105,11 @@ def config(stores: Stores, postgres: Postgres, flights_csv: Path, tmp_path_facto
     put.write_text(
         "import sys\nfrom pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
         "path = spark._jvm.org.apache.hadoop.fs.Path\nsettings = spark._jsc.hadoopConfiguration()\n"
-        "path(sys.argv[2]).getFileSystem(settings).copyFromLocalFile(path(sys.argv[1]), path(sys.argv[2]))\nspark.stop()\n"
+        "folder = path(sys.argv[1])\nfiles = folder.getFileSystem(settings)\nfiles.mkdirs(folder)\n"
+        "for source in sys.argv[2:]:\n    files.copyFromLocalFile(path(source), folder)\nspark.stop()\n"
     )
-    for name in ("weather", "airports"):
-        done = stores.submit(str(put), str((folder / f"{name}.csv").resolve()), f"{stores.hdfs}/in/{name}.csv")
-        assert done.returncode == 0, done.stderr
+    done = stores.submit(str(put), f"{stores.hdfs}/in/", *(str((folder / name).resolve()) for name in ON_HDFS))
+    assert done.returncode == 0, done.stderr
 
     def edit(content: dict[str, Any]) -> None:
         catalog = {"type": "jdbc", "uri": postgres.url, "jdbc.user": postgres.user, "jdbc.schema-version": "V1"}
@@ -118,8 +119,8 @@ def config(stores: Stores, postgres: Postgres, flights_csv: Path, tmp_path_facto
         }
         content["sources"]["flights"]["path"] = "s3a://lake/in/fl*.csv"
         content["sources"]["planes"]["path"] = "s3a://lake/in/planes.csv"
-        for name in ("weather", "airports"):
-            content["sources"][name]["path"] = f"{stores.hdfs}/in/{name}.csv"
+        for name in ON_HDFS:
+            content["sources"][Path(name).stem]["path"] = f"{stores.hdfs}/in/{name}"
 
     path = folder / "stores.yaml"
     path.write_text(yaml.safe_dump(configured(folder, "stores", edit)))

@@ -16,6 +16,7 @@ def doctor(config: str = "conf/flights.yaml", **environment: str) -> tuple[int, 
     command = [sys.executable, "setup/doctor.py", "--config", config]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **environment})
     lines = [line.strip() for line in done.stdout.splitlines()]
+    assert done.returncode in (0, 5), done.stderr
     names = ("Java", "C++ compiler", "Horovod", "process tools", "jars", "ports", "disk", "slots")
     return done.returncode, {name: next(line for line in lines if name in line[:22]) for name in names}
 

@@ -66,7 +66,11 @@ def test_many_small_appends_become_one_file_a_partition_with_the_same_rows(lake:
     done = maintain(lake)
     assert (done.files, sorted(lake.read("things").collect())) == ((6, 2), rows)
     assert lake.read("things.files").count() == 2
+    table = IcebergTable(lake.spark, lake.identifier("things"))
+    assert table.manifests() == 1
+    head = table.snapshot_id()
     assert maintain(lake).files == (2, 2)
+    assert IcebergTable(lake.spark, lake.identifier("things")).snapshot_id() == head  # nothing to do is no commit
 
 
 def test_features_keep_their_order_and_their_small_row_groups(lake: Lake) -> None:

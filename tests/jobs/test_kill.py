@@ -30,8 +30,8 @@ from tests.conftest import ROOT, session_on
 from tests.processes import environment
 from tests.sample import SMALL, configured
 
-KILLS = int(os.environ.get("RINGMILL_KILLS", "4"))
-PAUSE_SECONDS = 0.1  # between two looks: a reader that never rests takes half of two cores from the run that it watches
+KILLS = int(os.environ.get("RINGMILL_KILLS", "3"))
+PAUSE_SECONDS = 0.3  # between two looks: a reader that never rests takes half of two cores from the run that it watches
 SEED = int(os.environ.get("RINGMILL_SEED") or random.SystemRandom().randrange(10**6))
 SOURCES = ("flights", *SMALL)
 RAW, CLEAN = ([f"{kind}_{source}" for source in SOURCES] for kind in ("raw", "clean"))

@@ -31,7 +31,7 @@ from tests.processes import environment
 from tests.sample import SMALL, configured
 
 KILLS = int(os.environ.get("RINGMILL_KILLS", "3"))
-PAUSE_SECONDS = 0.3  # between two looks: a reader that never rests takes half of two cores from the run that it watches
+PAUSE_SECONDS = 0.3  # between two looks, for the run that is watched
 SEED = int(os.environ.get("RINGMILL_SEED") or random.SystemRandom().randrange(10**6))
 SOURCES = ("flights", *SMALL)
 RAW, CLEAN = ([f"{kind}_{source}" for source in SOURCES] for kind in ("raw", "clean"))

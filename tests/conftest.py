@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from pyspark.sql import SparkSession
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from pipelines.config import LakeConfig
 from pipelines.flows.session import SETTINGS
@@ -21,6 +23,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 settings.register_profile("ringmill", deadline=None)
 settings.load_profile("ringmill")
 ROOT = Path(__file__).resolve().parent.parent
+# Whole applications on embedded clusters: one worker does them all, one by one. Two that start in the same second have the same
+# id, by which Spark names their folders; and faults are timed.
+APPLICATIONS = tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs", "pipelines/launch"))
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Where several workers test, a file stays together, and so do all tests of applications."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "applications" if nodeid.startswith(APPLICATIONS) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
+    """How pytest-xdist shares out the tests."""
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

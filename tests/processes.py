@@ -1,4 +1,4 @@
-"""Processes that a run must not leave behind; others' runs on the machine do not count."""
+"""Processes that a run must not leave behind; those of tests beside these do not count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 
 import psutil
 
+WORKER = "PYTEST_XDIST_WORKER"  # where several workers test, the environment of a process says whose it is
 NAMES = ("CoarseGrainedExecutorBackend", "pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
 
 
@@ -16,9 +17,10 @@ def environment() -> dict[str, str]:
 
 
 def running(names: tuple[str, ...] = NAMES) -> set[psutil.Process]:
-    """Executors, ranks and launchers that run now."""
+    """Executors, ranks and launchers that run now, but for those that another worker's tests started."""
     found = psutil.process_iter(["cmdline"])
-    return {process for process in found if any(name in " ".join(process.info["cmdline"] or []) for name in names)}
+    named = {process for process in found if any(name in " ".join(process.info["cmdline"] or []) for name in names)}
+    return {process for process in named if not _of_another(process)}
 
 
 def left_since(before: set[psutil.Process], names: tuple[str, ...] = NAMES, seconds: float = 10) -> set[psutil.Process]:
@@ -27,3 +29,11 @@ def left_since(before: set[psutil.Process], names: tuple[str, ...] = NAMES, seco
     while (left := running(names) - before) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
+
+
+def _of_another(process: psutil.Process) -> bool:
+    try:
+        of = process.environ().get(WORKER)
+    except psutil.Error:
+        return False
+    return of is not None and of != os.environ.get(WORKER)

@@ -22,6 +22,9 @@ from pipelines.io.catalog import catalog_settings, check_warehouse
 COMPILES_ALL = "-XX:-DontCompileHugeMethods"
 HUGE_METHOD_BYTES = "spark.sql.codegen.hugeMethodLimit"
 SHORT_BYTES = "8000"
+# An embedded cluster names its application by the second in which it starts, and executors' folders by that: two jobs
+# that start together would share them, and the first to end would remove those of the other.
+APPLICATION_ID = "spark.deploy.appIdPattern"
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",  # stages rely on it
     # Else each column that is made asks Java a dozen times, to say in an error which line of Python made it.
@@ -37,7 +40,8 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     """
     check_warehouse(config.lake)
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
-    for key, value in {**SETTINGS, **catalog_settings(config.lake)}.items():
+    of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
+    for key, value in {**SETTINGS, **of_process, **catalog_settings(config.lake)}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     if not compiles_long_methods(spark.sparkContext.getConf()):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -132,13 +134,20 @@ def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], Data
 
 @pytest.mark.slow
 def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(folder: Path) -> None:
-    before, folders = running(), applications()
-    done = submit("pipeline", "--config", str(folder / "flights.yaml"))
+    before, folders, seen = running(), applications(), set()
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(submit, "pipeline", "--config", str(folder / "flights.yaml"))
+        while not job.done():
+            seen |= applications() - folders
+            time.sleep(0.1)
+    done = job.result()
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("nothing to do") == 5
     for heading in ("Rows", "Training", "Metrics", "Seconds", "Tables", "Model", "Report", "make sql"):
         assert heading in done.stdout
     assert left_since(before) == set()
+    # Named by its process as well: jobs may start in the same second.
+    assert [bool(re.fullmatch(r"app-\d{14}-0000-\d+", made.name)) for made in seen] == [True]
     assert applications() <= folders
 
 

@@ -100,7 +100,7 @@ FEATURE_STATS = Table(
         Column("quartiles", "array<double>", comment="25, 50 and 75 percent, approximate"),
         Column("vocabulary", "array<string>", comment="most frequent first; id 0 is the unknown"),
         Column("percentiles", "array<double>", comment="of the values that were there: at 0.5, 1, 1.5 to 99.5 percent"),
-        Column("shares", "array<double>", unit="share of rows", comment="of each word of the vocabulary"),
+        Column("shares", "array<double>", unit="share of rows", comment="of each word of the vocabulary, or group of hashes"),
         Column("auc", "double", comment="how well the feature alone ranks the label; approximate"),
         Column("fitted", "string", nullable=False, comment="JSON: the feature as the model applies it"),
         Column("provenance", "string", comment="JSON: snapshots of the clean tables, digest of the declared spec, the code"),

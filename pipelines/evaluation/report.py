@@ -15,16 +15,17 @@ COUNTS = ("rows",)
 
 @dataclass(frozen=True)
 class Findings:
-    """What an evaluation found: facts, metrics by column (a split, a baseline, another model), plots as SVG; and as rows of
-    text (what was compared, feature, PSI, KS, change of missing) how features have moved.
+    """What was found: facts, metrics by column (a split, a baseline, another model), plots as SVG; and as rows of text (what
+    was compared, feature, PSI, KS, change of missing) how features have moved, and the most moved one of each of `intervals`.
     """
 
     title: str
     task: str
     facts: Mapping[str, str]
-    metrics: Mapping[str, Mapping[str, float]]
-    plots: Mapping[str, str]
-    drift: Sequence[tuple[str, ...]] = field(default=())
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    plots: Mapping[str, str] = field(default_factory=dict)
+    drift: Sequence[tuple[str, ...]] = ()
+    intervals: Sequence[tuple[str, ...]] = ()
 
 
 def render(found: Findings) -> str:

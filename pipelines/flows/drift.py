@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError, QualityError
+from pipelines.evaluation.report import Findings, render
 from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
@@ -15,6 +17,7 @@ from pipelines.io.audit import Audit
 from pipelines.stages.aggregates import sample
 from pipelines.stages.drift import Moved, drifts, exceeded
 from pipelines.stages.feature_statistics import Stats, known_statistics, stats_of
+from pipelines.storage import write_bytes
 from schemas import lake
 
 WHOLE = "interval"
@@ -35,24 +38,55 @@ def inputs(context: Context) -> dict[str, str]:
 
 
 def work(context: Context) -> Outcome:
-    """Write drift_metrics of all the interval's examples, labelled or not; then raise QualityError when a feature moved beyond
-    a bound that fails.
+    """Write drift_metrics of all the interval's examples, labelled or not, and a report of them; then raise QualityError when a
+    feature moved beyond a bound that fails.
     """
-    reference = trained(context).inputs["features"]
+    model = trained(context)
+    reference = model.inputs["features"]
     spec, stats = _reference(context, reference)
     with examples(context) as (rows, rows_in, _), context.audit("drift") as audit:
         found = rows.agg(*known_statistics(spec, sample("row_id", rows_in))).collect()[0]
         moved = drifts(spec, stats, stats_of(spec, found))
         stage_drift(context, audit, {WHOLE: moved}, reference)
-        outcome = Outcome(outputs=audit.publish())
+        every = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
+        report = f"{context.artifacts('reports')}/drift.html"
+        write_bytes(report, render(_findings(context, model, moved, every)).encode())
+        outcome = Outcome(outputs=audit.publish(), artifacts={"report": report})
+    context.console.print(f"   report: {report}", soft_wrap=True)
     warn_of(context, "the interval against what was trained on", moved)
     broken = [text for each in moved for severity, text in exceeded(each, context.config.drift) if severity == "fail"]
     if broken:
         raise QualityError(
-            f"drift: features have moved from what the model was trained on: {'; '.join(broken[:NAMED])}. Look at "
-            f"drift_metrics; train anew, or change drift.*.fail."
+            f"drift: features have moved from what the model was trained on: {'; '.join(broken[:NAMED])}. "
+            f"drift_metrics and {report} say more; train anew, or change drift.*.fail."
         )
     return outcome
+
+
+def moved_row(compared: str, moved: Moved) -> tuple[str, ...]:
+    """A feature's drift as a row of text for a report."""
+    return compared, moved.feature, f"{moved.psi:.3f}", "" if moved.ks is None else f"{moved.ks:.3f}", f"{moved.missing:+.1%}"
+
+
+def _findings(context: Context, model: Run, moved: Sequence[Moved], every: DataFrame) -> Findings:
+    """The interval's features, the most moved first; and the most moved of each interval held against the same training."""
+    zone = context.interval.start.tzinfo
+    worst = every.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*Moved._fields), "psi").alias("worst"))
+    intervals = [
+        (f"{row.interval_from.astimezone(zone)} to {row.interval_to.astimezone(zone)}", Moved(*row.worst))
+        for row in worst.orderBy("interval_from", "interval_to").collect()
+    ]
+    return Findings(
+        title=f"{context.config.title or context.config.pipeline}: drift",
+        task=context.config.task.kind,
+        facts={
+            "interval": f"{context.interval.start} to {context.interval.end}",
+            "model": model.artifacts["model"],
+            "runs": f"features {model.inputs['features']}, train {model.run_id}, drift {context.run_id}",
+        },
+        drift=[moved_row(WHOLE, each) for each in sorted(moved, key=lambda each: -each.psi)],
+        intervals=[moved_row(*each) for each in intervals],
+    )
 
 
 def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Moved]], reference: str) -> None:

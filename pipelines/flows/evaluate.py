@@ -13,6 +13,7 @@ from pipelines.errors import QualityError
 from pipelines.evaluation.plots import training_plot
 from pipelines.evaluation.report import Findings, render
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.drift import moved_row
 from pipelines.flows.judging import JUDGED, Judged, Metrics, history_metric, judge
 from pipelines.flows.runs import Run
 from pipelines.flows.train import FEATURES, snapshot_tag
@@ -20,6 +21,7 @@ from pipelines.io.audit import Audit
 from pipelines.io.tables import struct
 from pipelines.serving.bundle import SCORES, score_batches
 from pipelines.stages.accounting import Account, check_accounts
+from pipelines.stages.drift import Moved
 from pipelines.stages.splits import SPLITS
 from pipelines.storage import write_bytes
 from schemas import lake
@@ -112,10 +114,7 @@ def _findings(context: Context, run: Run, judged: Judged) -> Findings:
 
 def _drift(context: Context) -> list[tuple[str, ...]]:
     rows = context.lake.read(lake.DRIFT_METRICS.name).where(context.in_interval).orderBy(F.desc("psi")).limit(MOST_MOVED)
-    return [
-        (row.compared, row.feature, f"{row.psi:.3f}", "" if row.ks is None else f"{row.ks:.3f}", f"{row.missing:+.1%}")
-        for row in rows.collect()
-    ]
+    return [moved_row(row.compared, Moved(row.feature, row.psi, row.ks, row.missing)) for row in rows.collect()]
 
 
 def _proportions(context: Context, run: Run) -> str:

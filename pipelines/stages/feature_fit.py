@@ -26,6 +26,7 @@ from pipelines.fitted import (
     FittedNumeric,
     FittedOrdinal,
     FittedSpec,
+    FittedTarget,
     FittedText,
     FittedTime,
     Scaling,
@@ -128,7 +129,7 @@ def _(feature: kinds.Ordinal, name: str, found: Found) -> Fitted:
         )
     place = int(np.searchsorted(reached, reached[-1] / 2))
     ordinal = FittedOrdinal(name=name, vocabulary=feature.order, fill=place / (len(feature.order) - 1))
-    yield ordinal, _word_stats(feature.order, found.rows, values)
+    yield ordinal, _word_stats(ordinal, found)
 
 
 @_fitted.register
@@ -147,7 +148,7 @@ def _(feature: kinds.Time, name: str, found: Found) -> Fitted:
 @_fitted.register
 def _(feature: kinds.Target, name: str, found: Found) -> Fitted:
     target = fit_target(name, feature, found.of(name), found.labels[name])
-    yield target, _word_stats(target.vocabulary, found.rows, found.of(name))
+    yield target, _word_stats(target, found)
 
 
 @_fitted.register
@@ -158,19 +159,21 @@ def _(feature: kinds.Bucketized, name: str, found: Found) -> Fitted:
 @_fitted.register
 def _(feature: kinds.Categorical, name: str, found: Found) -> Fitted:
     vocabulary = _vocabulary(feature, found.of(name)["top"])
-    yield FittedCategorical(name=name, vocabulary=vocabulary), _word_stats(vocabulary, found.rows, found.of(name))
+    categorical = FittedCategorical(name=name, vocabulary=vocabulary)
+    yield categorical, _word_stats(categorical, found)
 
 
 @_fitted.register
 def _(feature: kinds.Crossed, name: str, found: Found) -> Fitted:
     vocabulary = _vocabulary(feature, found.of(name)["top"])
     crossed = FittedCrossed(name=name, of=feature.of, vocabulary=vocabulary)
-    yield crossed, _word_stats(vocabulary, found.rows, found.of(name))
+    yield crossed, _word_stats(crossed, found)
 
 
 @_fitted.register
 def _(feature: kinds.Hashed, name: str, found: Found) -> Fitted:
-    yield FittedHashed(name=name, buckets=feature.buckets), Stats(found.rows, found.rows - found.of(name)["present"])
+    hashed = FittedHashed(name=name, buckets=feature.buckets)
+    yield hashed, known_stats(found.rows, found.of(name), hashed)
 
 
 @_fitted.register
@@ -217,8 +220,8 @@ def _fit_numeric(name: str, numeric: kinds.Numeric, found: Found) -> tuple[Scali
     return Scaling(fill=fill, clip=numeric.clip, log1p=numeric.log1p, offset=offset, scale=scale), stats
 
 
-def _word_stats(vocabulary: tuple[str, ...], rows: int, values: Mapping[str, Any]) -> Stats:
-    return known_stats(rows, values, vocabulary)._replace(vocabulary=vocabulary)
+def _word_stats(feature: FittedOrdinal | FittedTarget | FittedCategorical | FittedCrossed, found: Found) -> Stats:
+    return known_stats(found.rows, found.of(feature.name), feature)._replace(vocabulary=feature.vocabulary)
 
 
 def _bend_number(name: str, fill: float, numeric: kinds.Numeric) -> float:

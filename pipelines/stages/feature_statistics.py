@@ -18,6 +18,8 @@ from pipelines.fitted import (
     FittedCrossed,
     FittedCyclic,
     FittedFeature,
+    FittedHashed,
+    FittedImage,
     FittedNumeric,
     FittedSpec,
     FittedText,
@@ -25,7 +27,7 @@ from pipelines.fitted import (
 )
 from pipelines.stages.aggregates import Question, bend, crossed_word, finite, only, percentiles, top_words
 from pipelines.stages.target_means import by_fold
-from pipelines.stages.texts import words_of
+from pipelines.stages.texts import GROUPS, hashed_group, words_of
 
 BESIDE = " beside "  # between a feature's name, which has no space, and what else was asked of it
 
@@ -35,7 +37,8 @@ class Stats(NamedTuple):
     not finite counts as missing.
 
     `percentiles`: the values at 0.5, 1, 1.5 to 99.5 percent, and `shares` what share of all rows has each word of the
-    vocabulary: both of what was there, nothing imputed. A text's percentiles are those of its number of words.
+    vocabulary (of a hash each group of buckets): both of what was there, nothing imputed. A text's percentiles are those of its
+    number of words, an image's those of its length as text.
     """
 
     rows: int
@@ -110,15 +113,22 @@ def stats_of(spec: FittedSpec, found: Mapping[str, Any] | Row) -> tuple[Stats, .
     """What is known of features on other rows, by these rows' answers: counts, percentiles, shares."""
     values = together(found)
     rows = values["_rows"]
-    return tuple(known_stats(rows, values[feature.name], getattr(feature, "vocabulary", None)) for feature in spec.features)
+    return tuple(known_stats(rows, values[feature.name], feature) for feature in spec.features)
 
 
-def known_stats(rows: int, known: Mapping[str, Any], vocabulary: tuple[str, ...] | None = None) -> Stats:
-    """A feature's counts, and its percentiles or its words' shares."""
-    counts = {row["item"]: row["count"] for row in known.get("top", ())}
-    shares = tuple(counts.get(word, 0) / max(rows, 1) for word in vocabulary or ()) if "top" in known else None
+def known_stats(rows: int, known: Mapping[str, Any], feature: FittedFeature | None = None) -> Stats:
+    """A feature's counts, and its percentiles or, where its words were counted, their shares."""
     found = known.get("percentiles")
+    shares = None
+    if feature is not None and "top" in known:
+        shares = _shares(feature, {row["item"]: row["count"] for row in known["top"]}, rows)
     return Stats(rows, rows - known["present"], percentiles=None if found is None else tuple(found), shares=shares)
+
+
+def _shares(feature: FittedFeature, counts: Mapping[str | None, int], rows: int) -> tuple[float, ...]:
+    hashed = isinstance(feature, FittedHashed)
+    words = map(str, range(GROUPS)) if hashed else getattr(feature, "vocabulary", ())
+    return tuple(counts.get(word, 0) / max(rows, 1) for word in words)
 
 
 def _plain(asked: Sequence[Asked]) -> list[Column]:
@@ -170,17 +180,26 @@ def _(feature: kinds.Bucketized, name: str, ask: Ask) -> Iterator[Asked]:
     yield _known(name, ask.of(F.nullif(F.col(name).cast("double"), F.lit(math.nan))), ask)
 
 
-@_asked.register(kinds.Time)
-@_asked.register(kinds.Image)
-def _(feature: kinds.Time | kinds.Image, name: str, ask: Ask) -> Iterator[Asked]:
+@_asked.register
+def _(feature: kinds.Time, name: str, ask: Ask) -> Iterator[Asked]:
+    # No more: a day has one weekday, and a month one month, so its parts move from interval to interval by themselves.
     yield Asked(name, _present(ask.of(F.col(name))))
+
+
+@_asked.register
+def _(feature: kinds.Image, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _known(name, ask.of(_size(name)), ask)
 
 
 @_asked.register(kinds.Ordinal)
 @_asked.register(kinds.Categorical)
-@_asked.register(kinds.Hashed)
-def _(feature: kinds.Ordinal | kinds.Categorical | kinds.Hashed, name: str, ask: Ask) -> Iterator[Asked]:
+def _(feature: kinds.Ordinal | kinds.Categorical, name: str, ask: Ask) -> Iterator[Asked]:
     yield _words(name, ask.of(F.col(name)))
+
+
+@_asked.register
+def _(feature: kinds.Hashed, name: str, ask: Ask) -> Iterator[Asked]:
+    yield _words(name, ask.of(hashed_group(F.col(name), feature.buckets)))
 
 
 @_asked.register
@@ -242,6 +261,16 @@ def _(feature: FittedCrossed, ask: Ask) -> Asked:
 
 
 @_known_of.register
+def _(feature: FittedHashed, ask: Ask) -> Asked:
+    return _words(feature.name, hashed_group(F.col(feature.name), feature.buckets))
+
+
+@_known_of.register
+def _(feature: FittedImage, ask: Ask) -> Asked:
+    return _known(feature.name, _size(feature.name), ask)
+
+
+@_known_of.register
 def _(feature: FittedText, ask: Ask) -> Asked:
     return _known(feature.name, _length(feature.name), ask)
 
@@ -266,6 +295,11 @@ def _bends(numeric: kinds.Numeric) -> bool:
 
 def _length(name: str) -> Column:
     return F.nullif(F.size(words_of(F.col(name))), F.lit(0)).cast("double")
+
+
+def _size(name: str) -> Column:
+    """How long an image's file is, as text: it tells of its measures, its colours and how much there is to see."""
+    return F.length(F.col(name)).cast("double")
 
 
 def _present(value: Column) -> dict[str, Column]:

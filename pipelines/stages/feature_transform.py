@@ -35,7 +35,7 @@ from pipelines.fitted import (
 from pipelines.stages.aggregates import bend, crossed_word
 from pipelines.stages.images import levels
 from pipelines.stages.target_means import fold_of
-from pipelines.stages.texts import before_nul, words_of
+from pipelines.stages.texts import bucket_of, hashed_id, words_of
 
 SCANNED = 32  # more words are not looked for one after the other
 WORDS_A_PLACE = 2
@@ -158,8 +158,7 @@ def _(feature: FittedCrossed) -> Outputs:
 
 @_outputs.register
 def _(feature: FittedHashed) -> Outputs:
-    word = before_nul(F.col(feature.name))
-    yield feature.name, F.when(word.isNotNull() & (word != ""), _hash(word, feature.buckets)).otherwise(UNKNOWN_ID)
+    yield feature.name, hashed_id(F.col(feature.name), feature.buckets)
 
 
 @_outputs.register
@@ -178,7 +177,7 @@ def _(feature: FittedText) -> Outputs:
 
     def known(word: Column) -> Column:
         if feature.buckets:
-            return _hash(word, feature.buckets)
+            return bucket_of(word, feature.buckets)
         return _word_id(word, feature.vocabulary, unknown=UNKNOWN_TOKEN)
 
     none = F.array_repeat(F.lit(0), feature.length)
@@ -201,10 +200,6 @@ def _value_of(word: Column, vocabulary: tuple[str, ...], values: list[float]) ->
 def _scaled(raw: Column, feature: Scaling) -> Column:
     bent = bend(F.coalesce(raw, F.lit(feature.fill)), feature.clip, feature.log1p)
     return (bent - F.lit(feature.offset)) / F.lit(feature.scale)
-
-
-def _hash(word: Column, buckets: int) -> Column:
-    return F.pmod(F.crc32(word.cast("binary")), F.lit(buckets)).cast("int") + 1
 
 
 def _bucket(value: Column, edges: tuple[float, ...]) -> Column:

@@ -8,7 +8,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
-from pipelines.fitted import BETWEEN_WORDS
+from pipelines.fitted import BETWEEN_WORDS, UNKNOWN_ID
+
+GROUPS = 20  # of the buckets of a hash, by which it is told whether words have moved; no word is kept for it
 
 
 def before_nul(text: Column) -> Column:
@@ -20,6 +22,22 @@ def words_of(text: Column) -> Column:
     """The words of a text in lower case, an array; empty where there is none."""
     whole = F.lower(F.coalesce(before_nul(text), F.lit("")))
     return F.regexp_extract_all(whole, F.lit(f"[^{BETWEEN_WORDS}]+"), F.lit(0))
+
+
+def bucket_of(word: Column, buckets: int) -> Column:
+    """The number of a word by its hash, from 1."""
+    return F.pmod(F.crc32(word.cast("binary")), F.lit(buckets)).cast("int") + 1
+
+
+def hashed_id(text: Column, buckets: int) -> Column:
+    """The number of a text by its hash, 0 where it is missing or empty."""
+    word = before_nul(text)
+    return F.when(word.isNotNull() & (word != ""), bucket_of(word, buckets)).otherwise(UNKNOWN_ID)
+
+
+def hashed_group(text: Column, buckets: int) -> Column:
+    """Which of `GROUPS` the hash of a text falls in, as a word: "-1" where it is empty, missing where it is missing."""
+    return F.when(text.isNotNull(), (hashed_id(text, buckets) - 1) % GROUPS).cast("string")
 
 
 def count_words(rows: DataFrame, spec: FeaturesConfig) -> dict[str, dict[str, int]]:

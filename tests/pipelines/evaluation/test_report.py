@@ -60,3 +60,10 @@ def test_text_is_escaped(html: str) -> None:
 
 def test_what_moved_is_there(html: str) -> None:
     assert "<td>test</td><td>temp</td><td>1.200</td><td>0.410</td><td>+0.1%</td>" in html
+
+
+def test_without_metrics_there_is_no_table_of_them() -> None:
+    only = render(Findings(title="moved", task="binary", facts={}, intervals=[("January", "temp", "0.100", "", "+0.0%")]))
+    assert "<th>metric</th>" not in only
+    assert "train split" not in only
+    assert "<td>January</td><td>temp</td>" in only

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,8 +37,9 @@ def in_december(content: dict[str, Any]) -> None:
 def trained(context: Context) -> None:
     """Record a training run over the features that are there."""
     features = context.runs.needed("features", by="the test")
-    inputs = {"features": features.run_id}
-    context.runs.add(replace(features, run_id="t1", job="train", inputs=inputs, started_at=datetime.now(UTC)))
+    inputs, artifacts = {"features": features.run_id}, {"model": "none"}
+    run = replace(features, run_id="t1", job="train", inputs=inputs, artifacts=artifacts, started_at=datetime.now(UTC))
+    context.runs.add(run)
 
 
 def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
@@ -129,12 +132,16 @@ def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
     with pytest.raises(DataError, match="no model has been trained"):
         run(DRIFT)
     trained(whole)
-    run(INGEST, CLEAN, DRIFT, config=in_december)
+    held = run(INGEST, CLEAN, DRIFT, config=in_december)
     moved = {row.feature: row for row in run().lake.read("drift_metrics").where("compared = 'interval'").collect()}
     assert moved["temp"].psi > 1
     assert moved["temp"].ks > 0.5
     assert moved["distance"].ks < 0.1
     assert {row.reference_run_id for row in moved.values()} == {whole.runs.needed("features", by="the test").run_id}
+    report = Path(held.runs.needed("drift", by="the test").artifacts["report"]).read_text()
+    shown = re.findall(r"<td>interval</td><td>(\w+)</td><td>([\d.]+)</td>", report)
+    assert shown == [(name, f"{row.psi:.3f}") for name, row in sorted(moved.items(), key=lambda item: -item[1].psi)]
+    assert f"<td>{held.interval.start} to {held.interval.end}</td><td>{shown[0][0]}</td>" in report
 
     def strict(content: dict[str, Any]) -> None:
         in_december(content)

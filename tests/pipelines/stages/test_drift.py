@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -9,20 +11,34 @@ from pyspark.sql import DataFrame, SparkSession
 from scipy.stats import ks_2samp
 
 from pipelines.config import Bounds, DriftConfig
-from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
+from pipelines.fitted import (
+    FittedCategorical,
+    FittedFeature,
+    FittedHashed,
+    FittedImage,
+    FittedNumeric,
+    FittedSpec,
+    FittedTime,
+)
 from pipelines.stages.aggregates import PERCENTILES
 from pipelines.stages.drift import Moved, drift, exceeded, stability_index
 from pipelines.stages.feature_statistics import Stats, known_statistics, stats_of
+from pipelines.stages.texts import GROUPS
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
 WORD = FittedCategorical(name="x", vocabulary=("a", "b"))
-Value = float | str | None
+Value = float | str | datetime | None
 
 
-def stats(spark: SparkSession, feature: FittedNumeric | FittedCategorical, values: Sequence[Value]) -> Stats:
+HASH = FittedHashed(name="x", buckets=1000)
+CLOCK = FittedTime(name="x", parts=("hour", "weekday"), zone="America/New_York", encode="ids")
+IMAGE = FittedImage(name="x", height=1, width=1, channels=1, divide_by=1)
+
+
+def stats(spark: SparkSession, feature: FittedFeature, values: Sequence[Value]) -> Stats:
     """What is known of a column of values."""
     spec = FittedSpec(features=(feature,))
-    kind = "double" if feature is NUMBER else "string"
+    kind = "timestamp" if feature is CLOCK else "double" if feature is NUMBER else "string"
     data: DataFrame = spark.createDataFrame([(value,) for value in values], f"x {kind}")
     return stats_of(spec, data.agg(*known_statistics(spec)).collect()[0])[0]
 
@@ -69,6 +85,36 @@ def test_words_by_hand(spark: SparkSession) -> None:
     moved = drift("x", before, after)
     assert moved.psi == pytest.approx(0.1 * math.log(3 / 2) + 0.1 * math.log(3 / 2), rel=1e-9)
     assert (moved.ks, moved.missing) == (None, 0)
+
+
+def test_words_that_are_hashed_are_held_by_groups_of_their_hashes(spark: SparkSession) -> None:
+    before = stats(spark, HASH, ["a"] * 50 + ["b"] * 30 + [""] * 10 + [None] * 10)
+    after = stats(spark, HASH, ["a"] * 50 + ["b"] * 20 + ["c"] * 10 + [""] * 10 + [None] * 10)
+    groups = [crc32(word) % 1000 % GROUPS for word in (b"a", b"b", b"c")]
+    assert len(set(groups)) == 3
+    assert before.vocabulary is None
+    assert before.shares is not None
+    assert [before.shares[group] for group in groups] == [0.5, 0.3, 0]
+    moved = drift("x", before, after)
+    assert moved.psi == pytest.approx(0.1 * math.log(3 / 2) + (0.1 - 1e-4) * math.log(0.1 / 1e-4), rel=1e-9)
+    assert (moved.ks, moved.missing) == (None, 0)
+
+
+def test_times_are_held_by_their_missing_share_alone(spark: SparkSession) -> None:
+    monday, tuesday = datetime(2013, 12, 16, 13), datetime(2013, 12, 17, 1)
+    before, after = stats(spark, CLOCK, [monday] * 100), stats(spark, CLOCK, [tuesday] * 100)
+    assert drift("x", before, after) == Moved("x", 0, None, 0)
+    moved = drift("x", before, stats(spark, CLOCK, [tuesday, None] * 50))
+    assert moved.psi > 1
+    assert moved.missing == 0.5
+
+
+def test_images_are_held_by_how_long_they_are(spark: SparkSession) -> None:
+    before, after = stats(spark, IMAGE, ["abcd", "abcdefgh"] * 100), stats(spark, IMAGE, ["abcdefghijkl"] * 100 + [None] * 100)
+    moved = drift("x", before, after)
+    assert moved.psi > 1
+    assert moved.ks == pytest.approx(1, abs=0.01)
+    assert moved.missing == 0.5
 
 
 def test_the_harder_bound_is_said_and_measures_without_one_are_not() -> None:

@@ -23,8 +23,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 settings.register_profile("ringmill", deadline=None)
 settings.load_profile("ringmill")
 ROOT = Path(__file__).resolve().parent.parent
-# Whole applications on embedded clusters: one worker does them all, one by one. Two that start in the same second have the same
-# id, by which Spark names their folders; and faults are timed.
+# Whole applications on embedded clusters: one worker does them all, one by one. Their tests look for folders that are left
+# behind, those that no job starts have the same id when they start in the same second, and faults are timed.
 APPLICATIONS = tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs", "pipelines/launch"))
 
 

@@ -27,12 +27,10 @@ from pipelines.stages.texts import GROUPS
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
 WORD = FittedCategorical(name="x", vocabulary=("a", "b"))
-Value = float | str | datetime | None
-
-
 HASH = FittedHashed(name="x", buckets=1000)
 CLOCK = FittedTime(name="x", parts=("hour", "weekday"), zone="America/New_York", encode="ids")
 IMAGE = FittedImage(name="x", height=1, width=1, channels=1, divide_by=1)
+Value = float | str | datetime | None
 
 
 def stats(spark: SparkSession, feature: FittedFeature, values: Sequence[Value]) -> Stats:

@@ -17,12 +17,28 @@ SECONDS_BEFORE_SLOW = 2.0
 
 @dataclass
 class _Rank:
-    """What was last heard of a rank: when anything, when something new, and its last beat."""
+    """What was last heard of a rank: when anything, when something new, its last beat, and its first one after a step."""
 
     host: str
     heard: float
     moved: float
     beat: Message = field(default_factory=dict)
+    first: Message = field(default_factory=dict)
+
+    def take(self, beat: Message) -> None:
+        """Take a beat in."""
+        if beat["step"] and (not self.first or self.first["epoch"] != beat["epoch"]):
+            self.first = beat
+        self.beat = beat
+
+    def work(self) -> tuple[float, int]:
+        """Seconds of its own work in this epoch and steps done meanwhile, from the first beat that knew of a step.
+
+        What went before is not looked at: the first call is traced, and how long that takes says nothing about a rank.
+        """
+        if not self.first or self.first["epoch"] != self.beat["epoch"]:
+            return 0.0, 0
+        return _busy(self.beat) - _busy(self.first), self.beat["step"] - self.first["step"]
 
 
 class Watch:
@@ -48,7 +64,7 @@ class Watch:
             return None
         if _place(message) != _place(rank.beat):
             rank.moved = now
-        rank.beat = message
+        rank.take(message)
         self._under_way |= message["step"] > 0
         return self._slowness(message["rank"])
 
@@ -82,13 +98,13 @@ class Watch:
 
     def _slowness(self, number: int) -> Message | None:
         """A message about a rank whose own work takes half as long again, a step, as that of the others in the same epoch."""
-        rank = self._ranks[number]
-        beats = [other.beat for other in self._ranks.values() if other is not rank and other.beat]
-        others = [_busy(beat) / beat["step"] for beat in beats if beat["step"] and beat["epoch"] == rank.beat["epoch"]]
-        if number in self._slow or not others or not rank.beat["step"] or _busy(rank.beat) < SECONDS_BEFORE_SLOW:
+        rank, (seconds, steps) = self._ranks[number], self._ranks[number].work()
+        if number in self._slow or not steps or seconds < SECONDS_BEFORE_SLOW:
             return None
-        own, usual = _busy(rank.beat) / rank.beat["step"], statistics.median(others)
-        if own < SLOW * usual:
+        beside = [other for other in self._ranks.values() if other is not rank and other.beat]
+        theirs = [other.work() for other in beside if other.beat["epoch"] == rank.beat["epoch"]]
+        others = [its / done for its, done in theirs if done]
+        if not others or (own := seconds / steps) < SLOW * (usual := statistics.median(others)):
             return None
         self._slow.add(number)
         return {

@@ -63,21 +63,44 @@ def test_the_first_step_may_take_as_long_as_the_start() -> None:
 
 def test_a_slow_rank_is_told_once_by_its_own_work_a_step() -> None:
     watch = Watch(60, 60)
-    assert watch.hear(beat(0, compute_seconds=2.0, wait_seconds=2.0)) is None
-    found = watch.hear(beat(1, compute_seconds=4.0, wait_seconds=0.0))
+    for rank in range(2):
+        assert watch.hear(beat(rank, step=10)) is None
+    assert watch.hear(beat(0, step=20, compute_seconds=2.0, wait_seconds=2.0)) is None
+    found = watch.hear(beat(1, step=20, compute_seconds=4.0, wait_seconds=0.0))
     assert found is not None
     assert (found["kind"], found["rank"], found["host"]) == ("slow", 1, "host1")
-    assert "410.0 ms a step" in found["message"]
-    assert "210.0 ms" in found["message"]
+    assert "300.0 ms a step" in found["message"]
+    assert "100.0 ms" in found["message"]
     assert "compute 98%" in found["message"]
-    assert watch.hear(beat(1, compute_seconds=4.0)) is None
+    assert watch.hear(beat(1, step=30, compute_seconds=9.0)) is None
 
 
 def test_a_rank_that_works_as_the_others_do_is_not_slow() -> None:
     watch = Watch(60, 60)
-    watch.hear(beat(0, step=10, compute_seconds=3.0))
-    assert watch.hear(beat(1, step=14, compute_seconds=4.2)) is None  # more steps, more seconds
-    assert watch.hear(beat(2, step=0, compute_seconds=9.0)) is None  # not one step done: it compiles
+    for rank in range(3):
+        watch.hear(beat(rank, step=0, compute_seconds=9.0))
+    watch.hear(beat(0, step=2))
+    watch.hear(beat(1, step=2))
+    watch.hear(beat(0, step=12, compute_seconds=4.0))
+    assert watch.hear(beat(1, step=16, compute_seconds=5.2)) is None  # more steps, more seconds
+    assert watch.hear(beat(2, step=0, compute_seconds=20.0)) is None  # not one step done: it compiles
+
+
+def test_the_call_that_is_traced_makes_no_rank_slow() -> None:
+    watch = Watch(60, 60)
+    assert watch.hear(beat(0, step=10)) is None
+    assert watch.hear(beat(1, step=10, compute_seconds=9.0)) is None
+    assert watch.hear(beat(0, step=40, compute_seconds=4.0)) is None
+    assert watch.hear(beat(1, step=40, compute_seconds=12.0)) is None
+
+
+def test_the_work_of_the_epoch_before_is_not_counted_to_this_one() -> None:
+    watch = Watch(60, 60)
+    for rank in range(2):
+        watch.hear(beat(rank, step=10))
+    watch.hear({**beat(0, step=10), "epoch": 1})
+    watch.hear({**beat(0, step=20, compute_seconds=2.0), "epoch": 1})
+    assert watch.hear({**beat(1, step=10, compute_seconds=9.0), "epoch": 1}) is None
 
 
 def test_validation_gets_on_by_what_it_has_validated() -> None:

@@ -183,9 +183,9 @@ def ours(rows: DataFrame, _out: str, expected: int) -> dict[str, Any]:
     """
     rows.sparkSession.sql("CREATE NAMESPACE IF NOT EXISTS lake.bench")
     started = time.monotonic()
-    rows.count()  # as the step does; few rows are asked as many are, so that Java has that code
-    asked = questions(SPEC, sampled=sample("hashed_id", expected))
-    fitted: Fit = fit(SPEC, answers(rows.where("split = 'train'"), asked, "split", expected)["train"])
+    rows.count()  # as the step does
+    sampled = sample("hashed_id", expected)
+    fitted: Fit = fit(SPEC, answers(rows.where("split = 'train'"), questions(SPEC), F.col("split"), sampled)["train"])
     fit_seconds = time.monotonic() - started
     table = transform(rows, fitted.spec, ("row_id", "split")).rows.writeTo("lake.bench.features").using("iceberg")
     for key, value in FEATURE_FILES.items():

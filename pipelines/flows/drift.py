@@ -14,9 +14,9 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
-from pipelines.stages.aggregates import sample
+from pipelines.stages.aggregates import answers, nothing, sample
 from pipelines.stages.drift import Moved, drifts, exceeded
-from pipelines.stages.feature_statistics import Stats, known_statistics, stats_of
+from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
 from pipelines.storage import write_bytes
 from schemas import lake
 
@@ -45,8 +45,9 @@ def work(context: Context) -> Outcome:
     reference = model.inputs["features"]
     spec, stats = _reference(context, reference)
     with examples(context) as (rows, rows_in, _), context.audit("drift") as audit:
-        found = rows.agg(*known_statistics(spec, sample("row_id", rows_in))).collect()[0]
-        moved = drifts(spec, stats, stats_of(spec, found))
+        asked = known_questions(spec)
+        found = answers(rows, asked, F.lit(WHOLE), sample("row_id", rows_in))
+        moved = drifts(spec, stats, stats_of(spec, found.get(WHOLE, nothing(asked))))
         stage_drift(context, audit, {WHOLE: moved}, reference)
         every = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
         report = f"{context.artifacts('reports')}/drift.html"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,9 +21,11 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.drift import stage_drift, warn_of
 from pipelines.flows.examples import examples
 from pipelines.io.audit import Audit
+from pipelines.launch.barrier import slots
+from pipelines.launch.ranks import warming
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.aggregates import Question, answers, finite, sample
+from pipelines.stages.aggregates import ROWS, answers, finite, sample
 from pipelines.stages.drift import drifts
 from pipelines.stages.feature_fit import Fit, fit, fit_label
 from pipelines.stages.feature_statistics import questions, stats_of
@@ -53,18 +55,22 @@ def work(context: Context) -> Outcome:
     too many rows become no features; AccountingError when rows are lost.
     """
     config = context.config.features
-    with examples(context) as (rows, rows_in, snapshots):
+    with warming(context.spark, slots(context.spark)), examples(context) as (rows, rows_in, snapshots):
+        counts = _counts(context, rows)
+        _check_splits(counts)
+        _check_known(context, counts)
+        _check_labels(context, counts)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
-        train_rows = rows.where(_trained_on()).count()
-        found = answers(rows, _questions(context, train_rows), "split", rows_in)
-        _check_splits(found)
-        _check_known(context, found)
-        _check_labels(context, found)
-        fitted = _fit(context, rows, found["train"])
-        aucs = leaks.single_feature_auc(config, found["train"]) if context.config.task.kind == "binary" else {}
+        trained_on = counts["train"][ROWS]
+        labelled_rows = rows.where(F.col("label").isNotNull())
+        asked = (questions(config), F.col("split"), sample("row_id", trained_on))
+        works: list[Callable[[], Mapping[str, Any]]]
+        works = [partial(answers, labelled_rows, *asked), partial(_aucs, context, rows, trained_on)]
+        found, aucs = context.at_once(*works)
+        fitted = _fit(context, rows, found["train"], counts["train"])
         for suspect in leaks.suspects(aucs, config.proxy_auc):
             context.console.print(f"   warning: {suspect}", style="yellow")
-        unlabelled, labelled = (sum(row[name] for row in found.values()) for name in (UNLABELLED, "_rows"))
+        unlabelled, labelled = (sum(row[name] for row in counts.values()) for name in (UNLABELLED, ROWS))
         with context.audit("features") as audit:
             written, quarantined = _write(context, audit, rows, fitted, labelled)
             account = Account("features", config.rows_of, rows_in, written, quarantined, filtered=unlabelled)
@@ -84,20 +90,27 @@ def _trained_on() -> Column:
     return (F.col("split") == "train") & F.col("label").isNotNull()
 
 
-def _questions(context: Context, train_rows: int) -> list[Question]:
-    """All that is asked of the examples: of labelled rows alone, but for the counts."""
+def _counts(context: Context, rows: DataFrame) -> dict[str, dict[str, Any]]:
+    """Of each split: its rows with a label and without, those whose values were known too late, and what its labels are."""
     config, contract = context.config.features, examples_contract(context.config)
-    labelled = F.col("label").isNotNull()
     counts = [
+        F.count("label").alias(ROWS),
+        F.count_if(F.col("label").isNull()).alias(UNLABELLED),
         *leaks.late(config.known_at, config.predicted_at or str(contract.event_time)),
-        F.count_if(~labelled).alias(UNLABELLED),
         *_of_labels(context),
     ]
-    asked = [*questions(config, labelled, sample("row_id", train_rows)), Question(lambda _: counts)]
-    if context.config.task.kind == "binary":
-        some = sample("row_id", train_rows, SAMPLED_FOR_LEAKS)
-        asked.append(Question(partial(leaks.label_statistics, config), labelled if some is None else labelled & some))
-    return asked
+    split = F.coalesce(F.col("split"), F.lit(str(None))).alias("split")
+    return {row.split: row.asDict() for row in rows.groupBy(split).agg(*counts).collect()}
+
+
+def _aucs(context: Context, rows: DataFrame, train_rows: int) -> dict[str, float]:
+    """How well each feature alone ranks a binary label, of some of the train split's rows."""
+    config = context.config.features
+    if context.config.task.kind != "binary":
+        return {}
+    train, some = rows.where(_trained_on()), sample("row_id", train_rows, SAMPLED_FOR_LEAKS)
+    asked = leaks.label_questions(config)
+    return leaks.single_feature_auc(config, answers(train if some is None else train.where(some), asked, leaks.label_class()))
 
 
 def _of_labels(context: Context) -> list[Column]:
@@ -133,12 +146,12 @@ def _check_labels(context: Context, found: Mapping[str, Mapping[str, Any]]) -> N
         )
 
 
-def _fit(context: Context, rows: DataFrame, found: Mapping[str, Any]) -> Fit:
+def _fit(context: Context, rows: DataFrame, found: Mapping[str, Any], counts: Mapping[str, Any]) -> Fit:
     config = context.config.features
     train = rows.where(_trained_on())
     label = None
     if isinstance(context.config.task, Regression):
-        label = fit_label(found[LABEL]["mean"], found[LABEL]["deviation"])
+        label = fit_label(counts[LABEL]["mean"], counts[LABEL]["deviation"])
     return fit(config, found, count_words(train, config), sum_labels(train, config), label)
 
 
@@ -148,7 +161,7 @@ def _check_splits(found: Mapping[str, Mapping[str, Any]]) -> None:
             f"features.split: rows with the split {', '.join(strange)}; expected {', '.join(SPLITS)} alone. Mend the column, "
             f"or how it is derived."
         )
-    if empty := [name for name in SPLITS if name not in found or not found[name]["_rows"]]:
+    if empty := [name for name in SPLITS if name not in found or not found[name][ROWS]]:
         raise DataError(
             f"features: the {' and the '.join(empty)} split has no labelled row; expected some in each of {', '.join(SPLITS)}. "
             f"Check features.split, and whether the interval reaches that far."

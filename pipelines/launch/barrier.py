@@ -6,7 +6,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.launch.hydra import DIE_WITH_PARENT, PROXY
+from pipelines.lean import forget_archives
 
 HOROVOD = {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi"}
 # What an executor's own environment (spark.executorEnv) may say otherwise, for a faster network than Ethernet.
@@ -38,7 +39,7 @@ def run_stage(spark: SparkSession, assignment: Assignment) -> None:
 
 def warm_up(spark: SparkSession, ranks: int) -> None:
     """Start the Python workers that a launch of so many ranks will want, and wait; raises what Spark raises."""
-    spark.sparkContext.parallelize(range(ranks), ranks).barrier().mapPartitions(lambda _: iter(())).collect()
+    spark.sparkContext.parallelize(range(ranks), ranks).barrier().mapPartitions(_nothing).collect()
 
 
 def slots(spark: SparkSession) -> int:
@@ -48,7 +49,13 @@ def slots(spark: SparkSession) -> int:
     return int(context.maxNumConcurrentTasks(profile))
 
 
+def _nothing(_: Iterable[int]) -> Iterator[int]:
+    forget_archives()
+    return iter(())
+
+
 def _run_proxy(assignment: Assignment) -> Iterator[int]:
+    forget_archives()
     context = BarrierTaskContext.get()
     rank = context.partitionId()
     hosts = [info.address.rpartition(":")[0] for info in context.getTaskInfos()]

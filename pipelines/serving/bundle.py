@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipelines.columns import network_inputs
 from pipelines.errors import ExternalError
 from pipelines.fitted import FittedSpec
-from pipelines.lean import import_keras
+from pipelines.lean import forget_archives, import_keras
 from pipelines.storage import fetch_folder
 
 SCORES = ("score", "predicted", "predictions")
@@ -61,6 +61,7 @@ class Bundle:
 
 def score_batches(batches: Iterator[pa.RecordBatch], uri: str, kept: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """Batches of the features table to batches of the `kept` columns and `SCORES`; a process loads a model once."""
+    forget_archives()
     bundle = _load_once(uri)
     for batch in batches:
         scores = _columns(bundle.manifest["task"]["kind"], bundle.score_features(batch))

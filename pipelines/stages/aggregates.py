@@ -1,90 +1,108 @@
-"""Aggregates over many columns and rows: percentiles and frequent words by sketches, in jobs that Java compiles well."""
+"""What many columns hold, in one pass over the rows: moments, percentiles of a sample, and frequent words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial, reduce
 from operator import and_
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from pipelines.fitted import PART
+from pipelines.summaries import GROUP, MERGED, NUMBER, SAMPLED, SUMMARY, THERE, WORD, merge, summarize
+from pipelines.summaries import PART as TASK
 
-PERCENTILES = tuple(step / 200 for step in range(1, 200))
-QUANTILE_ACCURACY = 10_000  # percentile_approx errs by at most 1 / this in rank
-SAMPLE_ACCURACY = 2_000  # the same of a sample, which errs more by itself: a summary a fifth as long takes half the time
-TRACKED_WORDS = 20_000  # approx_top_k counts exactly up to three quarters as many distinct words, a feature
-SAMPLED = 400_000  # rows that percentiles are taken of: the standard error of a median is then 0.0008 in rank
-AT_ONCE = 8
-PARTS_AT_ONCE = 3
-FEW_ROWS = 1_000_000
+SAMPLED_ROWS = 400_000  # that percentiles are taken of: the standard error of a median is then 0.0008 in rank
+ROWS = "_rows"
 
 
-def sample(row_id: str, rows: int, enough: int = SAMPLED) -> Column | None:
+class Asked(NamedTuple):
+    """What is asked of a feature: of `numbers` all that is known of a number, by a prefix of its answers; of a `word` how often
+    each occurs; of what is neither whether it is `there`.
+    """
+
+    name: str
+    numbers: Mapping[str, Column] = MappingProxyType({})
+    word: Column | None = None
+    there: Column | None = None
+
+
+class _Measure(NamedTuple):
+    """One column of what is asked."""
+
+    name: str
+    prefix: str
+    kind: str
+    column: Column
+
+
+def sample(row_id: str, rows: int, enough: int = SAMPLED_ROWS) -> Column | None:
     """Selects at least `enough` of so many rows by their ids, which are hashes; None where that would be all of them."""
     every = rows // enough
     return F.pmod(row_id, F.lit(every)) == 0 if every > 1 else None
 
 
-class Question(NamedTuple):
-    """Aggregates of the rows for which `of` is true, of all rows where it is None.
+def answers(rows: DataFrame, asked: Sequence[Asked], by: Column, sampled: Column | None = None) -> dict[str, dict[str, Any]]:
+    """What the rows of each group answer, by feature, and how many they are (`_rows`). A group that is null is 'None'.
 
-    `ask` makes their columns: with a condition, they are of these rows alone; with None, of all rows that they are given.
+    A number's answers are present, mean, variance (the population's), minimum, maximum and percentiles, of `sampled` rows where
+    that is given, None of no value; a word's are present and counts, by word. Percentiles are exact on the rows that they are
+    of, counts up to `TRACKED_WORDS` distinct words. Each task hands its rows to Arrow and NumPy, column by column: Spark's own
+    aggregates of hundreds of columns are more code than Java compiles well, and its sketches look at one value at a time. What
+    tasks found is merged in their order, so rows in the same order have the same answers to the last bit.
     """
-
-    ask: Callable[[Column | None], list[Column]]
-    of: Column | None = None
-
-
-def answers(rows: DataFrame, questions: Sequence[Question], by: str, expected: int) -> dict[str, dict[str, Any]]:
-    """What the rows of each group, by a column, answer; about `expected` rows in all. A group that is null is 'None'.
-
-    Few rows answer all in one aggregation. Of many, the rows of each group and question are selected first, and a few
-    columns aggregated at a time: without groups, sketches and columns that it does not need, what Spark generates is short, and
-    keeps its sums in variables; hundreds of aggregates at once are more than Java compiles well.
-    """
-    group = F.coalesce(F.col(by), F.lit(str(None))).alias(by)
-    if expected <= FEW_ROWS:
-        columns = [column for question in questions for column in question.ask(question.of)]
-        return {row[by]: row.asDict() for row in rows.groupBy(group).agg(*columns).collect()}
-    found: dict[str, dict[str, Any]] = {row[by]: {} for row in rows.select(group).distinct().collect()}
-    parts = []
-    asking = [(question.of, question.ask(None)) for question in questions]
-    for name in found:
-        mine = rows.where(group == name)
-        for of, asked in asking:
-            selected = mine if of is None else mine.where(of)
-            parts += [(name, selected.agg(*asked[at : at + AT_ONCE])) for at in range(0, len(asked), AT_ONCE)]
-    # Side by side, so that Spark plans and compiles one while another runs.
-    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-        for name, part in zip((name for name, _ in parts), pool.map(lambda pair: pair[1].collect()[0], parts), strict=True):
-            found[name] |= part.asDict()
+    measures = [_Measure(ROWS, "", THERE, F.lit(True)), *_measures(asked)]
+    kinds = tuple(measure.kind for measure in measures)
+    beside = {GROUP: F.coalesce(by, F.lit(str(None))), TASK: F.spark_partition_id(), SAMPLED: _or_true(sampled)}
+    columns = [measure.column.alias(f"_{at}") for at, measure in enumerate(measures)]
+    taken = rows.select(*(column.alias(name) for name, column in beside.items()), *columns)
+    parts = taken.mapInArrow(partial(summarize, kinds=kinds), SUMMARY)
+    ordered = parts.repartition(GROUP, "key").sortWithinPartitions(GROUP, "key", TASK, "at")
+    found: dict[str, dict[str, Any]] = {}
+    for row in ordered.mapInArrow(merge, MERGED).collect():
+        of_group = found.setdefault(row[GROUP], nothing(asked))
+        measure = measures[row.key]
+        if measure.name == ROWS:
+            of_group[ROWS] = row.present
+        else:
+            of_group[measure.name] |= {f"{measure.prefix}{name}": value for name, value in _told(measure.kind, row)}
     return found
 
 
-def percentiles(sampled: Column | None = None, *, of_sample: bool = False) -> Callable[[Column], Column]:
-    """An aggregate for many columns: the values at `PERCENTILES`, of those that are there and, where given, `sampled`;
-    `of_sample` says that all rows which it will see are a sample.
-    """
-    # One literal, made once: a list would be a literal a percentile, and each array takes milliseconds to reach Java.
-    at = F.lit(np.array(PERCENTILES))
-    accuracy = F.lit(SAMPLE_ACCURACY if of_sample or sampled is not None else QUANTILE_ACCURACY)
-    of = only(sampled)
-    return lambda value: F.percentile_approx(of(value), at, accuracy)
+def nothing(asked: Sequence[Asked]) -> dict[str, Any]:
+    """The answers of no rows."""
+    none = Row(present=0, mean=0.0, squares=0.0, minimum=None, maximum=None, percentiles=None, words=[], counts=[])
+    found: dict[str, Any] = {ROWS: 0, **{each.name: {} for each in asked}}
+    for measure in _measures(asked):
+        found[measure.name] |= {f"{measure.prefix}{name}": value for name, value in _told(measure.kind, none)}
+    return found
 
 
-def top_words(word: Column, tracked: int = TRACKED_WORDS) -> Column:
-    """An aggregate: words with their counts, exact up to three quarters of `tracked` distinct ones."""
-    return F.call_function("approx_top_k", word, F.lit(tracked), F.lit(tracked))
+def _measures(asked: Sequence[Asked]) -> Iterator[_Measure]:
+    for each in asked:
+        for prefix, column in each.numbers.items():
+            yield _Measure(each.name, prefix, NUMBER, column)
+        if each.word is not None:
+            yield _Measure(each.name, "", WORD, each.word)
+        if each.there is not None:
+            yield _Measure(each.name, "", THERE, F.when(each.there.isNotNull(), F.lit(True)))
 
 
-def only(counted: Column | None) -> Callable[[Column], Column]:
-    """Makes a value missing in rows that are not `counted`; without that, leaves it."""
-    return (lambda value: value) if counted is None else (lambda value: F.when(counted, value))
+def _told(kind: str, row: Row) -> Iterator[tuple[str, Any]]:
+    yield "present", row.present
+    if kind == NUMBER:
+        yield "variance", row.squares / max(row.present, 1)
+        yield from ((name, row[name]) for name in ("mean", "minimum", "maximum", "percentiles"))
+    if kind == WORD:
+        yield "counts", dict(zip(row.words, row.counts, strict=True))
+
+
+def _or_true(condition: Column | None) -> Column:
+    """Whether it is true; nothing known is false."""
+    return F.lit(True) if condition is None else F.coalesce(condition, F.lit(False))
 
 
 def bend(value: Column, clip: tuple[float, float] | None, log1p: bool) -> Column:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from pipelines.config import DriftConfig
 from pipelines.fitted import FittedSpec
-from pipelines.stages.aggregates import PERCENTILES
 from pipelines.stages.feature_statistics import Stats
+from pipelines.summaries import PERCENTILES
 
 BINS = 10
 LEAST_SHARE = 1e-4  # an empty bin is taken to hold this share: the logarithm of nothing has no bound

@@ -8,7 +8,6 @@ from functools import singledispatch
 from typing import Any, NamedTuple
 
 import numpy as np
-from pyspark.sql import Row
 
 from pipelines.config import FeaturesConfig, kinds
 from pipelines.errors import DataError
@@ -31,9 +30,10 @@ from pipelines.fitted import (
     FittedTime,
     Scaling,
 )
-from pipelines.stages.aggregates import PERCENTILES
-from pipelines.stages.feature_statistics import Stats, as_numeric, known_stats, together
+from pipelines.stages.aggregates import ROWS
+from pipelines.stages.feature_statistics import Stats, as_numeric, bends, known_stats
 from pipelines.stages.target_means import LabelSums, fit_target
+from pipelines.summaries import PERCENTILES
 
 FIRST, MEDIAN, THIRD = (PERCENTILES.index(share) for share in (0.25, 0.5, 0.75))
 FLAT = 1e-14  # a deviation of at most this share of the mean is rounding, not variance
@@ -59,7 +59,7 @@ class Found(NamedTuple):
     @property
     def rows(self) -> int:
         """Rows of the train split."""
-        return int(self.answers["_rows"])
+        return int(self.answers[ROWS])
 
     def of(self, name: str) -> dict[str, Any]:
         """A feature's statistics; raises DataError when it has no value, or too few."""
@@ -78,7 +78,7 @@ class Found(NamedTuple):
 
 def fit(
     spec: FeaturesConfig,
-    found: Mapping[str, Any] | Row,
+    found: Mapping[str, Any],
     words: Mapping[str, Mapping[str, int]] | None = None,
     labels: Mapping[str, LabelSums] | None = None,
     label: FittedLabel | None = None,
@@ -87,7 +87,7 @@ def fit(
 
     Raises DataError when the train split is empty, or a feature is always missing there or does not vary.
     """
-    known = Found(together(found), words or {}, labels or {})
+    known = Found(found, words or {}, labels or {})
     if not known.rows:
         raise DataError("features: the train split is empty; expected labelled rows in it. Check features.split.")
     fitted = [pair for _, name, feature in spec.declared for pair in _fitted(feature, name, known)]
@@ -120,7 +120,7 @@ def _(feature: kinds.Boolean, name: str, found: Found) -> Fitted:
 @_fitted.register
 def _(feature: kinds.Ordinal, name: str, found: Found) -> Fitted:
     values = found.of(name)
-    counts = {row["item"]: row["count"] for row in values["top"] if row["item"] is not None}
+    counts = values["counts"]
     reached = np.cumsum([counts.get(word, 0) for word in feature.order])
     if not reached[-1]:
         raise DataError(
@@ -147,7 +147,8 @@ def _(feature: kinds.Time, name: str, found: Found) -> Fitted:
 
 @_fitted.register
 def _(feature: kinds.Target, name: str, found: Found) -> Fitted:
-    target = fit_target(name, feature, found.of(name), found.labels[name])
+    found.of(name)  # refuses one without a word
+    target = fit_target(name, found.labels[name], feature.smoothing)
     yield target, _word_stats(target, found)
 
 
@@ -158,14 +159,14 @@ def _(feature: kinds.Bucketized, name: str, found: Found) -> Fitted:
 
 @_fitted.register
 def _(feature: kinds.Categorical, name: str, found: Found) -> Fitted:
-    vocabulary = _vocabulary(feature, found.of(name)["top"])
+    vocabulary = _vocabulary(feature, found.of(name)["counts"])
     categorical = FittedCategorical(name=name, vocabulary=vocabulary)
     yield categorical, _word_stats(categorical, found)
 
 
 @_fitted.register
 def _(feature: kinds.Crossed, name: str, found: Found) -> Fitted:
-    vocabulary = _vocabulary(feature, found.of(name)["top"])
+    vocabulary = _vocabulary(feature, found.of(name)["counts"])
     crossed = FittedCrossed(name=name, of=feature.of, vocabulary=vocabulary)
     yield crossed, _word_stats(crossed, found)
 
@@ -202,11 +203,11 @@ def _(feature: kinds.Text, name: str, found: Found) -> Fitted:
 
 
 def _fit_numeric(name: str, numeric: kinds.Numeric, found: Found) -> tuple[Scaling, Stats]:
-    values = found.of(name)
+    values, raw = found.of(name), "raw_" if bends(numeric) else ""
     if numeric.impute == "mean":
-        fill = values["raw_mean"]
+        fill = values[f"{raw}mean"]
     elif numeric.impute == "median":
-        fill = (values["raw_percentiles"] if "raw_percentiles" in values else values["percentiles"])[MEDIAN]
+        fill = values[f"{raw}percentiles"][MEDIAN]
     else:
         fill = numeric.impute
     stats = _with_imputed(_bend_number(name, fill, numeric), found.rows, values)
@@ -276,12 +277,11 @@ def _scaling(name: str, numeric: kinds.Numeric, stats: Stats) -> tuple[float, fl
     return offset, scale
 
 
-def _vocabulary(categorical: kinds.Categorical | kinds.Crossed, top: list[Row]) -> tuple[str, ...]:
-    counted = [(row["item"], row["count"]) for row in top if _is_word(row["item"])]
-    frequent = sorted((-count, word) for word, count in counted if count >= categorical.min_count)
+def _vocabulary(categorical: kinds.Categorical | kinds.Crossed, counts: Mapping[str, int]) -> tuple[str, ...]:
+    frequent = sorted((-count, word) for word, count in counts.items() if _is_word(word) and count >= categorical.min_count)
     return tuple(word for _, word in frequent[: categorical.max_size])
 
 
-def _is_word(item: str | None) -> bool:
+def _is_word(word: str) -> bool:
     """Whether a model can tell it from others: to one "" is missing, and a NUL at the end is not there."""
-    return bool(item) and item != UNKNOWN_WORD and "\0" not in str(item)
+    return bool(word) and word != UNKNOWN_WORD and "\0" not in word

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import Column, Row
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
-from pipelines.stages.aggregates import percentiles, top_words
+from pipelines.stages.aggregates import ROWS, Asked, finite
 from pipelines.stages.feature_statistics import words
 
-TRACKED_WORDS = 5_000
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
 CLASSES = ("negative", "positive")
 
@@ -27,41 +25,31 @@ class Ranked(NamedTuple):
     positives: npt.NDArray[np.float64]
 
 
-def label_statistics(spec: FeaturesConfig, sampled: Column | None) -> list[Column]:
-    """Of the sampled rows (all where None) of either class: how many there are, and of each feature, in `_leak <feature>`, the
-    percentiles or words, and how many rows have one.
-    """
-    every = F.lit(True) if sampled is None else sampled
-    classes = {"negative": every & (F.col("label") <= 0.5), "positive": every & (F.col("label") > 0.5)}
-    known = percentiles(of_sample=sampled is not None)
-    columns = [F.count_if(of_class).alias(f"_leak_{name}s") for name, of_class in classes.items()]
-
-    def compared(feature: str, value: Column, aggregate: Callable[[Column], Column]) -> Column:
-        sides = {name: F.when(of_class, value) for name, of_class in classes.items()}
-        told = (F.struct(F.count(v).alias("present"), aggregate(v).alias("known")).alias(name) for name, v in sides.items())
-        return F.struct(*told).alias(f"_leak {feature}")
-
-    columns += [compared(feature, F.col(feature).cast("double"), known) for feature in _numbers(spec)]
-    return columns + [
-        compared(feature, word, partial(top_words, tracked=TRACKED_WORDS)) for feature, word in words(spec).items()
-    ]
+def label_class() -> Column:
+    """Which of `CLASSES` a label is."""
+    return F.when(F.col("label") > 0.5, CLASSES[1]).otherwise(CLASSES[0])
 
 
-def single_feature_auc(spec: FeaturesConfig, found: Mapping[str, Any] | Row) -> dict[str, float]:
+def label_questions(spec: FeaturesConfig) -> list[Asked]:
+    """What `single_feature_auc` asks of the rows of either class."""
+    numbers = [Asked(name, {"": finite(F.col(name).cast("double"))}) for name in _numbers(spec)]
+    return numbers + [Asked(name, word=word) for name, word in words(spec).items()]
+
+
+def single_feature_auc(spec: FeaturesConfig, found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """How well each feature alone ranks the label, missing values included: 0.5 not at all, 1 perfectly, either way round.
 
-    Numbers by the percentiles of both classes, so within 0.005 of the sample's own; words by their share of positives. Empty
-    when the sample lacks a class.
+    By the answers of both classes to `label_questions`. Numbers by their percentiles, so within 0.005 of the rows' own; words
+    by their share of positives. Empty when the rows lack a class.
     """
-    rows = {name: found[f"_leak_{name}s"] for name in CLASSES}
-    if not all(rows.values()):
+    if not all(name in found for name in CLASSES):
         return {}
+    rows = {name: found[name][ROWS] for name in CLASSES}
     aucs = {}
     for feature in _numbers(spec):
-        said = found[f"_leak {feature}"]
-        aucs[feature] = _best_with_missing([_masses(rows[name], said[name]) for name in CLASSES])
+        aucs[feature] = _best_with_missing([_masses(rows[name], found[name][feature]) for name in CLASSES])
     for feature in words(spec):
-        aucs[feature] = _auc(_by_rate(rows, found[f"_leak {feature}"]))
+        aucs[feature] = _auc(_by_rate(rows, {name: found[name][feature] for name in CLASSES}))
     return aucs
 
 
@@ -96,9 +84,9 @@ def _auc(ranked: Ranked) -> float:
     return max(found, 1 - found)
 
 
-def _masses(rows: int, side: Row) -> tuple[npt.NDArray[np.float64], float, float]:
+def _masses(rows: int, side: Mapping[str, Any]) -> tuple[npt.NDArray[np.float64], float, float]:
     """Of a class: the values that stand for its rows, how many rows each stands for, and how many rows have none."""
-    values = np.array(side["known"] if side["known"] is not None else [], float)
+    values = np.array(side["percentiles"] or [], float)
     present = side["present"]
     return values, present / max(len(values), 1), rows - present
 
@@ -116,14 +104,13 @@ def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]
     return max(_auc(below), _auc(above))
 
 
-def _by_rate(rows: Mapping[str, int], said: Row) -> Ranked:
+def _by_rate(rows: Mapping[str, int], said: Mapping[str, Mapping[str, Any]]) -> Ranked:
     """Words in the order of their share of positives; the rare ones as one, the missing as another."""
     counts: dict[str | None, list[float]] = {}
     for at, name in enumerate(CLASSES):
         side = said[name]
-        for row in side["known"]:
-            if row["item"] is not None:
-                counts.setdefault(row["item"], [0.0, 0.0])[at] += row["count"]
+        for word, count in side["counts"].items():
+            counts.setdefault(word, [0.0, 0.0])[at] += count
         counts.setdefault(None, [0.0, 0.0])[at] += rows[name] - side["present"]
     often = [pair for pair in counts.values() if sum(pair) >= FEW]
     seldom = [pair for pair in counts.values() if sum(pair) < FEW]

@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from scipy.stats import ks_2samp
 
 from pipelines.config import Bounds, DriftConfig
@@ -20,10 +21,11 @@ from pipelines.fitted import (
     FittedSpec,
     FittedTime,
 )
-from pipelines.stages.aggregates import PERCENTILES
+from pipelines.stages.aggregates import answers
 from pipelines.stages.drift import Moved, drift, exceeded, stability_index
-from pipelines.stages.feature_statistics import Stats, known_statistics, stats_of
+from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
 from pipelines.stages.texts import GROUPS
+from pipelines.summaries import PERCENTILES
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
 WORD = FittedCategorical(name="x", vocabulary=("a", "b"))
@@ -38,7 +40,7 @@ def stats(spark: SparkSession, feature: FittedFeature, values: Sequence[Value]) 
     spec = FittedSpec(features=(feature,))
     kind = "timestamp" if feature is CLOCK else "double" if feature is NUMBER else "string"
     data: DataFrame = spark.createDataFrame([(value,) for value in values], f"x {kind}")
-    return stats_of(spec, data.agg(*known_statistics(spec)).collect()[0])[0]
+    return stats_of(spec, answers(data, known_questions(spec), F.lit("all"))["all"])[0]
 
 
 def test_the_index_by_hand() -> None:

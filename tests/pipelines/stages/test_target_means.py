@@ -33,7 +33,7 @@ def rows(spark: SparkSession) -> DataFrame:
 
 def fitted(config: FeaturesConfig, rows: DataFrame) -> FittedTarget:
     """Fit on all rows."""
-    found = answers(rows, questions(config), "split", expected=40)["train"]
+    found = answers(rows, questions(config), F.col("split"))["train"]
     feature = fit(config, found, labels=sum_labels(rows, config)).spec.features[0]
     assert isinstance(feature, FittedTarget)
     return feature

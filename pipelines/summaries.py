@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.lean import forget_archives
+from pipelines.workers import forget_archives
 
 # What is asked of a column: moments and percentiles of a number, how often each word occurs, or whether there is a value.
 NUMBER, WORD, THERE = "number", "word", "there"

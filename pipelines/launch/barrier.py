@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.launch.hydra import DIE_WITH_PARENT, PROXY
-from pipelines.lean import forget_archives
+from pipelines.workers import forget_archives
 
 HOROVOD = {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi"}
 # What an executor's own environment (spark.executorEnv) may say otherwise, for a faster network than Ethernet.

@@ -16,8 +16,9 @@ import pyarrow as pa
 from pipelines.columns import network_inputs
 from pipelines.errors import ExternalError
 from pipelines.fitted import FittedSpec
-from pipelines.lean import forget_archives, import_keras
+from pipelines.lean import import_keras
 from pipelines.storage import fetch_folder
+from pipelines.workers import forget_archives
 
 SCORES = ("score", "predicted", "predictions")
 SCORE_TYPES = (pa.float32(), pa.float32(), pa.list_(pa.float32()))

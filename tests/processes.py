@@ -32,8 +32,11 @@ def left_since(before: set[psutil.Process], names: tuple[str, ...] = NAMES, seco
 
 
 def _of_another(process: psutil.Process) -> bool:
+    """Whether another worker's tests started it: by its environment or, as mpiexec has next to none, that of who started it."""
     try:
-        of = process.environ().get(WORKER)
+        for each in (process, *process.parents()):
+            if (of := each.environ().get(WORKER)) is not None:
+                return of != os.environ.get(WORKER)
     except psutil.Error:
-        return False
-    return of is not None and of != os.environ.get(WORKER)
+        pass
+    return False

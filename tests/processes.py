@@ -32,11 +32,20 @@ def left_since(before: set[psutil.Process], names: tuple[str, ...] = NAMES, seco
 
 
 def _of_another(process: psutil.Process) -> bool:
-    """Whether another worker's tests started it: by its environment or, as mpiexec has next to none, that of who started it."""
+    """Whether another worker's tests started it: by its environment or, as mpiexec has next to none, by who started it."""
+    mine = os.environ.get(WORKER)
     try:
-        for each in (process, *process.parents()):
-            if (of := each.environ().get(WORKER)) is not None:
-                return of != os.environ.get(WORKER)
-    except psutil.Error:
-        pass
-    return False
+        line = (process, *process.parents())
+        if marks := [mark for mark in map(_mark, line) if mark is not None]:
+            return marks[0] != mine
+        # A worker marks itself once it runs, which its own environment, as the system knows it, does not say.
+        return mine is not None and any(each.ppid() == os.getppid() and each.pid != os.getpid() for each in line)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _mark(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(WORKER)
+    except psutil.AccessDenied:
+        return None

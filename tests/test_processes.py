@@ -41,3 +41,14 @@ def test_what_another_worker_started_does_not_nor_what_that_started_without_a_ma
         assert names() == []
     with started(sys.executable, "-c", STARTS, *SLEEPS):
         assert names() == [NAME, NAME]  # the one that starts it, and itself
+
+
+def test_what_a_worker_starts_itself_without_a_mark_is_that_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WORKER, "mine")
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # so this process is another worker, of the same parent
+    with started("/usr/bin/env", "-i", *SLEEPS):
+        assert names() == []
+    monkeypatch.undo()
+    monkeypatch.setenv(WORKER, "mine")
+    with started("/usr/bin/env", "-i", *SLEEPS):
+        assert names() == [NAME]

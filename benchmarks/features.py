@@ -34,7 +34,7 @@ from pipelines.config import FeaturesConfig, LakeConfig
 from pipelines.fitted import FittedCategorical, FittedNumeric
 from pipelines.flows.session import short_methods
 from pipelines.io.catalog import catalog_settings
-from pipelines.stages.aggregates import answers, sample
+from pipelines.stages.aggregates import Question, answers, every
 from pipelines.stages.feature_fit import Fit, fit
 from pipelines.stages.feature_statistics import questions
 from pipelines.stages.feature_transform import transform
@@ -145,14 +145,16 @@ def work(who: str, rows: int, folder: Path) -> None:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     path = str(folder / f"rows-{rows}")
+    few = str(folder / f"rows-{FEW}")
     if who == "rows":
         made(spark, rows).write.mode("ignore").parquet(path)
+        made(spark, FEW).write.mode("ignore").parquet(few)
         return
-    contender: Callable[[DataFrame, str, int], dict[str, Any]] = ours if who == "ours" else spark_ml
+    contender: Callable[[DataFrame, str, str, int], dict[str, Any]] = ours if who == "ours" else spark_ml
     out = str(folder / "features")
     with short_methods(spark) if who == "ours" else nullcontext():
-        contender(spark.read.parquet(path).limit(FEW), out, rows)
-        found = contender(spark.read.parquet(path), out, rows)
+        contender(spark.read.parquet(few), few, out, FEW)
+        found = contender(spark.read.parquet(path), path, out, rows)
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(folder / "lake")
     (folder / "found.json").write_text(json.dumps(found))
@@ -177,15 +179,13 @@ def made(spark: SparkSession, rows: int) -> DataFrame:
     return spark.range(rows).withColumnRenamed("id", "row_id").select("row_id", hashed, split, *columns)
 
 
-def ours(rows: DataFrame, _out: str, expected: int) -> dict[str, Any]:
-    """Fit as so many rows are fitted, transform by Column expressions, write an Iceberg table with the features table's
-    properties.
-    """
+def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, Any]:
+    """Fit by the rows' files, transform by Column expressions, write an Iceberg table with the features table's properties."""
     rows.sparkSession.sql("CREATE NAMESPACE IF NOT EXISTS lake.bench")
     started = time.monotonic()
     rows.count()  # as the step does
-    sampled = sample("hashed_id", expected)
-    fitted: Fit = fit(SPEC, answers(rows.where("split = 'train'"), questions(SPEC), F.col("split"), sampled)["train"])
+    question = Question(questions(SPEC), "split", values=every(expected))
+    fitted: Fit = fit(SPEC, answers(rows.sparkSession, folder, [question], ids="hashed_id")[0]["train"])
     fit_seconds = time.monotonic() - started
     table = transform(rows, fitted.spec, ("row_id", "split")).rows.writeTo("lake.bench.features").using("iceberg")
     for key, value in FEATURE_FILES.items():
@@ -200,7 +200,7 @@ def ours(rows: DataFrame, _out: str, expected: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def spark_ml(rows: DataFrame, out: str, _expected: int) -> dict[str, Any]:
+def spark_ml(rows: DataFrame, _folder: str, out: str, _expected: int) -> dict[str, Any]:
     """The same by Spark ML's own stages."""
     names = [*ZSCORED, *MINMAXED]
     filled = [f"{name}_filled" for name in names]

@@ -1,36 +1,17 @@
-"""Moments, quantiles and frequent words of Arrow columns: each task summarizes its rows, and what the tasks found is merged."""
+"""Moments, percentiles and frequent words of columns, in parts and merged."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.workers import forget_archives
-
-# What is asked of a column: moments and percentiles of a number, how often each word occurs, or whether there is a value.
-NUMBER, WORD, THERE = "number", "word", "there"
 PERCENTILES = tuple(step / 200 for step in range(1, 200))
 TRACKED_WORDS = 50_000  # a column's words are counted exactly up to so many distinct ones
-HELD_VALUES = 1 << 20  # a task passes sampled values on once it holds so many
-
-GROUP, PART, SAMPLED = "group", "part", "sampled"
-_MOMENTS = "present long, mean double, squares double, minimum double, maximum double"
-_WORDS = "words array<string>, counts array<long>"
-SUMMARY = f"group string, key int, part int, at int, {_MOMENTS}, values array<double>, {_WORDS}"
-MERGED = f"group string, key int, {_MOMENTS}, percentiles array<double>, {_WORDS}"
-_TYPES = {
-    "string": pa.string(), "int": pa.int32(), "long": pa.int64(), "double": pa.float64(),
-    "array<double>": pa.list_(pa.float64()), "array<string>": pa.list_(pa.string()), "array<long>": pa.list_(pa.int64()),
-}  # fmt: skip
 Values: TypeAlias = npt.NDArray[np.float64]
 
 
@@ -118,121 +99,3 @@ class Words:
         kept, dropped = ordered.slice(0, self._tracked), ordered["count"][self._tracked]
         less = kept.set_column(1, "count", pc.subtract(kept["count"], dropped))
         return less.filter(pc.greater(less["count"], 0))
-
-
-@dataclass
-class Summary:
-    """What is known of one column in one group of rows."""
-
-    moments: Moments = field(default_factory=Moments)
-    values: list[Values] = field(default_factory=list)
-    words: Words = field(default_factory=Words)
-
-    def add(self, kind: str, column: pa.Array, sampled: pa.Array) -> int:
-        """Take a column's values in; gives how many of them are kept."""
-        there = column.drop_null()
-        if kind == NUMBER:
-            self.moments = merged_moments(self.moments, moments_of(_numbers(there)))
-            self.values.append(_numbers(column.filter(sampled).drop_null()))
-            return len(self.values[-1])
-        self.moments = self.moments._replace(present=self.moments.present + len(there))
-        if kind == WORD:
-            counted = pc.value_counts(there)
-            self.words.add(counted.field("values"), counted.field("counts"))
-        return 0
-
-
-def summarize(batches: Iterable[pa.RecordBatch], kinds: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Of a task's rows, a row for each group and column: `SUMMARY`.
-
-    Batches have the columns group, part (the task's number) and sampled, and then one for each of `kinds`.
-    """
-    forget_archives()
-    found: defaultdict[tuple[str, int], Summary] = defaultdict(Summary)
-    part = at = held = 0
-    for batch in batches:
-        for group, rows in _groups(batch):
-            part, sampled = rows.column(PART)[0].as_py(), rows.column(SAMPLED)
-            for key, kind in enumerate(kinds):
-                held += found[group, key].add(kind, rows.column(key + 3), sampled)
-        if held > HELD_VALUES:
-            yield _values(found, part, at)
-            at, held = at + 1, 0
-    yield _values(found, part, at)
-    rows = []
-    for (group, key), summary in found.items():
-        table = summary.words.table()
-        place = {"group": group, "key": key, "part": part, "at": at + 1}
-        rows.append({**place, **summary.moments._asdict(), "words": table["word"], "counts": table["count"]})
-    yield _batch(rows, SUMMARY)
-
-
-def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Of `SUMMARY` rows in the order of group, key, part and at, one row for each group and key: `MERGED`."""
-    forget_archives()
-    for (group, key), rows in groupby(_rows(batches), lambda row: (row["group"].as_py(), row["key"].as_py())):
-        moments, words = Moments(), Words()
-        values: list[Values] = [np.empty(0)]
-        for row in rows:
-            moments = merged_moments(moments, Moments(*(row[name].as_py() for name in Moments._fields)))
-            if row["values"].is_valid:
-                values.append(_numbers(row["values"].values))
-            if row["words"].is_valid:
-                words.add(row["words"].values, row["counts"].values)
-        table = words.table()
-        found = {**moments._asdict(), "percentiles": percentiles_of(np.concatenate(values))}
-        whole = {"group": group, "key": key, **found, "words": table["word"], "counts": table["count"]}
-        yield _batch([whole], MERGED)
-
-
-def _values(found: dict[tuple[str, int], Summary], part: int, at: int) -> pa.RecordBatch:
-    """The values that are held, which are let go."""
-    rows = []
-    for (group, key), summary in found.items():
-        if summary.values:
-            held = np.concatenate(summary.values)
-            rows.append({"group": group, "key": key, "part": part, "at": at, **Moments()._asdict(), "values": held})
-            summary.values = []
-    return _batch(rows, SUMMARY)
-
-
-def _batch(rows: list[dict[str, Any]], columns: str) -> pa.RecordBatch:
-    types = dict(column.split() for column in columns.split(", "))
-    arrays = [_array([row.get(name) for row in rows], _TYPES[kind]) for name, kind in types.items()]
-    return pa.RecordBatch.from_arrays(arrays, list(types))
-
-
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Values, or lists of them that are arrays already: a text that is no UTF-8 is left as it is, for Java to mend."""
-    if not pa.types.is_list(kind):
-        return pa.array(values, kind)
-    parts = [_whole(each, kind.value_type) for each in values if each is not None]
-    ends = iter(np.cumsum([len(part) for part in parts]).tolist())
-    offsets = [0]
-    for each in values:
-        offsets.append(offsets[-1] if each is None else next(ends))
-    missing = pa.array([each is None for each in values], pa.bool_())
-    whole = pa.concat_arrays(parts) if parts else pa.array([], kind.value_type)
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), whole, mask=missing)
-
-
-def _whole(values: Any, kind: pa.DataType) -> pa.Array:
-    return pa.array(values, kind) if isinstance(values, np.ndarray) else values.combine_chunks()
-
-
-def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, pa.Scalar]]:
-    for batch in batches:
-        for at in range(batch.num_rows):
-            yield {name: column[at] for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-
-
-def _groups(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-    column = batch.column(GROUP)
-    names = pc.unique(column).to_pylist()
-    for name in names:
-        yield name, batch if len(names) == 1 else batch.filter(pc.equal(column, name))
-
-
-def _numbers(column: pa.Array) -> Values:
-    found: Values = column.to_numpy(zero_copy_only=False)
-    return found

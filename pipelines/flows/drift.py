@@ -14,7 +14,7 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
-from pipelines.stages.aggregates import answers, nothing, sample
+from pipelines.stages.aggregates import Question, answers, every, nothing
 from pipelines.stages.drift import Moved, drifts, exceeded
 from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
 from pipelines.storage import write_bytes
@@ -44,14 +44,15 @@ def work(context: Context) -> Outcome:
     model = trained(context)
     reference = model.inputs["features"]
     spec, stats = _reference(context, reference)
-    with examples(context) as (rows, rows_in, _), context.audit("drift") as audit:
-        asked = known_questions(spec)
-        found = answers(rows, asked, F.lit(WHOLE), sample("row_id", rows_in))
+    asked = known_questions(spec)
+    question = Question(asked, F.lit(WHOLE))
+    with examples(context, [question]) as (_, folder, rows_in, _), context.audit("drift") as audit:
+        [found] = answers(context.spark, folder, [question._replace(values=every(rows_in))])
         moved = drifts(spec, stats, stats_of(spec, found.get(WHOLE, nothing(asked))))
         stage_drift(context, audit, {WHOLE: moved}, reference)
-        every = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
+        held = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
         report = f"{context.artifacts('reports')}/drift.html"
-        write_bytes(report, render(_findings(context, model, moved, every)).encode())
+        write_bytes(report, render(_findings(context, model, moved, held)).encode())
         outcome = Outcome(outputs=audit.publish(), artifacts={"report": report})
     context.console.print(f"   report: {report}", soft_wrap=True)
     warn_of(context, "the interval against what was trained on", moved)
@@ -69,10 +70,10 @@ def moved_row(compared: str, moved: Moved) -> tuple[str, ...]:
     return compared, moved.feature, f"{moved.psi:.3f}", "" if moved.ks is None else f"{moved.ks:.3f}", f"{moved.missing:+.1%}"
 
 
-def _findings(context: Context, model: Run, moved: Sequence[Moved], every: DataFrame) -> Findings:
+def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFrame) -> Findings:
     """The interval's features, the most moved first; and the most moved of each interval held against the same training."""
     zone = context.interval.start.tzinfo
-    worst = every.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*Moved._fields), "psi").alias("worst"))
+    worst = held.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*Moved._fields), "psi").alias("worst"))
     intervals = [
         (f"{row.interval_from.astimezone(zone)} to {row.interval_to.astimezone(zone)}", Moved(*row.worst))
         for row in worst.orderBy("interval_from", "interval_to").collect()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from pipelines.launch.barrier import slots
 from pipelines.launch.ranks import warming
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.aggregates import ROWS, answers, finite, sample
+from pipelines.stages.aggregates import ROWS, Question, answers, every, finite
 from pipelines.stages.drift import drifts
 from pipelines.stages.feature_fit import Fit, fit, fit_label
 from pipelines.stages.feature_statistics import questions, stats_of
@@ -55,18 +55,18 @@ def work(context: Context) -> Outcome:
     too many rows become no features; AccountingError when rows are lost.
     """
     config = context.config.features
-    with warming(context.spark, slots(context.spark)), examples(context) as (rows, rows_in, snapshots):
+    asked = _questions(context)
+    with warming(context.spark, slots(context.spark)), examples(context, asked) as (rows, folder, rows_in, snapshots):
         counts = _counts(context, rows)
         _check_splits(counts)
         _check_known(context, counts)
         _check_labels(context, counts)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
         trained_on = counts["train"][ROWS]
-        labelled_rows = rows.where(F.col("label").isNotNull())
-        asked = (questions(config), F.col("split"), sample("row_id", trained_on))
-        works: list[Callable[[], Mapping[str, Any]]]
-        works = [partial(answers, labelled_rows, *asked), partial(_aucs, context, rows, trained_on)]
-        found, aucs = context.at_once(*works)
+        asked[0] = asked[0]._replace(values=every(trained_on))
+        asked[1:] = [of_label._replace(rows=every(trained_on, SAMPLED_FOR_LEAKS)) for of_label in asked[1:]]
+        found, *by_label = answers(context.spark, folder, asked)
+        aucs = leaks.single_feature_auc(config, by_label[0]) if by_label else {}
         fitted = _fit(context, rows, found["train"], counts["train"])
         for suspect in leaks.suspects(aucs, config.proxy_auc):
             context.console.print(f"   warning: {suspect}", style="yellow")
@@ -103,14 +103,15 @@ def _counts(context: Context, rows: DataFrame) -> dict[str, dict[str, Any]]:
     return {row.split: row.asDict() for row in rows.groupBy(split).agg(*counts).collect()}
 
 
-def _aucs(context: Context, rows: DataFrame, train_rows: int) -> dict[str, float]:
-    """How well each feature alone ranks a binary label, of some of the train split's rows."""
+def _questions(context: Context) -> list[Question]:
+    """What is asked of the labelled rows of each split, and, for leaks, of the train split's rows of either class of a binary
+    label.
+    """
     config = context.config.features
-    if context.config.task.kind != "binary":
-        return {}
-    train, some = rows.where(_trained_on()), sample("row_id", train_rows, SAMPLED_FOR_LEAKS)
-    asked = leaks.label_questions(config)
-    return leaks.single_feature_auc(config, answers(train if some is None else train.where(some), asked, leaks.label_class()))
+    asked = [Question(questions(config), F.when(F.col("label").isNotNull(), F.col("split")))]
+    if context.config.task.kind == "binary":
+        asked.append(Question(leaks.label_questions(config), F.when(_trained_on(), leaks.label_class())))
+    return asked
 
 
 def _of_labels(context: Context) -> list[Column]:
@@ -256,8 +257,8 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str,
 
 def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit) -> None:
     """Keep about `SAMPLES` rows before and after, for the model to be held against."""
-    every = max(1, fitted.stats[0].rows // SAMPLES)
-    some = rows.where(F.col("label").isNotNull() & (F.pmod("row_id", F.lit(every)) == 0))
+    every_so_many = F.pmod("row_id", F.lit(every(fitted.stats[0].rows, SAMPLES)))
+    some = rows.where(F.col("label").isNotNull() & (every_so_many == 0))
     raw = F.to_json(F.struct(*(_as_taken(rows, name) for name in fitted.spec.inputs)))
     made = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
     features = F.to_json(F.struct(*fitted.spec.columns))

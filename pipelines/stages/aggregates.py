@@ -1,4 +1,4 @@
-"""What many columns hold, in one pass over the rows: moments, percentiles of a sample, and frequent words."""
+"""What is asked of many columns at once, in one pass over the rows: moments, percentiles of a sample, and frequent words."""
 
 from __future__ import annotations
 
@@ -8,67 +8,103 @@ from operator import and_
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.fitted import PART
-from pipelines.summaries import GROUP, MERGED, NUMBER, SAMPLED, SUMMARY, THERE, WORD, merge, summarize
-from pipelines.summaries import PART as TASK
+from pipelines.survey import GROUP, MERGED, NUMBER, SUMMARY, THERE, WORD, Measure, Survey, files_of, merge, summarize
+from pipelines.survey import PART as TASK
 
 SAMPLED_ROWS = 400_000  # that percentiles are taken of: the standard error of a median is then 0.0008 in rank
 ROWS = "_rows"
+# Types of columns that are read as they are, and what others are made for it; of what is but there or not, whether it is.
+TAKEN = {NUMBER: ("double", "float", "bigint", "int", "smallint", "tinyint"), WORD: ("string",)}
+MADE = {NUMBER: "double", WORD: "string"}
 
 
 class Asked(NamedTuple):
     """What is asked of a feature: of `numbers` all that is known of a number, by a prefix of its answers; of a `word` how often
-    each occurs; of what is neither whether it is `there`.
+    each occurs; of what is neither whether it is `there`. A name stands for the column as it is.
     """
 
     name: str
-    numbers: Mapping[str, Column] = MappingProxyType({})
-    word: Column | None = None
-    there: Column | None = None
+    numbers: Mapping[str, Column | str] = MappingProxyType({})
+    word: Column | str | None = None
+    there: Column | str | None = None
+
+
+class Question(NamedTuple):
+    """What is asked of each group of rows; those whose group is null are left out.
+
+    Of many rows, every `rows`-th by its id is looked at, and percentiles are those of every `values`-th: see `every`.
+    """
+
+    asked: Sequence[Asked]
+    by: Column | str
+    rows: int = 1
+    values: int = 1
 
 
 class _Measure(NamedTuple):
-    """One column of what is asked."""
+    """One thing that is asked of a feature."""
 
     name: str
     prefix: str
     kind: str
-    column: Column
+    column: Column | str
 
 
-def sample(row_id: str, rows: int, enough: int = SAMPLED_ROWS) -> Column | None:
-    """Selects at least `enough` of so many rows by their ids, which are hashes; None where that would be all of them."""
-    every = rows // enough
-    return F.pmod(row_id, F.lit(every)) == 0 if every > 1 else None
+def every(rows: int, enough: int = SAMPLED_ROWS) -> int:
+    """Of so many rows every how many-th leaves `enough`, or somewhat more."""
+    return max(rows // enough, 1)
 
 
-def answers(rows: DataFrame, asked: Sequence[Asked], by: Column, sampled: Column | None = None) -> dict[str, dict[str, Any]]:
-    """What the rows of each group answer, by feature, and how many they are (`_rows`). A group that is null is 'None'.
+def laid_out(rows: DataFrame, questions: Sequence[Question]) -> DataFrame:
+    """The rows, with a column more for each thing that is asked of what no column holds as it is; so they are to be written."""
+    types = {name.lower(): type_ for name, type_ in rows.dtypes}
+    made = {}
+    for place, question in enumerate(questions):
+        if not isinstance(question.by, str):
+            made[_group(place)] = question.by
+        for at, measure in enumerate(_measures(question.asked)):
+            column = measure.column
+            if isinstance(column, str) and types[column.lower()] in TAKEN.get(measure.kind, (types[column.lower()],)):
+                continue
+            column = F.col(column) if isinstance(column, str) else column
+            there = F.when(column.isNotNull(), F.lit(True))
+            made[_place(place, at)] = column.cast(MADE[measure.kind]) if measure.kind in MADE else there
+    return rows.select("*", *(column.alias(name) for name, column in made.items()))
 
-    A number's answers are present, mean, variance (the population's), minimum, maximum and percentiles, of `sampled` rows where
-    that is given, None of no value; a word's are present and counts, by word. Percentiles are exact on the rows that they are
-    of, counts up to `TRACKED_WORDS` distinct words. Each task hands its rows to Arrow and NumPy, column by column: Spark's own
-    aggregates of hundreds of columns are more code than Java compiles well, and its sketches look at one value at a time. What
-    tasks found is merged in their order, so rows in the same order have the same answers to the last bit.
+
+def answers(
+    spark: SparkSession, folder: str, questions: Sequence[Question], ids: str = "row_id"
+) -> list[dict[str, dict[str, Any]]]:
+    """What the rows in a folder's Parquet files, laid out for these questions, answer to each: by group and feature, and how
+    many rows a group has (`_rows`).
+
+    A number's answers are present, mean, variance (the population's), minimum, maximum and percentiles, None of no value; a
+    word's are present and counts, by word. A number that is NaN or infinite is missing. Percentiles are exact on the rows that
+    they are of, counts up to `TRACKED_WORDS` distinct words. All is found in one pass: tasks read row groups by Arrow, without
+    Spark's rows between, since to turn columns to rows and back takes longer than all else. What they found is merged in the
+    order of the files, so the same files have the same answers to the last bit.
     """
-    measures = [_Measure(ROWS, "", THERE, F.lit(True)), *_measures(asked)]
-    kinds = tuple(measure.kind for measure in measures)
-    beside = {GROUP: F.coalesce(by, F.lit(str(None))), TASK: F.spark_partition_id(), SAMPLED: _or_true(sampled)}
-    columns = [measure.column.alias(f"_{at}") for at, measure in enumerate(measures)]
-    taken = rows.select(*(column.alias(name) for name, column in beside.items()), *columns)
-    parts = taken.mapInArrow(partial(summarize, kinds=kinds), SUMMARY)
+    files = files_of(folder)
+    measures = [list(_measures(question.asked)) for question in questions]
+    surveys = tuple(_survey(place, question, measures[place], files.columns) for place, question in enumerate(questions))
+    found: list[dict[str, dict[str, Any]]] = [{} for _ in questions]
+    if not files.parts:
+        return found
+    numbers = spark.range(0, len(files.parts), 1, len(files.parts))
+    parts = numbers.mapInArrow(partial(summarize, parts=files.parts, surveys=surveys, ids=ids), SUMMARY)
     ordered = parts.repartition(GROUP, "key").sortWithinPartitions(GROUP, "key", TASK, "at")
-    found: dict[str, dict[str, Any]] = {}
+    of_key = [(place, measure) for place, asked in enumerate(measures) for measure in (None, *asked)]
     for row in ordered.mapInArrow(merge, MERGED).collect():
-        of_group = found.setdefault(row[GROUP], nothing(asked))
-        measure = measures[row.key]
-        if measure.name == ROWS:
+        place, known = of_key[row.key]
+        of_group = found[place].setdefault(row[GROUP], nothing(questions[place].asked))
+        if known is None:
             of_group[ROWS] = row.present
         else:
-            of_group[measure.name] |= {f"{measure.prefix}{name}": value for name, value in _told(measure.kind, row)}
+            of_group[known.name] |= {f"{known.prefix}{name}": value for name, value in _told(known.kind, row)}
     return found
 
 
@@ -81,6 +117,26 @@ def nothing(asked: Sequence[Asked]) -> dict[str, Any]:
     return found
 
 
+def _survey(place: int, question: Question, measures: Sequence[_Measure], columns: Sequence[str]) -> Survey:
+    """A question, asked of the columns that are there."""
+    there = {name.lower(): name for name in columns}
+
+    def named(made: str, column: Column | str) -> str:
+        return made if made in columns else there[str(column).lower()]
+
+    by = named(_group(place), question.by)
+    taken = [Measure(measure.kind, named(_place(place, at), measure.column)) for at, measure in enumerate(measures)]
+    return Survey(by, (Measure(THERE, by), *taken), question.rows, question.values)
+
+
+def _group(place: int) -> str:
+    return f"_group_{place}"
+
+
+def _place(place: int, at: int) -> str:
+    return f"_asked_{place}_{at}"
+
+
 def _measures(asked: Sequence[Asked]) -> Iterator[_Measure]:
     for each in asked:
         for prefix, column in each.numbers.items():
@@ -88,7 +144,7 @@ def _measures(asked: Sequence[Asked]) -> Iterator[_Measure]:
         if each.word is not None:
             yield _Measure(each.name, "", WORD, each.word)
         if each.there is not None:
-            yield _Measure(each.name, "", THERE, F.when(each.there.isNotNull(), F.lit(True)))
+            yield _Measure(each.name, "", THERE, each.there)
 
 
 def _told(kind: str, row: Row) -> Iterator[tuple[str, Any]]:
@@ -98,11 +154,6 @@ def _told(kind: str, row: Row) -> Iterator[tuple[str, Any]]:
         yield from ((name, row[name]) for name in ("mean", "minimum", "maximum", "percentiles"))
     if kind == WORD:
         yield "counts", dict(zip(row.words, row.counts, strict=True))
-
-
-def _or_true(condition: Column | None) -> Column:
-    """Whether it is true; nothing known is false."""
-    return F.lit(True) if condition is None else F.coalesce(condition, F.lit(False))
 
 
 def bend(value: Column, clip: tuple[float, float] | None, log1p: bool) -> Column:

@@ -23,7 +23,7 @@ from pipelines.fitted import (
     FittedText,
     Scaling,
 )
-from pipelines.stages.aggregates import ROWS, Asked, bend, crossed_word, finite
+from pipelines.stages.aggregates import ROWS, Asked, bend, crossed_word
 from pipelines.stages.texts import GROUPS, hashed_group, words_of
 
 
@@ -76,9 +76,9 @@ def _shares(feature: FittedFeature, counts: Mapping[str, int], rows: int) -> tup
     return tuple(counts.get(word, 0) / max(rows, 1) for word in words)
 
 
-def words(spec: FeaturesConfig) -> dict[str, Column]:
+def words(spec: FeaturesConfig) -> dict[str, Column | str]:
     """The columns of the features that are made of words."""
-    alone = {name: F.col(name) for name in (*spec.ordinal, *spec.target, *spec.categorical, *spec.hashed)}
+    alone = {name: name for name in (*spec.ordinal, *spec.target, *spec.categorical, *spec.hashed)}
     return {**alone, **{name: crossed_word(crossed.of) for name, crossed in spec.crossed.items()}}
 
 
@@ -94,7 +94,7 @@ def _asked(feature: kinds.Kind, name: str) -> Iterator[Asked]:
 
 @_asked.register
 def _(feature: kinds.Numeric, name: str) -> Iterator[Asked]:
-    yield _numeric(name, F.col(name).cast("double"), feature)
+    yield _numeric(name, name, feature)
 
 
 @_asked.register
@@ -104,18 +104,18 @@ def _(feature: kinds.Boolean, name: str) -> Iterator[Asked]:
 
 @_asked.register
 def _(feature: kinds.Cyclic, name: str) -> Iterator[Asked]:
-    yield _number(name, F.col(name))
+    yield _number(name, name)
 
 
 @_asked.register
 def _(feature: kinds.Bucketized, name: str) -> Iterator[Asked]:
-    yield _number(name, F.col(name))
+    yield _number(name, name)
 
 
 @_asked.register
 def _(feature: kinds.Time, name: str) -> Iterator[Asked]:
     # No more: a day has one weekday, and a month one month, so its parts move from interval to interval by themselves.
-    yield Asked(name, there=F.col(name))
+    yield Asked(name, there=name)
 
 
 @_asked.register
@@ -127,7 +127,7 @@ def _(feature: kinds.Image, name: str) -> Iterator[Asked]:
 @_asked.register(kinds.Categorical)
 @_asked.register(kinds.Target)
 def _(feature: kinds.Ordinal | kinds.Categorical | kinds.Target, name: str) -> Iterator[Asked]:
-    yield Asked(name, word=F.col(name))
+    yield Asked(name, word=name)
 
 
 @_asked.register
@@ -144,7 +144,7 @@ def _(feature: kinds.Crossed, name: str) -> Iterator[Asked]:
 def _(feature: kinds.Sequence, name: str) -> Iterator[Asked]:
     # Of the rows' own values: each moment of a series counts once, not once a window in which it lies.
     for column, numeric in feature.of.items():
-        yield _numeric(f"{name}_{column}", F.col(column).cast("double"), numeric)
+        yield _numeric(f"{name}_{column}", column, numeric)
 
 
 @_asked.register
@@ -155,28 +155,28 @@ def _(feature: kinds.Text, name: str) -> Iterator[Asked]:
 @singledispatch
 def _known_of(feature: FittedFeature) -> Asked:
     """Of what has a vocabulary its words; of anything else whether it is there."""
-    column = F.col(feature.name)
-    return Asked(feature.name, word=column) if hasattr(feature, "vocabulary") else Asked(feature.name, there=column)
+    name = feature.name
+    return Asked(name, word=name) if hasattr(feature, "vocabulary") else Asked(name, there=name)
 
 
 @_known_of.register
 def _(feature: FittedNumeric) -> Asked:
-    return _of_scaled(feature.name, F.col(feature.name), feature)
+    return _of_scaled(feature.name, feature.name, feature)
 
 
 @_known_of.register
 def _(feature: FittedChannel) -> Asked:
-    return _of_scaled(feature.name, F.col(feature.of), feature)
+    return _of_scaled(feature.name, feature.of, feature)
 
 
 @_known_of.register
 def _(feature: FittedCyclic) -> Asked:
-    return _number(feature.name, F.col(feature.name))
+    return _number(feature.name, feature.name)
 
 
 @_known_of.register
 def _(feature: FittedBucketized) -> Asked:
-    return _number(feature.name, F.col(feature.name))
+    return _number(feature.name, feature.name)
 
 
 @_known_of.register
@@ -199,17 +199,20 @@ def _(feature: FittedText) -> Asked:
     return _number(feature.name, _length(feature.name))
 
 
-def _of_scaled(name: str, raw: Column, scaling: Scaling) -> Asked:
-    return _number(name, bend(raw.cast("double"), scaling.clip, scaling.log1p))
+def _of_scaled(name: str, raw: str, scaling: Scaling) -> Asked:
+    return _number(name, _bent(raw, scaling) if bends(scaling) else raw)
 
 
-def _numeric(name: str, raw: Column, numeric: kinds.Numeric) -> Asked:
+def _numeric(name: str, raw: str, numeric: kinds.Numeric) -> Asked:
     # What stands in for a missing number is in its own unit.
-    numbers = {"": finite(bend(raw, numeric.clip, numeric.log1p)), **({"raw_": finite(raw)} if bends(numeric) else {})}
-    return Asked(name, numbers)
+    return Asked(name, {"": _bent(raw, numeric), "raw_": raw} if bends(numeric) else {"": raw})
 
 
-def bends(numeric: kinds.Numeric) -> bool:
+def _bent(raw: str, numeric: kinds.Numeric | Scaling) -> Column:
+    return bend(F.col(raw).cast("double"), numeric.clip, numeric.log1p)
+
+
+def bends(numeric: kinds.Numeric | Scaling) -> bool:
     """Whether statistics are of other values than the raw ones."""
     return numeric.clip is not None or numeric.log1p
 
@@ -223,5 +226,5 @@ def _size(name: str) -> Column:
     return F.length(F.col(name))
 
 
-def _number(name: str, value: Column) -> Asked:
-    return Asked(name, {"": finite(value.cast("double"))})
+def _number(name: str, value: Column | str) -> Asked:
+    return Asked(name, {"": value})

@@ -37,8 +37,8 @@ from pipelines.stages.images import levels
 from pipelines.stages.target_means import fold_of
 from pipelines.stages.texts import bucket_of, hashed_id, words_of
 
-SCANNED = 32  # more words are not looked for one after the other
-WORDS_A_PLACE = 2
+SCANNED = 8  # more words are not looked for one after the other
+PLACES_A_WORD = 2
 FLOAT_MAX = 3.4028234663852886e38
 PARTITION = "_partition"
 Outputs = Iterator[tuple[str, Column]]
@@ -216,16 +216,17 @@ def _word_id(word: Column, vocabulary: tuple[str, ...], unknown: int = UNKNOWN_I
         place = F.array_position(_words(vocabulary), word)
         return F.coalesce(F.when(place > 0, place + unknown), F.lit(unknown)).cast("int")
     # Words lie by place, which CRC-32 tells; from where a place begins, as many are looked at as the fullest has. Those of
-    # the next places among them do no harm: no word is there twice.
-    places = len(vocabulary) // WORDS_A_PLACE
+    # the next places among them do no harm: no word is there twice. Beyond the last there is nothing, which is no word.
+    places = len(vocabulary) * PLACES_A_WORD
     lying = sorted((zlib.crc32(known.encode()) % places, number) for number, known in enumerate(vocabulary))
     begins = np.searchsorted([place for place, _ in lying], np.arange(places)).tolist()
     fullest = int(np.bincount([place for place, _ in lying]).max())
     begin = F.get(_numbers(begins, "int"), F.pmod(F.crc32(word.cast("binary")), F.lit(places)).cast("int"))
-    looked_at = F.slice(_words([vocabulary[number] for _, number in lying]), begin + 1, F.lit(fullest))
-    found = F.array_position(looked_at, word)
+    words = _words([vocabulary[number] for _, number in lying])
     ids = _numbers([number + 1 + unknown for _, number in lying], "int")
-    return F.coalesce(F.when(found > 0, F.get(ids, begin + found.cast("int") - 1)), F.lit(unknown))
+    looked_at = [(F.get(words, begin + at) == word, F.get(ids, begin + at)) for at in range(fullest)]
+    found = reduce(lambda chain, pair: chain.when(*pair), looked_at[1:], F.when(*looked_at[0]))
+    return F.coalesce(found, F.lit(unknown))
 
 
 def _words(words: Sequence[str]) -> Column:

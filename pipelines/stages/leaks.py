@@ -11,7 +11,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
-from pipelines.stages.aggregates import ROWS, Asked, finite
+from pipelines.stages.aggregates import ROWS, Asked
 from pipelines.stages.feature_statistics import words
 
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
@@ -32,8 +32,7 @@ def label_class() -> Column:
 
 def label_questions(spec: FeaturesConfig) -> list[Asked]:
     """What `single_feature_auc` asks of the rows of either class."""
-    numbers = [Asked(name, {"": finite(F.col(name).cast("double"))}) for name in _numbers(spec)]
-    return numbers + [Asked(name, word=word) for name, word in words(spec).items()]
+    return [*(Asked(name, {"": name}) for name in _numbers(spec)), *(Asked(name, word=w) for name, w in words(spec).items())]
 
 
 def single_feature_auc(spec: FeaturesConfig, found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -21,11 +21,11 @@ from pipelines.fitted import (
     FittedSpec,
     FittedTime,
 )
-from pipelines.stages.aggregates import answers
 from pipelines.stages.drift import Moved, drift, exceeded, stability_index
 from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
 from pipelines.stages.texts import GROUPS
 from pipelines.summaries import PERCENTILES
+from tests.pipelines.stages.answered import answered
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
 WORD = FittedCategorical(name="x", vocabulary=("a", "b"))
@@ -40,7 +40,7 @@ def stats(spark: SparkSession, feature: FittedFeature, values: Sequence[Value]) 
     spec = FittedSpec(features=(feature,))
     kind = "timestamp" if feature is CLOCK else "double" if feature is NUMBER else "string"
     data: DataFrame = spark.createDataFrame([(value,) for value in values], f"x {kind}")
-    return stats_of(spec, answers(data, known_questions(spec), F.lit("all"))["all"])[0]
+    return stats_of(spec, answered(data, known_questions(spec), F.lit("all"))["all"])[0]
 
 
 def test_the_index_by_hand() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -14,11 +14,12 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
-from pipelines.stages.aggregates import answers, nothing, sample
+from pipelines.stages.aggregates import every, nothing
 from pipelines.stages.feature_fit import Fit, fit
 from pipelines.stages.feature_statistics import questions
 from pipelines.stages.target_means import sum_labels
 from pipelines.stages.texts import count_words
+from tests.pipelines.stages.answered import answered
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
 Value = float | str | bool | None
@@ -40,9 +41,9 @@ def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
     return fit(config, asked(data, config)["train"], count_words(data, config), sum_labels(data, config))
 
 
-def asked(data: DataFrame, config: FeaturesConfig, sampled: Column | None = None) -> dict[str, dict[str, Any]]:
+def asked(data: DataFrame, config: FeaturesConfig, values: int = 1) -> dict[str, dict[str, Any]]:
     """What each split answers."""
-    return answers(data, questions(config), F.col("split"), sampled)
+    return answered(data, questions(config), "split", values=values)
 
 
 def numeric(config: FeaturesConfig, data: DataFrame) -> FittedNumeric:
@@ -242,18 +243,17 @@ def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: Sp
     config = spec(numeric={"x": {"scale": "zscore"}, **{f"x{at}": {} for at in range(9)}})
     data = data.withColumns({f"x{at}": F.col("x") * at + F.col("row_id") for at in range(9)})
     whole = fitted(config, data)
-    some = sample("row_id", 20_000, enough=5_000)
-    of_some = fit(config, asked(data, config, some)["train"])
+    of_some = fit(config, asked(data, config, values=every(20_000, enough=5_000))["train"])
     assert of_some.stats[0][:6] == whole.stats[0][:6]
     assert of_some.stats[0].percentiles != whole.stats[0].percentiles
     assert of_some.stats[0].quartiles == pytest.approx(whole.stats[0].quartiles, rel=0.05)
-    assert sample("row_id", 9_999, enough=5_000) is None
+    assert (every(20_000, enough=5_000), every(9_999, enough=5_000), every(10, enough=5_000)) == (4, 1, 1)
 
 
 def test_a_value_too_rare_for_percentiles_is_refused(spark: SparkSession) -> None:
     config = spec(numeric={"x": {}})
     with pytest.raises(DataError, match=r"features\.x: 2 values in the train split of 3 rows, too few for percentiles"):
-        fit(config, asked(frame(spark, [1.0, 2.0, None]), config, F.lit(None) > 0)["train"])
+        fit(config, asked(frame(spark, [1.0, 2.0, None]).withColumn("row_id", F.lit(1)), config, values=10)["train"])
 
 
 @pytest.mark.parametrize("impute", ["mean", "median"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,6 +127,19 @@ def test_statistics_drift_and_samples_are_kept(cleaned: Run) -> None:
     samples = context.lake.read("feature_samples")
     assert 150 < samples.count() < 400
     assert samples.join(context.lake.read("features"), "row_id").count() == samples.count()
+
+
+def test_files_of_examples_go_with_the_run_and_those_of_a_killed_one_after_a_day(cleaned: Run) -> None:
+    folder = Path(cleaned().artifacts("examples")).parent
+    for name, hours in (("killed", 25), ("running", 1)):
+        file = folder / name / "part-0.parquet"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"")
+        os.utime(file, times=(time.time() - hours * 3600,) * 2)
+    cleaned(FEATURES, force=True)
+    with pytest.raises(DataError, match="Fri, Mon"):
+        cleaned(FEATURES, config=by(by="column", column="weekday"))
+    assert [left.name for left in folder.iterdir()] == ["running"]
 
 
 def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:

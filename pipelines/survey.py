@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.errors import ExternalError
 from pipelines.storage import list_files, locate
 from pipelines.summaries import Moments, Values, Words, merged_moments, moments_of, percentiles_of
 from pipelines.workers import forget_archives
@@ -38,13 +39,11 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 Codes: TypeAlias = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class RowGroup:
+class RowGroup(NamedTuple):
     """One of a file's row groups."""
 
     uri: str
-    index: int
-    rows: int
+    place: int
 
 
 class Files(NamedTuple):
@@ -75,21 +74,25 @@ class Survey(NamedTuple):
 
 
 def files_of(folder: str) -> Files:
-    """Read the footers of a folder's Parquet files."""
+    """Read the footers of a folder's Parquet files; raises ExternalError when none is there."""
     uris = [uri for uri in list_files(folder) if uri.endswith(".parquet")]
+    if not uris:
+        raise ExternalError(
+            f"{folder}: no Parquet file is there; expected those that Spark has just written. Do Spark and pyarrow take this path "
+            f"for the same place? Write lake.warehouse with its scheme."
+        )
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(_footer, uris))
-    parts: list[tuple[RowGroup, ...]] = []
-    part: list[RowGroup] = []
+    parts: list[list[RowGroup]] = [[]]
+    rows = 0
     for uri, footer in zip(uris, footers, strict=True):
         for index in range(footer.num_row_groups):
-            part.append(RowGroup(uri, index, footer.row_group(index).num_rows))
-            if sum(group.rows for group in part) >= PART_ROWS:
-                parts.append(tuple(part))
-                part = []
-    if part:
-        parts.append(tuple(part))
-    return Files(tuple(footers[0].schema.to_arrow_schema().names) if footers else (), tuple(parts))
+            if rows >= PART_ROWS:
+                parts.append([])
+                rows = 0
+            parts[-1].append(RowGroup(uri, index))
+            rows += footer.row_group(index).num_rows
+    return Files(tuple(footers[0].schema.to_arrow_schema().names), tuple(tuple(part) for part in parts if part))
 
 
 def summarize(
@@ -200,6 +203,8 @@ def _take(rows: _Read, survey: Survey, ids: str, found: Mapping[tuple[str, int],
     for group, of_group in rows.groups(survey.by):
         mask = of_group if looked_at is None else of_group & looked_at
         chosen = np.flatnonzero(mask)
+        if not len(chosen):
+            continue
         some = None if sampled is None else np.flatnonzero(mask & sampled)
         for key, measure in enumerate(survey.measures, first):
             summary = found[group, key]
@@ -229,8 +234,8 @@ def _read(groups: Sequence[RowGroup], surveys: Sequence[Survey], ids: str) -> It
         with filesystem.open_input_file(path) as opened:
             file = pq.ParquetFile(opened, read_dictionary=sorted(words), pre_buffer=True)
             for group in of_file:
-                table = file.read_row_group(group.index, columns, use_threads=False)
-                yield from (_Read(table.slice(at, SLICE_ROWS)) for at in range(0, group.rows, SLICE_ROWS))
+                for batch in file.iter_batches(SLICE_ROWS, [group.place], columns, use_threads=False):
+                    yield _Read(pa.table(batch))
 
 
 def _footer(uri: str) -> pq.FileMetaData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from posixpath import dirname
 from typing import NamedTuple
@@ -58,15 +58,23 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
     rows = identified.withColumn("label", _outside_embargo(config, contract.event_time))
     folder = context.artifacts("examples")
     for left_behind in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
-        delete_folder(left_behind)
+        _remove(left_behind)
     try:
         with short_methods(context.spark):
             written = laid_out(rows, questions)
             written.write.options(**_file_options(written)).parquet(folder)
             spine.unpersist()
-            yield Examples(context.spark.read.parquet(folder).select(*rows.columns), folder, rows_in, snapshots)
+            # A warehouse's path may have brackets in it.
+            read = context.spark.read.option("__globPaths__", "false").parquet(folder)
+            yield Examples(read.select(*rows.columns), folder, rows_in, snapshots)
     finally:
+        _remove(folder)
         spine.unpersist()
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder; what can't be removed now, by this job or another at the same time, a later one removes."""
+    with suppress(OSError):
         delete_folder(folder)
 
 

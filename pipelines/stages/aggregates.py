@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from pipelines.errors import DataError
 from pipelines.fitted import PART
 from pipelines.survey import GROUP, MERGED, NUMBER, SUMMARY, THERE, WORD, Measure, Survey, files_of, merge, summarize
 from pipelines.survey import PART as TASK
@@ -60,8 +61,19 @@ def every(rows: int, enough: int = SAMPLED_ROWS) -> int:
 
 
 def laid_out(rows: DataFrame, questions: Sequence[Question]) -> DataFrame:
-    """The rows, with a column more for each thing that is asked of what no column holds as it is; so they are to be written."""
+    """The rows, with a column more for each thing that is asked of what no column holds as it is; so they are to be written.
+
+    Raises DataError when a column that is asked as it is is not there.
+    """
     types = {name.lower(): type_ for name, type_ in rows.dtypes}
+    named = {
+        measure.column for question in questions for measure in _measures(question.asked) if isinstance(measure.column, str)
+    }
+    if lacking := sorted(name for name in named if name.lower() not in types):
+        raise DataError(
+            f"features: the examples have no column {', '.join(lacking)}; received {', '.join(rows.columns)}. Derive them, or leave "
+            f"the features out of the model."
+        )
     made = {}
     for place, question in enumerate(questions):
         if not isinstance(question.by, str):

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import survey
+from pipelines.errors import ExternalError
 from pipelines.summaries import PERCENTILES
-from pipelines.survey import NUMBER, THERE, WORD, Files, Measure, Survey, files_of, merge, summarize
+from pipelines.survey import NUMBER, THERE, WORD, Measure, Survey, files_of, merge, summarize
 
 MEASURES = (Measure(NUMBER, "x"), Measure(WORD, "w"), Measure(THERE, "t"))
 FIRST = [pa.RecordBatch.from_pydict({"id": [0]})]  # the number of the first part
@@ -67,6 +68,11 @@ def test_several_surveys_in_one_pass_each_have_their_own_groups_and_rows(tmp_pat
     assert found["all", 2]["present"] == 100
 
 
+def test_a_group_of_which_no_row_is_looked_at_is_not_there(tmp_path: Path) -> None:
+    columns = {"id": [1, 10, 20], "g": ["rare", "often", "often"], "x": [1.0, 2.0, 3.0]}
+    assert set(asked(written(tmp_path, columns), Survey("g", (Measure(NUMBER, "x"),), rows=10))) == {("often", 0)}
+
+
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.float32(), pa.float64()])
 def test_numbers_of_any_type_are_taken_and_those_that_are_not_finite_left(tmp_path: Path, kind: pa.DataType) -> None:
     values = [1.0, 3.0, None, *([float("nan"), float("inf"), -float("inf")] if pa.types.is_floating(kind) else [None])]
@@ -79,13 +85,15 @@ def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path
     monkeypatch.setattr(survey, "PART_ROWS", 250)
     files = files_of(written(tmp_path, {"x": range(730)}, {"x": pa.array([], pa.int64())}, {"x": range(120)}, row_group=100))
     assert files.columns == ("x",)
-    groups = [(group.uri, group.index) for part in files.parts for group in part]
+    groups = [group for part in files.parts for group in part]
     assert groups == sorted(groups)
     assert len(groups) == 8 + 1 + 2  # a file without rows has a group of none
-    rows = [sum(group.rows for group in part) for part in files.parts]
+    footers = {uri: pq.read_metadata(uri) for uri, _ in groups}
+    rows = [sum(footers[uri].row_group(place).num_rows for uri, place in part) for part in files.parts]
     assert sum(rows) == 850
     assert all(250 <= some < 350 for some in rows[:-1])
-    assert files_of(str(tmp_path / "none")) == Files((), ())
+    with pytest.raises(ExternalError, match="no Parquet file is there"):
+        files_of(str(tmp_path / "none"))
 
 
 def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

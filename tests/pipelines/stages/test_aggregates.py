@@ -4,6 +4,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from pipelines.errors import DataError
 from pipelines.stages.aggregates import ROWS, Asked, Question, laid_out
 from tests.pipelines.stages.answered import answered
 
@@ -26,6 +27,11 @@ def test_words_need_not_be_texts_and_what_is_there_may_be_worked_out(spark: Spar
     found = answered(rows, asked, F.when(F.col("y") != "none", F.lit("some")))["some"]
     assert (found["x"]["counts"], found["cut"]["counts"]) == ({"1": 1, "2": 1}, {"b": 2, "a": 1})
     assert (found["y"]["present"], found[ROWS]) == (2, 3)
+
+
+def test_columns_that_are_not_there_are_named(spark: SparkSession) -> None:
+    with pytest.raises(DataError, match="the examples have no column town, year; received x"):
+        laid_out(spark.sql("SELECT 1 AS x"), [Question([Asked("town", word="town"), Asked("a", {"": "X", "b": "year"})], "x")])
 
 
 def test_no_rows_have_no_groups(spark: SparkSession) -> None:

@@ -78,8 +78,8 @@ def files_of(folder: str) -> Files:
     uris = [uri for uri in list_files(folder) if uri.endswith(".parquet")]
     if not uris:
         raise ExternalError(
-            f"{folder}: no Parquet file is there; expected those that Spark has just written. Do Spark and pyarrow take this path "
-            f"for the same place? Write lake.warehouse with its scheme."
+            f"{folder}: no Parquet file is there; expected those that Spark has just written. Do Spark and pyarrow take this "
+            f"path for the same place? Write lake.warehouse with its scheme."
         )
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(_footer, uris))

@@ -66,13 +66,11 @@ def laid_out(rows: DataFrame, questions: Sequence[Question]) -> DataFrame:
     Raises DataError when a column that is asked as it is is not there.
     """
     types = {name.lower(): type_ for name, type_ in rows.dtypes}
-    named = {
-        measure.column for question in questions for measure in _measures(question.asked) if isinstance(measure.column, str)
-    }
-    if lacking := sorted(name for name in named if name.lower() not in types):
+    asked = {str(m.column) for q in questions for m in _measures(q.asked) if isinstance(m.column, str)}
+    if lacking := sorted(name for name in asked if name.lower() not in types):
         raise DataError(
-            f"features: the examples have no column {', '.join(lacking)}; received {', '.join(rows.columns)}. Derive them, or leave "
-            f"the features out of the model."
+            f"features: the examples have no column {', '.join(lacking)}; received {', '.join(rows.columns)}. Derive them, or "
+            f"leave the features out of the model."
         )
     made = {}
     for place, question in enumerate(questions):

@@ -55,17 +55,15 @@ def work(context: Context) -> Outcome:
     too many rows become no features; AccountingError when rows are lost.
     """
     config = context.config.features
-    asked = _questions(context)
-    with warming(context.spark, slots(context.spark)), examples(context, asked) as (rows, folder, rows_in, snapshots):
+    laid_out = examples(context, _questions(context))
+    with warming(context.spark, slots(context.spark)), laid_out as (rows, folder, rows_in, snapshots):
         counts = _counts(context, rows)
         _check_splits(counts)
         _check_known(context, counts)
         _check_labels(context, counts)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
         trained_on = counts["train"][ROWS]
-        asked[0] = asked[0]._replace(values=every(trained_on))
-        asked[1:] = [of_label._replace(rows=every(trained_on, SAMPLED_FOR_LEAKS)) for of_label in asked[1:]]
-        found, *by_label = answers(context.spark, folder, asked)
+        found, *by_label = answers(context.spark, folder, _questions(context, trained_on))
         aucs = leaks.single_feature_auc(config, by_label[0]) if by_label else {}
         fitted = _fit(context, rows, found["train"], counts["train"])
         for suspect in leaks.suspects(aucs, config.proxy_auc):
@@ -103,14 +101,15 @@ def _counts(context: Context, rows: DataFrame) -> dict[str, dict[str, Any]]:
     return {row.split: row.asDict() for row in rows.groupBy(split).agg(*counts).collect()}
 
 
-def _questions(context: Context) -> list[Question]:
+def _questions(context: Context, train_rows: int = 0) -> list[Question]:
     """What is asked of the labelled rows of each split, and, for leaks, of the train split's rows of either class of a binary
-    label.
+    label; of many train rows, of some.
     """
     config = context.config.features
-    asked = [Question(questions(config), F.when(F.col("label").isNotNull(), F.col("split")))]
+    asked = [Question(questions(config), F.when(F.col("label").isNotNull(), F.col("split")), values=every(train_rows))]
     if context.config.task.kind == "binary":
-        asked.append(Question(leaks.label_questions(config), F.when(_trained_on(), leaks.label_class())))
+        by_class = F.when(_trained_on(), leaks.label_class())
+        asked.append(Question(leaks.label_questions(config), by_class, rows=every(train_rows, SAMPLED_FOR_LEAKS)))
     return asked
 
 

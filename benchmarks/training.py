@@ -10,9 +10,8 @@ trains an MLP 256-128-1 by Adam on them, in interleaved rounds, each case in a p
 - keras: Keras fit in one process with two threads, on batches as large as those of two ranks;
 - ceiling: the network's matrix products, forward and backward, on both cores at once;
 - start: a process that imports TensorFlow, builds the network, traces and runs one step;
-- more, which has to be asked for: a smaller batch, other networks, four ranks on two cores.
-
-Ranks of ours talk by TCP, on the loopback: MPICH takes each for a host of its own, and shares no memory between them.
+- more, which has to be asked for: a smaller batch, other networks, four ranks on two cores, and two ranks without Spark that
+  talk by TCP or by shared memory. Ranks on executors talk by TCP: MPICH takes each for a host of its own.
 
 The peers read the same row groups by pyarrow, shuffle within each and drop the last part of a batch; they neither validate, nor
 keep checkpoints, nor export a model, which ours does at the end of each epoch and of the run. Rows a second are of the epochs
@@ -106,6 +105,7 @@ RATIOS: tuple[tuple[str, str, str, Callable[[Run], float], str], ...] = (
     ("GRU, 2 ranks to 1", "GRU, 2 ranks", "GRU, 1 rank", speed, ""),
     ("CNN, 2 ranks to 1", "CNN, 2 ranks", "CNN, 1 rank", speed, ""),
     ("4 ranks on 2 cores to 1", "4 on 2 cores, 4 ranks", "4 on 2 cores, 1 rank", speed, ""),
+    ("TCP to shared memory", "no Spark, TCP", "no Spark, shared memory", speed, ""),
 )
 
 

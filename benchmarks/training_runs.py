@@ -59,6 +59,8 @@ CASES = (
     *_pair("CNN", workload="cnn"),
     Case("4 on 2 cores, 1 rank", "more", ranks=1),
     Case("4 on 2 cores, 4 ranks", "more", ranks=4),
+    Case("no Spark, TCP", "more", "tcp"),
+    Case("no Spark, shared memory", "more", "shared"),
 )
 PARTS = tuple(dict.fromkeys(case.part for case in CASES))
 
@@ -98,6 +100,8 @@ def _command(case: Case, own: Path) -> tuple[list[str], dict[str, str]]:
         return [str(here), str(BENCHMARKS / "training_bounds.py"), work], {}
     if case.program == "keras":
         return [str(here), str(BENCHMARKS / "training_peers.py"), work], {}
+    if case.program in ("tcp", "shared"):
+        return [str(here), str(BENCHMARKS / "training_host.py"), work], {}
     if case.program == "torch":
         return _of_torch(work)
     script = "training_ours.py" if case.program == "ours" else "training_peers.py"

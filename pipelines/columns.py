@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,11 +13,30 @@ from pipelines.fitted import FittedSpec, Tensor
 
 Batch: TypeAlias = pa.Table | pa.RecordBatch
 
+ALIGNMENT = 64  # bytes: what starts at a multiple of it TensorFlow takes as it is
+TURNED_BYTES = 1 << 20  # of columns that are turned into rows at once, in the processor's cache
+LINE = 64  # bytes
+
 
 def fill_matrix(rows: Batch, names: tuple[str, ...], filled: npt.NDArray[Any]) -> None:
-    """Put the named columns side by side, shape (rows, names)."""
-    for index, name in enumerate(names):
-        filled[:, index] = rows.column(name).to_numpy(zero_copy_only=False)
+    """Put the named columns side by side, shape (rows, names).
+
+    Columns are laid one under the other and turned some rows at a time, so that whole rows are written: column by column each
+    number written is a line of the cache that has been thrown out since the last one.
+    """
+    if not names:
+        return
+    columns = [rows.column(name).to_numpy(zero_copy_only=False) for name in names]
+    size = filled.dtype.itemsize
+    step = max(TURNED_BYTES // (len(names) * size), 1)
+    # A line more than the rows, for columns that lie a power of two apart share places in the cache.
+    under = np.empty((len(names), min(step, len(filled)) + LINE // size), filled.dtype)
+    for start in range(0, len(filled), step):
+        rows_now = filled[start : start + step]
+        turned = under[:, : len(rows_now)]
+        for index, column in enumerate(columns):
+            turned[index] = column[start : start + step]
+        rows_now[...] = turned.T
 
 
 def flat(column: pa.Array | pa.ChunkedArray, dtype: type | str) -> npt.NDArray[Any]:
@@ -51,5 +71,14 @@ def network_inputs(rows: Batch, spec: FittedSpec) -> tuple[npt.NDArray[Any], ...
 
 def input_room(spec: FittedSpec, rows: int) -> tuple[npt.NDArray[Any], ...]:
     """Arrays for what the network takes of so many rows, with nothing in them yet."""
-    tensors = (np.empty((rows, *wanted.shape), wanted.dtype) for wanted in spec.tensors)
-    return (np.empty((rows, len(spec.numbers)), np.float32), np.empty((rows, len(spec.ids)), np.int32), *tensors)
+    tensors = (aligned((rows, *wanted.shape), wanted.dtype) for wanted in spec.tensors)
+    return (aligned((rows, len(spec.numbers)), np.float32), aligned((rows, len(spec.ids)), np.int32), *tensors)
+
+
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array with nothing in it yet that begins at a multiple of ALIGNMENT."""
+    kind = np.dtype(dtype)
+    size = math.prod(shape) * kind.itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + size].view(kind).reshape(shape)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.columns import fill_inputs, flat, input_room
+from pipelines.columns import aligned, fill_inputs, flat, input_room
 from pipelines.errors import DataError, RankError
 from pipelines.fitted import FittedSpec
 from pipelines.storage import locate
@@ -44,7 +44,7 @@ class Columns:
     def room(self, rows: int) -> Rows:
         """Arrays for so many rows, with nothing in them yet."""
         labels = (rows,) if self.horizon is None else (rows, self.horizon)
-        return Rows(input_room(self.spec, rows), np.empty(labels, np.float32), np.empty(rows, np.int64))
+        return Rows(input_room(self.spec, rows), aligned(labels, np.float32), np.empty(rows, np.int64))
 
     def decode(self, batch: pa.RecordBatch, into: Rows) -> None:
         """Put the rows of a batch into as much room; raises ValueError when arrays of theirs have another length."""
@@ -220,8 +220,8 @@ class _Filling:
 
     def chunk(self, steps: int) -> Chunk:
         """The chunk, as so many steps, with zeros where no row is."""
-        weights = np.zeros(len(self._rows), np.float32)
-        weights[: self._filled] = 1
+        weights = aligned((len(self._rows),), np.float32)
+        weights[: self._filled], weights[self._filled :] = 1, 0
         for values in self._rows.arrays():
             values[self._filled :] = 0
         inputs = tuple(map(self._in_steps, self._rows.inputs))

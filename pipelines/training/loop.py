@@ -7,8 +7,9 @@ of classes multiply losses and gradients, and not the number of rows that these 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 import horovod.tensorflow as hvd
 import keras
@@ -16,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pipelines.columns import ALIGNMENT
 from pipelines.training.batch_norm import refuse_batch_norm
 from pipelines.training.feed import Chunk
 from pipelines.training.gradients import gradients_of, summed_over_ranks
 from pipelines.training.optimizers import Plateau
 from pipelines.training.tasks import Head
+
+Compiled: TypeAlias = Callable[..., Any]  # a traced function of tensors
 
 
 class Validation(NamedTuple):
@@ -69,15 +73,7 @@ class Loop:
         self._head = head
         self._parts, self._compress = parts, compress
         optimizer.build(network.trainable_variables)
-        batches = [
-            [tf.TensorSpec(values.shape, tf.as_dtype(values.dtype)) for values in shape.inputs],
-            tf.TensorSpec(shape.labels.shape, tf.float32),
-            tf.TensorSpec(shape.weights.shape, tf.float32),
-        ]
-        rows, steps = tf.TensorSpec((shape.labels.shape[0],), tf.float32), tf.TensorSpec((), tf.int32)
-        # Loops are written as graphs have them: AutoGraph takes four times as long to translate it all as it takes to trace.
-        self._train = tf.function(self._train_steps, input_signature=[*batches, rows, steps], autograph=False)
-        self._score = tf.function(self._score_steps, input_signature=[*batches, steps], autograph=False)
+        self._shape = shape
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -96,7 +92,7 @@ class Loop:
         """Train on a chunk; `rows` (chunk.steps,) is what all ranks together train on at each of its steps."""
         padded = np.ones(chunk.labels.shape[0], np.float32)
         padded[: chunk.steps] = rows
-        found = self._train(list(chunk.inputs), chunk.labels, chunk.weights, padded, np.int32(chunk.steps))
+        found = self._train(*_batches(chunk), tf.constant(padded), tf.constant(chunk.steps))
         loss, bad, wait = (value.numpy() for value in found)
         return Call(float(loss), int(bad), float(wait))
 
@@ -105,12 +101,32 @@ class Loop:
         loss: float = 0.0
         measured: npt.NDArray[np.float64] | None = None
         for chunk in chunks:
-            found, sums = self._score(list(chunk.inputs), chunk.labels, chunk.weights, np.int32(chunk.steps))
+            found, sums = self._score(*_batches(chunk), tf.constant(chunk.steps))
             loss += float(found)
             measured = sums.numpy() if measured is None else measured + sums.numpy()
         assert measured is not None, "each rank has at least one chunk, if only of padding"
         summed = self._sum(np.concatenate([[loss], measured]))
         return Validation(float(summed[0]) / rows, *self._head.metric(summed[1:], rows))
+
+    @cached_property
+    def _train(self) -> Compiled:
+        rows = tf.TensorSpec((self._shape.labels.shape[0],), tf.float32)
+        return self._compiled(self._train_steps, rows)
+
+    @cached_property
+    def _score(self) -> Compiled:
+        return self._compiled(self._score_steps)
+
+    def _compiled(self, steps: Callable[..., Any], *more: tf.TensorSpec) -> Compiled:
+        """A function of a chunk's batches, `more` and its number of steps, for one shape: a call looks for no other.
+
+        Loops are written as graphs have them: AutoGraph takes four times as long to translate it all as it takes to trace.
+        """
+        inputs, labels, weights = _batches(self._shape)
+        kinds = [[*map(tf.TensorSpec.from_tensor, inputs)], *map(tf.TensorSpec.from_tensor, (labels, weights))]
+        signature = [*kinds, *more, tf.TensorSpec((), tf.int32)]
+        compiled: Compiled = tf.function(steps, input_signature=signature, autograph=False).get_concrete_function()
+        return compiled
 
     def _train_steps(
         self, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, rows: tf.Tensor, steps: tf.Tensor
@@ -154,3 +170,15 @@ class Loop:
         summed = hvd.allreduce(tf.constant(values, tf.float64), op=hvd.Sum, name="sums")
         found: npt.NDArray[np.float64] = hvd.broadcast(summed, root_rank=0, name="sums of rank 0").numpy()
         return found
+
+
+def _batches(chunk: Chunk) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    """A chunk's inputs, labels and weights as tensors."""
+    return [*map(tensor_of, chunk.inputs)], tensor_of(chunk.labels), tensor_of(chunk.weights)
+
+
+def tensor_of(values: npt.NDArray[Any]) -> tf.Tensor:
+    """A tensor in the array's own memory, where that is aligned; otherwise a copy."""
+    if values.size and values.ctypes.data % ALIGNMENT == 0:
+        return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
+    return tf.constant(values)

@@ -81,19 +81,25 @@ class _InOneKernel:
     Source: Kingma and Ba, Adam: a method for stochastic optimization (2015), the form before section 2.1.
     """
 
+    def apply(self: Any, grads: list[tf.Tensor], trainable_variables: list[tf.Variable] | None = None) -> None:
+        """Move all variables; what is the same for each of them is worked out once."""
+        steps = tf.cast(self.iterations.value + 1, tf.float32)
+        self._powers = tf.pow(self.beta_1, steps), tf.pow(self.beta_2, steps)
+        super().apply(grads, trainable_variables)  # type: ignore[misc] # Keras's
+
     def update_step(self: Any, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Move one variable, a tf.Variable."""
         if self.amsgrad or variable.dtype != tf.float32:
-            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc] # Keras's
+            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
             return
         place = self._get_variable_index(variable)
-        steps = tf.cast(self.iterations.value + 1, tf.float32)
+        beta1_power, beta2_power = self._powers
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[place].value.handle,
             v=self._velocities[place].value.handle,
-            beta1_power=tf.pow(self.beta_1, steps),
-            beta2_power=tf.pow(self.beta_2, steps),
+            beta1_power=beta1_power,
+            beta2_power=beta2_power,
             lr=tf.cast(learning_rate, tf.float32),
             beta1=self.beta_1,
             beta2=self.beta_2,

@@ -2,11 +2,14 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
+from pipelines.columns import aligned
+from pipelines.training.loop import tensor_of
 from pipelines.training.tasks import histogram_auc
 
 
@@ -19,3 +22,12 @@ def test_auc_of_a_histogram_is_scikit_learns(histogram: npt.NDArray[np.int64]) -
         return
     expected = roc_auc_score(np.repeat(labels, counts), np.repeat(bins, counts))
     np.testing.assert_allclose(histogram_auc(histogram.astype(float)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("skipped", [0, 1])
+def test_only_an_aligned_array_becomes_a_tensor_without_a_copy(skipped: int) -> None:
+    values = aligned((9,), np.float32)[skipped:]
+    values[...] = 1
+    made = tensor_of(values)
+    values[...] = 2
+    assert made.numpy().tolist() == [1 if skipped else 2] * len(values)

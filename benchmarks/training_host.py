@@ -19,7 +19,7 @@ from pipelines.launch.barrier import HOROVOD, TUNED
 from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.launch.follower import Follower
-from pipelines.launch.hydra import RANK
+from pipelines.launch.hydra import DIE_WITH_PARENT, RANK
 from pipelines.launch.watch import Watch
 
 STALL_SECONDS, START_SECONDS, SECONDS_TO_LEAVE = 60, 120, 20
@@ -41,7 +41,8 @@ def main() -> None:
             command += [*([":"] if rank else []), "-n", "1", *own, *RANK]
             common = {**environment, **common}
         called = time.monotonic()
-        process = stack.enter_context(subprocess.Popen(command, env=common, stdout=sys.stderr))
+        command = [*DIE_WITH_PARENT, *command]
+        process = stack.enter_context(subprocess.Popen(command, env=common, stdin=subprocess.DEVNULL, stdout=sys.stderr))
 
         def ended() -> str | None:
             code = process.poll()

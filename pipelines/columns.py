@@ -14,29 +14,34 @@ from pipelines.fitted import FittedSpec, Tensor
 Batch: TypeAlias = pa.Table | pa.RecordBatch
 
 ALIGNMENT = 64  # bytes: what starts at a multiple of it TensorFlow takes as it is
-TURNED_BYTES = 1 << 20  # of columns that are turned into rows at once, in the processor's cache
-LINE = 64  # bytes
+TURNED_BYTES, TURNED_COLUMNS = 1 << 20, 256  # that are turned into rows at once, in the processor's cache
+LINE_BYTES = 64  # of that cache
 
 
 def fill_matrix(rows: Batch, names: tuple[str, ...], filled: npt.NDArray[Any]) -> None:
-    """Put the named columns side by side, shape (rows, names).
+    """Put the named columns side by side, shape (rows, names); raises ValueError where that is not the room's.
 
     Columns are laid one under the other and turned some rows at a time, so that whole rows are written: column by column each
     number written is a line of the cache that has been thrown out since the last one.
     """
-    if not names:
-        return
-    columns = [rows.column(name).to_numpy(zero_copy_only=False) for name in names]
+    if filled.shape != (rows.num_rows, len(names)):
+        raise ValueError(f"{len(names)} columns of {rows.num_rows} rows do not fit in {filled.shape}")
+    for first in range(0, len(names), TURNED_COLUMNS):
+        some = [rows.column(name).to_numpy(zero_copy_only=False) for name in names[first : first + TURNED_COLUMNS]]
+        _turn(some, filled[:, first : first + TURNED_COLUMNS])
+
+
+def _turn(columns: list[npt.NDArray[Any]], filled: npt.NDArray[Any]) -> None:
     size = filled.dtype.itemsize
-    step = max(TURNED_BYTES // (len(names) * size), 1)
+    step = TURNED_BYTES // (len(columns) * size)
     # A line more than the rows, for columns that lie a power of two apart share places in the cache.
-    under = np.empty((len(names), min(step, len(filled)) + LINE // size), filled.dtype)
+    under = np.empty((len(columns), min(step, len(filled)) + LINE_BYTES // size), filled.dtype)
     for start in range(0, len(filled), step):
-        rows_now = filled[start : start + step]
-        turned = under[:, : len(rows_now)]
+        rows = filled[start : start + step]
+        turned = under[:, : len(rows)]
         for index, column in enumerate(columns):
             turned[index] = column[start : start + step]
-        rows_now[...] = turned.T
+        rows[...] = turned.T
 
 
 def flat(column: pa.Array | pa.ChunkedArray, dtype: type | str) -> npt.NDArray[Any]:
@@ -76,7 +81,7 @@ def input_room(spec: FittedSpec, rows: int) -> tuple[npt.NDArray[Any], ...]:
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array with nothing in it yet that begins at a multiple of ALIGNMENT."""
+    """An array with nothing in it yet that begins at a multiple of ALIGNMENT, unless there is no room in it."""
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
     room = np.empty(size + ALIGNMENT, np.uint8)

@@ -73,7 +73,9 @@ class Loop:
         self._head = head
         self._parts, self._compress = parts, compress
         optimizer.build(network.trainable_variables)
-        self._shape = shape
+        inputs = [tf.TensorSpec(values.shape, tf.as_dtype(values.dtype)) for values in shape.inputs]
+        self._batches = (inputs, tf.TensorSpec(shape.labels.shape, tf.float32), tf.TensorSpec(shape.weights.shape, tf.float32))
+        self._steps_at_most = shape.labels.shape[0]
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -90,7 +92,7 @@ class Loop:
 
     def train(self, chunk: Chunk, rows: npt.NDArray[np.float32]) -> Call:
         """Train on a chunk; `rows` (chunk.steps,) is what all ranks together train on at each of its steps."""
-        padded = np.ones(chunk.labels.shape[0], np.float32)
+        padded = np.ones(self._steps_at_most, np.float32)
         padded[: chunk.steps] = rows
         found = self._train(*_batches(chunk), tf.constant(padded), tf.constant(chunk.steps))
         loss, bad, wait = (value.numpy() for value in found)
@@ -110,8 +112,7 @@ class Loop:
 
     @cached_property
     def _train(self) -> Compiled:
-        rows = tf.TensorSpec((self._shape.labels.shape[0],), tf.float32)
-        return self._compiled(self._train_steps, rows)
+        return self._compiled(self._train_steps, tf.TensorSpec((self._steps_at_most,), tf.float32))
 
     @cached_property
     def _score(self) -> Compiled:
@@ -122,9 +123,7 @@ class Loop:
 
         Loops are written as graphs have them: AutoGraph takes four times as long to translate it all as it takes to trace.
         """
-        inputs, labels, weights = _batches(self._shape)
-        kinds = [[*map(tf.TensorSpec.from_tensor, inputs)], *map(tf.TensorSpec.from_tensor, (labels, weights))]
-        signature = [*kinds, *more, tf.TensorSpec((), tf.int32)]
+        signature = [*self._batches, *more, tf.TensorSpec((), tf.int32)]
         compiled: Compiled = tf.function(steps, input_signature=signature, autograph=False).get_concrete_function()
         return compiled
 
@@ -178,7 +177,10 @@ def _batches(chunk: Chunk) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
 
 
 def tensor_of(values: npt.NDArray[Any]) -> tf.Tensor:
-    """A tensor in the array's own memory, where that is aligned; otherwise a copy."""
+    """A tensor in the array's own memory, where that is aligned; otherwise a copy.
+
+    What is not aligned DLPack would share as well, and kernels read it by instructions that want it to be.
+    """
     if values.size and values.ctypes.data % ALIGNMENT == 0:
         return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
     return tf.constant(values)

@@ -83,7 +83,7 @@ class _InOneKernel:
 
     def apply(self: Any, grads: list[tf.Tensor], trainable_variables: list[tf.Variable] | None = None) -> None:
         """Move all variables; what is the same for each of them is worked out once."""
-        steps = tf.cast(self.iterations.value + 1, tf.float32)
+        steps = tf.cast(tf.convert_to_tensor(self.iterations) + 1, tf.float32)
         self._powers = tf.pow(self.beta_1, steps), tf.pow(self.beta_2, steps)
         super().apply(grads, trainable_variables)  # type: ignore[misc] # Keras's
 

@@ -5,15 +5,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from pipelines.columns import ALIGNMENT, TURNED_BYTES, aligned, fill_matrix
+from pipelines.columns import ALIGNMENT, TURNED_BYTES, TURNED_COLUMNS, aligned, fill_matrix
 
-SHAPES = [(0, 3), (5, 0), (1, 1), (7, 2), (TURNED_BYTES // 4 + 1, 1), (20_001, 33), (3, 300_000)]
+SHAPES = [(0, 3), (1, 1), (7, 2), (TURNED_BYTES // 4 + 1, 1), (20_001, 33), (3, TURNED_COLUMNS + 1), (5_000, 600)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
-@pytest.mark.parametrize(
-    ("rows", "names"), [(0, 3), (5, 0), (1, 1), (7, 2), (TURNED_BYTES // 4 + 1, 1), (20_001, 33), (3, 300_000)]
-)
+@pytest.mark.parametrize(("rows", "names"), SHAPES)
 def test_a_matrix_has_each_column_in_its_place(rows: int, names: int, dtype: npt.DTypeLike) -> None:
     expected: npt.NDArray[np.generic] = np.arange(rows * names, dtype=dtype).reshape(rows, names)
     table = pa.table({f"c{name}": expected[:, name] for name in range(names)})
@@ -29,7 +27,20 @@ def test_a_matrix_of_other_columns_in_another_order_and_type() -> None:
     assert filled.tolist() == [[4, 1], [5, 2], [6, 3]]
 
 
+def test_a_matrix_of_no_columns_is_empty() -> None:
+    filled = np.zeros((2, 0), np.float32)
+    fill_matrix(pa.table({"a": [1, 2]}), (), filled)
+    assert filled.size == 0
+
+
+@pytest.mark.parametrize("room", [(3, 1), (1, 1), (2, 2)])
+def test_a_room_of_another_size_is_refused(room: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="1 columns of 2 rows do not fit"):
+        fill_matrix(pa.table({"a": [1, 2]}), ("a",), np.zeros(room, np.float32))
+
+
 @pytest.mark.parametrize("shape", [(3,), (5, 0), (0,), (7, 2, 3)])
 def test_rooms_begin_where_tensors_may(shape: tuple[int, ...]) -> None:
     room = aligned(shape, np.float32)
-    assert (room.shape, room.dtype, room.ctypes.data % ALIGNMENT) == (shape, np.dtype(np.float32), 0)
+    assert (room.shape, room.dtype) == (shape, np.dtype(np.float32))
+    assert not room.size or room.ctypes.data % ALIGNMENT == 0

@@ -135,7 +135,7 @@ def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> 
     found = spark.sparkContext.statusTracker().getJobInfo(new)
     assert found is not None
     assert found.status == "SUCCEEDED"
-    assert len(running(("pyspark.daemon",))) >= 2
+    assert len(running(("pipelines.daemon",))) >= 2
 
 
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:

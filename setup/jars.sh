@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Fetch the pinned jars of conf/spark/spark-defaults.conf into Ivy's folder, and see that Spark starts with them.
+# Copy the jars of setup/jars.txt, which Ivy fetches once, to .venv/jars. conf/spark/spark-env.sh puts them on Java's class path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . setup/env.sh
 log=.venv/jars.log
-echo "ringmill: resolving the Iceberg and SQLite jars"
-if ! spark-sql --master 'local[1]' --conf spark.sql.catalogImplementation=in-memory -e 'select 1' >"$log" 2>&1; then
+rm -rf .venv/jars
+echo "ringmill: fetching the jars of Iceberg and of the databases"
+if ! spark-submit --master 'local[1]' --packages "$(paste -sd, setup/jars.txt)" setup/copy_jars.py .venv/jars >"$log" 2>&1; then
   grep -iE 'unresolved|not found|exception|error' "$log" | head -n 5 >&2 || true
   echo "ringmill: Spark did not start with its jars; the whole log is $log. Is Maven Central, or a mirror of it, in reach?" >&2
   exit 5

@@ -45,9 +45,9 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
     contract = examples_contract(config)
     snapshots = {name: context.lake.snapshot_id(lake.clean(config.contract(name)).name) for name in config.sources}
     tables = {name: _clean_rows(context, name) for name in config.sources}
-    spine = tables[config.features.rows_of].persist()  # the derivation reads it many times
-    # Executors that meet an empty cache at once each read the table: this fills it, in one pass.
-    rows_in = spine.count()
+    # Counted by Iceberg's metadata. The derivation reads the table as often as it likes: of Parquet only the columns that it
+    # takes, which is quicker than Spark's cache of all of them.
+    rows_in = tables[config.features.rows_of].count()
     derive = load(config.features.derive, "features.derive")
     derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
     _check_derived(config, contract, derived)
@@ -63,13 +63,11 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
         with short_methods(context.spark):
             written = laid_out(rows, questions)
             written.write.options(**_file_options(written)).parquet(folder)
-            spine.unpersist()
             # A warehouse's path may have brackets in it.
             read = context.spark.read.option("__globPaths__", "false").parquet(folder)
             yield Examples(read.select(*rows.columns), folder, rows_in, snapshots)
     finally:
         _remove(folder)
-        spine.unpersist()
 
 
 def _remove(folder: str) -> None:

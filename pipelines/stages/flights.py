@@ -8,6 +8,7 @@ flights leave early, some before their own prediction time, and would otherwise 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -17,7 +18,10 @@ KEY = ("time_hour", "carrier", "flight", "origin")
 NEEDED = ("year", "sched_dep_time", "sched_arr_time", "dep_delay", "tailnum", "dest", "distance")
 TURNAROUND_MINUTES = 120
 MILES_A_MINUTE = 7.5
-DAY_SECONDS = 24 * 3600
+HOUR_SECONDS, DAY_SECONDS = 3600, 24 * 3600
+BACKLOG_HOURS = 3
+# What the events of an hour are summed to, by type.
+EVENTS = {"delay": "double", "late": "bigint", "departures": "bigint", "waiting": "bigint", "scheduled": "bigint"}
 
 
 def derive(tables: Mapping[str, DataFrame], parameters: Mapping[str, int | float | str]) -> DataFrame:
@@ -29,43 +33,68 @@ def derive(tables: Mapping[str, DataFrame], parameters: Mapping[str, int | float
     flights = _timed(tables["flights"], int(parameters["late_minutes"]))
     examples = with_last_of_plane(flights).withColumns(_schedule(zone))
     for by, name in ((("origin",), "origin"), (("carrier", "origin"), "carrier"), (("dest",), "destination")):
-        examples = _join_recent(examples, recent_departures(flights, by, name), by)
-        examples = _join_recent(examples, backlog(flights, by, name), by)
-    examples = _join_recent(examples, _scheduled_in_hour(flights), ("origin",))
+        examples = examples.join(recent_hours(flights, by, name), [*by, "time_hour"], "left")
+    examples = examples.withColumnRenamed("origin_scheduled", "scheduled_in_hour")
     return _join_references(examples, tables).na.fill(0.0, _counts())
 
 
-def recent_departures(flights: DataFrame, by: tuple[str, ...], name: str) -> DataFrame:
-    """By group and prediction time: mean delay (minutes) and share of late departures in the 1, 3 and 6 hours before it.
+def recent_hours(flights: DataFrame, by: tuple[str, ...], name: str) -> DataFrame:
+    """By group and prediction time: what was known of the group's flights in the hours before it.
 
-    Prediction times are whole hours, so hourly sums, each counted in the hours that follow it, are exact.
+    `<name>_delay_<h>h` is the mean departure delay (minutes) and `<name>_late_<h>h` the share of late departures in the 1, 3
+    and 6 hours before; `<name>_backlog_3h` counts the flights of the three scheduled hours before that had not left by then;
+    `<name>_scheduled` counts the flights of the hour itself. Prediction times are whole hours, so hourly sums are exact.
     """
-    late = F.col("dep_delay") > LATE_DEPARTURE_MINUTES
-    hourly = (
-        flights.where(F.col("known_at").isNotNull())
-        .groupBy(*by, F.date_trunc("hour", "known_at").alias("known_hour"))
-        .agg(F.sum("dep_delay").alias("delay"), F.count_if(late).alias("late"), F.count("*").alias("departures"))
-    )
-    spread = hourly.withColumn("ago", F.explode(F.sequence(F.lit(1), F.lit(6)))).withColumn(
-        "time_hour", F.col("known_hour") + F.make_interval(hours="ago")
-    )
+    hourly = _hourly_events(flights, by).groupBy(*by, "at").agg(*(F.sum(column).alias(column) for column in EVENTS))
+    ordered = Window.partitionBy(*by).orderBy("at")
 
     def within(column: str, hours: int) -> Column:
-        return F.sum(F.when(F.col("ago") <= hours, F.col(column)))
+        return F.sum(column).over(ordered.rangeBetween(-hours * HOUR_SECONDS, -HOUR_SECONDS))
 
-    return spread.groupBy(*by, "time_hour").agg(
-        *((within("delay", h) / within("departures", h)).alias(f"{name}_delay_{h}h") for h in (1, 3, 6)),
-        *((within("late", h) / within("departures", h)).alias(f"{name}_late_{h}h") for h in (3, 6)),
+    delays = {f"{name}_delay_{h}h": within("delay", h) / within("departures", h) for h in (1, 3, 6)}
+    lates = {f"{name}_late_{h}h": within("late", h) / within("departures", h) for h in (3, 6)}
+    recent = hourly.select(
+        *by,
+        F.timestamp_seconds("at").alias("time_hour"),
+        *(value.alias(column) for column, value in {**delays, **lates}.items()),
+        F.col("waiting").cast("double").alias(f"{name}_backlog_3h"),
+        F.col("scheduled").cast("double").alias(f"{name}_scheduled"),
     )
+    return recent.where(F.col(f"{name}_scheduled") > 0)
 
 
-def backlog(flights: DataFrame, by: tuple[str, ...], name: str) -> DataFrame:
-    """By group and prediction time: flights of the three scheduled hours before it that had not left by then."""
-    waiting = flights.select(*by, "departed_at", F.col("time_hour").alias("scheduled_hour")).withColumn(
-        "time_hour", F.explode(F.transform(F.sequence(F.lit(1), F.lit(3)), _hours_after_schedule))
+def _hourly_events(flights: DataFrame, by: tuple[str, ...]) -> DataFrame:
+    """Each flight as rows of its group that add to an hour (`at`, seconds since 1970): scheduled in it, departed in it (the
+    hour in which that became known), and waiting at the start of each of the three hours after its own.
+    """
+    at, departed = F.unix_seconds("time_hour"), F.unix_seconds("departed_at")
+    known = F.unix_seconds("known_at")
+    hours_late = F.coalesce(F.floor((departed - at) / HOUR_SECONDS), F.lit(BACKLOG_HOURS))
+    waiting = flights.where(departed.isNull() | (departed >= at + HOUR_SECONDS)).select(
+        *by, at.alias("scheduled_at"), F.explode(F.sequence(F.lit(1), F.least(hours_late, F.lit(BACKLOG_HOURS)))).alias("hours")
     )
-    still = F.col("departed_at").isNull() | (F.col("departed_at") >= F.col("time_hour"))
-    return waiting.where(still).groupBy(*by, "time_hour").agg(F.count("*").cast("double").alias(f"{name}_backlog_3h"))
+    events = {
+        "scheduled": (flights, at),
+        "departures": (flights.where(known.isNotNull()), known - known % HOUR_SECONDS),
+        "waiting": (waiting, F.col("scheduled_at") + F.col("hours") * HOUR_SECONDS),
+    }
+    values = {
+        "delay": ("departures", F.col("dep_delay")),
+        "late": ("departures", (F.col("dep_delay") > LATE_DEPARTURE_MINUTES).cast("int")),
+        **{kind: (kind, F.lit(1)) for kind in events},
+    }
+    frames = [
+        rows.select(
+            *by,
+            hour.alias("at"),
+            *(
+                (values[column][1] if values[column][0] == kind else F.lit(None)).cast(EVENTS[column]).alias(column)
+                for column in EVENTS
+            ),
+        )
+        for kind, (rows, hour) in events.items()
+    ]
+    return reduce(DataFrame.unionByName, frames)
 
 
 def with_last_of_plane(flights: DataFrame) -> DataFrame:
@@ -76,14 +105,17 @@ def with_last_of_plane(flights: DataFrame) -> DataFrame:
     """
     # A plane that is not named is a plane of its own: nulls would all meet in one task.
     plane = F.coalesce("tailnum", F.concat_ws(" ", *KEY))
-    seen = F.struct("known_at", "scheduled_departure", "departed_at", "dep_delay", "distance")
-    queries = flights.select(plane.alias("plane"), F.unix_seconds("time_hour").alias("at"), F.struct("*").alias("row"))
-    events = flights.where(F.col("known_at").isNotNull() & F.col("tailnum").isNotNull()).select(
-        plane.alias("plane"), F.unix_seconds("known_at").alias("at"), seen.alias("seen")
+    departure = F.struct("known_at", "scheduled_departure", "departed_at", "dep_delay", "distance")
+    known = F.col("known_at").isNotNull() & F.col("tailnum").isNotNull()
+    queries = flights.withColumns({"plane": plane, "at": F.unix_seconds("time_hour"), "is_query": F.lit(True)})
+    events = flights.where(known).select(
+        plane.alias("plane"), F.unix_seconds("known_at").alias("at"), F.lit(False).alias("is_query"), departure.alias("departure")
     )
-    day_before = Window.partitionBy("plane").orderBy("at").rangeBetween(-DAY_SECONDS, -1)
-    found = queries.unionByName(events, allowMissingColumns=True).withColumn("last", F.max("seen").over(day_before))
-    rows = found.where(F.col("row").isNotNull()).select("row.*", "last")
+    # The newest of all departures before, which a growing frame keeps; one that is older than a day is dropped afterwards.
+    before = Window.partitionBy("plane").orderBy("at").rangeBetween(Window.unboundedPreceding, -1)
+    rows = queries.unionByName(events, allowMissingColumns=True).withColumn("last", F.max("departure").over(before))
+    within_a_day = F.unix_seconds("last.known_at") >= F.col("at") - DAY_SECONDS
+    rows = rows.where("is_query").withColumn("last", F.when(within_a_day, F.col("last")))
     since = F.unix_seconds("scheduled_departure") - F.unix_seconds("last.departed_at")
     debt = TURNAROUND_MINUTES - since / 60 + 2 * F.col("last.distance") / MILES_A_MINUTE
     return rows.withColumns(
@@ -92,11 +124,12 @@ def with_last_of_plane(flights: DataFrame) -> DataFrame:
             "plane_debt": F.coalesce(F.least(F.lit(400.0), F.greatest(F.lit(0.0), debt)), F.lit(0.0)),
             "plane_seen": F.col("last").isNotNull().cast("double"),
         }
-    ).drop("last")
+    ).drop("last", "departure", "plane", "at", "is_query")
 
 
 def _timed(flights: DataFrame, late_minutes: int) -> DataFrame:
-    scheduled = F.col("time_hour") + F.make_interval(mins="minute")
+    # In seconds: Spark adds an interval by a calendar, which takes many times as long.
+    scheduled = F.timestamp_seconds(F.unix_seconds("time_hour") + F.col("minute") * 60)
     departed = F.timestamp_seconds(F.unix_seconds("scheduled_departure") + F.col("dep_delay") * 60)
     timed = flights.withColumn("scheduled_departure", scheduled).withColumns(
         {
@@ -122,16 +155,7 @@ def _minutes(clock: str) -> Column:
     return F.floor(F.col(clock) / 100) * 60 + F.col(clock) % 100
 
 
-def _hours_after_schedule(hours: Column) -> Column:
-    return F.col("scheduled_hour") + F.make_interval(hours=hours)
 
-
-def _scheduled_in_hour(flights: DataFrame) -> DataFrame:
-    return flights.groupBy("origin", "time_hour").agg(F.count("*").cast("double").alias("scheduled_in_hour"))
-
-
-def _join_recent(examples: DataFrame, recent: DataFrame, by: tuple[str, ...]) -> DataFrame:
-    return examples.join(recent, [*by, "time_hour"], "left")
 
 
 def _join_references(examples: DataFrame, tables: Mapping[str, DataFrame]) -> DataFrame:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from graphlib import TopologicalSorter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation
@@ -15,11 +16,11 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.flows.landed import landed, late_runs
+from pipelines.flows.landed import landed, landed_with, late_runs, may_come_late
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import Aids, clean_rows, count_broken, count_verdicts, judge, shared_keys, split_judged
+from pipelines.stages.cleaning import BROKEN, Aids, clean_rows, count_broken, judge, shared_keys, split_judged, verdicts
 from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
 from pipelines.stages.expectations import Broken, check_failures, check_freshness, check_volume, merged
 from pipelines.stages.outliers import fit_fences
@@ -70,6 +71,7 @@ def work(context: Context) -> Outcome:
     """
     with ExitStack() as kept, context.audit("clean") as audit:
         cases = _open_cases(context, kept)
+        _check_landed(context, cases)
         results = context.each(lambda name: _write_clean(context, audit, cases[name], kept))
         accounts = tuple(result.account for result in results.values())
         broken = [found for result in results.values() for found in result.broken]
@@ -89,22 +91,38 @@ def _open_cases(context: Context, kept: ExitStack) -> dict[str, Case]:
     contracts = {name: context.config.contract(name) for name in context.config.sources}
     wanted = {name: {reference.source for reference in contract.references} for name, contract in contracts.items()}
     referred = set().union(*wanted.values())
-    cases: dict[str, Case] = {}
-    for name in TopologicalSorter(wanted).static_order():
-        contract, raw = contracts[name], landed(context, name)
-        known = {reference.source: _known(cases[reference.source]) for reference in contract.references}
-        extras = context.sources[name].drift == "add"
-        large = {source for source in known if cases[source].rows > BROADCAST_ROWS}
-        aids = Aids(known, fit_fences(raw, contract), hash_key_of(context, contract), extras, large)
-        # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
-        case = Case(contract, raw, raw.count(), aids, None)
-        keys = None if name in referred else _few_shared_keys(case)
-        cases[name] = replace(case, keys=keys) if keys else replace(case, judged=_judged(context, case, kept))
+    cases = context.each(lambda name: _opened(context, contracts[name], may_be_large=name not in referred))
+    order = TopologicalSorter(wanted)
+    order.prepare()
+    while ready := order.get_ready():
+        judged = context.at_once(*(partial(_ready_to_judge, context, cases[name], cases, kept) for name in ready))
+        cases |= zip(ready, judged, strict=True)
+        order.done(*ready)
     return cases
 
 
+def _opened(context: Context, contract: Table, *, may_be_large: bool) -> Case:
+    """A source's rows, counted, and what judging takes but for the rows that they refer to."""
+    # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
+    rows = landed(context, contract.name).count()
+    raw = landed(context, contract.name, rows)
+    extras = context.sources[contract.name].drift == "add"
+    aids = Aids(fences=fit_fences(raw, contract), key=hash_key_of(context, contract), extras=extras)
+    case = Case(contract, raw, rows, aids, None)
+    return replace(case, keys=_few_shared_keys(case)) if may_be_large else case
+
+
+def _ready_to_judge(context: Context, case: Case, cases: Mapping[str, Case], kept: ExitStack) -> Case:
+    known = {reference.source: _known(cases[reference.source]) for reference in case.contract.references}
+    large = {source for source in known if cases[source].rows > BROADCAST_ROWS}
+    case = replace(case, aids=case.aids._replace(known=known, large=large))
+    return case if case.keys else replace(case, judged=_judged(context, case, kept))
+
+
 def _judged(context: Context, case: Case, kept: ExitStack) -> DataFrame:
-    return _keep(judge(case.raw, case.contract, *context.bounds, case.aids), kept)
+    # In one part few rows are judged without being moved: tasks for each of many parts would take longer than their rows.
+    raw = case.raw.coalesce(1) if case.rows <= SMALL_ROWS else case.raw
+    return _keep(judge(raw, case.contract, *context.bounds, case.aids), kept)
 
 
 def _keep(frame: DataFrame, kept: ExitStack) -> DataFrame:
@@ -130,30 +148,37 @@ def _may_be_empty(context: Context) -> set[str]:
 
 
 def _write_clean(context: Context, audit: Audit, case: Case, kept: ExitStack) -> Result:
-    _check_landed(context, case.contract)
     tally, alone, judged = Tally(), 0, case.judged
     if judged is None:
         assert case.keys
         sieve = Sieve(case.contract, *context.bounds, case.aids, case.keys)
         tally, alone = _write_at_one_look(context, audit, case, sieve)
         judged = _keep(_suspects(context, case, sieve, tally), kept)
-    counts = count_verdicts(judged, case.contract).collect()[0]
-    rows = context.stamped(clean_rows(judged, case.contract, case.aids))
-    table = lake.clean(case.contract)
-    written = audit.stage(table, rows, context.in_interval) if case.judged else alone + audit.add(table, rows)
+    written, counts = _write_judged(context, audit, case, judged) if case.judged or tally.spots else (0, {})
+    written += alone
     account = Account(
         "clean",
         case.contract.name,
         case.rows,
         written,
-        counts[QUARANTINED],
-        counts[DUPLICATE] + counts[REPEATED],
-        counts[FILTERED] + tally.filtered,
-        repeated=counts[REPEATED],
-        example=counts["example"] or "",
+        counts.get(QUARANTINED, 0),
+        counts.get(DUPLICATE, 0) + counts.get(REPEATED, 0),
+        counts.get(FILTERED, 0) + tally.filtered,
+        repeated=counts.get(REPEATED, 0),
+        example=counts.get("example") or "",
     )
-    newest = max((moment.astimezone() for moment in (counts["newest"], tally.newest) if moment), default=None)
-    return Result(account, _broken(context, case.contract, account, newest, [*tally.broken, *_found(judged, case)]), judged)
+    newest = max((moment.astimezone() for moment in (counts.get("newest"), tally.newest) if moment), default=None)
+    found = _found(judged, case) if counts.get(BROKEN) else []
+    return Result(account, _broken(context, case.contract, account, newest, [*tally.broken, *found]), judged)
+
+
+def _write_judged(context: Context, audit: Audit, case: Case, judged: DataFrame) -> tuple[int, dict[str, Any]]:
+    """Stage the clean rows of a judged frame, beside those that were written before; how many, and what `verdicts` counts."""
+    seen = Observation()
+    rows = clean_rows(judged.observe(seen, *verdicts(case.contract)), case.contract, case.aids)
+    table, rows = lake.clean(case.contract), context.stamped(rows)
+    written = audit.stage(table, rows, context.in_interval) if case.judged else audit.add(table, rows)
+    return written, seen.get
 
 
 def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: Sieve) -> tuple[Tally, int]:
@@ -197,16 +222,18 @@ def _landed_before(context: Context, source: str) -> list[int]:
     return [row.rows_in - row.filtered for row in rows.limit(contract.volume.runs).collect()]
 
 
-def _check_landed(context: Context, contract: Table) -> None:
+def _check_landed(context: Context, cases: Mapping[str, Case]) -> None:
     """Raise DataError when the interval's raw rows are not those that ingest counted: clean rows would go for nothing."""
-    landed = context.lake.read(lake.raw(contract).name).where(context.in_interval).count()
-    ours = context.in_interval & (F.col("stage") == "ingest") & (F.col("source") == contract.name)
-    counted = [row.rows_out for row in context.lake.read(lake.ROW_LEDGER.name).where(ours).collect()]
-    if counted and counted != [landed]:
-        raise DataError(
-            f"clean: raw_{contract.name} has {landed:,} rows of the interval, ingest landed {counted[0]:,}. They may have "
-            f"expired (maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was changed."
-        )
+    ledger = context.lake.read(lake.ROW_LEDGER.name).where(context.in_interval & (F.col("stage") == "ingest"))
+    counted = {row.source: row.rows_out for row in ledger.collect()}
+    for name, case in cases.items():
+        rows = landed_with(context, name).count() if may_come_late(context, name) else case.rows
+        if counted.get(name, rows) != rows:
+            raise DataError(
+                f"clean: raw_{name} has {rows:,} rows of the interval, ingest landed {counted[name]:,}. They may have "
+                f"expired (maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was "
+                f"changed."
+            )
 
 
 def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], results: dict[str, Result]) -> None:

@@ -115,5 +115,6 @@ def _outside_embargo(config: Pipeline, event_time: str | None) -> Column:
 
 def _clean_rows(context: Context, name: str) -> DataFrame:
     contract = context.config.contract(name)
-    rows = context.lake.read(lake.clean(contract).name).where(context.in_interval)
-    return rows.drop("run_id", "interval_from", "interval_to")
+    table = lake.clean(contract).name
+    rows = context.lake.read(table).where(context.in_interval).count()  # by Iceberg's metadata
+    return context.lake.read(table, rows=rows).where(context.in_interval).drop("run_id", "interval_from", "interval_to")

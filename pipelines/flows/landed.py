@@ -13,15 +13,23 @@ from schemas import lake
 LATE = "late"
 
 
-def landed(context: Context, name: str) -> DataFrame:
-    """A source's landed rows that are the interval's: those landed with it, and those that came late with another one."""
+def landed(context: Context, name: str, rows: int | None = None) -> DataFrame:
+    """A source's landed rows that are the interval's: those landed with it, and those that came late with another one.
+
+    `rows` says how many there are, where that is known: a few are read in parts small enough for every slot to have one.
+    """
     contract = context.config.contract(name)
-    rows = context.lake.read(lake.raw(contract).name)
-    grown = [column for column in contract.column_names if column not in rows.columns]
-    rows = rows.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else rows
-    if _may_come_late(context, name):
-        return rows.where(context.in_interval | _inside(context))
-    return rows.where(context.in_interval)
+    raw = context.lake.read(lake.raw(contract).name, rows=rows)
+    grown = [column for column in contract.column_names if column not in raw.columns]
+    raw = raw.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else raw
+    if may_come_late(context, name):
+        return raw.where(context.in_interval | _inside(context))
+    return raw.where(context.in_interval)
+
+
+def landed_with(context: Context, name: str) -> DataFrame:
+    """The rows that landed with the interval, whether they belong to it or not."""
+    return context.lake.read(lake.raw(context.config.contract(name)).name).where(context.in_interval)
 
 
 def late_intervals(context: Context) -> list[Interval]:
@@ -33,7 +41,7 @@ def late_intervals(context: Context) -> list[Interval]:
     mine = context.runs.ids("ingest")
     found = {number for number, other in enumerate(others) if mine & _late_runs(cleaned[other])}
     for name in context.sources:
-        if _may_come_late(context, name):
+        if may_come_late(context, name):
             rows = context.lake.read(lake.raw(context.config.contract(name)).name).where(
                 context.in_interval & ~_inside(context)
             )
@@ -42,7 +50,7 @@ def late_intervals(context: Context) -> list[Interval]:
     return [others[number] for number in sorted(found)]
 
 
-def _may_come_late(context: Context, name: str) -> bool:
+def may_come_late(context: Context, name: str) -> bool:
     """Whether a source is given its interval's rows alone, and its rows tell to which interval they belong."""
     return context.sources[name].sliced and context.config.contract(name).event_time is not None
 
@@ -63,7 +71,7 @@ def late_runs(context: Context) -> dict[str, str]:
     """By source, the runs that landed rows of this interval late, with others."""
     found: dict[str, str] = {}
     for name in context.sources:
-        if _may_come_late(context, name):
+        if may_come_late(context, name):
             late = context.lake.read(lake.raw(context.config.contract(name)).name).where(
                 _inside(context) & ~context.in_interval
             )

@@ -14,6 +14,7 @@ from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 
 from pipelines.config import Pipeline
+from pipelines.flows.java_lookups import remember_lookups
 from pipelines.io.catalog import catalog_settings, check_warehouse
 
 # Java leaves a method of more than 8,000 bytes interpreted unless it is told otherwise, and what Spark generates for a whole
@@ -39,6 +40,7 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     Raises ExternalError when the warehouse can't be written to.
     """
     check_warehouse(config.lake)
+    remember_lookups()
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
     of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
     for key, value in {**SETTINGS, **of_process, **catalog_settings(config.lake)}.items():

@@ -49,6 +49,7 @@ TYPES: dict[str, DataType] = {
     "array<int>": ArrayType(IntegerType()),
     "map<string,string>": MapType(StringType(), StringType()),
 }
+SPREAD_ROWS, SPREAD_BYTES = 5_000_000, 4 << 20  # of so few rows, what a task reads
 OPENINGS = 8  # tries to open a catalog that other runs open for the first time too
 WIDER = {("int", "bigint"), ("float", "double")}  # of a stored type, the one that holds all its values
 
@@ -158,11 +159,18 @@ class Lake:
                 f"again over all intervals."
             )
 
-    def read(self, table: str, version: int | str | None = None) -> DataFrame:
-        """The table on main, or as it was at a snapshot, given by its id or tag."""
-        if version is None:
-            return self.spark.table(self.identifier(table))
-        return self.spark.read.option("versionAsOf", version).table(self.identifier(table))
+    def read(self, table: str, version: int | str | None = None, rows: int | None = None) -> DataFrame:
+        """The table on main, or as it was at a snapshot, given by its id or tag.
+
+        Where it is known that a few million `rows` at most are to be read, they come in parts small enough for every slot to
+        have one: Iceberg alone would hand files of 16 MB or less to one task.
+        """
+        reader = self.spark.read
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        if rows is not None and rows <= SPREAD_ROWS:
+            reader = reader.option("split-size", SPREAD_BYTES)
+        return reader.table(self.identifier(table))
 
     def snapshot_id(self, table: str) -> int | None:
         """The snapshot at the head of the table's main branch; None when nothing was ever published."""

@@ -31,6 +31,7 @@ from pipelines.stages.privacy import hashed, kept_columns, with_key
 from schemas.contract import Reference, Table
 
 VERDICTS = (CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED)
+BROKEN = "broken"
 RECEIVED, RAW, UNPARSED, REFUSED = "_received", "_raw", "_unparsed", "_refused"
 PLACE = ("source_file", "source_block", "source_row")
 FINDINGS = "array<struct<name:string,severity:string,message:string>>"
@@ -128,21 +129,25 @@ def clean_rows(judged: DataFrame, contract: Table, aids: Aids) -> DataFrame:
     return kept.select(*kept_columns(contract), *(F.col(name) for name in changed if name not in contract.column_names))
 
 
-def count_verdicts(judged: DataFrame, contract: Table) -> DataFrame:
-    """One row: how many rows got each verdict, a bigint column for each, one reason of a quarantined row as `example`, and
-    the clean rows' newest event time as `newest`.
+def verdicts(contract: Table) -> list[Column]:
+    """Aggregates over judged rows: how many rows got each verdict, a bigint column for each; one reason of a quarantined row
+    as `example`; the clean rows' newest event time as `newest`; and how many rows break a promise (`broken`).
     """
     counts = [F.count_if(F.col(VERDICT) == verdict).alias(verdict) for verdict in VERDICTS]
     example = F.min(F.when(F.col(VERDICT) == QUARANTINED, F.get(FOUND, F.lit(0)).message)).alias("example")
     newest = F.col(contract.event_time) if contract.event_time else F.lit(None).cast("timestamp")
-    return judged.agg(*counts, example, F.max(F.when(F.col(VERDICT) == CLEAN, newest)).alias("newest"))
+    broken = F.count_if(_breaks_a_promise()).alias(BROKEN)
+    return [*counts, example, F.max(F.when(F.col(VERDICT) == CLEAN, newest)).alias("newest"), broken]
 
 
 def count_broken(judged: DataFrame) -> DataFrame:
     """How many rows broke each promise: `name`, `severity`, `rows`, and one `message`. Filtered rows are not counted."""
-    rows = judged.where((F.size(FOUND) > 0) & (F.col(VERDICT) != FILTERED))
-    found = rows.select(F.explode(FOUND).alias("found")).select("found.*")
+    found = judged.where(_breaks_a_promise()).select(F.explode(FOUND).alias("found")).select("found.*")
     return found.groupBy("name", "severity").agg(F.count("*").alias("rows"), F.min("message").alias("message"))
+
+
+def _breaks_a_promise() -> Column:
+    return (F.size(FOUND) > 0) & (F.col(VERDICT) != FILTERED)
 
 
 def event_time(contract: Table) -> Column:

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines.stages.cleaning import Aids, count_broken, count_verdicts, judge, split_judged
+from pipelines.stages.cleaning import Aids, count_broken, judge, split_judged, verdicts
 from pipelines.stages.duplicates import VERDICT
 from pipelines.stages.outliers import fit_fences
 from schemas.contract import Column, Outliers, Reference, Rule, Table
@@ -44,7 +44,7 @@ def verdicts(frame: DataFrame) -> list[str]:
 
 def counted(judged: DataFrame) -> Row:
     """How many rows got each verdict."""
-    return count_verdicts(judged, CONTRACT).collect()[0]
+    return judged.agg(*verdicts(CONTRACT)).collect()[0]
 
 
 def test_a_good_row_is_parsed(spark: SparkSession) -> None:
@@ -150,9 +150,8 @@ def test_copies_are_told_from_other_rows_of_the_same_key(spark: SparkSession) ->
 def test_without_a_key_equal_rows_count_once(spark: SparkSession) -> None:
     contract = replace(CONTRACT, key=(), latest_by=())
     rows = [("1", AT, "0.1", "a", "XY"), ("1", AT, "0.1", "a", "XY"), ("1", AT, None, "a", "XY"), ("1", AT, None, "a", "XY")]
-    counts = count_verdicts(judge(landed(spark, *rows, ("1", AT, "0.2", "a", "XY")), contract, START, END), contract).collect()[
-        0
-    ]
+    judged = judge(landed(spark, *rows, ("1", AT, "0.2", "a", "XY")), contract, START, END)
+    counts = judged.agg(*verdicts(contract)).collect()[0]
     assert (counts.clean, counts.repeated, counts.duplicate) == (3, 2, 0)
 
 

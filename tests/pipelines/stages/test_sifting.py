@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.stages import sifting
-from pipelines.stages.cleaning import Aids, clean_rows, count_broken, count_verdicts, judge, shared_keys, split_judged
+from pipelines.stages.cleaning import Aids, clean_rows, count_broken, judge, shared_keys, split_judged, verdicts
 from pipelines.stages.expectations import Broken, merged
 from pipelines.stages.outliers import fit_fences
 from pipelines.stages.sifting import SPOT, Sieve, Tally
@@ -66,7 +66,7 @@ def looked_twice(raw: DataFrame, aids: Aids) -> tuple[list[str], dict[str, Any],
 def whole(judged: DataFrame, aids: Aids) -> tuple[list[str], dict[str, Any], list[Broken], list[str]]:
     """The same of judged rows."""
     clean, refused = map(texts, split_judged(judged, VISITS, aids))
-    counts = count_verdicts(judged, VISITS).drop("example", "newest").collect()[0].asDict()
+    counts = judged.agg(*verdicts(VISITS)).drop("example", "newest", "broken").collect()[0].asDict()
     broken = [Broken("visits", r["name"], r.severity, r.rows, r.message) for r in count_broken(judged).collect()]
     return clean, counts, sorted(broken), refused
 

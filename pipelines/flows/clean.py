@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial, reduce
 from graphlib import TopologicalSorter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -212,20 +213,18 @@ def _broken(context: Context, contract: Table, account: Account, newest: datetim
 
 
 def _landed_before(context: Context, source: str) -> list[int]:
-    if not context.lake.exists(lake.ROW_LEDGER.name):
-        return []
-    before = F.col("interval_from") < F.lit(context.interval.start)
-    accounts = context.lake.read(lake.ROW_LEDGER.name).where(before & (F.col("stage") == "clean") & (F.col("source") == source))
-    rows = accounts.orderBy(F.col("interval_from").desc())
+    rows = context.lake.rows(lake.ROW_LEDGER, {"stage": "clean", "source": source})
+    before = [row for row in rows if row["interval_from"] < context.interval.start]
+    before.sort(key=itemgetter("interval_from"), reverse=True)
     contract = context.config.contract(source)
     assert contract.volume
-    return [row.rows_in - row.filtered for row in rows.limit(contract.volume.runs).collect()]
+    return [row["rows_in"] - row["filtered"] for row in before[: contract.volume.runs]]
 
 
 def _check_landed(context: Context, cases: Mapping[str, Case]) -> None:
     """Raise DataError when the interval's raw rows are not those that ingest counted: clean rows would go for nothing."""
-    ledger = context.lake.read(lake.ROW_LEDGER.name).where(context.in_interval & (F.col("stage") == "ingest"))
-    counted = {row.source: row.rows_out for row in ledger.collect()}
+    ledger = context.lake.rows(lake.ROW_LEDGER, {**context.whose_interval, "stage": "ingest"})
+    counted = {row["source"]: row["rows_out"] for row in ledger}
     for name, case in cases.items():
         rows = landed_with(context, name).count() if may_come_late(context, name) else case.rows
         if counted.get(name, rows) != rows:
@@ -246,8 +245,11 @@ def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], re
         for name, case in cases.items()
         if results[name].account.quarantined
     ]
-    rows = context.stamped(reduce(DataFrame.unionByName, parts)) if parts else context.lake.frame(lake.QUARANTINE, [])
-    written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
+    if parts:
+        rows = context.stamped(reduce(DataFrame.unionByName, parts))
+        written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
+    else:
+        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": tuple(cases)})
     expected = sum(result.account.quarantined for result in results.values())
     check_accounts([Account("quarantine", "all sources", expected, written)])
 
@@ -262,7 +264,7 @@ def _write_broken(context: Context, audit: Audit, broken: list[Broken]) -> None:
     rows: list[dict[str, object]] = [
         {"run_id": context.run_id, "interval_from": start, "interval_to": end, **found._asdict()} for found in broken
     ]
-    audit.stage(lake.BROKEN_RULES, context.lake.frame(lake.BROKEN_RULES, rows), context.in_interval)
+    audit.stage_rows(lake.BROKEN_RULES, rows, context.whose_interval)
 
 
 STEP = Step("clean", ("clean", "sources"), inputs, work)

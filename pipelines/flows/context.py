@@ -58,6 +58,11 @@ class Context:
         """Selects the interval's rows in any table."""
         return same_interval(*self.bounds)
 
+    @property
+    def whose_interval(self) -> dict[str, object]:
+        """The same for tables of few rows, which the driver reads and writes itself."""
+        return {"interval_from": self.interval.start, "interval_to": self.interval.end}
+
     @cached_property
     def sources(self) -> dict[str, Source]:
         """The configured sources by name."""
@@ -105,7 +110,7 @@ class Context:
             }
             for a in accounts
         ]  # fmt: skip
-        audit.stage(ROW_LEDGER, self.lake.frame(ROW_LEDGER, rows), self.in_interval & (F.col("stage") == stage))
+        audit.stage_rows(ROW_LEDGER, rows, {**self.whose_interval, "stage": stage})
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -102,8 +103,7 @@ def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Mov
         for compared, features in moved.items()
         for each in features
     ]  # fmt: skip
-    mine = context.in_interval & F.col("compared").isin(*moved)
-    audit.stage(lake.DRIFT_METRICS, context.lake.frame(lake.DRIFT_METRICS, rows), mine)
+    audit.stage_rows(lake.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
 
 
 def warn_of(context: Context, what: str, moved: Sequence[Moved]) -> None:
@@ -116,14 +116,14 @@ def warn_of(context: Context, what: str, moved: Sequence[Moved]) -> None:
 
 
 def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
-    rows = context.lake.read(lake.FEATURE_STATS.name).where(F.col("run_id") == run_id).orderBy("position").collect()
+    rows = sorted(context.lake.rows(lake.FEATURE_STATS, {"run_id": run_id}), key=itemgetter("position"))
     if not rows:
         raise DataError(
             f"drift: feature_stats no longer has those of run {run_id}, on which the last model was trained: its interval's "
             f"features were made anew. Run jobs/train.py again."
         )
-    return FittedSpec.of(row.fitted for row in rows), [
-        Stats(**{name: getattr(row, name) for name in Stats._fields}) for row in rows if row.kind != "label"
+    return FittedSpec.of(row["fitted"] for row in rows), [
+        Stats(**{name: row[name] for name in Stats._fields}) for row in rows if row["kind"] != "label"
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from operator import itemgetter
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -82,8 +83,7 @@ def _stage_metrics(context: Context, audit: Audit, run: Run, judged: Judged) -> 
         for split, values in of.items()
         for metric, value in values.items()
     ]  # fmt: skip
-    frame = context.lake.frame(lake.EVALUATION_METRICS, rows)
-    audit.stage(lake.EVALUATION_METRICS, frame, context.in_interval)
+    audit.stage_rows(lake.EVALUATION_METRICS, rows, context.whose_interval)
 
 
 def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Mapping[str, float]]:
@@ -113,8 +113,8 @@ def _findings(context: Context, run: Run, judged: Judged) -> Findings:
 
 
 def _drift(context: Context) -> list[tuple[str, ...]]:
-    rows = context.lake.read(lake.DRIFT_METRICS.name).where(context.in_interval).orderBy(F.desc("psi")).limit(MOST_MOVED)
-    return [moved_row(row.compared, Moved(row.feature, row.psi, row.ks, row.missing)) for row in rows.collect()]
+    rows = sorted(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval), key=itemgetter("psi"), reverse=True)
+    return [moved_row(row["compared"], Moved(**{name: row[name] for name in Moved._fields})) for row in rows[:MOST_MOVED]]
 
 
 def _proportions(context: Context, run: Run) -> str:
@@ -126,8 +126,7 @@ def _proportions(context: Context, run: Run) -> str:
 
 def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     """A training run's epochs, in order."""
-    rows = context.lake.read(lake.TRAINING_HISTORY.name).where(F.col("run_id") == run.run_id)
-    return [row.asDict() for row in rows.orderBy("epoch").collect()]
+    return sorted(context.lake.rows(lake.TRAINING_HISTORY, {"run_id": run.run_id}), key=itemgetter("epoch"))
 
 
 def _check_gate(config: EvaluateConfig, found: Mapping[str, float], report: str) -> None:

@@ -31,5 +31,5 @@ class Events:
     def write(self) -> None:
         """Append them to the table; nothing happened, nothing is written."""
         if self._rows:
-            self._context.lake.append(RUN_EVENTS, self._context.lake.frame(RUN_EVENTS, self._rows))
+            self._context.lake.append_rows(RUN_EVENTS, self._rows)
             self._rows = []

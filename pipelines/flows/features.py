@@ -190,11 +190,10 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expecte
     transformed = transform(_with_baselines(context, labelled, label), spec, (*kept, *predicted), out_of_fold=True)
     table = lake.features(carried, spec.columns, label, tuple(context.config.features.baselines))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
+    if written == expected:  # a second pass would find nothing
+        return written, audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": STEP.name})
     refused = context.stamped(transformed.quarantined).withColumn("source", F.lit(STEP.name))
-    if written == expected:
-        refused = context.lake.frame(lake.QUARANTINE, [])  # a second pass would find nothing
-    quarantined = audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == STEP.name))
-    return written, quarantined
+    return written, audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == STEP.name))
 
 
 def _check_quarantined(context: Context, audit: Audit, account: Account) -> None:
@@ -251,7 +250,7 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str,
                 "provenance": provenance,
             }
         )  # fmt: skip
-    audit.stage(lake.FEATURE_STATS, context.lake.frame(lake.FEATURE_STATS, rows), context.in_interval)
+    audit.stage_rows(lake.FEATURE_STATS, rows, context.whose_interval)
 
 
 def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit) -> None:

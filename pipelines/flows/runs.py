@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-
-from pyspark.sql import functions as F
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Any
 
 from pipelines.config import Interval
 from pipelines.errors import DataError
-from pipelines.io.tables import Lake, same_interval
+from pipelines.io.tables import Lake
 from schemas.lake import RUNS
 
 
@@ -63,13 +63,10 @@ class RunLog:
 
     def everywhere(self, job: str) -> dict[Interval, Run]:
         """The job's last successful run over each interval, in order of time."""
-        if not self._lake.exists(RUNS.name):
-            return {}
-        rows = self._lake.read(RUNS.name).where((F.col("job") == job) & (F.col("status") == "succeeded"))
+        rows = self._lake.rows(RUNS, {"job": job, "status": "succeeded"})
         latest: dict[Interval, Run] = {}
-        for row in rows.orderBy("interval_from", "interval_to", "started_at").collect():
-            interval = Interval(start=row.interval_from.astimezone(UTC), end=row.interval_to.astimezone(UTC))
-            latest[interval] = _from_row(row.asDict())
+        for row in sorted(rows, key=itemgetter("interval_from", "interval_to", "started_at")):
+            latest[Interval(start=row["interval_from"], end=row["interval_to"])] = _from_row(row)
         return latest
 
     def add(self, run: Run) -> None:
@@ -83,21 +80,16 @@ class RunLog:
             "outputs": json.dumps(run.outputs, sort_keys=True),
             "artifacts": json.dumps(run.artifacts, sort_keys=True),
         }
-        self._lake.append(RUNS, self._lake.frame(RUNS, [row]))
+        self._lake.append_rows(RUNS, [row])
 
     def _read(self) -> list[Run]:
         if self._runs is None:
-            self._runs = []
-            if self._lake.exists(RUNS.name):
-                found = self._lake.read(RUNS.name).where(same_interval(self._interval.start, self._interval.end))
-                self._runs = [_from_row(row.asDict()) for row in found.collect()]
+            whole = {"interval_from": self._interval.start, "interval_to": self._interval.end}
+            self._runs = [_from_row(row) for row in self._lake.rows(RUNS, whole)]
         return self._runs
 
 
-def _from_row(row: dict[str, object]) -> Run:
+def _from_row(row: dict[str, Any]) -> Run:
     row = {name: value for name, value in row.items() if name not in ("interval_from", "interval_to")}
     parsed = {name: json.loads(str(row[name])) for name in ("inputs", "outputs", "artifacts")}
-    started_at = row["started_at"]
-    assert isinstance(started_at, datetime)
-    # Spark hands timestamps over without a zone, in this process's own.
-    return Run(**{**row, **parsed, "started_at": started_at.astimezone(UTC)})
+    return Run(**{**row, **parsed})

@@ -181,7 +181,7 @@ def _write(context: Context, trials: list[Trial], promoted: Trial | None) -> Non
             }
         )  # fmt: skip
     if rows:
-        context.lake.append(SEARCH_TRIALS, context.lake.frame(SEARCH_TRIALS, rows))
+        context.lake.append_rows(SEARCH_TRIALS, rows)
 
 
 def _remove(trials: list[Trial], best: Trial | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from operator import itemgetter
 
 from rich import box
 from rich.table import Table as Grid
@@ -50,10 +51,10 @@ def _grid(title: str, *columns: str) -> Grid:
 def _rows(context: Context) -> Grid:
     grid = _grid("Rows", "stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
     grid.columns[1].justify = "left"
-    found = context.lake.read(lake.ROW_LEDGER.name).where(context.in_interval).collect()
-    for row in sorted(found, key=lambda row: (JOBS.index(row.stage), -row.rows_in)):
-        counts = (row.rows_in, row.rows_out, row.quarantined, row.duplicates, row.filtered)
-        grid.add_row(row.stage, row.source, *(f"{count:,}" for count in counts))
+    ledger = context.lake.rows(lake.ROW_LEDGER, context.whose_interval)
+    for row in sorted(ledger, key=lambda row: (JOBS.index(row["stage"]), -row["rows_in"])):
+        counts = itemgetter("rows_in", "rows_out", "quarantined", "duplicates", "filtered")(row)
+        grid.add_row(row["stage"], row["source"], *(f"{count:,}" for count in counts))
     return grid
 
 
@@ -79,8 +80,8 @@ def _metrics(context: Context) -> Grid:
     metrics: dict[str | None, dict[str, dict[str, float]]] = {
         name: {split: {} for split in JUDGED} for name in (None, *config.features.baselines)
     }
-    for row in context.lake.read(lake.EVALUATION_METRICS.name).where(context.in_interval).collect():
-        metrics[row.baseline][row.split][row.metric] = row.value
+    for row in context.lake.rows(lake.EVALUATION_METRICS, context.whose_interval):
+        metrics[row["baseline"]][row["split"]][row["metric"]] = row["value"]
     columns = compared(config.evaluate, metrics[None], {name: of for name, of in metrics.items() if name})
     grid = _grid("Metrics", "metric", *columns)
     for cells in metric_rows(config.task.kind, columns):

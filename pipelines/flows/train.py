@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
+from operator import itemgetter
 
 from pyspark.sql import functions as F
 
@@ -119,22 +118,19 @@ def snapshot_tag(run_id: str) -> str:
 
 def read_spec(context: Context) -> FittedSpec:
     """The interval's fitted features, from feature_stats."""
-    rows = context.lake.read(lake.FEATURE_STATS.name).where(context.in_interval).orderBy("position").select("fitted")
-    return FittedSpec.of(row.fitted for row in rows.collect())
+    rows = sorted(context.lake.rows(lake.FEATURE_STATS, context.whose_interval), key=itemgetter("position"))
+    return FittedSpec.of(row["fitted"] for row in rows)
 
 
 def _samples(context: Context) -> tuple[Sample, ...]:
-    rows = context.lake.read(lake.FEATURE_SAMPLES.name).where(context.in_interval).select("raw", "features")
-    return tuple(Sample(raw=json.loads(row.raw), features=json.loads(row.features)) for row in rows.collect())
+    rows = sorted(context.lake.rows(lake.FEATURE_SAMPLES, context.whose_interval), key=itemgetter("row_id"))
+    return tuple(Sample(raw=json.loads(row["raw"]), features=json.loads(row["features"])) for row in rows)
 
 
 def prepared_files(context: Context, snapshot: int, split: str) -> list[str]:
     """The Parquet files of one split at a snapshot, from the table's manifests."""
-    bounds = zip(("interval_from", "interval_to"), context.bounds, strict=True)
-    found = context.lake.read(f"{FEATURES}.files", snapshot)
-    mine = [F.col(f"partition.{name}") == F.lit(bound) for name, bound in bounds]
-    wanted = reduce(and_, mine, (F.col("partition.split") == split) & (F.col("content") == 0))
-    return sorted(row.file_path for row in found.where(wanted).select("file_path").collect())
+    table = IcebergTable(context.spark, context.lake.identifier(FEATURES))
+    return table.data_files({**context.whose_interval, "split": split}, snapshot)
 
 
 def _expected(context: Context, snapshot: int) -> tuple[int, int]:
@@ -157,9 +153,8 @@ def _write(context: Context, attempts: Attempts) -> dict[str, int]:
     ]
     received = [{"run_id": context.run_id, **message} for message in attempts.receipts.received]
     with context.lake.audit(f"train {context.run_id}") as audit:
-        mine = F.col("run_id") == context.run_id
         for contract, rows in ((lake.TRAINING_HISTORY, epochs), (lake.FEED_RECEIPTS, received)):
-            audit.stage(contract, context.lake.frame(contract, rows), mine)
+            audit.stage_rows(contract, rows, {"run_id": context.run_id})
         return audit.publish()
 
 

@@ -14,8 +14,10 @@ came since, sees the owner, and gives up.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from pyspark.sql import DataFrame, DataFrameWriterV2
 from pyspark.sql import functions as F
 
 from pipelines.errors import AccountingError, ConflictError
+from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
 from schemas.contract import Table
 from schemas.lake import ROW_LEDGER
@@ -64,6 +67,15 @@ class Audit:
         self._lake.create(contract)
         branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
         return self._write(contract, frame, replace, branch, self._begin(contract.name, branch)).rows
+
+    def stage_rows(self, contract: Table, rows: Sequence[Row], where: Where) -> int:
+        """The same of a few rows that the driver holds, in the place of those that `where` selects; return how many."""
+        self._lake.create(contract)
+        branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
+        staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
+        properties = {RUN: self._lake.run_id, SCOPE: self._scope}
+        self._table(contract.name).overwrite_rows(branch, contract, rows, where, properties)
+        return self._count(staged).rows
 
     def add(self, contract: Table, frame: DataFrame) -> int:
         """Write more rows beside those that are staged in a table; return how many."""
@@ -174,6 +186,12 @@ class Audit:
 
     def _table(self, name: str) -> IcebergTable:
         return IcebergTable(self._lake.spark, self._lake.identifier(name))
+
+
+def _selects(where: Where) -> SparkColumn:
+    """A selection as Spark has it."""
+    values = {name: wanted if isinstance(wanted, tuple) else (wanted,) for name, wanted in where.items()}
+    return reduce(and_, (F.col(name).isin(*wanted) for name, wanted in values.items()))
 
 
 def check_same_rows(before: Staged, after: Staged) -> None:

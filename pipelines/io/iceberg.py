@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConflictError
+from pipelines.io.driver_rows import Row, Where, arrow_schema, expression, read_rows, write_rows
+from schemas.contract import Table
 
 MAIN = "main"
 RUN, SCOPE = "run_id", "scope"  # what a snapshot's summary says of the run that made it, and of what that replaced
@@ -120,6 +124,47 @@ class IcebergTable:
             ) from error
         return head
 
+    def read_rows(self, contract: Table, where: Where, snapshot_id: int | None = None) -> list[dict[str, Any]]:
+        """The selected rows, of main or of a snapshot, without a job of Spark's; for tables of few rows."""
+        if self._table.currentSnapshot() is None:
+            return []
+        return read_rows(self.data_files(where, snapshot_id), contract, self._schema(), where)
+
+    def data_files(self, where: Where, snapshot_id: int | None = None) -> list[str]:
+        """The data files, of main or of a snapshot, that may hold selected rows, by path."""
+        scan = self._table.newScan().filter(expression(self._jvm, where))
+        tasks = (scan if snapshot_id is None else scan.useSnapshot(snapshot_id)).planFiles()
+        try:
+            files, iterator = [], tasks.iterator()
+            while iterator.hasNext():
+                files.append(str(iterator.next().file().location()))
+        finally:
+            tasks.close()
+        return sorted(files)
+
+    def append_rows(self, contract: Table, rows: Sequence[Row], properties: Mapping[str, str]) -> None:
+        """Add rows to main in one commit, without a job of Spark's; `properties` go to the snapshot's summary."""
+        change = self._table.newAppend()
+        for file in self._write(contract, rows):
+            change.appendFile(file)
+        _commit_with(change, properties)
+
+    def overwrite_rows(
+        self, branch: str, contract: Table, rows: Sequence[Row], where: Where, properties: Mapping[str, str]
+    ) -> None:
+        """Write rows to a branch in the place of those that are selected, in one commit, without a job of Spark's."""
+        change = self._table.newOverwrite().overwriteByRowFilter(expression(self._jvm, where))
+        for file in self._write(contract, rows):
+            change.addFile(file)
+        _commit_with(change.toBranch(branch), properties)
+        self._table.refresh()
+
+    def _write(self, contract: Table, rows: Sequence[Row]) -> list[Any]:
+        return write_rows(self._jvm, self._table, self._schema(), contract, rows)
+
+    def _schema(self) -> pa.Schema:
+        return arrow_schema(json.loads(self._jvm.org.apache.iceberg.SchemaParser.toJson(self._table.schema())))
+
     def tag(self, name: str, snapshot_id: int) -> None:
         """Give a snapshot a name that keeps it from being expired."""
         self._commit(lambda change: change.createTag(name, snapshot_id))
@@ -136,3 +181,9 @@ class IcebergTable:
                 time.sleep(random.uniform(0, COMMIT_PAUSE_SECONDS))  # noqa: S311 (no secret)
             else:
                 return
+
+
+def _commit_with(change: Any, properties: Mapping[str, str]) -> None:
+    for name, value in properties.items():
+        change.set(name, value)
+    change.commit()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
@@ -30,7 +32,8 @@ from pyspark.sql.types import (
 
 from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.audit import Audit
-from pipelines.io.iceberg import IcebergTable
+from pipelines.io.driver_rows import Row, Where
+from pipelines.io.iceberg import RUN, IcebergTable
 from schemas.contract import Column, Table
 
 CATALOG = "lake"
@@ -61,6 +64,7 @@ class Lake:
         self.spark = spark
         self.namespace = namespace
         self.run_id = run_id
+        self._created: list[Table] = []
         self._open()
 
     def _open(self) -> None:
@@ -100,11 +104,18 @@ class Lake:
         """Create a table from its contract, or bring one that is there up to it.
 
         Columns are added, widened (int to bigint, float to double) and allowed to be missing; those that the contract has
-        dropped stay. Raises ConfigError for any other change of a column's type, and for another partitioning.
+        dropped stay. Raises ConfigError for any other change of a column's type, and for another partitioning. What a run has
+        brought up to date it does not look at again.
         """
+        if contract in self._created:
+            return
         if self.exists(contract.name):
             self._evolve(contract)
-            return
+        else:
+            self._create(contract)
+        self._created.append(contract)
+
+    def _create(self, contract: Table) -> None:
         columns = ", ".join(
             f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_comment(c.unit, c.comment)}'"
             for c in contract.columns
@@ -184,14 +195,25 @@ class Lake:
         """Start a set of writes that is checked before any of it is seen; `scope` names what they replace."""
         return Audit(self, scope)
 
+    def rows(self, contract: Table, where: Where, snapshot_id: int | None = None) -> list[dict[str, Any]]:
+        """The selected rows of a table of few, read by the driver; none of a table that was never created."""
+        if not self.exists(contract.name):
+            return []
+        return IcebergTable(self.spark, self.identifier(contract.name)).read_rows(contract, where, snapshot_id)
+
     def append(self, contract: Table, frame: DataFrame) -> int:
         """Add rows to a table in one commit; return its new snapshot."""
         self.create(contract)
         writer = frame.select(*contract.column_names).writeTo(self.identifier(contract.name))
-        writer.option("snapshot-property.run_id", self.run_id).append()
+        writer.option(f"snapshot-property.{RUN}", self.run_id).append()
         snapshot = self.snapshot_id(contract.name)
         assert snapshot is not None
         return snapshot
+
+    def append_rows(self, contract: Table, rows: Sequence[Row]) -> None:
+        """Add a few rows that the driver holds to a table in one commit."""
+        self.create(contract)
+        IcebergTable(self.spark, self.identifier(contract.name)).append_rows(contract, rows, {RUN: self.run_id})
 
     def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
         """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""

@@ -108,8 +108,9 @@ def with_last_of_plane(flights: DataFrame) -> DataFrame:
     departure = F.struct("known_at", "scheduled_departure", "departed_at", "dep_delay", "distance")
     known = F.col("known_at").isNotNull() & F.col("tailnum").isNotNull()
     queries = flights.withColumns({"plane": plane, "at": F.unix_seconds("time_hour"), "is_query": F.lit(True)})
+    known_at = F.unix_seconds("known_at").alias("at")
     events = flights.where(known).select(
-        plane.alias("plane"), F.unix_seconds("known_at").alias("at"), F.lit(False).alias("is_query"), departure.alias("departure")
+        plane.alias("plane"), known_at, F.lit(False).alias("is_query"), departure.alias("departure")
     )
     # The newest of all departures before, which a growing frame keeps; one that is older than a day is dropped afterwards.
     before = Window.partitionBy("plane").orderBy("at").rangeBetween(Window.unboundedPreceding, -1)
@@ -153,9 +154,6 @@ def _schedule(zone: str) -> dict[str, Column]:
 def _minutes(clock: str) -> Column:
     """Minutes since midnight of a clock time written HHMM."""
     return F.floor(F.col(clock) / 100) * 60 + F.col(clock) % 100
-
-
-
 
 
 def _join_references(examples: DataFrame, tables: Mapping[str, DataFrame]) -> DataFrame:

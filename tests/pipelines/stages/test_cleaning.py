@@ -37,7 +37,7 @@ def landed(spark: SparkSession, *rows: tuple[Any, ...] | str) -> DataFrame:
     return landed_rows(spark, CONTRACT, *rows)
 
 
-def verdicts(frame: DataFrame) -> list[str]:
+def verdicts_in_order(frame: DataFrame) -> list[str]:
     """The verdicts, in the order of ids."""
     return [row[VERDICT] for row in frame.orderBy("id", "at").collect()]
 
@@ -104,13 +104,13 @@ def test_a_broken_line_is_kept_whole(spark: SparkSession) -> None:
 def test_the_interval_is_half_open(spark: SparkSession) -> None:
     times = ["2012-12-31T23:59:59Z", "2013-01-01T00:00:00Z", "2013-01-31T23:59:59Z", "2013-02-01T00:00:00Z"]
     rows = [(str(number), at, "0", "a", "XY") for number, at in enumerate(times)]
-    assert verdicts(judge(landed(spark, *rows), CONTRACT, START, END)) == ["filtered", "clean", "clean", "filtered"]
+    assert verdicts_in_order(judge(landed(spark, *rows), CONTRACT, START, END)) == ["filtered", "clean", "clean", "filtered"]
 
 
 def test_of_one_key_the_latest_wins_and_the_others_are_duplicates(spark: SparkSession) -> None:
     rows = [("1", "2013-01-02T00:00:00Z", "0.1", "a", "XY"), ("1", "2013-01-03T00:00:00Z", "0.2", "a", "XY")]
     judged = judge(landed(spark, *rows, ("2", AT, "0.3", "a", "XY")), CONTRACT, START, END)
-    assert verdicts(judged) == ["duplicate", "clean", "clean"]
+    assert verdicts_in_order(judged) == ["duplicate", "clean", "clean"]
 
 
 def test_a_tie_falls_the_same_way_whatever_the_order(spark: SparkSession) -> None:
@@ -124,7 +124,7 @@ def test_a_tie_falls_the_same_way_whatever_the_order(spark: SparkSession) -> Non
 
 def test_a_refused_row_does_not_make_a_good_one_a_duplicate(spark: SparkSession) -> None:
     rows = [("1", "2013-01-09T00:00:00Z", "9", "a", "XY"), ("1", "2013-01-02T00:00:00Z", "0.1", "a", "XY")]
-    assert verdicts(judge(landed(spark, *rows), CONTRACT, START, END)) == ["clean", "quarantined"]
+    assert verdicts_in_order(judge(landed(spark, *rows), CONTRACT, START, END)) == ["clean", "quarantined"]
 
 
 def test_the_counts_add_up(spark: SparkSession) -> None:
@@ -164,7 +164,7 @@ def test_values_that_are_unique_refuse_all_but_one(spark: SparkSession) -> None:
         ("4", AT, "0", "a", ""),
     ]
     judged = judge(landed(spark, *rows), contract, START, END)
-    assert verdicts(judged) == ["quarantined", "clean", "clean", "clean"]
+    assert verdicts_in_order(judged) == ["quarantined", "clean", "clean", "clean"]
     found = split_judged(judged, contract).quarantined.collect()[0]
     assert list(found.reasons) == ["unique: code: expected no other row with XY"]
     assert found.raw.startswith('{"id":"1"')
@@ -180,7 +180,7 @@ def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
         ("4", "2012-01-01", "1", "a", "XY"),
     ]
     judged = judge(landed(spark, *rows), contract, START, END)
-    assert verdicts(judged) == ["clean", "clean", "filtered", "quarantined"]
+    assert verdicts_in_order(judged) == ["clean", "clean", "filtered", "quarantined"]
     found = {(row["name"], row.severity, row["rows"]) for row in count_broken(judged).collect()}
     assert found == {
         ("rule: low", "warn", 1),
@@ -195,7 +195,7 @@ def test_a_reference_must_be_found_where_it_is_given(spark: SparkSession) -> Non
     known = spark.createDataFrame([("a", "XY"), ("a", "XY"), ("b", None)], "name string, code string")
     rows = [("1", AT, "0", "a", "XY"), ("2", AT, "0", "b", "XY"), ("3", AT, "0", "b", None)]
     judged = judge(landed(spark, *rows), contract, START, END, Aids({"kinds": known}))
-    assert verdicts(judged) == ["clean", "quarantined", "clean"]
+    assert verdicts_in_order(judged) == ["clean", "quarantined", "clean"]
     reasons = [list(row.reasons) for row in split_judged(judged, contract).quarantined.collect()]
     assert reasons == [["reference: expected kind, code in kinds, received 'b', 'XY'"]]
 
@@ -218,7 +218,7 @@ def test_outliers_are_clipped_flagged_or_refused(
     assert fences == {"share": (0.1, 0.9)}
     aids = Aids(fences=fences)
     judged = judge(raw, contract, START, END, aids)
-    assert verdicts(judged)[9] == verdict
+    assert verdicts_in_order(judged)[9] == verdict
     clean = {row.id: row.asDict() for row in split_judged(judged, contract, aids).clean.collect()}
     assert clean[5]["share"] == 0.5
     assert clean.get(10, {}).get("share") == share

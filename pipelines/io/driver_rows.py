@@ -1,0 +1,125 @@
+"""A few rows that the driver holds, read from Iceberg tables and written to them by Arrow.
+
+A job of Spark's that reads or writes a handful of rows takes a quarter of a second; this takes some hundredths. What is written
+is an ordinary data file: with the table's field ids, its metrics and its partition.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.storage import locate
+from schemas.contract import Table
+
+Row: TypeAlias = Mapping[str, object]
+Where: TypeAlias = Mapping[str, object]
+"""Columns, each with the value that a row must have in it, or with a tuple of values of which it must have one."""
+
+FIELD_ID = b"PARQUET:field_id"  # by which Iceberg finds a column in a file, whatever it is called
+ARROW_TYPES = {
+    "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
+    "string": pa.string(), "date": pa.date32(), "timestamptz": pa.timestamp("us", "UTC"),
+}  # fmt: skip
+
+
+def arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:
+    """An Iceberg schema (as its JSON has it) for Arrow, with the ids of its fields."""
+    return pa.schema([_field(f["name"], f["id"], f["type"], required=f["required"]) for f in schema["fields"]])
+
+
+def _field(name: str, number: int, kind: Any, *, required: bool) -> pa.Field:
+    return pa.field(name, _type(kind), nullable=not required, metadata={FIELD_ID: str(number)})
+
+
+def _type(kind: Any) -> pa.DataType:
+    if isinstance(kind, str):
+        return ARROW_TYPES[kind]
+    if kind["type"] == "list":
+        return pa.list_(_field("element", kind["element-id"], kind["element"], required=kind["element-required"]))
+    return pa.map_(
+        _field("key", kind["key-id"], kind["key"], required=True),
+        _field("value", kind["value-id"], kind["value"], required=kind["value-required"]),
+    )
+
+
+def expression(jvm: Any, where: Where) -> Any:
+    """What Iceberg calls an expression, of a selection."""
+    expressions = jvm.org.apache.iceberg.expressions.Expressions
+    both, either = getattr(expressions, "and"), getattr(expressions, "or")
+
+    def one(column: str, wanted: object) -> Any:
+        if isinstance(wanted, tuple):
+            return reduce(either, (one(column, value) for value in wanted), expressions.alwaysFalse())
+        value = wanted.isoformat() if isinstance(wanted, datetime) else wanted
+        return expressions.equal(column, value)
+
+    return reduce(both, (one(*each) for each in where.items()), expressions.alwaysTrue())
+
+
+def matches(row: Row, where: Where) -> bool:
+    """Whether a row is of a selection."""
+    return all(row[name] in wanted if isinstance(wanted, tuple) else row[name] == wanted for name, wanted in where.items())
+
+
+def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Where) -> list[dict[str, Any]]:
+    """The selected rows of data files, with the contract's columns; one that a file lacks, since it came later, is null.
+
+    Times are in UTC, with their zone. `schema` is the table's, as `arrow_schema` gives it.
+    """
+    rows: list[dict[str, Any]] = []
+    for uri in uris:
+        filesystem, path = locate(uri)
+        with filesystem.open_input_file(path) as file:
+            stored = pq.read_table(file, use_threads=False)
+        names = [name for name in contract.column_names if name in stored.column_names]
+        types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
+        lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
+        rows += ({**lacking, **row} for row in stored.select(names).cast(types).to_pylist())
+    return [row for row in rows if matches(row, where)]
+
+
+def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:
+    """Write rows as data files of a table (Java's), one a partition, which are to be committed; raises KeyError for a row that
+    lacks a column which the contract wants.
+    """
+    held = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
+    names = [name for name in contract.partition_by if name in schema.names]
+
+    def partition(row: Row) -> tuple[str, ...]:
+        return tuple(str(row[name]) for name in names)
+
+    files = []
+    for _, part in groupby(sorted(held, key=partition), key=partition):
+        files.append(_write_file(jvm, table, schema, list(part), names))
+    return files
+
+
+def _write_file(jvm: Any, table: Any, schema: pa.Schema, rows: Sequence[Row], partition_by: Sequence[str]) -> Any:
+    iceberg, spec = jvm.org.apache.iceberg, table.spec()
+    key = iceberg.PartitionKey(spec, table.schema())
+    record = iceberg.data.GenericRecord.create(table.schema())
+    for name in partition_by:
+        record.setField(name, _java(jvm, rows[0][name]))
+    key.partition(iceberg.data.InternalRecordWrapper(table.schema().asStruct()).wrap(record))
+    uri = str(table.locationProvider().newDataLocation(spec, key, f"00000-0-{uuid.uuid4()}.parquet"))
+    filesystem, path = locate(uri)
+    filesystem.create_dir(posixpath.dirname(path), recursive=True)
+    with filesystem.open_output_stream(path) as file:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema), file, compression="zstd")
+    stored = table.io().newInputFile(uri)
+    metrics = iceberg.parquet.ParquetUtil.fileMetrics(stored, iceberg.MetricsConfig.forTable(table))
+    file = iceberg.DataFiles.builder(spec).withInputFile(stored).withFormat("parquet").withMetrics(metrics)
+    return (file.withPartition(key) if partition_by else file).build()
+
+
+def _java(jvm: Any, value: object) -> Any:
+    return jvm.java.time.OffsetDateTime.parse(value.isoformat()) if isinstance(value, datetime) else value

@@ -92,15 +92,14 @@ def process_tools() -> str:
 
 
 def jars() -> str:
-    """The pinned jars are in Ivy's folder."""
-    defaults = (ROOT / "conf" / "spark" / "spark-defaults.conf").read_text(encoding="utf-8")
-    packages = re.search(r"^spark.jars.packages\s+(\S+)", defaults, re.MULTILINE)
-    assert packages
-    wanted = [name.replace(":", "_", 1).replace(":", "-") + ".jar" for name in packages[1].split(",")]
-    missing = [name for name in wanted if not list(Path.home().glob(f".ivy2*/jars/{name}"))]
+    """The pinned jars are beside the environment."""
+    packages = [line.split(":") for line in (ROOT / "setup" / "jars.txt").read_text(encoding="utf-8").split()]
+    wanted = [f"{group}_{artifact}-{version}.jar" for group, artifact, version in packages]
+    missing = [name for name in wanted if not (ROOT / ".venv" / "jars" / name).exists()]
     if missing:
-        raise ProblemError(f"not fetched yet: {', '.join(missing)}. The first run fetches them; it needs the net.")
-    return ", ".join(wanted)
+        raise ProblemError(f"not fetched yet: {', '.join(missing)}. Run `make setup`; it needs the net.")
+    archive = "" if (ROOT / ".venv" / "jars" / "classes.jsa").exists() else "; no archive of classes, so jobs start more slowly"
+    return ", ".join(wanted) + archive
 
 
 def configured(config: str) -> dict[str, str | int]:
@@ -135,11 +134,11 @@ def disk(config: str) -> str:
 def slots(config: str) -> str:
     """The embedded cluster has a slot, and the machine a core, for each rank."""
     defaults = (ROOT / "conf" / "spark" / "spark-defaults.conf").read_text(encoding="utf-8")
-    master = re.search(r"^spark.master\s+local-cluster\[(\d+),(\d+)", defaults, re.MULTILINE)
+    master = re.search(r"^spark.master\s+local(?:-cluster\[(\d+),|\[)(\d+)", defaults, re.MULTILINE)
     ranks = int(configured(config)["ranks"])
     if not master:
         return f"{ranks} ranks; not an embedded cluster, so the cluster will say"
-    found, cores = int(master[1]) * int(master[2]), len(os.sched_getaffinity(0))
+    found, cores = int(master[1] or 1) * int(master[2]), len(os.sched_getaffinity(0))
     if ranks > found:
         raise ProblemError(
             f"{ranks} ranks need {ranks} slots, the cluster has {found}. Lower train.ranks, or raise spark.master."

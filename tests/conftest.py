@@ -14,9 +14,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from pipelines.config import LakeConfig
 from pipelines.flows.session import SETTINGS
+from pipelines.flows.java_lookups import remember_lookups
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
 from setup.postgres import Postgres, postgres_server
+from tests.budgets import BudgetGuard, budget
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The machines that run these are shared: how long an example takes says nothing.
@@ -28,11 +30,36 @@ ROOT = Path(__file__).resolve().parent.parent
 APPLICATIONS = tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs", "pipelines/launch"))
 
 
+# Over a few rows at a time the optimizing compiler costs more than it gains.
+QUICK_COMPILER = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=240m"
+
+
+def _scope(nodeid: str) -> str:
+    """What one worker does as a whole: a file, or all tests of applications."""
+    return "applications" if nodeid.startswith(APPLICATIONS) else nodeid.partition("::")[0]
+
+
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
     """Where several workers test, a file stays together, and so do all tests of applications."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "applications" if nodeid.startswith(APPLICATIONS) else nodeid.partition("::")[0]
+        return _scope(nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the suite's time guarded, by the process that gathers all reports; keep the order of files that is set below."""
+    config.option.loadscopereorder = False
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(BudgetGuard())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: -_seconds(_scope(item.nodeid)))
+
+
+def _seconds(scope: str) -> float:
+    return float("inf") if scope == "applications" else budget(scope)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
@@ -43,8 +70,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session on two threads of this machine, its catalog in a folder that goes with the tests."""
+    remember_lookups()
     warehouse = tmp_path_factory.mktemp("warehouse")
     builder = SparkSession.builder.master("local[2]").appName("ringmill tests").config("spark.sql.shuffle.partitions", 2)
+    builder = builder.config("spark.driver.extraJavaOptions", QUICK_COMPILER)
     for key, value in {**SETTINGS, **catalog_settings(LakeConfig(warehouse=str(warehouse)))}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()

@@ -136,7 +136,8 @@ def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], Data
 def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(folder: Path) -> None:
     before, folders, seen = running(), applications(), set()
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(submit, "pipeline", "--config", str(folder / "flights.yaml"))
+        # On executors of their own, which keep their folders while they run.
+        job = pool.submit(submit, "pipeline", "--config", str(folder / "flights.yaml"), master="local-cluster[1,2,1024]")
         while not job.done():
             seen |= applications() - folders
             time.sleep(0.1)

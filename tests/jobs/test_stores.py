@@ -74,14 +74,13 @@ def stores(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("servers")
     with s3_server() as s3, hdfs_server(folder) as hdfs, cluster(folder) as master:
         secrets = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": s3}
-        ours = (ROOT / "conf" / "spark" / "spark-defaults.conf").read_text().splitlines()
-        defaults = dict(line.split(maxsplit=1) for line in ours)
+        jars = (ROOT / "setup" / "jars.txt").read_text().split()
         settings = {
             "spark.master": master,
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
             "spark.executor.cores": "1",
-            "spark.jars.packages": ",".join([defaults["spark.jars.packages"], *S3_PACKAGES]),
+            "spark.jars.packages": ",".join([*jars, *S3_PACKAGES]),
             "spark.jars.excludes": "software.amazon.awssdk:bundle",
             "spark.hadoop.fs.s3a.endpoint": s3,
             "spark.hadoop.fs.s3a.path.style.access": "true",

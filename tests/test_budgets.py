@@ -1,0 +1,52 @@
+"""What the guard of the suite's time lets pass, and what it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import budgets
+from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "BUDGETS", {"a.py": 100.0, "b.py": 300.0})
+
+
+def test_a_module_may_take_up_to_twice_its_budget() -> None:
+    assert budgets.too_slow({"a.py": 199, "b.py": 100}) == {}
+    assert budgets.too_slow({"a.py": 201, "b.py": 100}) == {"a.py": 200}
+
+
+def test_a_slow_machine_stretches_every_bound() -> None:
+    # All take 2.25 times their budgets, so the bound of a.py is 2 * 2.25 times its own.
+    assert budgets.too_slow({"a.py": 250, "b.py": 650}) == {}
+    assert budgets.too_slow({"a.py": 460, "b.py": 440}) == {"a.py": 450}
+
+
+def test_a_module_of_a_minute_is_never_too_slow() -> None:
+    assert budgets.too_slow({"unknown.py": 59, "b.py": 200}) == {}
+    assert budgets.too_slow({"unknown.py": 61, "b.py": 200}) == {"unknown.py": 60}
+
+
+def test_every_budget_is_of_a_module_that_exists() -> None:
+    declared = budgets.yaml.safe_load((ROOT / "tests" / "budgets.yaml").read_text())
+    assert [module for module in declared if not (ROOT / module).is_file()] == []
+
+
+def test_a_module_beyond_its_budget_fails_the_suite_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test_late.py").write_text("import time\ndef test_it(): time.sleep(0.2)\n")
+    (tmp_path / "test_early.py").write_text("def test_it(): pass\n")
+    (tmp_path / "conftest.py").write_text(
+        "from tests import budgets\nbudgets.LEAST_SECONDS = 0.1\nbudgets.BUDGETS = {'test_late.py': 0.01, 'test_early.py': 9}\n"
+        "def pytest_configure(config): config.pluginmanager.register(budgets.BudgetGuard())\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(tmp_path), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1, done.stdout
+    assert "TOO SLOW: " in done.stdout
+    assert "test_late.py took 0 s" in done.stdout

@@ -99,9 +99,9 @@ def _programs(folder: Path) -> Path:
     return folder / package.name / INSTALLED / "bin"
 
 
-def _as_owner() -> list[str]:
-    """How to start a program that ends with this one, as a user that PostgreSQL accepts."""
-    end = ["setpriv", "--pdeathsig", "INT"]
+def as_owner(end_signal: str = "INT") -> list[str]:
+    """The command prefix that starts a server: it gets `end_signal` when this process ends, and never runs as root."""
+    end = ["setpriv", "--pdeathsig", end_signal]
     if os.geteuid():
         return end
     nobody = pwd.getpwnam("nobody")
@@ -124,7 +124,7 @@ def _create(server: Postgres, folder: Path) -> None:
         for path in (data, password):
             shutil.chown(path, "nobody")
     flags = ["--username", server.user, "--pwfile", str(password), "--auth", "scram-sha-256", "--encoding", "UTF8"]
-    command = [*_as_owner(), str(server.programs / "initdb"), "-D", str(data), *flags, "--locale", "C", "--no-sync"]
+    command = [*as_owner(), str(server.programs / "initdb"), "-D", str(data), *flags, "--locale", "C", "--no-sync"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     password.unlink()
     if done.returncode:
@@ -135,7 +135,7 @@ def _start(server: Postgres, folder: Path, settings: dict[str, str]) -> subproce
     told = {**settings, "port": str(server.port), "unix_socket_directories": ""}
     flags = [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
-        command = [*_as_owner(), str(server.programs / "postgres"), "-D", str(folder / "data"), *flags]
+        command = [*as_owner(), str(server.programs / "postgres"), "-D", str(folder / "data"), *flags]
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
 

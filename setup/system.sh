@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Check for what no wheel brings: Python 3.11, Java 17 or 21, a C++ compiler, setpriv. On Debian or Ubuntu, as root, a missing
-# Java or compiler is installed after saying so; elsewhere one line names what is missing. Usage: [PYTHON=...] setup/system.sh
+# Java or compiler is installed after saying so; elsewhere one line names what is missing. So it is with MariaDB's programs, which
+# tests alone need: without them set-up goes on, and those tests are skipped. Usage: [PYTHON=...] setup/system.sh
 set -euo pipefail
 python=${PYTHON:-python3.11}
 
@@ -22,11 +23,20 @@ can_install() {
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
 }
 
-install() {
-  echo "ringmill: no $1 found; installing the Debian package $2 (as root, with apt-get)"
+try_install() {
+  echo "ringmill: no $1 found; installing the Debian package ${*:2} (as root, with apt-get)"
   apt-get update -qq >/dev/null || true
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null ||
-    die "apt-get could not install $2. Install $1 yourself and run this again."
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${@:2}" >/dev/null
+}
+
+install() {
+  try_install "$1" "$2" || die "apt-get could not install $2. Install $1 yourself and run this again."
+}
+
+# Debian has the server in a folder that only root's PATH names. These packages have the programs alone: no service is started.
+has_mariadb() {
+  local PATH="$PATH:${MARIADB_PATH-/usr/sbin:/usr/bin}"
+  command -v mariadbd >/dev/null && command -v mariadb >/dev/null
 }
 
 command -v "$python" >/dev/null || die "no $python found. Install Python 3.11 (Debian 12: python3.11 and python3.11-venv), or name another with PYTHON=..."
@@ -51,3 +61,8 @@ if ! command -v g++ >/dev/null; then
   install "C++ compiler" g++
 fi
 command -v setpriv >/dev/null || die "no setpriv found. Install util-linux 2.33 or newer."
+if ! has_mariadb; then
+  if ! can_install || ! try_install "MariaDB server" mariadb-server-core mariadb-client-core; then
+    echo "ringmill: no MariaDB server found, so its tests are skipped. They need mariadb-server-core and mariadb-client-core."
+  fi
+fi

@@ -31,7 +31,7 @@ APPLICATIONS = tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs", "
 
 
 # Over a few rows at a time the optimizing compiler costs more than it gains.
-QUICK_COMPILER = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=240m"
+QUICK_COMPILER = "-Duser.timezone=UTC -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=240m"
 
 
 def _scope(nodeid: str) -> str:

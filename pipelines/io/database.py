@@ -1,19 +1,29 @@
-"""What a database is asked of a table before Spark reads it, and the answers that JDBC and SQL give everywhere."""
+"""What a dialect has to know about its database: how a table is described, read as text, split and watched for changes."""
 
 from __future__ import annotations
 
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
+from pipelines.errors import ConfigError
 from pipelines.io.connection import Connection
 
 KEY = "ringmill_key"
-INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT"}
+
+
+class TextColumn(NamedTuple):
+    """How one column is read: an SQL expression, and the form in which the driver hands over its values.
+
+    `utf8` are the bytes of a text as the database wrote it, `string` is the text that the driver writes, and `native` is a
+    value of the type that Spark derives from the driver's, which `as_text` turns to text.
+    """
+
+    sql: str
+    form: Literal["utf8", "string", "native"]
 
 
 class Split(NamedTuple):
@@ -27,17 +37,25 @@ WHOLE = Split(None, ("1=1",))
 
 
 class Database(ABC):
-    """One table, as its kind of database lets it be described, cut and watched.
+    """One table, and the dialect of the database that it lies in.
 
-    `as_text`: whether the server is asked for text alone, which its driver hands out as the bytes that the server wrote.
+    `driver` is the driver's class where users need not name it, `properties` are settings of the driver for each connection.
+    `text_is_valid` says whether the database guarantees that `utf8` columns are UTF-8; else each value is checked.
     """
 
-    as_text = False
+    driver: ClassVar[str | None] = None
+    properties: ClassVar[dict[str, str]] = {}
+    text_is_valid: ClassVar[bool] = True
 
     def __init__(self, connection: Connection, table: str) -> None:
         self.connection = connection
         self.name = table
         self.table = ".".join(self.quoted(part) for part in table.split("."))
+
+    @classmethod
+    def address(cls, url: str) -> str:
+        """The URL as the driver is given it; raises ConfigError when it sets what would change how values are written."""
+        return url
 
     @abstractmethod
     def quoted(self, name: str) -> str:
@@ -48,12 +66,15 @@ class Database(ABC):
         """The table's columns in order; raises ExternalError when there is no such table."""
 
     @abstractmethod
-    def texts(self, columns: list[str]) -> list[str]:
-        """The expressions by which columns are selected."""
+    def texts(self, columns: list[str]) -> list[TextColumn]:
+        """How columns of the table are read as text."""
 
     @abstractmethod
     def since(self, watermark: str, start: datetime, end: datetime) -> str:
-        """The condition that a column of times lies in [start, end); times of a column without zone are in theirs."""
+        """The condition that a column of times lies in [start, end); both bounds are in the zone of times without one.
+
+        Raises ConfigError when the column holds no times, DataError when some of its values are none.
+        """
 
     @abstractmethod
     def split(self, condition: str, parts: int) -> Split:
@@ -73,60 +94,17 @@ class Database(ABC):
         yield None
 
 
-class AnyDatabase(Database):
-    """A table of a database of which only what JDBC and SQL have in common is used."""
-
-    def quoted(self, name: str) -> str:
-        """In the database's own quotes."""
-        mark = str(self.connection.java.getMetaData().getIdentifierQuoteString()).strip()
-        return mark + name.replace(mark, mark * 2) + mark if mark else name
-
-    def columns(self) -> list[str]:
-        """From an empty result."""
-        with self.connection.ran(f"SELECT * FROM {self.table} WHERE 1=0") as statement:
-            said = statement.getResultSet().getMetaData()
-            return [str(said.getColumnLabel(at + 1)) for at in range(said.getColumnCount())]
-
-    def texts(self, columns: list[str]) -> list[str]:
-        """As they are: Spark's types are turned to text."""
-        return [self.quoted(column) for column in columns]
-
-    def since(self, watermark: str, start: datetime, end: datetime) -> str:
-        """The bounds are text, which databases compare with times."""
-        low, high = (literal(bound.replace(tzinfo=None).isoformat(" ")) for bound in (start, end))
-        return f"{self.quoted(watermark)} >= {low} AND {self.quoted(watermark)} < {high}"
-
-    def split(self, condition: str, parts: int) -> Split:
-        """By ranges of the primary key, if that is one column of integers."""
-        key = self._integer_key() if parts > 1 else None
-        return by_key(self, key, condition, parts) if key else WHOLE
-
-    def version(self, condition: str, watermark: str | None) -> str:
-        """Count and greatest watermark, which miss a change that keeps both; without watermark always another."""
-        if watermark is None:
-            return uuid.uuid4().hex
-        found = self.connection.rows(f"SELECT count(*), max({self.quoted(watermark)}) FROM {self.table} WHERE {condition}")
-        return f"{found[0][0]}:{found[0][1]}"
-
-    def _integer_key(self) -> str | None:
-        schema, _, table = self.name.rpartition(".")
-        said: Any = self.connection.java.getMetaData()
-        names = _values(said.getPrimaryKeys(None, schema or None, table), "COLUMN_NAME")
-        types = _values(said.getColumns(None, schema or None, table, names[0]), "TYPE_NAME") if len(names) == 1 else []
-        return names[0] if types and types[0].upper() in INTEGERS else None
+def not_a_time(database: Database, watermark: str, received: str, expected: str) -> ConfigError:
+    """The error of a watermark whose column holds no times."""
+    origin = database.connection.origin
+    return ConfigError(
+        f"{origin.label}: watermark {watermark} is {received}; expected a column of type {expected}. "
+        f"Name another column in {origin.key}.watermark, or leave it out."
+    )
 
 
-def _values(result: Any, column: str) -> list[str]:
-    found = []
-    while result.next():
-        found.append(str(result.getString(column)))
-    result.close()
-    return found
-
-
-def by_key(database: Database, column: str, condition: str, parts: int) -> Split:
-    """Ranges of equal width between the least and the greatest value of a column of integers."""
-    key = database.quoted(column)
+def by_key(database: Database, key: str, condition: str, parts: int) -> Split:
+    """Ranges of equal width between the least and the greatest value of `key`, SQL for an integer that no row lacks."""
     low, high = database.connection.rows(f"SELECT min({key}), max({key}) FROM {database.table} WHERE {condition}")[0]
     if low is None or high is None:
         return WHOLE

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, ResponseError
+from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, MaxRetryError, ResponseError
 from urllib3.util import Retry, make_headers
 
 from pipelines.errors import DataError, ExternalError
+from pipelines.io.http_proxy import Proxy
 
 CHUNK_BYTES = 1 << 16
 EXCERPT = 200
@@ -25,7 +26,9 @@ HINTS = {
     401: "Put a valid token in the environment variable that sources.{source}.token names.",
     403: "Put a token that may read this in the environment variable that sources.{source}.token names.",
     404: "Mend sources.{source}.url; if there is no such page after the last, give sources.{source}.total.",
+    407: "Put the proxy's user and password in its address in the environment variable {variable}.",
 }
+NO_CONTENT = 204
 
 
 class RefusedError(ExternalError):
@@ -34,7 +37,8 @@ class RefusedError(ExternalError):
 
 @dataclass(frozen=True)
 class Access:
-    """How a source may be asked. Times are in seconds; `token` is secret, and no part of what an object of this prints.
+    """How a source may be asked. Times are in seconds; `token` and the proxy's password are secret, and no part of what an
+    object of this prints.
 
     A page has `timeout_seconds` from the request to its last byte. A request that failed is repeated `retries` times, after
     `backoff_seconds` doubled each time, or after what Retry-After asks for; no wait is longer than `max_wait_seconds`.
@@ -47,14 +51,24 @@ class Access:
     backoff_seconds: float = 1
     max_wait_seconds: float = 300
     requests_per_second: float | None = None
+    proxy: Proxy | None = None
 
     def hide(self, text: str) -> str:
-        """A text without the token."""
-        return text.replace(self.token, "***") if self.token else text
+        """A text without the token and the proxy's password."""
+        for secret in (self.token, *(self.proxy.secrets if self.proxy else ())):
+            text = text.replace(secret, "***") if secret else text
+        return text
+
+    @property
+    def way(self) -> str:
+        """By which proxy the source is reached, as a message says it; empty where there is none."""
+        return f" through the proxy {self.proxy.url}, which {self.proxy.variable} names," if self.proxy else ""
 
 
 class Answer(NamedTuple):
-    """A whole answer: its address, its text, what that is as JSON, and its Link header."""
+    """A whole answer: its address, its text (empty where the server has none to send), what that is as JSON, and its Link
+    header.
+    """
 
     address: str
     text: str
@@ -83,7 +97,7 @@ class Client:
         headers = {"Accept": "application/json", "User-Agent": "ringmill", **make_headers(accept_encoding="gzip")}
         if access.token:
             headers["Authorization"] = f"Bearer {access.token}"
-        self._pool = urllib3.PoolManager(headers=headers, retries=redirects, timeout=access.timeout_seconds)
+        self._pool = _manager(access.proxy, headers=headers, retries=redirects, timeout=access.timeout_seconds)
 
     def get(self, address: str) -> Answer:
         """The answer at an address, tried again while that may help.
@@ -101,8 +115,8 @@ class Client:
                 if attempt < access.retries:
                     time.sleep(self._pause(address, attempt, error))
         raise ExternalError(
-            f"source {access.source}: {access.hide(address)} failed {access.retries + 1} times, the last time with: {told}. "
-            f"What was fetched so far is kept: run again later to go on from there."
+            f"source {access.source}: {access.hide(address)}{access.way} failed {access.retries + 1} times, the last time "
+            f"with: {told}. What was fetched so far is kept: run again later to go on from there."
         )
 
     def _keep_pace(self) -> None:
@@ -136,11 +150,11 @@ class Client:
             response.release_conn()
         except HTTPError as error:
             reason = error.reason or error if isinstance(error, MaxRetryError) else error
-            if isinstance(reason, ResponseError):
-                raise RefusedError(
-                    f"source {self._access.source}: {self._access.hide(address)} redirects more than {REDIRECTS} times. "
-                    f"Mend sources.{self._access.source}.url."
-                ) from error
+            if isinstance(reason, ResponseError | LocationParseError):
+                wrong = f"redirects more than {REDIRECTS} times" if isinstance(reason, ResponseError) else "is no address"
+                source = self._access.source
+                where = self._access.hide(address)
+                raise RefusedError(f"source {source}: {where} {wrong}. Mend sources.{source}.url.") from error
             raise _TransientError(self._access.hide(f"{type(reason).__name__}: {reason}")) from error
         self._judge(address, response, body)
         return self._parse(address, response, body)
@@ -155,16 +169,21 @@ class Client:
         return b"".join(parts)
 
     def _judge(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> None:
-        if response.status == 200:
+        if response.status in (200, NO_CONTENT):
             return
         said = f"{response.status} {response.reason or ''}".strip() + self._excerpt(body)
         if response.status in LATER or response.status >= 500:
             raise _TransientError(said, _asked(response))
-        hint = HINTS.get(response.status, "Mend sources.{source}.url or .params.").format(source=self._access.source)
+        variable = self._access.proxy.variable if self._access.proxy else "http_proxy"
+        hint = HINTS.get(response.status, "Mend sources.{source}.url or .params.")
+        hint = hint.format(source=self._access.source, variable=variable)
         kind = ExternalError if response.status in TOKEN else RefusedError
-        raise kind(f"source {self._access.source}: {self._access.hide(address)} answered {said}; expected 200. {hint}")
+        where = f"{self._access.hide(address)}{self._access.way}"
+        raise kind(f"source {self._access.source}: {where} answered {said}; expected 200. {hint}")
 
     def _parse(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> Answer:
+        if response.status == NO_CONTENT:
+            return Answer(address, "", None, "")
         try:
             text = body.decode("utf-8-sig")
             return Answer(address, text, json.loads(text), ", ".join(response.headers.getlist("Link")))
@@ -180,6 +199,12 @@ class Client:
     def _excerpt(self, body: bytes) -> str:
         text = " ".join(self._access.hide(body.decode("utf-8", "replace")).split())
         return f" ('{text[:EXCERPT]}{'…' if len(text) > EXCERPT else ''}')" if text else ""
+
+
+def _manager(proxy: Proxy | None, **settings: Any) -> urllib3.PoolManager:
+    return (
+        urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **settings) if proxy else urllib3.PoolManager(**settings)
+    )
 
 
 def _asked(response: urllib3.BaseHTTPResponse) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from pipelines.errors import DataError, ExternalError
+from pipelines.io.empty_answers import has_no_content, leaves_out_records, reports_failure
 from pipelines.io.http_client import Access, Answer, Client
 from pipelines.io.json_slices import elements, find, kind
 from pipelines.io.page_spool import Page, Spool
@@ -47,11 +48,23 @@ class Api:
     def fetch(self, client: Client, address: str, number: int) -> Page:
         """Ask for a page; raises DataError when the answer lacks what it should have, and what `Client.get` raises."""
         answer = client.get(address)
-        found = self._find(answer, self.records, "records")
+        if has_no_content(answer, self.records):
+            return Page(number, self.access.hide(address), [])
+        records = self._records(answer)
+        return Page(number, self.access.hide(address), records, self._next(answer, number, records), self._total(answer))
+
+    def _records(self, answer: Answer) -> list[str]:
+        try:
+            found = find(answer.content, self.records)
+        except KeyError as error:
+            if leaves_out_records(answer, self.records, self.total, self.paging):
+                return []
+            raise self._unfit(answer, self.records, "records", "a value", error.args[0]) from error
+        if found is None and not reports_failure(answer):
+            return []
         if not isinstance(found, list):
             raise self._unfit(answer, self.records, "records", "an array", kind(found))
-        records = elements(answer.text, self.records)
-        return Page(number, self.access.hide(address), records, self._next(answer, number, records), self._total(answer))
+        return elements(answer.text, self.records)
 
     def _next(self, answer: Answer, number: int, records: list[str]) -> str | None:
         match self.paging:
@@ -62,7 +75,7 @@ class Api:
                 return self.address(number + 1, **{param: cursor}) if cursor else None
             case ByLink(next=path):
                 link = self._pointer(answer, path) if path else next_link(answer.link)
-                return self._same_host(urljoin(answer.address, link)) if link else None
+                return self._same_host(answer, link) if link else None
         return None
 
     def _pointer(self, answer: Answer, path: str) -> str | None:
@@ -99,8 +112,13 @@ class Api:
             f"'{path or '(the answer itself)'}', received {hide(got)[:200]}. Mend sources.{source}.{key}."
         )
 
-    def _same_host(self, address: str) -> str:
-        if urlsplit(address)[:2] != urlsplit(self.url)[:2]:
+    def _same_host(self, answer: Answer, link: str) -> str:
+        try:
+            address = urljoin(answer.address, link)
+            same = urlsplit(address)[:2] == urlsplit(self.url)[:2]
+        except ValueError as error:
+            raise self._unfit(answer, "next", "paging.next", "an address", f"{link} ({error})") from error
+        if not same:
             source, there = self.access.source, self.access.hide(address)
             raise ExternalError(
                 f"source {source}: the next page is said to be at {there}, on another host than {self.url}; it is not asked "
@@ -149,8 +167,11 @@ def walk(api: Api, spool: Spool, client: Client) -> Iterator[Receipt]:
         page = _page(api, spool, client, watch, number, address)
         read, total = read + len(page.records), page.total if number == 1 else total
         yield Receipt(number, len(page.records), page.total, page.digest)
-        complete = isinstance(api.paging, ByPage) and total is not None and read >= total
-        address = None if complete or page.total != total else page.next
+        enough = total is None or read >= total
+        complete = isinstance(api.paging, ByPage) and total is not None and enough
+        # A feed that may go on later gives the cursor of its end again.
+        at_end = not page.records and page.next == address and enough
+        address = None if complete or at_end or page.total != total else page.next
         number += 1
 
 

@@ -10,21 +10,23 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.config import Interval
-from pipelines.errors import ConfigError, ExternalError, RingmillError
-from pipelines.io.connection import Connection, fail, message, said_by_database
-from pipelines.io.database import KEY, AnyDatabase, Database, Split
-from pipelines.io.postgres import NEVER, PROPERTIES, Postgres
-from pipelines.io.source import Source, as_text, received
+from pipelines.errors import ConfigError, RingmillError
+from pipelines.io.connection import Connection
+from pipelines.io.database import KEY, Database, Split, TextColumn
+from pipelines.io.database_errors import Origin, external, failed_job
+from pipelines.io.dialects import dialect_of
+from pipelines.io.source import Source, as_digits, as_text, received
 from pipelines.io.variables import expanded, variable
 from schemas.contract import Table
 
-DRIVERS = {"postgresql": "org.postgresql.Driver", "sqlite": "org.sqlite.JDBC"}
 SELF = "a source of kind jdbc"
+# What Spark asks the driver for, by a column's form.
+TYPES = {"utf8": "BINARY", "string": "STRING"}
+NO_UTF8 = "expected UTF-8 text, received other bytes, kept here as hexadecimal digits"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -66,8 +68,9 @@ class JdbcTable(Source):
 
     @property
     def place(self) -> str:
-        """The address and the table."""
-        return f"{re.split('[?;]', expanded(self.url, SELF), maxsplit=1)[0]} {self.table}"
+        """The address, without settings, and the table."""
+        address = dialect_of(self.url).address(expanded(self.url, SELF))
+        return f"{re.split('[?;]', address, maxsplit=1)[0]} {self.table}"
 
     @property
     def sliced(self) -> bool:
@@ -76,27 +79,24 @@ class JdbcTable(Source):
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """What the database can tell of the interval's rows, as `Database.version` says."""
-        with self._connected(spark) as connection:
-            database = self._database(connection)
+        with self._connected(spark, contract) as database:
             return database.version(self._condition(database, contract, interval), self.watermark)
 
     def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
         """The interval's rows by one connection, in the state in which the table is when they are used."""
-        with self._connected(spark) as connection:
-            return self._rows(spark, contract, interval, self._database(connection), None, 1)
+        with self._connected(spark, contract) as database:
+            return self._rows(spark, contract, interval, database, None, 1)
 
     @contextmanager
     def reading(self, spark: SparkSession, contract: Table, interval: Interval) -> Iterator[DataFrame]:
         """The interval's rows by several connections, in the state in which the table is now."""
-        with self._connected(spark) as connection:
-            database = self._database(connection)
-            with database.snapshot() as snapshot:
-                yield self._rows(spark, contract, interval, database, snapshot, self.connections)
+        with self._connected(spark, contract) as database, database.snapshot() as snapshot:
+            yield self._rows(spark, contract, interval, database, snapshot, self.connections)
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
         """What the database said when it failed a job of Spark's."""
-        told = said_by_database(error)
-        return ExternalError(f"source {contract.name}: {message(told, self.place)} No table was changed.") if told else None
+        failure = failed_job(error)
+        return external(failure, self._origin(contract)) if failure else None
 
     def _rows(
         self, spark: SparkSession, contract: Table, interval: Interval, database: Database, snapshot: str | None, parts: int
@@ -108,46 +108,53 @@ class JdbcTable(Source):
         split = database.split(condition, parts)
         # By position: Spark takes neither every name nor two that differ in case alone.
         wanted = {f"f{at}": name for at, name in enumerate(fields) if self.drift == "add" or name in contract.column_names}
-        texts = database.texts([columns[int(alias[1:])] for alias in wanted])
-        selected = {alias: f"{text} AS {alias}" for alias, text in zip(wanted, texts, strict=True)}
-        frame = self._frame(spark, database, selected, condition, split, snapshot)
-        # The server's bytes as they are: a string of Java's would have them decoded and encoded again.
-        shown = (lambda field: F.col(field.name).cast("string")) if database.as_text else as_text
-        found = {wanted[field.name]: shown(field) for field in frame.schema if field.name in wanted}
+        texts = dict(zip(wanted, database.texts([columns[int(alias[1:])] for alias in wanted]), strict=True))
+        frame = self._frame(spark, database, texts, condition, split, snapshot)
+        found = {wanted[alias]: _shown(frame, alias, text) for alias, text in texts.items()}
         unknown = [part for name, text in found.items() if name not in contract.column_names for part in (F.lit(name), text)]
         extra = F.create_map(*unknown) if unknown else None
-        return received(frame, contract, found, extra=extra, place=F.lit(self.place))
+        doubtful = {} if database.text_is_valid else {wanted[alias]: alias for alias in texts if texts[alias].form == "utf8"}
+        broken, why = _not_utf8(doubtful)
+        return received(frame, contract, found, extra=extra, place=F.lit(self.place), broken=broken, why=why)
 
     def _frame(
         self,
         spark: SparkSession,
         database: Database,
-        selected: dict[str, str],
+        texts: dict[str, TextColumn],
         condition: str,
         split: Split,
         snapshot: str | None,
     ) -> DataFrame:
         key = [f"{split.key} AS {KEY}"] if split.key else []
-        query = f"(SELECT {', '.join([*selected.values(), *key])} FROM {database.table} WHERE {condition}) ringmill"
+        # Quoted, since databases fold names that are not to a case of their own.
+        selected = [f"{text.sql} AS {database.quoted(alias)}" for alias, text in texts.items()]
+        query = f"(SELECT {', '.join([*selected, *key])} FROM {database.table} WHERE {condition}) ringmill"
         options = {**self._options(), "fetchsize": str(self.fetch_rows)}
-        if database.as_text:
-            options["customSchema"] = ", ".join(f"{alias} BINARY" for alias in selected)
+        if typed := [f"{alias} {TYPES[text.form]}" for alias, text in texts.items() if text.form in TYPES]:
+            options["customSchema"] = ", ".join(typed)
         if session := database.session(snapshot):
             options["sessionInitStatement"] = session
-        try:
+        with database.connection.explaining():
             return spark.read.jdbc(options.pop("url"), query, predicates=list(split.conditions), properties=options)
-        except PySparkException as error:
-            fail(error, self.place)
 
-    def _connected(self, spark: SparkSession) -> Connection:
-        return Connection(spark, self._options(), self.place)
+    @contextmanager
+    def _connected(self, spark: SparkSession, contract: Table) -> Iterator[Database]:
+        with Connection(spark, self._options(), self._origin(contract)) as connection:
+            yield dialect_of(self.url)(connection, self.table)
 
-    def _database(self, connection: Connection) -> Database:
-        return (Postgres if self.url.startswith("jdbc:postgresql:") else AnyDatabase)(connection, self.table)
+    def _origin(self, contract: Table) -> Origin:
+        return Origin(contract.name, self.place, self.password)
 
     def _condition(self, database: Database, contract: Table, interval: Interval) -> str:
         if self.watermark is None:
             return "1=1"
+        columns = database.columns()
+        if self.watermark not in columns:
+            raise ConfigError(
+                f"sources.{contract.name}.watermark: {self.place} has no column '{self.watermark}'; expected one of "
+                f"{', '.join(columns)}."
+            )
         name = self.rename.get(self.watermark, self.watermark)
         zone = next((column.zone for column in contract.columns if column.name == name), None)
         bounds = (interval.start - self.lookback, interval.end)
@@ -155,14 +162,24 @@ class JdbcTable(Source):
         return database.since(self.watermark, start, end)
 
     def _options(self) -> dict[str, str]:
-        scheme = self.url.split(":")[1]
-        driver = self.driver or DRIVERS.get(scheme)
-        given = {"driver": driver, "user": self.user, "password": variable(self.password, SELF) if self.password else None}
-        own = PROPERTIES if scheme == "postgresql" else {}
-        url = expanded(self.url, SELF)
-        if own and (found := NEVER.search(url)):
-            raise ConfigError(
-                f"{SELF}: its url sets {found[1]}, expected not to: values are read as the server "
-                f"writes them in text. Leave {found[1]} out."
-            )
-        return {"url": url, **own, **{name: value for name, value in given.items() if value is not None}}
+        dialect = dialect_of(self.url)
+        password = variable(self.password, SELF) if self.password else None
+        given = {"driver": self.driver or dialect.driver, "user": self.user, "password": password}
+        url = dialect.address(expanded(self.url, SELF))
+        return {"url": url, **dialect.properties, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _shown(frame: DataFrame, alias: str, text: TextColumn) -> Column:
+    # The server's bytes as they are: a string of Java's would have them decoded and encoded again.
+    return as_text(frame.schema[alias]) if text.form == "native" else F.col(alias).cast("string")
+
+
+def _not_utf8(columns: dict[str, str]) -> tuple[Column | None, Column | None]:
+    """The row as JSON, and the reason, where one of the columns (by name) holds bytes that are not UTF-8 text; else null."""
+    if not columns:
+        return None, None
+    texts = {name: F.col(alias).cast("string") for name, alias in columns.items()}
+    valid = {name: F.is_valid_utf8(text) for name, text in texts.items()}
+    wrong = F.concat_ws(", ", *(F.when(~valid[name], F.lit(name)) for name in columns))
+    row = F.struct(*(F.when(valid[name], texts[name]).otherwise(as_digits(columns[name])).alias(name) for name in columns))
+    return F.when(wrong != "", F.to_json(row)), F.when(wrong != "", F.concat(wrong, F.lit(f": {NO_UTF8}")))

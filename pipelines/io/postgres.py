@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pipelines.errors import ConfigError
 from pipelines.io.connection import Connection
-from pipelines.io.database import WHOLE, Database, Split, between, by_key, literal
+from pipelines.io.database import WHOLE, Database, Split, TextColumn, between, by_key, literal, not_a_time
 
 SETTINGS = (
     "SET TimeZone = 'UTC'",
@@ -41,12 +41,23 @@ class Postgres(Database):
     Text is as COPY has it, but for booleans, which are true and false, and `char(n)`, which loses its padding.
     """
 
-    as_text = True
+    driver = "org.postgresql.Driver"
+    properties = PROPERTIES
 
     def __init__(self, connection: Connection, table: str) -> None:
         super().__init__(connection, table)
         self.oid = f"{literal(self.table)}::regclass"
         connection.execute(*SETTINGS)
+
+    @classmethod
+    def address(cls, url: str) -> str:
+        """Raises ConfigError when the URL asks for values in binary form."""
+        if found := NEVER.search(url):
+            raise ConfigError(
+                f"a source of kind jdbc: its url sets {found[1]}, expected not to: values are read as the server "
+                f"writes them in text. Leave {found[1]} out."
+            )
+        return url
 
     def quoted(self, name: str) -> str:
         """In double quotes."""
@@ -56,21 +67,18 @@ class Postgres(Database):
         """From the catalog."""
         return [name for name, _, _ in self._attributes()]
 
-    def texts(self, columns: list[str]) -> list[str]:
+    def texts(self, columns: list[str]) -> list[TextColumn]:
         """By the type's own output function, or the cast that it has instead of one."""
         types = {name: type_ for name, type_, _ in self._attributes()}
-        return [self.quoted(column) + ("" if SHOWN.fullmatch(types[column]) else "::text") for column in columns]
+        casts = {column: "" if SHOWN.fullmatch(types[column]) else "::text" for column in columns}
+        return [TextColumn(self.quoted(column) + cast, "utf8") for column, cast in casts.items()]
 
     def since(self, watermark: str, start: datetime, end: datetime) -> str:
         """Raises ConfigError when the column is no time."""
         types = {name: type_ for name, type_, _ in self._attributes()}
-        found = types.get(watermark, "missing")
-        plain = re.sub(r"\(\d+\)", "", found)
+        plain = re.sub(r"\(\d+\)", "", types[watermark])
         if plain not in TIMES:
-            raise ConfigError(
-                f"{self.connection.place}: watermark {watermark} is {found}; expected a column of type {', '.join(TIMES)}. "
-                f"Mend watermark, or leave it out."
-            )
+            raise not_a_time(self, watermark, types[watermark], ", ".join(TIMES))
         low, high = (f"{literal(f'{bound:%Y-%m-%d %H:%M:%S.%f%z}')}::{TIMES[plain]}" for bound in (start, end))
         return f"{self.quoted(watermark)} >= {low} AND {self.quoted(watermark)} < {high}"
 
@@ -86,7 +94,7 @@ class Postgres(Database):
             f"SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] "
             f"WHERE indrelid = {self.oid} AND indisprimary AND indnatts = 1 AND atttypid IN {INTEGERS}"
         )
-        return by_key(self, str(key[0][0]), condition, parts) if key else WHOLE
+        return by_key(self, self.quoted(str(key[0][0])), condition, parts) if key else WHOLE
 
     def version(self, condition: str, watermark: str | None) -> str:
         """How many rows, and a sum over what tells a row's state: the transaction that wrote it, or its whole text.

@@ -20,6 +20,7 @@ from pipelines.errors import ConfigError, ExternalError, RingmillError
 from pipelines.io.files import PLACEHOLDER
 from pipelines.io.http_client import Access, RefusedError
 from pipelines.io.http_pages import Api, Receipt, repeated, repeats, shifted
+from pipelines.io.http_proxy import proxy_for
 from pipelines.io.json_files import parse_json
 from pipelines.io.page_source import ERRORS, Fetch, Job
 from pipelines.io.page_spool import Spool
@@ -145,17 +146,17 @@ class RestApi(Source):
         return receipts
 
     def _api(self, contract: Table, interval: Interval, token: str | None) -> Api:
-        access = Access(
-            contract.name, token, self.retries, self.timeout_seconds, self.backoff_seconds, self.max_wait_seconds,
-            self.requests_per_second,
-        )  # fmt: skip
         url = re.sub(r"\$\{(\w+)\}", lambda found: self._environment("url", found[1], contract), self.url)
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.fragment:
+        if not _is_plain_address(url):
             raise ConfigError(
                 f"sources.{contract.name}.url: expected http:// or https://, a host and a path, with no user, password or "
                 f"fragment. Give the environment variable of a bearer token as sources.{contract.name}.token."
             )
+        # The driver's environment counts, for the token as for the proxy: executors may be started in another.
+        access = Access(
+            contract.name, token, self.retries, self.timeout_seconds, self.backoff_seconds, self.max_wait_seconds,
+            self.requests_per_second, proxy_for(url),
+        )  # fmt: skip
         params = {name: _filled(text, interval) for name, text in self.params.items()}
         return Api(access, _filled(url, interval), params, self.records, self.paging, self.total, self.max_pages)
 
@@ -176,6 +177,17 @@ class RestApi(Source):
         api = self._api(contract, interval, token=None)
         asked = [api.url, api.params, api.records, api.total, self.paging.model_dump()]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _is_plain_address(url: str) -> bool:
+    """Whether a URL has a scheme that is known, a host, and a port that there can be, and nothing secret."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = parts.scheme in ("http", "https") and parts.hostname and port != 0
+    return bool(plain) and "@" not in parts.netloc and not parts.fragment
 
 
 def _filled(template: str, interval: Interval) -> str:

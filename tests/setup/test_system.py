@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import ROOT
 
 TOOLS = ("bash", "sed", "head", "id", "python3.11", "g++", "setpriv", "java")
+MARIADB = ("mariadbd", "mariadb")  # only looked for, not run
 
 
 def system(tmp_path: Path, without: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +25,11 @@ def system(tmp_path: Path, without: str, **environment: str) -> subprocess.Compl
             assert found, tool
             (tools / tool).write_text(f'#!/bin/sh\nexec "{found}" "$@"\n')
             (tools / tool).chmod(0o755)
+    for tool in MARIADB:
+        if tool != without:
+            (tools / tool).touch(mode=0o755)
     kept = {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "PATH")}
+    kept["MARIADB_PATH"] = ""
     command = [shutil.which("bash") or "bash", str(ROOT / "setup" / "system.sh")]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, "PATH": str(tools), **environment})
 
@@ -48,6 +53,15 @@ def test_a_missing_tool_is_one_clear_line(tmp_path: Path, without: str, message:
     assert done.returncode == 5
     assert done.stderr.startswith(f"ringmill: {message}")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("without", MARIADB)
+def test_without_mariadb_set_up_goes_on_and_says_which_tests_are_skipped(tmp_path: Path, without: str) -> None:
+    done = system(tmp_path, without)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "ringmill: no MariaDB server found, so its tests are skipped. They need mariadb-server-core and mariadb-client-core.\n"
+    )
 
 
 def test_a_java_of_another_version_is_named(tmp_path: Path) -> None:

@@ -237,6 +237,8 @@ def test_a_version_is_of_what_is_asked_for(spark: SparkSession, make: Make) -> N
         ({"url": "${NO_SUCH_PLACE}/v1"}, r"sources\.things\.url: the environment variable NO_SUCH_PLACE is not set"),
         ({"url": "ftp://h/v1"}, r"sources\.things\.url: expected http:// or https://"),
         ({"url": "http://me:pass@h/v1"}, "no user, password"),
+        ({"url": "http://[::1/v1"}, r"sources\.things\.url: expected http:// or https://"),
+        ({"url": "http://h:port/v1"}, r"sources\.things\.url: expected http:// or https://"),
         ({"paging": {"by": "offset"}}, r"sources\.things\.paging"),
         ({"retries": -1}, r"sources\.things\.retries"),
     ],

@@ -8,9 +8,14 @@ class RingmillError(Exception):
 
 
 class ConfigError(RingmillError):
-    """Raised when arguments or configuration are wrong, before any data is read."""
+    """Raised when arguments or configuration are wrong, before any data is read. Its message is one line."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        # Keys and values that it quotes may hold line ends and other signs that no terminal shows.
+        lines = " ".join(line.strip() for line in message.splitlines())
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in lines))
 
 
 class DataError(RingmillError):

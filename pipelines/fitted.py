@@ -56,7 +56,7 @@ class Tensor(NamedTuple):
     size: int = 0
 
 
-class _Fitted(Model):
+class _Fitted(Model, allow_inf_nan=True):
     name: str
 
     @property
@@ -87,7 +87,7 @@ class _OfWord(_Fitted):
         return {self.name: Raw("string")}
 
 
-class Scaling(Model):
+class Scaling(Model, allow_inf_nan=True):
     """x → (log1p?(clip?(x or fill)) - offset) / scale."""
 
     fill: float
@@ -311,7 +311,7 @@ class FittedText(_OfWord):
         return "array<int>"
 
 
-class FittedLabel(Model):
+class FittedLabel(Model, allow_inf_nan=True):
     """What a regression's label is scaled by within training: its mean and population deviation on the train split."""
 
     kind: Literal["label"] = "label"
@@ -340,7 +340,7 @@ _EACH: TypeAdapter[list[FittedFeature | FittedLabel]] = TypeAdapter(
 )
 
 
-class FittedSpec(Model):
+class FittedSpec(Model, allow_inf_nan=True):
     """All fitted features, in the order of the configuration: numbers, then what becomes ids, then arrays; and the label's
     scaling, where it has one.
     """

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
+
+from schemas.promises import table_problems
+from schemas.vocabulary import column_problems
 
 ColumnType = Literal[
     "boolean", "int", "bigint", "float", "double", "string", "date", "timestamp", "array<string>", "array<double>",
@@ -16,6 +20,12 @@ Severity = Literal["quarantine", "warn", "fail"]
 
 class ContractError(ValueError):
     """Raised when a contract contradicts itself: an unknown column in a key, a column declared twice."""
+
+
+def _refuse(kind: str, name: object, problems: list[str]) -> None:
+    """Raise ContractError when there are problems, each a sentence, with what is declared."""
+    if problems:
+        raise ContractError(f"{kind} {name if str(name).strip() else repr(name)}: {' '.join(problems)}")
 
 
 @dataclass(frozen=True)
@@ -77,23 +87,7 @@ class Column:
     personal: Literal["hash", "drop"] | None = None
 
     def __post_init__(self) -> None:
-        number = self.type in ("int", "bigint", "float", "double")
-        wrong = [
-            *(["outliers"] if self.outliers and self.type not in ("float", "double") else []),
-            *(["received"] if self.received and self.type not in ("float", "double") else []),
-            *(["decimal"] if self.decimal != "." and not number else []),
-            *(["zone"] if self.zone and self.type != "timestamp" else []),
-            *(["format"] if self.format and self.type not in ("timestamp", "date") else []),
-            *(["case"] if self.case and self.type != "string" else []),
-            *(["personal"] if self.personal == "hash" and self.type != "string" else []),
-        ]
-        if wrong:
-            raise ContractError(f"column {self.name}: {', '.join(wrong)} cannot be given for type {self.type}. Leave it out.")
-        if self.outliers and not 0 <= self.outliers.low < self.outliers.high <= 1:
-            raise ContractError(
-                f"column {self.name}: outliers between quantiles {self.outliers.low:g} and {self.outliers.high:g}; expected "
-                f"0 <= low < high <= 1."
-            )
+        _refuse("column", self.name, column_problems(self))
 
     @property
     def flag(self) -> str | None:
@@ -175,13 +169,14 @@ class Table:
     properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _refuse("contract", self.name, table_problems(self))
         names = self.column_names
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ContractError(f"contract {self.name}: declared twice: {', '.join(repeated)}. Keep one of each.")
         event_time = (self.event_time,) if self.event_time else ()
-        several = [columns for reference in self.references for columns in (reference.columns,)] + list(self.unique)
-        used = {*self.key, *self.latest_by, *self.partition_by, *self.sorted_by, *event_time, *sum(several, ())}
+        several = (*(reference.columns for reference in self.references), *self.unique)
+        used = {*self.key, *self.latest_by, *self.partition_by, *self.sorted_by, *event_time, *chain(*several)}
         unknown = sorted(used - set(names))
         if unknown:
             raise ContractError(

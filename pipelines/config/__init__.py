@@ -5,6 +5,7 @@ from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.drift import Bounds, DriftConfig
 from pipelines.config.evaluate import METRICS, MONITOR_NAMES, MONITORS, EvaluateConfig, goodness
 from pipelines.config.features import KINDS, FeaturesConfig, Windows
+from pipelines.config.loading import load, load_examples
 from pipelines.config.losses import (
     Absolute,
     ClassWeights,
@@ -19,8 +20,8 @@ from pipelines.config.losses import (
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.network import Convolution, Network, Recurrence, Uniform, Words
 from pipelines.config.optimizer import Optimizer, Plateau
-from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, load, read_config
-from pipelines.config.problems import explain
+from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, read_config
+from pipelines.config.problems import explain, one_line, shortened
 from pipelines.config.search import Choices, Halving, SearchConfig, Span, replaced
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
 from pipelines.config.task import Binary, Multiclass, Regression, Task
@@ -32,6 +33,6 @@ __all__ = [
     "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Halving", "Huber", "Interval", "LakeConfig",
     "Loss", "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
     "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig",
-    "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "midnight", "read_config", "replaced",
-    "weights_by_label",
+    "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "load_examples", "midnight", "one_line",
+    "read_config", "replaced", "shortened", "weights_by_label",
 ]  # fmt: skip

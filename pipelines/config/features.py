@@ -26,7 +26,7 @@ class Windows(Model):
 
     by: Annotated[tuple[str, ...], Field(min_length=1)]
     at: str
-    step_minutes: Annotated[float, Field(gt=0)]
+    step_minutes: Annotated[float, Field(ge=1 / 60, le=366 * 24 * 60)]
     stride: Annotated[int, Field(ge=1)] = 1
     label: str | None = None
     horizon: Annotated[int, Field(ge=1, le=10_000)] = 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.config.base import Model, TimeZone
+from pipelines.config.base import Day, Model, TimeZone
 
 NUMBERS = ("int", "bigint", "float", "double", "boolean")
 WORDS = ("string",)
@@ -157,7 +156,7 @@ class Time(Kind):
     parts: tuple[TimePart, ...] = ("hour", "weekday", "month")
     zone: TimeZone = "UTC"
     encode: Literal["cyclic", "ids"] = "cyclic"
-    holidays: tuple[date, ...] = ()
+    holidays: tuple[Day, ...] = ()
 
     def made(self, name: str) -> tuple[str, ...]:
         """Sines and cosines, or ids, part by part; then the holiday."""

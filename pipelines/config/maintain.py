@@ -8,7 +8,8 @@ from pydantic import Field
 
 from pipelines.config.base import Model
 
-Days = Annotated[float, Field(ge=0)]
+MOST_DAYS = 36_600  # a hundred years
+Days = Annotated[float, Field(ge=0, le=MOST_DAYS)]
 
 
 class MaintainConfig(Model):
@@ -20,7 +21,7 @@ class MaintainConfig(Model):
     """
 
     snapshot_days: Days = 7
-    orphan_days: Annotated[float, Field(gt=1)] = 3
-    audit_days: Annotated[float, Field(gt=0)] = 1
+    orphan_days: Annotated[float, Field(gt=1, le=MOST_DAYS)] = 3
+    audit_days: Annotated[float, Field(gt=0, le=MOST_DAYS)] = 1
     raw_days: Days | None = None
     target_file_mb: Annotated[int, Field(ge=1)] = 128

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.config.base import Interval, Model, Share, TimeZone
 from pipelines.config.drift import DriftConfig
 from pipelines.config.evaluate import METRICS, MONITORS, EvaluateConfig
 from pipelines.config.features import FeaturesConfig
+from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
-from pipelines.config.problems import explain
+from pipelines.config.problems import explain, shortened
 from pipelines.config.search import SearchConfig, check_search
 from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
+from pipelines.config.yaml_files import read_yaml
 from pipelines.errors import ConfigError
-from schemas.contract import ContractError, Table
+from schemas.contract import Table
 
 
 class LakeConfig(Model):
@@ -77,6 +77,14 @@ class Pipeline(Model):
         return windows.horizon if windows and windows.label else None
 
     @model_validator(mode="after")
+    def _in_order(self) -> Pipeline:
+        try:
+            self.interval.located(self.timezone)
+        except ValidationError as error:  # one bound names its zone, the other does not
+            raise ValueError(f"interval: {error.errors()[0]['ctx']['error']}") from None
+        return self
+
+    @model_validator(mode="after")
     def _of_the_task(self) -> Pipeline:
         kind, metrics = self.task.kind, METRICS[self.task.kind]
         if self.train.monitor not in ("validation_loss", MONITORS[kind]):
@@ -103,7 +111,7 @@ class Pipeline(Model):
 
     def contract(self, source: str) -> Table:
         """The contract of one source; raises ConfigError when the contracts' module has none of that name."""
-        tables: dict[str, Table] = load(f"{self.contracts}:SOURCES", "contracts")
+        tables = load_contracts(self.contracts)
         if source not in tables:
             raise ConfigError(
                 f"sources.{source}: no contract of that name in {self.contracts}; expected one of {', '.join(tables)}."
@@ -116,44 +124,28 @@ class Pipeline(Model):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def load(path: str, key: str) -> Any:
-    """The object at a dotted `module:attribute` path; raises ConfigError that names the configuration key."""
-    module, _, attribute = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ContractError as error:
-        raise ConfigError(f"{key}: {error}") from error
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{key}: cannot load '{path}': {error}. Expected 'module:name' of something importable.") from error
-
-
 def read_config(path: Path) -> Pipeline:
     """Read one pipeline's YAML file. `extends` names another, from the same folder, whose sections it takes over but for the
     entries that it gives itself.
 
     Raises ConfigError, which names each wrong key, what was expected there and what was received.
     """
-    content = _read_yaml(path)
+    content = read_yaml(path)
     if isinstance(content, dict) and "extends" in content:
-        content = _extended(_read_yaml(path.parent / str(content["extends"])), content)
+        content = _extended(read_yaml(path.parent / str(content["extends"])), content, path)
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"config {path} is wrong:\n" + "\n".join(explain(error, Pipeline))) from error
+        wrong = shortened(explain(error, Pipeline))
+        raise ConfigError(f"config {path.absolute()}: {wrong} Fix it there.") from error
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"config {path}: cannot be read: {error.strerror}. Give an existing file with --config.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path}: not valid YAML: {error}") from error
-
-
-def _extended(base: Any, content: dict[str, Any]) -> dict[str, Any]:
+def _extended(base: Any, content: dict[str, Any], path: Path) -> dict[str, Any]:
     own = {key: value for key, value in content.items() if key != "extends"}
     if not isinstance(base, dict) or "extends" in base:
-        raise ConfigError(f"extends: {content['extends']} is no whole configuration. Name one that extends no other.")
+        raise ConfigError(
+            f"config {path.absolute()}: extends: {content['extends']} is no whole configuration; expected a file in the same "
+            f"folder that extends no other. Name one."
+        )
     both = {key: {**base[key], **own[key]} for key in own if isinstance(base.get(key), dict) and isinstance(own[key], dict)}
     return {**base, **own, **both}

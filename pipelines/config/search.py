@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from pipelines.config.base import Model
+from pipelines.config.problems import explain
 from pipelines.config.train import TrainConfig
 
 FIXED = (
@@ -24,6 +25,7 @@ FIXED = (
     "mlflow",
 )
 FIXED_ENDS = ("_seconds",)
+MOST_STEPS = 100_000  # of a span, each of which a grid would try
 Number = int | float
 Values = dict[str, Any]
 
@@ -69,6 +71,8 @@ class Span(Model):
     def _a_span(self) -> Span:
         if self.low >= self.high:
             raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        if self.step is not None and (self.high - self.low) / self.step > MOST_STEPS:
+            raise ValueError(f"step {self.step:g} leaves more than {MOST_STEPS:,} values; expected a longer one")
         if self.log and (self.step is not None or self.low <= 0):
             raise ValueError("log needs a low above 0, and no step")
         if self.whole and isinstance(self.step, float):
@@ -90,7 +94,7 @@ class SearchConfig(Model):
 
     trials: Annotated[int, Field(ge=1)] = 20
     sampler: Literal["tpe", "random", "grid"] = "tpe"
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     halving: Halving | None = None
     space: Annotated[dict[str, Choices | Span], Field(min_length=1)]
 
@@ -117,9 +121,7 @@ def replaced(train: TrainConfig, values: Values) -> TrainConfig:
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or ", ".join(values)
-        raise ValueError(f"search.space: train.{where}: {first['msg']}; received {first['input']!r}") from error
+        raise ValueError(f"search.space: {', '.join(values)}: {explain(error, TrainConfig, 'train')[0].rstrip('.')}") from error
 
 
 def check_search(search: SearchConfig, train: TrainConfig, check: Callable[[TrainConfig], None]) -> None:

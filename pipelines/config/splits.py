@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipelines.config.base import Model
+from pipelines.config.base import Day, Model
 
 
 class TimeSplit(Model):
@@ -16,9 +15,9 @@ class TimeSplit(Model):
     """
 
     by: Literal["time"] = "time"
-    validation_from: date
-    test_from: date
-    embargo_hours: Annotated[float, Field(ge=0)] = 0
+    validation_from: Day
+    test_from: Day
+    embargo_hours: Annotated[float, Field(ge=0, le=876_000)] = 0
 
     @model_validator(mode="after")
     def _ordered(self) -> TimeSplit:
@@ -37,7 +36,7 @@ class EntitySplit(Model):
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     test: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
 
     @model_validator(mode="after")
     def _some_left(self) -> EntitySplit:

@@ -101,7 +101,7 @@ def _intervals(config: Pipeline, arguments: argparse.Namespace) -> list[Interval
         return [whole]
     try:
         return whole.cut(arguments.every)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigError(f"arguments: --every: {error}.") from error
 
 

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from graphlib import CycleError, TopologicalSorter
 
-from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, kinds, load
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, kinds, load, load_examples
 from pipelines.errors import ConfigError
-from pipelines.flows.secret import check_hash_key
-from pipelines.io.sources import make_source
+from pipelines.flows.contract_checks import check_baselines, check_orders, check_sources
 from schemas.contract import Table
 
-FEATURES = "features"  # the step, by whose name it quarantines rows
 ROUNDING = 1e-9
 
 
 def examples_contract(config: Pipeline) -> Table:
     """The contract of what the pipeline's derive function gives."""
-    contract: Table = load(f"{config.contracts}:EXAMPLES", "contracts")
-    return contract
-
-
-def _check_references(contracts: dict[str, Table]) -> None:
-    for name, contract in contracts.items():
-        for reference in contract.references:
-            if reference.source not in contracts:
-                raise ConfigError(
-                    f"contract {name}: a reference to {reference.source}, which is no source; expected one of "
-                    f"{', '.join(contracts)}."
-                )
-            if unknown := sorted(set(reference.to) - set(contracts[reference.source].column_names)):
-                raise ConfigError(
-                    f"contract {name}: a reference to {', '.join(unknown)} of {reference.source}, which has no such column; "
-                    f"expected some of {', '.join(contracts[reference.source].column_names)}."
-                )
-    try:
-        TopologicalSorter({n: {r.source for r in c.references} for n, c in contracts.items()}).prepare()
-    except CycleError as error:
-        raise ConfigError(
-            f"contracts refer to each other in a circle: {' to '.join(error.args[1])}. Leave one reference out."
-        ) from error
+    return load_examples(config.contracts)
 
 
 def _check_columns(config: Pipeline, examples: Table) -> None:
@@ -78,22 +53,17 @@ def check_sections(config: Pipeline, needed: Iterable[str]) -> None:
 
 
 def check_config(config: Pipeline) -> None:
-    """Raise ConfigError when a source has no contract, or a feature no column of the right type."""
-    if FEATURES in config.sources:
-        raise ConfigError(
-            f"sources.{FEATURES}: a source may not be named {FEATURES}; expected another name, since quarantined rows of that "
-            f"name are those of the step. Rename the source and its contract."
-        )
-    contracts = {name: config.contract(name) for name in config.sources}
-    for name, section in config.sources.items():
-        make_source(name, section)
-        check_hash_key(config, contracts[name])
-    _check_references(contracts)
+    """Raise ConfigError when a source has no contract, a contract is wrong, or a feature has no column of the right type."""
+    check_sources(config)
     if config.features.rows_of not in config.sources:
         raise ConfigError(
             f"features.rows_of: '{config.features.rows_of}' is no source; expected one of {', '.join(config.sources)}."
         )
-    load(config.features.derive, "features.derive")
+    if not callable(derive := load(config.features.derive, "features.derive")):
+        raise ConfigError(
+            f"features.derive: {config.features.derive} is of type {type(derive).__name__}; expected a function of the clean "
+            f"tables and the parameters. Name one."
+        )
     examples = examples_contract(config)
     _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
@@ -105,6 +75,8 @@ def check_config(config: Pipeline) -> None:
             )
         for column in feature.columns(name):
             _check_type(config, f"features.{kind}.{name}", column, columns, feature.types)
+    check_orders(config, examples)
+    check_baselines(config, examples)
     _check_windows(config, columns)
 
 

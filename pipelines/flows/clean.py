@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.landed import landed, landed_with, late_runs, may_come_late
+from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
@@ -68,9 +69,10 @@ def work(context: Context) -> Outcome:
     """Write the sources' clean tables, the quarantine and the broken rules, once their accounts close.
 
     Raises DataError when too many rows of a source are quarantined, none is left or a rule that must hold is broken,
-    AccountingError when rows are lost.
+    AccountingError when rows are lost, and ConfigError when Spark can't read a rule.
     """
-    with ExitStack() as kept, context.audit("clean") as audit:
+    check_promises(context)
+    with rules_explained(context), ExitStack() as kept, context.audit("clean") as audit:
         cases = _open_cases(context, kept)
         _check_landed(context, cases)
         results = context.each(lambda name: _write_clean(context, audit, cases[name], kept))

@@ -15,6 +15,7 @@ from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load
 from pipelines.errors import ConfigError
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context
+from pipelines.flows.derived import check_types
 from pipelines.flows.session import short_methods
 from pipelines.stages.aggregates import Question, laid_out
 from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
@@ -85,7 +86,9 @@ def _file_options(rows: DataFrame) -> dict[str, str]:
 
 
 def _check_derived(config: Pipeline, contract: Table, derived: DataFrame) -> None:
-    """Raise ConfigError when derived rows lack a column of their contract."""
+    """Raise ConfigError when derived rows lack a column of their contract, have one twice, or of another type."""
+    if not isinstance(derived, DataFrame):
+        raise ConfigError(f"features.derive: {config.features.derive} gives {type(derived).__name__}; expected a DataFrame.")
     there = {name.lower() for name in derived.columns}
     if lacking := [name for name in contract.column_names if name.lower() not in there]:
         raise ConfigError(
@@ -93,6 +96,7 @@ def _check_derived(config: Pipeline, contract: Table, derived: DataFrame) -> Non
             f"{config.contracts} EXAMPLES declares, received {', '.join(derived.columns)}. Derive them, or declare them no "
             f"longer."
         )
+    check_types(config, contract, derived)
 
 
 def _split(config: Pipeline, event_time: str | None) -> Column:

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.promises import check_promises
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.cleaning import event_time
@@ -28,7 +29,10 @@ def inputs(context: Context) -> dict[str, str]:
 
 
 def work(context: Context) -> Outcome:
-    """Land all sources, or none; raises DataError when one is empty or does not fit its contract."""
+    """Land all sources, or none; raises DataError when one is empty or does not fit its contract, and ConfigError when Spark
+    can't read a contract's rule.
+    """
+    check_promises(context)
     with _kept(context), context.audit("ingest") as audit:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.landed import landed
+from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.io.audit import Audit
 from pipelines.stages import replaying
 from pipelines.stages.accounting import Account, check_accounts
@@ -38,7 +39,8 @@ def work(context: Context) -> Outcome:
     refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval)
     present = {row.source for row in refused.select("source").distinct().collect()}
     ledger = _ledger(context)
-    with context.audit("clean") as audit:
+    check_promises(context)
+    with rules_explained(context), context.audit("clean") as audit:
         moved = {name: _replay(context, audit, name, ledger[name]) for name in context.sources if name in present}
         accounts = tuple(each.account for each in moved.values())
         check_accounts(accounts)

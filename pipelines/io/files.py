@@ -58,12 +58,13 @@ class FileSource(Source):
         files = list_files(spark, path)
         if not files:
             raise ExternalError(
-                f"source {contract.name}: no file at {path}. Mend sources.{contract.name}.path, or put the file there "
-                f"(`make data` extracts the example's)."
+                f"source {contract.name}: no file at {qualified(spark, path)}. Mend sources.{contract.name}.path (a relative "
+                f"one counts from the folder in which the job was started), or put the file there (`make data` extracts the "
+                f"example's)."
             )
         filled = [file.path for file in files if file.size]
         if not filled:
-            raise DataError(f"source {contract.name}: {path} is empty; expected rows.")
+            raise DataError(f"source {contract.name}: {qualified(spark, path)} is empty; expected rows.")
         return self.read_files(spark, contract, filled)
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
@@ -93,6 +94,14 @@ def list_files(spark: SparkSession, path: str) -> list[File]:
         else:
             found.append(File(status.getPath().toString(), status.getLen(), status.getModificationTime()))
     return sorted(found)
+
+
+def qualified(spark: SparkSession, path: str) -> str:
+    """A path or pattern as its file system takes it, absolute; of local files without the scheme."""
+    pattern = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
+    system = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    whole = pattern.makeQualified(system.getUri(), system.getWorkingDirectory()).toString()
+    return re.sub("^file:/+", "/", str(whole))
 
 
 def exact(path: str) -> str:

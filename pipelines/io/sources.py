@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from pipelines.config import SourceSection, explain
+from pipelines.config import SourceSection, explain, shortened
 from pipelines.errors import ConfigError
 from pipelines.io.csv_files import CsvFiles
 from pipelines.io.jdbc import JdbcTable
@@ -30,4 +30,6 @@ def make_source(name: str, section: SourceSection) -> Source:
     try:
         return kind.model_validate(section.model_dump())
     except ValidationError as error:
-        raise ConfigError("the configuration is wrong:\n" + "\n".join(explain(error, kind, f"sources.{name}"))) from error
+        raise ConfigError(shortened(explain(error, kind, f"sources.{name}"))) from error
+    except ConfigError as error:  # which no report of Pydantic's may show
+        raise ConfigError(f"sources.{name}: {error}") from error

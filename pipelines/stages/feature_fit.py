@@ -127,6 +127,11 @@ def _(feature: kinds.Ordinal, name: str, found: Found) -> Fitted:
             f"features.ordinal.{name}: no word of the train split is in its order ({', '.join(feature.order)}); found "
             f"{', '.join(sorted(counts)[:5])}. Mend the order."
         )
+    if strange := sorted(word for word in counts if word and word not in feature.order):
+        raise DataError(
+            f"features.ordinal.{name}: the train split has {', '.join(map(repr, strange[:5]))}, which its order lacks; "
+            f"expected {', '.join(feature.order)}. Add it to the order where it belongs, or derive another word."
+        )
     place = int(np.searchsorted(reached, reached[-1] / 2))
     ordinal = FittedOrdinal(name=name, vocabulary=feature.order, fill=place / (len(feature.order) - 1))
     yield ordinal, _word_stats(ordinal, found)

@@ -33,14 +33,14 @@ def _source_of(path: str) -> str | None:
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest() if spec and spec.has_location and spec.origin else None
 
 
-class Sample(Model):
+class Sample(Model, allow_inf_nan=True):
     """A row before and after Spark's transformation: raw values by feature (none where missing), features by column."""
 
     raw: Raw
     features: dict[str, float | list[float]]
 
 
-class TrainingJob(Model):
+class TrainingJob(Model, allow_inf_nan=True):
     """A whole training run: configuration, fitted features, sampled rows that the model must make the same features
     of, the row plans of both splits, and where files go. With `resume` it goes on from that checkpoint, where the run stood
     as `standing` says.

@@ -22,7 +22,7 @@ from pipelines.errors import DataError
 from pipelines.storage import locate
 
 
-class RowGroup(Model):
+class RowGroup(Model, allow_inf_nan=True):
     """One row group of one Parquet file."""
 
     path: str
@@ -54,21 +54,21 @@ class Block(NamedTuple):
         return np.random.default_rng(self.seed).permutation(rows)[self.start : self.stop]
 
 
-class Taken(Model):
+class Taken(Model, allow_inf_nan=True):
     """What was trained on of an epoch before training was interrupted: so many steps by so many ranks."""
 
     ranks: int
     steps: int
 
 
-class Start(Model):
+class Start(Model, allow_inf_nan=True):
     """Where a plan begins: an epoch, and what was taken of it already, interruption by interruption."""
 
     epoch: int = 0
     taken: tuple[Taken, ...] = ()
 
 
-class RowPlan(Model):
+class RowPlan(Model, allow_inf_nan=True):
     """The rows of one split, and how ranks share them: `batch_size` rows a rank and step, blocks of at most `shuffle_rows`."""
 
     groups: tuple[RowGroup, ...]

@@ -12,7 +12,7 @@ from pipelines.training.plan import Start
 Message = dict[str, Any]
 
 
-class Standing(Model):
+class Standing(Model, allow_inf_nan=True):
     """The state of a run that is not in arrays; ranks hold the same, but for `history` and `receipts`, which rank 0 has.
 
     `start` is the place in the row plan; `iterations` the optimizer's steps so far; `loss` the sum

@@ -221,12 +221,18 @@ def test_a_boolean_is_one_or_nought(spark: SparkSession) -> None:
 
 def test_an_ordinal_word_that_is_missing_is_the_median(spark: SparkSession) -> None:
     order = ["none", "some", "much", "most"]
-    data = frame(spark, ["none", "some", "some", "much", "strange", None], ["most"] * 9, kind="string")
+    data = frame(spark, ["none", "some", "some", "much", "", None], ["most", "strange"] * 9, kind="string")
     found = fitted(spec(ordinal={"x": {"order": order}}), data)
     assert found.spec.features == (FittedOrdinal(name="x", vocabulary=tuple(order), fill=1 / 3),)
     assert found.stats[0].shares == pytest.approx((1 / 6, 2 / 6, 1 / 6, 0))
-    with pytest.raises(DataError, match=r"features\.ordinal\.x: no word .* is in its order \(a, b\); found much, none"):
+    with pytest.raises(DataError, match=r"features\.ordinal\.x: no word .* is in its order \(a, b\); found .*much, none"):
         fitted(spec(ordinal={"x": {"order": ["a", "b"]}}), data)
+
+
+def test_an_ordinal_word_of_train_that_the_order_lacks_is_exit_3(spark: SparkSession) -> None:
+    data = frame(spark, ["low", "hihg", "high", "high", "odd"], ["low"], kind="string")
+    with pytest.raises(DataError, match=r"features\.ordinal\.x: the train split has 'hihg', 'odd', which its order lacks"):
+        fitted(spec(ordinal={"x": {"order": ["low", "high"]}}), data)
 
 
 def test_words_are_crossed_and_missing_where_one_is(spark: SparkSession) -> None:

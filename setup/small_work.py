@@ -1,7 +1,7 @@
 """Whether a job's sources are small: `python setup/small_work.py CONFIG`; exit code 0 when they are, 1 when not or unknown.
 
-conf/spark/spark-env.sh asks this before Java starts: over little data Java's optimizing compiler costs more than it gains. It is
-a guess, which changes no result, so whatever is wrong with the configuration is left for the job to report.
+conf/spark/spark-env.sh asks this before Java starts: over little data Java's optimizing compiler costs more than it gains. The
+answer changes no result, so whatever is wrong with the configuration is left for the job to report.
 """
 
 import glob
@@ -23,7 +23,7 @@ def source_bytes(source: dict[str, Any]) -> float:
     path = str(source.get("path", ""))
     if source.get("kind") not in ("csv", "json", "parquet") or "://" in path or not path:
         return float("inf")
-    files = [file for found in glob.glob(PLACEHOLDER.sub("*", path)) for file in _files(Path(found))]
+    files = [file for found in glob.glob(PLACEHOLDER.sub("*", path), recursive=True) for file in _files(Path(found))]  # noqa: PTH207
     sizes = [file.stat().st_size * (TIMES if file.suffix in PACKED else 1) for file in files]
     # A path with a period in it has an interval's files, of which the largest stands for a run's.
     return max(sizes, default=0) if PLACEHOLDER.search(path) else sum(sizes)

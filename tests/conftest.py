@@ -13,8 +13,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from pipelines.config import LakeConfig
-from pipelines.flows.session import SETTINGS
 from pipelines.flows.java_lookups import remember_lookups
+from pipelines.flows.session import SETTINGS
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
 from setup.postgres import Postgres, postgres_server
@@ -31,7 +31,9 @@ APPLICATIONS = tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs", "
 
 
 # Over a few rows at a time the optimizing compiler costs more than it gains.
-QUICK_COMPILER = "-Duser.timezone=UTC -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=240m"
+QUICK_COMPILER = (
+    "-Duser.timezone=UTC -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=240m"
+)
 
 
 def _scope(nodeid: str) -> str:

@@ -59,6 +59,7 @@ def quarantine(context: Context) -> dict[str, list[str]]:
     return {row.raw: list(row.reasons) for row in rows}
 
 
+@pytest.mark.slow
 def test_refused_rows_say_where_they_stood_and_why(visit: Run, day: Any) -> None:
     day(1, "1,2013-05-01 10:00,5,a", "x,2013-05-01 10:00,500,z", "", "3,4", "4,2013-05-01 11:00,1,b", "4,2013-05-01 12:00,2,b")
     context = visit(INGEST, CLEAN)
@@ -76,6 +77,7 @@ def test_refused_rows_say_where_they_stood_and_why(visit: Run, day: Any) -> None
     assert rows[0].source_file.endswith("visits-05-01.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1000, 0])
 def test_many_rows_are_looked_through_for_shared_keys_first(
     visit: Run, day: Any, monkeypatch: pytest.MonkeyPatch, most: int
@@ -96,6 +98,7 @@ def test_many_rows_are_looked_through_for_shared_keys_first(
     assert [row.spent for row in context.lake.read("clean_visits").collect()] == [6]
 
 
+@pytest.mark.slow
 def test_lines_count_on_through_the_blocks_of_a_file(visit: Run, day: Any) -> None:
     rows = [f"{n},2013-05-01 10:00,5,a" for n in range(2000)]
     rows[700], rows[1999] = "seven hundred", "the last"
@@ -111,6 +114,7 @@ def test_lines_count_on_through_the_blocks_of_a_file(visit: Run, day: Any) -> No
     assert found == {"seven hundred": 701, "the last": 2000}
 
 
+@pytest.mark.slow
 def test_warnings_are_counted_and_said(visit: Run, day: Any) -> None:
     day(1, "1,2013-05-01 10:00,5,", "2,2013-05-01 10:00,5,a")
     said = Console(file=io.StringIO(), width=200)
@@ -121,6 +125,7 @@ def test_warnings_are_counted_and_said(visit: Run, day: Any) -> None:
     assert "visits: 1 rows, rule: a visit names its shop" in said.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_rule_that_must_hold_fails_the_run_and_changes_nothing(visit: Run, day: Any) -> None:
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,50,a")
     before = visit(INGEST, CLEAN)
@@ -131,6 +136,7 @@ def test_a_rule_that_must_hold_fails_the_run_and_changes_nothing(visit: Run, day
     assert visit().lake.snapshot_id("clean_visits") == before.lake.snapshot_id("clean_visits")
 
 
+@pytest.mark.slow
 def test_an_interval_is_held_against_those_before_it(visit: Run, day: Any) -> None:
     contract = replace(VISITS, volume=Volume(0.5, 2, 3, "fail"), freshness=Freshness(2, "fail"))
     for number in (1, 2):
@@ -144,6 +150,7 @@ def test_an_interval_is_held_against_those_before_it(visit: Run, day: Any) -> No
         visit(INGEST, CLEAN, day=3, contract=contract)
 
 
+@pytest.mark.slow
 def test_late_rows_land_in_their_own_interval_whichever_is_run_first(visit: Run, day: Any) -> None:
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,5,a")
     first = visit(INGEST, CLEAN)
@@ -165,12 +172,14 @@ def test_late_rows_land_in_their_own_interval_whichever_is_run_first(visit: Run,
     assert [row.spent for row in first.lake.read("clean_visits").where("id = 2").collect()] == [5]
 
 
+@pytest.mark.slow
 def test_a_day_without_visits_is_a_day(visit: Run, day: Any) -> None:
     day(1)
     context = visit(INGEST, CLEAN)
     assert account(context) == (0, 0, 0, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_replay_moves_rows_that_pass_now_and_doubles_none(visit: Run, day: Any) -> None:
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,500,a", "1,2013-05-01 11:00,200,a", "y,2013-05-01 10:00,500,a", "7")
     before = visit(INGEST, CLEAN)
@@ -195,17 +204,20 @@ def test_replay_moves_rows_that_pass_now_and_doubles_none(visit: Run, day: Any) 
     )
 
 
+@pytest.mark.slow
 def test_replay_with_nothing_to_move_changes_no_table(visit: Run, day: Any) -> None:
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,500,a")
     before = visit(INGEST, CLEAN).lake.snapshot_id("quarantine")
     assert visit(REPLAY).lake.snapshot_id("quarantine") == before
 
 
+@pytest.mark.slow
 def test_replay_needs_a_cleaned_interval(visit: Run) -> None:
     with pytest.raises(DataError, match=r"replay: clean has not been done"):
         visit(REPLAY)
 
 
+@pytest.mark.slow
 def test_flagged_outliers_have_a_column(visit: Run, day: Any) -> None:
     spent = replace(VISITS.columns[2], outliers=Outliers("flag", 0, 0.9))
     contract = replace(VISITS, columns=(*VISITS.columns[:2], spent, VISITS.columns[3]))
@@ -215,6 +227,7 @@ def test_flagged_outliers_have_a_column(visit: Run, day: Any) -> None:
     assert [row.id for row in flagged] == [9]
 
 
+@pytest.mark.slow
 def test_a_contract_may_take_up_a_column_that_came_as_extra(visit: Run, day: Any, tmp_path: Path) -> None:
     def add(content: dict[str, Any]) -> None:
         content["sources"]["visits"]["drift"] = "add"
@@ -227,6 +240,7 @@ def test_a_contract_may_take_up_a_column_that_came_as_extra(visit: Run, day: Any
     assert [row.mood for row in context.lake.read("clean_visits").collect()] == ["good"]
 
 
+@pytest.mark.slow
 def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(visit: Run, day: Any) -> None:
     for number in (1, 2):
         day(number, f"{number},2013-05-0{number} 10:00,5,a")

@@ -53,6 +53,7 @@ def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
     assert rows.where("split = 'train' and destination = 0").count() == 0
 
 
+@pytest.mark.slow
 def test_rows_without_a_split_splits_without_rows_and_values_known_too_late_are_exit_3(cleaned: Run) -> None:
     def known(content: dict[str, Any], predicted_at: str) -> None:
         content["features"].update(known_at={"temp": "scheduled_departure"}, predicted_at=predicted_at)
@@ -70,6 +71,7 @@ def test_rows_without_a_split_splits_without_rows_and_values_known_too_late_are_
     assert context.lake.read("features").count() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -84,6 +86,7 @@ def test_columns_are_checked_before_anything_runs(run: Run, edit: Any, message: 
         check_config(run(config=edit).config)
 
 
+@pytest.mark.slow
 def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(cleaned: Run) -> None:
     def of_classes(content: dict[str, Any]) -> None:
         content.update(task={"kind": "multiclass", "classes": ["a", "b"]}, evaluate={})
@@ -105,6 +108,7 @@ def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(clea
     assert 0 <= rows.agg(F.min("baseline_simple")).collect()[0][0] < rows.agg(F.max("baseline_simple")).collect()[0][0] <= 1
 
 
+@pytest.mark.slow
 def test_statistics_drift_and_samples_are_kept(cleaned: Run) -> None:
     context = cleaned(FEATURES)
     stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
@@ -129,6 +133,7 @@ def test_statistics_drift_and_samples_are_kept(cleaned: Run) -> None:
     assert samples.join(context.lake.read("features"), "row_id").count() == samples.count()
 
 
+@pytest.mark.slow
 def test_files_of_examples_go_with_the_run_and_those_of_a_killed_one_after_a_day(
     cleaned: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +154,7 @@ def test_files_of_examples_go_with_the_run_and_those_of_a_killed_one_after_a_day
         cleaned(FEATURES, config=by(by="column", column="weekday"))
 
 
+@pytest.mark.slow
 def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
     whole = run(INGEST, CLEAN, FEATURES)
     with pytest.raises(DataError, match="no model has been trained"):
@@ -182,6 +188,7 @@ def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
         run(DRIFT, config=in_december)
 
 
+@pytest.mark.slow
 def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(cleaned: Run) -> None:
     def endless(where: str, share: float, column: str = "temp") -> Any:
         def edit(content: dict[str, Any]) -> None:

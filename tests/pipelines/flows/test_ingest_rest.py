@@ -39,6 +39,7 @@ def spooled(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "warehouse" / "_spool").rglob("*.json"))
 
 
+@pytest.mark.slow
 def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_gone_on_from(
     run: Run, cleaned: Run, server: FaultyApi, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_gone_on_from
     assert server.asked[7:] == PAGES
 
 
+@pytest.mark.slow
 def test_answers_that_break_the_contract_are_not_kept(run: Run, server: FaultyApi, tmp_path: Path) -> None:
     server.rows[20000]["sunshine"] = 1
     with pytest.raises(DataError, match=r"a row of .*v1/weather has fields that the contract does not know: sunshine"):

@@ -17,6 +17,7 @@ def expire_raw(content: dict[str, Any]) -> None:
     content["maintain"] = {"raw_days": 365}
 
 
+@pytest.mark.slow
 def test_expired_raw_rows_do_not_take_clean_ones_with_them(run: Run) -> None:
     before = run(ingest.STEP, clean.STEP).lake.read("clean_flights").count()
     context = run(config=expire_raw)

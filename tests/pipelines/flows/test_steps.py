@@ -71,6 +71,7 @@ def test_from_files_to_features_every_row_is_accounted_for(run: Run) -> None:
     assert tuple(scaled.collect()[0]) == pytest.approx((0, 1), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_again_is_nothing_to_do_and_a_forced_run_gives_the_same(run: Run) -> None:
     before = run(INGEST, CLEAN)
     rows = before.lake.read("clean_flights").drop("run_id").exceptAll
@@ -82,12 +83,14 @@ def test_the_same_again_is_nothing_to_do_and_a_forced_run_gives_the_same(run: Ru
     assert after.lake.read("clean_flights").count() == FLIGHTS
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_is_work_again(run: Run) -> None:
     run(INGEST, CLEAN)
     context = run(INGEST, CLEAN, config=lambda c: c["clean"].update(max_quarantined_share=0.02))
     assert (len(status(context, "ingest")), len(status(context, "clean"))) == (1, 2)
 
 
+@pytest.mark.slow
 def test_features_may_be_added_and_left_out_from_run_to_run(cleaned: Run) -> None:
     def change(content: dict[str, Any]) -> None:
         del content["features"]["numeric"]["humid"]
@@ -101,6 +104,7 @@ def test_features_may_be_added_and_left_out_from_run_to_run(cleaned: Run) -> Non
     assert "origin_delay_6h" in read_spec(context).numbers
 
 
+@pytest.mark.slow
 def test_a_failure_that_cannot_be_recorded_does_not_hide_the_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: RunLog, recorded: object) -> None:
         raise OSError("disk full")
@@ -111,6 +115,7 @@ def test_a_failure_that_cannot_be_recorded_does_not_hide_the_first(run: Run, mon
     assert caught.value.__notes__ == ["The failure could not be recorded in the table runs: disk full"]
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_exit_5_and_lands_nothing(run: Run) -> None:
     before = snapshots(run(INGEST))
     with pytest.raises(ExternalError, match=r"source planes: no file at /nowhere\.csv"):
@@ -121,6 +126,7 @@ def test_a_missing_file_is_exit_5_and_lands_nothing(run: Run) -> None:
     assert "no file at /nowhere.csv" in str(status(context, "ingest")[1][1])
 
 
+@pytest.mark.slow
 def test_files_of_one_source_may_order_their_columns_each_as_it_likes(run: Run, tmp_path: Path) -> None:
     (tmp_path / "lines1.csv").write_text("carrier,name\nUA,United\n")
     (tmp_path / "lines2.csv").write_text("name,carrier\nDelta,DL\n")
@@ -129,6 +135,7 @@ def test_files_of_one_source_may_order_their_columns_each_as_it_likes(run: Run, 
     assert sorted(map(tuple, landed)) == [("DL", "Delta"), ("UA", "United")]
 
 
+@pytest.mark.slow
 def test_a_file_that_breaks_off_is_exit_3_and_lands_nothing(run: Run, tmp_path: Path) -> None:
     packed = gzip.compress(("carrier,name\n" + "UA,United\n" * 50_000).encode())
     (tmp_path / "lines.csv.gz").write_bytes(packed[: len(packed) // 2])
@@ -137,12 +144,14 @@ def test_a_file_that_breaks_off_is_exit_3_and_lands_nothing(run: Run, tmp_path: 
     assert set(snapshots(run()).values()) == {None}
 
 
+@pytest.mark.slow
 def test_a_file_without_rows_is_exit_3_and_lands_nothing(run: Run) -> None:
     with pytest.raises(DataError, match=r"flights: .* has no rows; expected at least one"):
         run(INGEST, rows=lambda _: [])
     assert set(snapshots(run()).values()) == {None}
 
 
+@pytest.mark.slow
 def test_all_rows_quarantined_is_exit_3_and_cleans_nothing(run: Run) -> None:
     expected = '8,420 of 8,420 rows quarantined (100.0%), for example because of "origin: expected one of EWR, JFK, LGA'
     context = run(INGEST, rows=lambda rows: [{**row, "origin": "XXX"} for row in rows])
@@ -154,6 +163,7 @@ def test_all_rows_quarantined_is_exit_3_and_cleans_nothing(run: Run) -> None:
     assert snapshots(run()) == before
 
 
+@pytest.mark.slow
 def test_one_bad_row_too_many_is_exit_3(run: Run) -> None:
     context = run(INGEST, rows=lambda rows: [{**row, "distance": "?"} if n < 90 else row for n, row in enumerate(rows)])
     before = snapshots(context)
@@ -162,6 +172,7 @@ def test_one_bad_row_too_many_is_exit_3(run: Run) -> None:
     assert snapshots(run()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("derive", "leak"), [("one_less", "+1"), ("one_more", "-1")])
 def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(cleaned: Run, derive: str, leak: str) -> None:
     before = snapshots(cleaned())
@@ -171,6 +182,7 @@ def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(cleaned: Run, derive: s
     assert snapshots(cleaned()) == before
 
 
+@pytest.mark.slow
 def test_a_feature_without_variance_is_exit_3_and_changes_nothing(run: Run) -> None:
     context = run(INGEST, CLEAN, rows=lambda rows: [{**row, "distance": "500"} for row in rows])
     before = snapshots(context)
@@ -179,6 +191,7 @@ def test_a_feature_without_variance_is_exit_3_and_changes_nothing(run: Run) -> N
     assert snapshots(run()) == before
 
 
+@pytest.mark.slow
 def test_a_category_unseen_in_training_is_the_unknown_one(run: Run) -> None:
     def rename(rows: list[Row]) -> list[Row]:
         return [{**row, "dest": "ZZZ"} if row["month"] in ("11", "12") and row["day"] == "5" else row for row in rows]
@@ -199,6 +212,7 @@ def test_a_step_without_the_one_before_says_which_to_run(run: Run, step: Any) ->
         run(step)
 
 
+@pytest.mark.slow
 def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run) -> None:
     before = snapshots(cleaned(FEATURES))
     with pytest.raises(ConfigError, match="9 ranks need 9 slots at once, the cluster has 2"):
@@ -210,6 +224,7 @@ def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run)
     assert snapshots(cleaned()) == before
 
 
+@pytest.mark.slow
 def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
     run: Run, cleaned: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

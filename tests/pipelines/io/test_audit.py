@@ -71,6 +71,7 @@ def branches(lake: Lake) -> set[str]:
 TURNS = 4  # of each run: stage, publish, publish the ledger, look back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [(0, *others) for others in combinations(range(1, 2 * TURNS), TURNS - 1)])
 def test_two_runs_of_one_interval_in_every_order_leave_one_run_in_all_tables(lake: Lake, first: tuple[int, ...]) -> None:
     two = [TABLES[0], TABLES[2]]
@@ -120,6 +121,7 @@ class Turns:
             self._condition.notify_all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_three_runs_of_one_interval_beside_one_of_another_commit_by_commit(
     lake: Lake, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -155,6 +157,7 @@ def test_three_runs_of_one_interval_beside_one_of_another_commit_by_commit(
     assert branches(lake) == {"main"}
 
 
+@pytest.mark.slow
 def test_the_loser_says_who_won_and_leaves_all_as_it_is(lake: Lake) -> None:
     winner, loser = runs(lake, 2)
     work = steps(loser)
@@ -170,6 +173,7 @@ def test_the_loser_says_who_won_and_leaves_all_as_it_is(lake: Lake) -> None:
     assert standing(lake) == "run_b"
 
 
+@pytest.mark.slow
 def test_steps_that_share_a_table_do_not_get_in_each_others_way(lake: Lake) -> None:
     clean, features = runs(lake, 2)
     things = Table("things", (Column("source", "string", nullable=False), Column("n", "int")), partition_by=("source",))
@@ -181,6 +185,7 @@ def test_steps_that_share_a_table_do_not_get_in_each_others_way(lake: Lake) -> N
     assert sorted(row.source for row in lake.read("things").collect()) == ["features", "planes"]
 
 
+@pytest.mark.slow
 def test_intervals_published_at_once_all_land(lake: Lake) -> None:
     finish(steps(lake, 0))
     works = [steps(run, day) for day, run in enumerate(runs(lake, 5), start=1)]
@@ -190,6 +195,7 @@ def test_intervals_published_at_once_all_land(lake: Lake) -> None:
     assert branches(lake) == {"main"}
 
 
+@pytest.mark.slow
 def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audits, "PUBLISH_ATTEMPTS", 1)
     work = steps(lake)
@@ -200,6 +206,7 @@ def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pyte
     assert (standing(lake, day=2), branches(lake)) == ("run2", {"main"})
 
 
+@pytest.mark.slow
 def test_rows_that_are_added_to_staged_ones_are_published_and_staged_anew_with_them(lake: Lake) -> None:
     table, other = TABLES[0], runs(lake, 2)[1]
     with lake.audit("day 1") as audit:

@@ -60,6 +60,7 @@ def folder(lake: Lake, table: str = "things") -> Path:
     return Path(str(lake.read(f"{table}.files").select("file_path").first()[0]).removeprefix("file:")).parents[1]  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_many_small_appends_become_one_file_a_partition_with_the_same_rows(lake: Lake) -> None:
     appended(lake)
     rows = sorted(lake.read("things").collect())
@@ -73,6 +74,7 @@ def test_many_small_appends_become_one_file_a_partition_with_the_same_rows(lake:
     assert IcebergTable(lake.spark, lake.identifier("things")).snapshot_id() == head  # nothing to do is no commit
 
 
+@pytest.mark.slow
 def test_features_keep_their_order_and_their_small_row_groups(lake: Lake) -> None:
     def rows(start: int) -> Any:
         columns = (
@@ -92,6 +94,7 @@ def test_features_keep_their_order_and_their_small_row_groups(lake: Lake) -> Non
     assert file.metadata.row_group(0).column(0).compression == "LZ4"
 
 
+@pytest.mark.slow
 def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:
     first, second, *_ = appended(lake)
     IcebergTable(lake.spark, lake.identifier("things")).tag("train_run0", second)
@@ -102,6 +105,7 @@ def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:
         lake.read("things", first).collect()
 
 
+@pytest.mark.slow
 def test_what_is_old_goes_to_the_millisecond(lake: Lake) -> None:
     appended(lake)
     table = IcebergTable(lake.spark, lake.identifier("things"))
@@ -112,12 +116,14 @@ def test_what_is_old_goes_to_the_millisecond(lake: Lake) -> None:
     assert table.expirable(since) == 0
 
 
+@pytest.mark.slow
 def test_young_snapshots_stay(lake: Lake) -> None:
     first, *_ = appended(lake)
     assert maintain(lake, kept=keep(days=1)).snapshots == 0
     assert [row.n for row in lake.read("things", first).collect()] == [0]
 
 
+@pytest.mark.slow
 def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake) -> None:
     appended(lake)
     old, young = (folder(lake) / "day=0" / name for name in ("old.parquet", "young.parquet"))
@@ -132,6 +138,7 @@ def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake) -> None:
     assert sorted(row.n for row in lake.read("things").collect()) == list(range(6))
 
 
+@pytest.mark.slow
 def test_a_stale_audit_branch_goes_and_a_running_ones_stays(lake: Lake) -> None:
     appended(lake, 1)
     now = datetime.now(UTC)
@@ -144,6 +151,7 @@ def test_a_stale_audit_branch_goes_and_a_running_ones_stays(lake: Lake) -> None:
     assert set(IcebergTable(lake.spark, lake.identifier("things")).references()) == {"main", "mine", names[0]}
 
 
+@pytest.mark.slow
 def test_a_run_that_began_before_maintenance_still_lands(lake: Lake) -> None:
     appended(lake)
     with lake.audit("day 1") as audit:
@@ -153,6 +161,7 @@ def test_a_run_that_began_before_maintenance_still_lands(lake: Lake) -> None:
     assert sorted((row.day, row.n) for row in lake.read("things").collect()) == [(0, 0), (0, 2), (0, 4), (1, 99)]
 
 
+@pytest.mark.slow
 def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
     appended(lake)
 
@@ -170,6 +179,7 @@ def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
     assert sorted(row.n for row in lake.read("things").collect()) == [*range(6), *range(10, 16)]
 
 
+@pytest.mark.slow
 def test_raw_rows_of_intervals_long_past_go_and_others_stay(lake: Lake) -> None:
     contract = raw(THINGS)
     today = datetime.now(UTC).replace(microsecond=0)
@@ -188,6 +198,7 @@ def test_raw_rows_of_intervals_long_past_go_and_others_stay(lake: Lake) -> None:
     assert [row.summary["run_id"] for row in deleted] == ["run_maintain"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> None:
     appended(lake)
     IcebergTable(lake.spark, lake.identifier("things")).create_branch("audit_20130101t000000_abcdef")
@@ -200,11 +211,13 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> No
     assert state(lake) == before
 
 
+@pytest.mark.slow
 def test_an_empty_table_is_left_alone(lake: Lake) -> None:
     lake.create(THINGS)
     assert maintain(lake) == Maintained("things", (0, 0), (0, 0), 0, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "PAUSE_SECONDS", 0)
     lake.append(THINGS, lake.frame(THINGS, [{"day": 1, "n": n} for n in (1, 5)]))
@@ -221,6 +234,7 @@ def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pyte
     assert len(tried) == 5
 
 
+@pytest.mark.slow
 def test_an_error_that_is_no_conflict_is_not_tried_again(lake: Lake) -> None:
     tried = []
 

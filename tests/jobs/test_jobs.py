@@ -137,7 +137,7 @@ def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(
     before, folders, seen = running(), applications(), set()
     with ThreadPoolExecutor(1) as pool:
         # On executors of their own, which keep their folders while they run.
-        job = pool.submit(submit, "pipeline", "--config", str(folder / "flights.yaml"), master="local-cluster[1,2,1024]")
+        job = pool.submit(submit, "pipeline", "--config", str(folder / "flights.yaml"), master="local-cluster[1,2,2048]")
         while not job.done():
             seen |= applications() - folders
             time.sleep(0.1)

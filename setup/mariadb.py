@@ -19,7 +19,7 @@ from pathlib import Path
 
 from setup.postgres import as_owner, free_port
 
-START_SECONDS = 30
+START_SECONDS = 120
 SETTINGS = {
     "bind-address": "127.0.0.1",
     "innodb-buffer-pool-size": "8M",

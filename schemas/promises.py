@@ -55,7 +55,8 @@ def _wrong_references(table: Table) -> Iterator[str]:
                 f"{within}columns {', '.join(reference.columns) or 'none'} to {', '.join(reference.to) or 'none'}; expected as "
                 f"many of both, one or more."
             )
-    named = [(tuple(reference.columns), reference.source) for reference in table.references]
+    fit = [reference for reference in table.references if not misfits(reference)]
+    named = [(tuple(reference.columns), reference.source) for reference in fit]
     if len(set(named)) < len(named):
         yield "references: two of the same columns to one source; expected one of them."
 

@@ -108,7 +108,7 @@ def _check_windows(config: Pipeline, columns: Mapping[str, str]) -> None:
             _check_type(config, "features.windows.by", by, columns, tuple(set(columns.values())))
     if isinstance(config.features.split, TimeSplit) and examples_contract(config).event_time is None:
         raise ConfigError(
-            f"features.split is by time; expected an event_time in {config.contracts} EXAMPLES, or another split."
+            f"features.split: it is by time; expected an event_time in {config.contracts} EXAMPLES, or another split."
         )
 
 

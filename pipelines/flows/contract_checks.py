@@ -70,7 +70,7 @@ def _check_references(contracts: Mapping[str, Table]) -> None:
         TopologicalSorter({n: {r.source for r in c.references} for n, c in contracts.items()}).prepare()
     except CycleError as error:
         raise ConfigError(
-            f"contracts refer to each other in a circle: {' to '.join(error.args[1])}. Leave one reference out."
+            f"contracts: they refer to each other in a circle, {' to '.join(error.args[1])}. Leave one reference out."
         ) from error
 
 

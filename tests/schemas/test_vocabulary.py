@@ -138,6 +138,7 @@ def test_what_a_column_can_be_is_taken(given: dict[str, Any]) -> None:
             {"references": (Reference(("id",), "t", ("a", "b")),)},
             "reference to 't': columns id to a, b; expected as many",
         ),
+        ({"references": (Reference(None, "t", ("a",)),)}, "reference to 't': columns None; expected a tuple"),  # type: ignore[arg-type]
         ({"references": (Reference(("id",), "t", ("a",), "error"),)}, "reference to 't': severity 'error'; expected one of"),  # type: ignore[arg-type]
         ({"references": (Reference(("id",), "t", ("a",)), Reference(("id",), "t", ("b",)))}, "references: two of the same"),
     ],

@@ -1,5 +1,4 @@
 """The dialect of databases that have none of their own: what JDBC and SQL have in common, and the text that drivers write."""
-# ruff: noqa: S608 (names are quoted by the database's own rules)
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """The dialect of SQLite, where each value has a type of its own, whatever its column declares."""
-# ruff: noqa: S608 (names are quoted by the database's own rules)
 
 from __future__ import annotations
 

@@ -31,12 +31,15 @@ class Assignment:
 def rank_environment(
     assignment: Assignment, rank: int, place: int, ranks_here: int, gpu: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """The environment of a rank, which is the `place`th of so many on its host; its job lies in a file until the end."""
+    """The environment of a rank, which is the `place`th of so many on its host; its job lies in a file until the end, and so
+    does what it, TensorFlow and its proxy write to their folder for temporary files.
+    """
     with TemporaryDirectory(prefix="ringmill-rank-") as folder:
         job = Path(folder) / "job.json"
         job.write_text(assignment.job, encoding="utf-8")
         yield {
             **os.environ,
+            "TMPDIR": folder,
             "HOROVOD_STALL_CHECK_TIME_SECONDS": str(assignment.stall_seconds),
             "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(assignment.horovod_stall_seconds),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),

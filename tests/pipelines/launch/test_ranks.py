@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,23 @@ def no_rank_is_left() -> Iterator[None]:
     before = running(names)
     yield
     assert left_since(before, names) == set()
+
+
+def test_temporary_files_of_ranks_and_proxies_go_with_them(spark: SparkSession, tmp_path: Path) -> None:
+    made, folders = job(tmp_path, 2, 32), set[Path]()
+    before = set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*"))
+
+    def listen(message: Message) -> None:
+        if message["kind"] == "ready":
+            for process in running(("pipelines.training.rank",)):
+                with suppress(psutil.Error):
+                    folders.add(Path(process.environ().get("TMPDIR", "/none")))
+
+    run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
+    folders -= {Path("/none")}  # the launcher's, which has next to no environment
+    assert [folder.name.startswith("ringmill-rank-") for folder in folders] == [True, True]
+    assert [folder for folder in folders if folder.exists()] == []
+    assert set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*")) <= before
 
 
 def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) -> None:

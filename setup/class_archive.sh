@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 jars=("$PWD/$folder"/*.jar "$(dirname "$(.venv/bin/python -c 'import pyspark; print(pyspark.__file__)')")"/jars/*.jar)
 path=$(IFS=:; echo "${jars[*]}")
 echo "-cp \"$path\" -XX:ArchiveClassesAtExit=\"$PWD/$folder/new.jsa\" -Xlog:cds=off" >"$folder/java-options"
-echo "ringmill: writing an archive of Spark's classes (half a minute, once)"
+echo "ringmill: writing an archive of Spark's classes (a minute, once)"
 if ! spark-submit setup/class_archive.py "$work" >"$log" 2>&1 || [ ! -f "$folder/new.jsa" ]; then
   rm -f "$folder/java-options" "$folder/new.jsa"
   echo "ringmill: no archive of classes was written, so jobs start some seconds later; the log is $log" >&2

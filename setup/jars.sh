@@ -4,10 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . setup/env.sh
 log=.venv/jars.log
-rm -rf .venv/jars
+rm -rf .venv/jars.new
 echo "ringmill: fetching the jars of Iceberg and of the databases"
-if ! spark-submit --master 'local[1]' --packages "$(paste -sd, setup/jars.txt)" setup/copy_jars.py .venv/jars >"$log" 2>&1; then
+if ! spark-submit --master 'local[1]' --packages "$(paste -sd, setup/jars.txt)" setup/copy_jars.py .venv/jars.new >"$log" 2>&1; then
   grep -iE 'unresolved|not found|exception|error' "$log" | head -n 5 >&2 || true
   echo "ringmill: Spark did not start with its jars; the whole log is $log. Is Maven Central, or a mirror of it, in reach?" >&2
   exit 5
 fi
+rm -rf .venv/jars
+mv .venv/jars.new .venv/jars

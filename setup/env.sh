@@ -10,3 +10,5 @@ export SPARK_CONF_DIR="${SPARK_CONF_DIR:-$RINGMILL_ROOT/conf/spark}"
 export PYTHONPATH="$RINGMILL_ROOT${PYTHONPATH:+:$PYTHONPATH}"
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-3}"
 unset SPARK_HOME
+# shellcheck source=../conf/spark/locale.sh
+. "$RINGMILL_ROOT/conf/spark/locale.sh"

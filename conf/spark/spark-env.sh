@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # The embedded cluster talks to itself alone. A cluster has a folder of its own: SPARK_CONF_DIR=/etc/spark make run.
 SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
+# shellcheck source=locale.sh
+. "$(dirname "${BASH_SOURCE[0]}")/locale.sh"
 
 # `make setup` keeps ringmill's jars beside the environment, and an archive of Spark's classes for exactly their class path
 # (setup/class_archive.sh), which halves the time that a job takes to start. Whoever adds to the class path does without it.

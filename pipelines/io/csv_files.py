@@ -2,161 +2,163 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
+import re
 from collections import defaultdict
-from functools import reduce
+from collections.abc import Iterable
+from functools import partial, reduce
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from pipelines.errors import DataError
-from pipelines.io.files import FileSource, exact, first_lines, read_text
-from pipelines.io.source import NO_UTF8, as_digits, received
+from pipelines.io.csv_format import CsvFormat
+from pipelines.io.csv_lines import Header, field, kept_line, parse_records
+from pipelines.io.csv_records import cut_records
+from pipelines.io.file_names import file_path
+from pipelines.io.files import FileSource, over_heads, read_text
+from pipelines.io.folders import FolderColumn, folder_columns, folder_value
+from pipelines.io.records import UTF16, Cut, Head, cut_lines, cut_transcoded, read_head
+from pipelines.io.source import received
+from pipelines.io.whole_files import read_records
 from schemas.contract import Table
+from schemas.spaces import SPACES, ZERO_WIDTH
 
-BOM = b"\xef\xbb\xbf"
-WINDOWS_1252 = (
-    "\x80\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8e\x91\x92\x93\x94\x95\x96\x97\x98\x99\x9a\x9b\x9c\x9e\x9f",
-    "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ",
-)
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+NO_SEPARATORS = '"\r\n\0\x01\\\ufeff'
 
 
-class Header(NamedTuple):
-    """A header line, as text, and the names in it."""
+class _Group(NamedTuple):
+    """Files that are read together: their header, the columns in their folders, and how their lines end."""
 
-    line: str
-    fields: tuple[str, ...]
+    header: Header
+    folders: tuple[FolderColumn, ...]
+    line_end: str
+
+
+def _separates(character: str) -> str:
+    if character in NO_SEPARATORS:
+        raise ValueError("expected a character that is no quote, backslash, line end or control character of CSV")
+    return character
 
 
 class CsvFiles(FileSource):
     """CSV as RFC 4180 has it, with a header line in each file unless `header` is off: then fields come in the contract's order.
 
-    Files may order their columns each as it likes. `multiline` allows line breaks within quotes; such files can't be split
-    among tasks. Blank lines, and lines that repeat their file's header, are no rows.
+    Files may order their columns each as it likes. `multiline` allows line breaks within quotes, which stay as they are; such
+    files, and those in UTF-16, can't be split among tasks. `escape` reads backslash escapes (`CsvFormat`). Blank lines, lines
+    that repeat their file's header, and byte-order marks at the beginning of a line are no rows. A header that ends with a
+    separator promises rows that do.
     """
 
     kind: Literal["csv"]
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    encoding: Literal["utf-8", "iso-8859-1", "windows-1252"] = "utf-8"
+    separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separates)] = ","
+    encoding: Literal["utf-8", "iso-8859-1", "windows-1252", "utf-16"] = "utf-8"
     header: bool = True
     multiline: bool = False
+    escape: Literal["\\"] | None = None
 
     def read_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
-        """The files' rows; files of one header are read together."""
-        groups: dict[Header, list[str]] = defaultdict(list)
-        if self.header:
-            for file, line in zip(files, first_lines(spark, files, contract.name), strict=True):
-                if line:
-                    groups[self._parse_header(line, file, contract)].append(file)
-        else:
-            groups[Header("", contract.column_names)] = files
+        """The files' rows; files of one header, whose folders give the same columns, are read together."""
+        groups: dict[_Group, list[str]] = defaultdict(list)
+        needs_heads = self.header or self._is_whole
+        heads = over_heads(spark, files, contract.name, self._head) if needs_heads else [Head()] * len(files)
+        for file, head in zip(files, heads, strict=True):
+            self._check_mark(head, file, contract)
+            if not self.header:
+                groups[_Group(Header("", contract.column_names), (), head.line_end)].append(file)
+            elif head.first:
+                header = self._parse_header(head.first, file, contract)
+                folders = folder_columns(file, contract, header.fields, self.rename)
+                groups[_Group(header, folders, head.line_end)].append(file)
         if not groups:
             raise DataError(f"source {contract.name}: {self.path} holds blank lines alone; expected a header line and rows.")
-        for header, members in groups.items():
-            self.check_fields(members[0], list(header.fields), contract)
-        read = self._read_records if self.multiline else self._read_lines
-        return reduce(DataFrame.unionByName, (read(spark, contract, *group) for group in groups.items()))
+        for group, members in groups.items():
+            self.check_fields(members[0], [*group.header.fields, *(column.name for column in group.folders)], contract)
+        return reduce(DataFrame.unionByName, (self._rows(spark, contract, *group) for group in groups.items()))
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether only a file's beginning tells where its lines, or its records, end."""
+        return self.multiline or self.encoding == "utf-16"
+
+    @property
+    def _form(self) -> CsvFormat:
+        return CsvFormat(self.separator, self.escape)
+
+    @property
+    def _cut(self) -> Cut:
+        encoding = "utf-8" if self.encoding == "utf-16" else self.encoding
+        pattern = re.compile(self._form.pattern.encode(encoding), re.DOTALL)
+        cut: Cut = partial(cut_records, pattern=pattern) if self.multiline else cut_lines
+        return partial(cut_transcoded, cut=cut) if self.encoding == "utf-16" else cut
+
+    def _head(self, pieces: Iterable[bytes]) -> Head:
+        return read_head(pieces, self._cut)
+
+    def _check_mark(self, head: Head, file: str, contract: Table) -> None:
+        has_mark = head.start in UTF16
+        if has_mark == (self.encoding == "utf-16"):
+            return
+        source = f"sources.{contract.name}.encoding"
+        if has_mark:
+            raise DataError(
+                f"source {contract.name}: {file} is UTF-16; expected {self.encoding}. Convert it: iconv -f utf-16 -t utf-8. Or "
+                f"set {source} to utf-16."
+            )
+        raise DataError(
+            f"source {contract.name}: {file} begins with no byte-order mark; expected one, since {source} is utf-16. Convert "
+            f"the file to UTF-8, or set the encoding that it has."
+        )
 
     def _parse_header(self, line: bytes, file: str, contract: Table) -> Header:
-        if line.startswith(UTF16_MARKS):
-            raise DataError(
-                f"source {contract.name}: {file} is UTF-16; expected {self.encoding}. Convert it: iconv -f utf-16 -t utf-8."
-            )
+        wrong = f"source {contract.name}: the header of {file} can't be read:"
+        fix = f"Fix the file, or sources.{contract.name}.encoding, .separator or .escape."
+        encoding = "utf-8" if self.encoding == "utf-16" else self.encoding
         try:
-            text = line.removeprefix(BOM).decode(self.encoding)
-            names = next(csv.reader([text], delimiter=self.separator, strict=True))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(
-                f"source {contract.name}: the header of {file} can't be read: {error}. Mend the file, or "
-                f"sources.{contract.name}.encoding or .separator."
-            ) from error
-        return Header(text, tuple(self.renamed([name.strip() for name in names], contract)))
+            text = line.removeprefix(codecs.BOM_UTF8).decode(encoding)
+        except UnicodeDecodeError as error:
+            received_bytes = error.object[error.start : error.end].hex()
+            raise DataError(f"{wrong} expected {encoding}, received the byte {received_bytes}. {fix}") from error
+        names = self._form.split(text)
+        if names is None:
+            raise DataError(f"{wrong} expected quotes around whole names and doubled within, received {text[:200]!r}. {fix}")
+        fields = self.renamed([name.strip(SPACES + ZERO_WIDTH) for name in names], contract)
+        trailing = len(fields) > 1 and not fields[-1]
+        return Header(text, tuple(fields[:-1] if trailing else fields), trailing)
 
-    def _read_lines(self, spark: SparkSession, contract: Table, header: Header, files: list[str]) -> DataFrame:
-        numbered = read_text(spark, files).select(
-            "value",
-            F.monotonically_increasing_id().alias("row"),
-            F.col("_metadata.file_path").alias("file"),
-            F.col("_metadata.file_block_start").alias("block"),
-        )
-        line = F.col("value") if self.encoding == "utf-8" else _decoded(self.encoding)
-        rows = numbered.where(F.trim("value") != "").withColumn("line", line)
-        if self.header:
-            rows = rows.where(F.col("line") != header.line)
-        parsed = rows.withColumn("parsed", F.from_csv("line", self._schema(header).simpleString(), self._options()))
-        mark = F.lit('"')
-        marks = F.octet_length("line") - F.octet_length(F.replace("line", mark))
-        odd = F.contains(F.col("line"), mark) & (marks % 2 == 1)
-        is_text = F.is_valid_utf8("line") if self.encoding == "utf-8" else F.lit(True)
-        why = (
-            F.when(~is_text, F.lit(NO_UTF8))
-            .when(F.contains("line", F.lit("\0")), F.lit("line: expected text, received a NUL byte"))
-            .when(odd, F.lit("line: expected quotes in pairs, received an odd number"))
-            .when(F.col("parsed.broken_line").isNotNull(), _not_as_many(header))
-        )
-        judged = parsed.withColumn("why", why)
-        kept = F.when(~is_text, as_digits("line")).otherwise(F.col("line"))
+    def _rows(self, spark: SparkSession, contract: Table, group: _Group, files: list[str]) -> DataFrame:
+        header, form, path = group.header, self._form, F.col("file")
+        records = self._records(spark, files, group.line_end)
+        fields = {name: field(form, position) for position, name in enumerate(header.fields)}
         return received(
-            judged,
+            parse_records(records, header, form, self.encoding),
             contract,
-            _fields(header, "parsed"),
+            {**{column.name: folder_value(column, path) for column in group.folders}, **fields},
             extra=self._extra(header, contract),
-            place=F.col("file"),
+            place=path,
             block=F.col("block"),
             row=F.col("row"),
-            broken=F.when(F.col("why").isNotNull(), kept),
+            broken=F.when(F.col("why").isNotNull(), kept_line()),
             why=F.col("why"),
         )
 
-    def _read_records(self, spark: SparkSession, contract: Table, header: Header, files: list[str]) -> DataFrame:
-        reader = spark.read.options(**self._options(), header=self.header, multiLine=True, encoding=self.encoding)
-        # Spark holds every file's header against the schema's names, so they are the file's own until here.
-        rows = reader.option("recursiveFileLookup", True).schema(self._schema(header)).csv([exact(file) for file in files])
-        return received(
-            rows.select(
-                F.struct("*").alias("parsed"),
-                F.monotonically_increasing_id().alias("row"),
-                F.col("_metadata.file_path").alias("file"),
-            ),
-            contract,
-            _fields(header, "parsed"),
-            extra=self._extra(header, contract),
-            place=F.col("file"),
-            block=F.lit(0),
-            row=F.col("row"),
-            broken=F.col("parsed.broken_line"),
-            why=F.when(F.col("parsed.broken_line").isNotNull(), _not_as_many(header)),
+    def _records(self, spark: SparkSession, files: list[str], line_end: str) -> DataFrame:
+        """The files' records as they are there: `value`, `flaw`, `file`, `block` and `row`."""
+        if self._is_whole:
+            records = read_records(spark, files, self._cut, end=line_end).withColumn("value", F.col("value").cast("string"))
+            return records.withColumn("block", F.lit(0))
+        return read_text(spark, files).select(
+            "value",
+            F.lit(None).cast("string").alias("flaw"),
+            F.monotonically_increasing_id().alias("row"),
+            file_path().alias("file"),
+            F.col("_metadata.file_block_start").alias("block"),
         )
-
-    def _schema(self, header: Header) -> StructType:
-        # By position: names may hold what DDL and Spark's own checks do not take, or occur in the contract in another case.
-        fields = [StructField(f"f{position}", StringType()) for position in range(len(header.fields))]
-        return StructType([*fields, StructField("broken_line", StringType())])
-
-    def _options(self) -> dict[str, str]:
-        return {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "broken_line", "escape": '"', "sep": self.separator}
 
     def _extra(self, header: Header, contract: Table) -> Column | None:
         unknown = [position for position, name in enumerate(header.fields) if name not in contract.column_names]
         if self.drift != "add" or not unknown:
             return None
-        pairs = [part for at in unknown for part in (F.lit(header.fields[at]), F.col(f"parsed.f{at}"))]
-        return F.create_map(*pairs)
-
-
-def _fields(header: Header, struct: str) -> dict[str, Column]:
-    return {name: F.col(f"{struct}.f{position}") for position, name in enumerate(header.fields)}
-
-
-def _not_as_many(header: Header) -> Column:
-    return F.lit(f"line: expected {len(header.fields)} fields, received another number")
-
-
-def _decoded(encoding: str) -> Column:
-    latin = F.decode(F.col("value").cast("binary"), "ISO-8859-1")
-    # Spark has no name for windows-1252, which is Latin-1 but for these; five bytes mean nothing in it and stay as they are.
-    return latin if encoding == "iso-8859-1" else F.translate(latin, *WINDOWS_1252)
+        return F.create_map(*(part for at in unknown for part in (F.lit(header.fields[at]), field(self._form, at))))

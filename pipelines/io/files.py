@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.config import Interval
-from pipelines.errors import DataError, ExternalError, RingmillError
+from pipelines.errors import ConfigError, DataError, ExternalError, RingmillError
+from pipelines.io.file_names import File, file_system, is_hidden, list_files, qualified, reader, settings_for
+from pipelines.io.java_errors import java_reason, unreadable
 from pipelines.io.source import Source
 from schemas.contract import Table
 
+T = TypeVar("T")
 FILES_AT_ONCE = 8
 HEAD_BYTES = 1 << 16
 HEAD_LIMIT_BYTES = 1 << 24
 PLACEHOLDER = re.compile(r"\{(from|to)(?::([^}]*))?\}")
-
-
-class File(NamedTuple):
-    """One file: its full path, size in bytes, and time of change in milliseconds since 1970."""
-
-    path: str
-    size: int
-    changed: int
 
 
 class FileSource(Source):
@@ -50,12 +47,13 @@ class FileSource(Source):
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """Each file's name, size and time of change; empty when there is no file."""
-        return ";".join(f"{file.path}:{file.size}:{file.changed}" for file in list_files(spark, self.path_for(interval)))
+        files = self._list(spark, self.path_for(interval), contract)
+        return ";".join(f"{file.path}:{file.size}:{file.changed}" for file in files)
 
     def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
         """The interval's files' rows, as `Source.read` says."""
         path = self.path_for(interval)
-        files = list_files(spark, path)
+        files = self._list(spark, path, contract)
         if not files:
             raise ExternalError(
                 f"source {contract.name}: no file at {qualified(spark, path)}. Mend sources.{contract.name}.path (a relative "
@@ -77,41 +75,38 @@ class FileSource(Source):
         bounds = {"from": interval.start, "to": interval.end}
         return PLACEHOLDER.sub(lambda found: bounds[found[1]].strftime(found[2] or "%Y-%m-%d"), self.path)
 
+    def _list(self, spark: SparkSession, path: str, contract: Table) -> list[File]:
+        try:
+            files = list_files(spark, path)
+        except Py4JJavaError as error:
+            reason = java_reason(error)
+            if "PatternSyntax" in str(error.java_exception.getClass().getName()):
+                raise ConfigError(
+                    f"sources.{contract.name}.path: '{path}' is no pattern: {reason}. Write \\ before a bracket "
+                    f"or brace that is part of a name."
+                ) from error
+            raise ExternalError(
+                f"source {contract.name}: the file system does not list {path}: {reason}. Check sources.{contract.name}.path, "
+                f"that its file system is configured and answers, and that this user may read it."
+            ) from error
+        if hidden := [file.path for file in files if is_hidden(file.path)]:
+            raise DataError(
+                f"source {contract.name}: Spark passes over {', '.join(hidden[:3])}, since a name that begins with '_' or '.' "
+                f"is that of a hidden file. Rename it."
+            )
+        return files
+
     @abstractmethod
     def read_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
         """The rows of files that are there and hold something, in the columns of `received`."""
 
 
-def list_files(spark: SparkSession, path: str) -> list[File]:
-    """The files at a path or pattern, of folders all files below them but hidden ones, sorted by name."""
-    pattern = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-    system = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    found, left = [], list(system.globStatus(pattern) or ())
-    while left:
-        status = left.pop()
-        if status.isDirectory():
-            left += [child for child in system.listStatus(status.getPath()) if child.getPath().getName()[0] not in "._"]
-        else:
-            found.append(File(status.getPath().toString(), status.getLen(), status.getModificationTime()))
-    return sorted(found)
+def read_text(spark: SparkSession, files: list[str], *, line_end: str | None = None) -> DataFrame:
+    """The files' lines as Spark reads text, bytes that are not UTF-8 included: one column `value`.
 
-
-def qualified(spark: SparkSession, path: str) -> str:
-    """A path or pattern as its file system takes it, absolute; of local files without the scheme."""
-    pattern = spark._jvm.org.apache.hadoop.fs.Path(path)  # type: ignore[union-attr]
-    system = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    whole = pattern.makeQualified(system.getUri(), system.getWorkingDirectory()).toString()
-    return re.sub("^file:/+", "/", str(whole))
-
-
-def exact(path: str) -> str:
-    """A file's path as a pattern that matches that file alone."""
-    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
-
-
-def read_text(spark: SparkSession, files: list[str]) -> DataFrame:
-    """The files' lines as Spark reads text, bytes that are not UTF-8 included: one column `value`."""
-    return spark.read.option("recursiveFileLookup", True).text([exact(file) for file in files])
+    Lines end with LF, CR LF or CR, or with `line_end` alone.
+    """
+    return reader(spark, files).text(files, lineSep=line_end)
 
 
 def first_lines(spark: SparkSession, files: list[str], source: str) -> list[bytes]:
@@ -119,45 +114,69 @@ def first_lines(spark: SparkSession, files: list[str], source: str) -> list[byte
 
     A compressed file is unpacked as its name's ending says. Raises DataError when a file can't be read.
     """
+    return [line or b"" for line in over_heads(spark, files, source, _first_line)]
+
+
+def over_heads(spark: SparkSession, files: list[str], source: str, work: Callable[[Iterable[bytes]], T]) -> list[T]:
+    """What `work` gives for each file's beginning, which it is handed in pieces; several files at once.
+
+    Raises DataError when a file can't be read.
+    """
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        return list(pool.map(lambda file: _first_line(spark, file, source), files))
+        return list(pool.map(partial(_over_head, spark, source, work), files))
 
 
-def unreadable(error: Exception) -> str | None:
-    """What Spark said when a job failed because a file's content can't be read; None for any other failure."""
-    found = re.search(r"\[FAILED_READ_FILE[^\]]*\] ?([^\n]*)", str(error))
-    if found is None:
-        return None
-    causes = re.findall(r"Caused by: [\w.$]*?(\w+(?:Exception|Error))(?:: ([^\n]*))?", str(error))
-    cause = f" ({causes[-1][0]}: {causes[-1][1]})" if causes else ""
-    return f"{found[1].split(' SQLSTATE')[0].strip()}{cause}"
+class _LongerError(Exception):
+    """Raised within `over_heads` where the beginning that was read is too short."""
 
 
-def _first_line(spark: SparkSession, file: str, source: str) -> bytes:
+def _over_head(spark: SparkSession, source: str, work: Callable[[Iterable[bytes]], T], file: str) -> T:
     size = HEAD_BYTES
-    while True:
+    while size <= HEAD_LIMIT_BYTES:
         head = _head(spark, file, size, source)
-        lines = re.split(rb"\r\n|\n|\r", head)
-        whole = lines if len(head) < size else lines[:-1]
-        for line in whole:
-            if line.strip(b"\xef\xbb\xbf \t"):
+        try:
+            return work(_pieces(head, whole=len(head) < size))
+        except _LongerError:
+            size *= 16
+    raise DataError(
+        f"source {source}: the first {HEAD_LIMIT_BYTES >> 20} MiB of {file} are blank, or one line; expected a header and "
+        f"rows. Fix the file, or take it out of sources.{source}.path."
+    )
+
+
+def _pieces(head: bytes, *, whole: bool) -> Iterator[bytes]:
+    yield head
+    if not whole:
+        raise _LongerError
+
+
+def _first_line(pieces: Iterable[bytes]) -> bytes | None:
+    rest = b""
+    for piece in pieces:
+        *lines, rest = re.split(rb"\r\n|\n|\r", rest + piece)
+        for line in lines:
+            if _is_filled(line):
                 return line
-        if len(head) < size or size >= HEAD_LIMIT_BYTES:
-            return b""
-        size *= 16
+    return rest if _is_filled(rest) else None
+
+
+def _is_filled(line: bytes) -> bool:
+    return bool(line.strip(b"\xef\xbb\xbf \t"))
 
 
 def _head(spark: SparkSession, file: str, size: int, source: str) -> bytes:
     hadoop: Any = spark._jvm.org.apache.hadoop  # type: ignore[union-attr]
-    settings = spark.sparkContext._jsc.hadoopConfiguration()
     path = hadoop.fs.Path(file)
-    stream = path.getFileSystem(settings).open(path)
+    stream = None
     try:
-        codec = hadoop.io.compress.CompressionCodecFactory(settings).getCodec(path)
+        stream = file_system(spark, file).open(path)
+        codec = hadoop.io.compress.CompressionCodecFactory(settings_for(spark, [file])).getCodec(path)
         return bytes((codec.createInputStream(stream) if codec else stream).readNBytes(size))
     except Py4JJavaError as error:
         raise DataError(
-            f"source {source}: {file} can't be read ({error.java_exception}). Is it whole, and compressed as its name says?"
+            f"source {source}: {file} can't be read ({java_reason(error)}). Is it whole, and compressed as its name says? "
+            f"May this user read it?"
         ) from error
     finally:
-        stream.close()
+        if stream is not None:
+            stream.close()

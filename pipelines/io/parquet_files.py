@@ -2,42 +2,84 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import reduce
 from typing import Literal
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
-from pipelines.io.files import FileSource, exact, unreadable
+from pipelines.io.file_names import file_path, reader
+from pipelines.io.files import FileSource
+from pipelines.io.folders import FolderColumn, folder_columns, folder_value
+from pipelines.io.parquet_schemas import FileGroup, as_moment, group_files, read_schemas, spark_schema
 from pipelines.io.source import as_text, received
 from schemas.contract import Table
 
 
 class ParquetFiles(FileSource):
-    """Parquet files, which may differ in their columns but not in the type of one."""
+    """Parquet files, which may differ in their columns and in the type of one: what lands is text.
+
+    Times land to the microsecond. A column of the contract that no file has may be in the names of folders (`day=2013-01-01`).
+    """
 
     kind: Literal["parquet"]
 
     def read_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
-        """The files' rows; raises DataError when a footer can't be read or two files' types do not go together."""
-        try:
-            reader = spark.read.options(recursiveFileLookup=True, mergeSchema=True)
-            rows = reader.parquet(*(exact(file) for file in files))
-        except (PySparkException, Py4JJavaError) as error:
-            told = unreadable(error) or error
-            raise DataError(f"source {contract.name}: {self.path} can't be read as Parquet: {told}") from error
-        fields = self.renamed(rows.columns, contract)
-        self.check_fields(self.path, fields, contract)
-        texts = {name: as_text(field) for name, field in zip(fields, rows.schema, strict=True)}
-        unknown = [part for name, text in texts.items() if name not in contract.column_names for part in (F.lit(name), text)]
+        """The files' rows; raises DataError when a footer can't be read or holds a type that Spark does not read."""
+        schemas = read_schemas(spark, files, contract.name)
+        received_names = list(dict.fromkeys(column.name for schema in schemas for column in schema))
+        self._check_case(spark, contract, received_names)
+        names = dict(zip(received_names, self.renamed(received_names, contract), strict=True))
+        by_folders: dict[tuple[FolderColumn, ...], list[int]] = defaultdict(list)
+        for number, file in enumerate(files):
+            by_folders[folder_columns(file, contract, names.values(), self.rename)].append(number)
+        for folders, numbers in by_folders.items():
+            fields = [*names.values(), *(column.name for column in folders)]
+            self.check_fields(files[numbers[0]] if folders else self.path, fields, contract)
+        return reduce(
+            DataFrame.unionByName,
+            (
+                self._rows(spark, contract, group, names, folders)
+                for folders, numbers in by_folders.items()
+                for group in group_files([files[number] for number in numbers], [schemas[number] for number in numbers])
+            ),
+        )
+
+    def _rows(
+        self, spark: SparkSession, contract: Table, group: FileGroup, names: dict[str, str], folders: tuple[FolderColumn, ...]
+    ) -> DataFrame:
+        schema = spark_schema(spark, group)
+        rows = reader(spark, group.files).schema(schema).parquet(*group.files)
+        metadata = rows.metadataColumn("_metadata")  # also where a column of the files has that name
+        path = file_path(metadata)
+        texts: dict[str, Column] = {names[field.name]: as_text(field) for field in schema}
+        for name, column in group.columns.items():
+            if moment := as_moment(column):
+                texts[names[name]] = moment(F.col(f"`{name.replace('`', '``')}`"))
+        null = F.lit(None).cast("string")
+        unknown = [
+            part
+            for name in names.values()
+            if name not in contract.column_names
+            for part in (F.lit(name), texts.get(name, null))
+        ]
         return received(
             rows,
             contract,
-            texts,
+            {**{column.name: folder_value(column, path) for column in folders}, **texts},
             extra=F.create_map(*unknown) if self.drift == "add" and unknown else None,
-            place=F.col("_metadata.file_path"),
+            place=path,
             block=F.lit(0),
-            row=F.col("_metadata.row_index"),
+            row=metadata.getField("row_index"),
         )
+
+    def _check_case(self, spark: SparkSession, contract: Table, names: list[str]) -> None:
+        lower = [name.lower() for name in names]
+        alike = [name for name in names if lower.count(name.lower()) > 1]
+        if alike and spark.conf.get("spark.sql.caseSensitive") != "true":
+            raise DataError(
+                f"source {contract.name}: columns {', '.join(alike)} of {self.path} differ in case alone, and Spark takes them "
+                f"for one. Rename all but one before the files are written."
+            )

@@ -18,6 +18,9 @@ from schemas.contract import Table
 Drift = Literal["fail", "ignore", "add"]
 EXTRA = "map<string,string>"
 NO_UTF8 = "line: expected UTF-8 text, received other bytes, kept here as hexadecimal digits"
+NO_NUL = "line: expected text, received a NUL byte"
+INSTANT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class Source(Model):
@@ -135,12 +138,18 @@ def as_digits(column: str) -> Column:
     return F.concat(F.lit("\\x"), F.hex(F.col(column).cast("binary")))
 
 
+def without_mark(text: Column) -> Column:
+    """Text without a byte-order mark at its beginning, as the first line has of each of several files that were joined."""
+    rest = F.substring(text.cast("binary"), 1 + len(BYTE_ORDER_MARK.encode()), (1 << 31) - 1).cast("string")
+    return F.when(F.startswith(text, F.lit(BYTE_ORDER_MARK)), rest).otherwise(text)
+
+
 def as_text(field: StructField) -> Column:
     """A typed column as text: instants in ISO form with UTC's Z, bytes as hexadecimal digits, what is nested as JSON."""
     value = F.col(f"`{field.name.replace('`', '``')}`")
     match field.dataType:
         case TimestampType():
-            return F.date_format(value, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX")
+            return F.date_format(value, INSTANT)
         case BinaryType():
             return F.concat(F.lit("\\x"), F.hex(value))
         case StructType() | ArrayType() | MapType():
@@ -150,4 +159,4 @@ def as_text(field: StructField) -> Column:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names) or "none"
+    return ", ".join(name or "a column without a name" for name in names) or "none"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
+from pipelines.stages.spaces import collapsed, collapsed_text, trimmed, trimmed_text
 from schemas.contract import Column, Table
 
 # Spark reads '2013', '12:30' (as today's) and '2013-01-10 and more' as timestamps or dates: here a date is whole or none.
@@ -22,14 +23,16 @@ REPEATS = ("1 hour", "30 minutes", "2 hours")  # by how much clocks anywhere are
 def received_text(column: Column, table: Table, *, extras: bool = False) -> SparkColumn:
     """The text received for a column, spaces seen to; null for a null token.
 
-    `extras` looks for columns that the source did not know as such among its extra fields.
+    `extras` looks for columns that the source did not know as such among its extra fields. Null tokens are compared as the
+    column's texts are: without spaces around them, collapsed where the column is, in any case where it has one.
     """
     text = F.col(column.name)
     if extras:
         text = F.coalesce(text, F.try_element_at("extra", F.lit(column.name)))
-    trimmed = F.trim(text)
-    kept = {"keep": text, "trim": trimmed, "collapse": F.regexp_replace(trimmed, r"\s+", " ")}[column.spaces]
-    return F.when(~trimmed.isin(*table.null_tokens), kept)
+    bare = collapsed(text) if column.spaces == "collapse" else trimmed(text)
+    is_kept = column.spaces == "keep" and column.type == "string"  # around a number or a time spaces say nothing
+    tokens = {_cased_text(_spaced_text(token, column), column) for token in table.null_tokens}
+    return F.when(~_cased(bare, column).isin(*sorted(tokens)), text if is_kept else bare)
 
 
 def value_of(text: SparkColumn, column: Column) -> SparkColumn:
@@ -61,11 +64,27 @@ def type_wanted(column: Column) -> str:
 
 
 def _category(text: SparkColumn, column: Column) -> SparkColumn:
-    cased = {"upper": F.upper(text), "lower": F.lower(text), None: text}[column.case]
+    cased = _cased(text, column)
     if not column.aliases:
         return cased
-    names = F.create_map(*(F.lit(part) for pair in column.aliases.items() for part in pair))
+    # A name that no received text can have, since spaces or case are changed before, stands for the text that it becomes.
+    spaced = {name if column.spaces == "keep" else _spaced_text(name, column): to for name, to in column.aliases.items()}
+    aliases = {_cased_text(name, column): to for name, to in spaced.items()}
+    names = F.create_map(*(F.lit(part) for pair in aliases.items() for part in pair))
     return F.coalesce(F.try_element_at(names, cased), cased)
+
+
+def _cased(text: SparkColumn, column: Column) -> SparkColumn:
+    return {"upper": F.upper(text), "lower": F.lower(text), None: text}[column.case]
+
+
+def _cased_text(text: str, column: Column) -> str:
+    return {"upper": text.upper(), "lower": text.lower(), None: text}[column.case]
+
+
+def _spaced_text(text: str, column: Column) -> str:
+    """A text of the contract with the spaces that a received one has when it is compared."""
+    return collapsed_text(text) if column.spaces == "collapse" else trimmed_text(text)
 
 
 def _number(text: SparkColumn, column: Column) -> SparkColumn:

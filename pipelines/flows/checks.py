@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, kinds, load
 from pipelines.errors import ConfigError
+from pipelines.flows.names import check_names
 from pipelines.flows.secret import check_hash_key
 from pipelines.io.sources import make_source
 from schemas.contract import Table
@@ -95,6 +96,7 @@ def check_config(config: Pipeline) -> None:
         )
     load(config.features.derive, "features.derive")
     examples = examples_contract(config)
+    check_names(config, contracts, examples)
     _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
     for kind, name, feature in config.features.declared:

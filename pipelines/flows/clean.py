@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
+from pipelines.expressions import union_of
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.landed import landed, late_runs
 from pipelines.flows.secret import hash_key_of
@@ -219,7 +219,7 @@ def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], re
         for name, case in cases.items()
         if results[name].account.quarantined
     ]
-    rows = context.stamped(reduce(DataFrame.unionByName, parts)) if parts else context.lake.frame(lake.QUARANTINE, [])
+    rows = context.stamped(union_of(parts)) if parts else context.lake.frame(lake.QUARANTINE, [])
     written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
     expected = sum(result.account.quarantined for result in results.values())
     check_accounts([Account("quarantine", "all sources", expected, written)])

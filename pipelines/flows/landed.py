@@ -17,7 +17,8 @@ def landed(context: Context, name: str) -> DataFrame:
     """A source's landed rows that are the interval's: those landed with it, and those that came late with another one."""
     contract = context.config.contract(name)
     rows = context.lake.read(lake.raw(contract).name)
-    grown = [column for column in contract.column_names if column not in rows.columns]
+    there = set(rows.columns)
+    grown = [column for column in contract.column_names if column not in there]
     rows = rows.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else rows
     if _may_come_late(context, name):
         return rows.where(context.in_interval | _inside(context))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from functools import reduce
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -13,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from pipelines.errors import DataError
+from pipelines.expressions import union_of
 from pipelines.io.files import FileSource, exact, first_lines, read_text
 from pipelines.io.source import NO_UTF8, as_digits, received
 from schemas.contract import Table
@@ -59,7 +59,7 @@ class CsvFiles(FileSource):
         for header, members in groups.items():
             self.check_fields(members[0], list(header.fields), contract)
         read = self._read_records if self.multiline else self._read_lines
-        return reduce(DataFrame.unionByName, (read(spark, contract, *group) for group in groups.items()))
+        return union_of([read(spark, contract, *group) for group in groups.items()])
 
     def _parse_header(self, line: bytes, file: str, contract: Table) -> Header:
         if line.startswith(UTF16_MARKS):

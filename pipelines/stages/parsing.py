@@ -8,6 +8,7 @@ from __future__ import annotations
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
+from pipelines.expressions import col
 from schemas.contract import Column, Table
 
 # Spark reads '2013', '12:30' (as today's) and '2013-01-10 and more' as timestamps or dates: here a date is whole or none.
@@ -24,7 +25,7 @@ def received_text(column: Column, table: Table, *, extras: bool = False) -> Spar
 
     `extras` looks for columns that the source did not know as such among its extra fields.
     """
-    text = F.col(column.name)
+    text = col(column.name)
     if extras:
         text = F.coalesce(text, F.try_element_at("extra", F.lit(column.name)))
     trimmed = F.trim(text)

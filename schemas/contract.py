@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Literal
 
@@ -171,7 +173,7 @@ class Table:
     def __post_init__(self) -> None:
         _refuse("contract", self.name, table_problems(self))
         names = self.column_names
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = sorted(name for name, times in Counter(names).items() if times > 1)
         if repeated:
             raise ContractError(f"contract {self.name}: declared twice: {', '.join(repeated)}. Keep one of each.")
         event_time = (self.event_time,) if self.event_time else ()
@@ -192,7 +194,7 @@ class Table:
         if self.freshness and not self.event_time:
             raise ContractError(f"contract {self.name}: freshness needs an event_time. Declare one, or leave freshness out.")
 
-    @property
+    @cached_property
     def column_names(self) -> tuple[str, ...]:
         """The declared columns' names, in order."""
         return tuple(column.name for column in self.columns)

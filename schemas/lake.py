@@ -270,22 +270,28 @@ FEATURE_FILES = {
 }
 
 
+LANDED = (
+    Column("extra", "map<string,string>", comment="fields that the contract does not know"),
+    Column("source_file", "string", comment="file, table or address"),
+    Column("source_block", "bigint", unit="bytes", comment="start of the part of the file that one task read"),
+    Column("source_row", "bigint", comment="counts on within a block, from any number"),
+    Column("broken_line", "string", comment="the whole line, when it is no row"),
+    Column("broken_why", "string"),
+    Column("event_at", "timestamp", unit="UTC", comment="the event time, where it could be read"),
+    RUN,
+    *INTERVAL,
+)
+"""What a raw table has beside its contract's columns, none of which may have such a name; a clean table has the last three."""
+
+IDENTIFIED = (ROW_ID, RUN, *INTERVAL, SPLIT)
+"""What is set beside the columns of examples on their way to the features table."""
+
+
 def raw(source: Table) -> Table:
     """The table that a source lands in: every column as the text received, its place, and a line that is no row."""
     received = tuple(Column(name, "string") for name in source.column_names)
-    landed = (
-        Column("extra", "map<string,string>", comment="fields that the contract does not know"),
-        Column("source_file", "string", comment="file, table or address"),
-        Column("source_block", "bigint", unit="bytes", comment="start of the part of the file that one task read"),
-        Column("source_row", "bigint", comment="counts on within a block, from any number"),
-        Column("broken_line", "string", comment="the whole line, when it is no row"),
-        Column("broken_why", "string"),
-        Column("event_at", "timestamp", unit="UTC", comment="the event time, where it could be read"),
-        RUN,
-        *INTERVAL,
-    )
     parts = ("interval_from", "interval_to")
-    return Table(f"raw_{source.name}", (*received, *landed), partition_by=parts, one_partition=True)
+    return Table(f"raw_{source.name}", (*received, *LANDED), partition_by=parts, one_partition=True)
 
 
 def clean(source: Table) -> Table:

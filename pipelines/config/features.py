@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from pipelines.config import kinds
 from pipelines.config.base import Model
 from pipelines.config.splits import Split
+from schemas.lake import IDENTIFIED
 
-TABLE = ("row_id", "run_id", "interval_from", "interval_to", "split", "label")
+TABLE = (*(column.name for column in IDENTIFIED), "label")
 NETWORK = ("numbers", "ids")
 TENSORS = ("sequence", "image", "text")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, kinds, load, load_examples
 from pipelines.errors import ConfigError
 from pipelines.flows.contract_checks import check_baselines, check_orders, check_sources
+from pipelines.flows.names import check_names
 from schemas.contract import Table
 
 ROUNDING = 1e-9
@@ -65,6 +66,7 @@ def check_config(config: Pipeline) -> None:
             f"tables and the parameters. Name one."
         )
     examples = examples_contract(config)
+    check_names(config, {name: config.contract(name) for name in config.sources}, examples)
     _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
     for kind, name, feature in config.features.declared:

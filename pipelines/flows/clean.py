@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial, reduce
+from functools import partial
 from graphlib import TopologicalSorter
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
+from pipelines.expressions import union_of
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.landed import landed, landed_with, late_runs, may_come_late
 from pipelines.flows.promises import check_promises, rules_explained
@@ -248,7 +249,7 @@ def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], re
         if results[name].account.quarantined
     ]
     if parts:
-        rows = context.stamped(reduce(DataFrame.unionByName, parts))
+        rows = context.stamped(union_of(parts))
         written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
     else:
         written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": tuple(cases)})

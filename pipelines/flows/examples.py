@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load, midnight
 from pipelines.errors import ConfigError
+from pipelines.expressions import col, cols
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context
 from pipelines.flows.derived import check_types
@@ -52,10 +53,10 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
     derive = load(config.features.derive, "features.derive")
     derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
     _check_derived(config, contract, derived)
-    kept = derived.select(*contract.column_names)
+    kept = derived.select(*cols(contract.column_names))
     if config.features.windows:
         kept = windowed(kept, config.features.windows, config.features.sequence)
-    identified = kept.withColumns({"row_id": F.xxhash64(*contract.key), "split": _split(config, contract.event_time)})
+    identified = kept.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": _split(config, contract.event_time)})
     rows = identified.withColumn("label", _outside_embargo(config, contract.event_time))
     folder = context.artifacts("examples")
     for left_behind in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
@@ -66,7 +67,7 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
             written.write.options(**_file_options(written)).parquet(folder)
             # A warehouse's path may have brackets in it.
             read = context.spark.read.option("__globPaths__", "false").parquet(folder)
-            yield Examples(read.select(*rows.columns), folder, rows_in, snapshots)
+            yield Examples(read.select(*cols(rows.columns)), folder, rows_in, snapshots)
     finally:
         _remove(folder)
 
@@ -104,9 +105,9 @@ def _split(config: Pipeline, event_time: str | None) -> Column:
     if isinstance(split, EntitySplit):
         return split_by_entity(split.columns, split.validation, split.test, split.seed)
     if isinstance(split, ColumnSplit):
-        return F.col(split.column)
+        return col(split.column)
     days = (split.validation_from, split.test_from)
-    return split_by_time(F.col(str(event_time)), *(midnight(day, config.timezone) for day in days))
+    return split_by_time(col(str(event_time)), *(midnight(day, config.timezone) for day in days))
 
 
 def _outside_embargo(config: Pipeline, event_time: str | None) -> Column:
@@ -114,7 +115,7 @@ def _outside_embargo(config: Pipeline, event_time: str | None) -> Column:
     if not isinstance(split, TimeSplit) or not split.embargo_hours:
         return label
     bounds = [midnight(day, config.timezone) for day in (split.validation_from, split.test_from)]
-    return outside_embargo(label, F.col(str(event_time)), bounds, split.embargo_hours)
+    return outside_embargo(label, col(str(event_time)), bounds, split.embargo_hours)
 
 
 def _clean_rows(context: Context, name: str) -> DataFrame:

@@ -15,6 +15,7 @@ from pyspark.sql.types import TimestampType
 
 from pipelines.config import Regression
 from pipelines.errors import ConfigError, DataError
+from pipelines.expressions import col, cols
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Outcome, Step
@@ -35,10 +36,11 @@ from pipelines.stages.target_means import sum_labels
 from pipelines.stages.texts import count_words
 from schemas import lake
 from schemas.contract import ColumnType
+from schemas.names import internal
 
 SAMPLES = 256
 SAMPLED_FOR_LEAKS = 50_000
-UNLABELLED, LABEL = "_unlabelled", "_label"
+UNLABELLED, LABEL, RAW_JSON = map(internal, ("unlabelled", "label", "raw_json"))
 
 
 def inputs(context: Context) -> dict[str, str]:
@@ -170,7 +172,7 @@ def _check_splits(found: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _check_known(context: Context, found: Mapping[str, Mapping[str, Any]]) -> None:
     config = context.config.features
-    counts = {name: sum(row[f"_late {name}"] for row in found.values()) for name in config.known_at}
+    counts = {name: sum(row[leaks.late_name(name)] for row in found.values()) for name in config.known_at}
     late = [f"{name} of {rows:,} rows ({config.known_at[name]})" for name, rows in counts.items() if rows]
     if late:
         raise DataError(
@@ -257,17 +259,17 @@ def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit)
     """Keep about `SAMPLES` rows before and after, for the model to be held against."""
     every_so_many = F.pmod("row_id", F.lit(every(fitted.stats[0].rows, SAMPLES)))
     some = rows.where(F.col("label").isNotNull() & (every_so_many == 0))
-    raw = F.to_json(F.struct(*(_as_taken(rows, name) for name in fitted.spec.inputs)))
-    made = transform(some.withColumn("_raw_json", raw), fitted.spec, ("row_id", "_raw_json")).rows
-    features = F.to_json(F.struct(*fitted.spec.columns))
-    samples = made.select("row_id", F.col("_raw_json").alias("raw"), features.alias("features"))
+    times = {field.name for field in rows.schema if field.dataType == TimestampType()}
+    raw = F.to_json(F.struct(*(_as_taken(name, name in times) for name in fitted.spec.inputs)))
+    made = transform(some.withColumn(RAW_JSON, raw), fitted.spec, ("row_id", RAW_JSON)).rows
+    features = F.to_json(F.struct(*cols(fitted.spec.columns)))
+    samples = made.select("row_id", F.col(RAW_JSON).alias("raw"), features.alias("features"))
     audit.stage(lake.FEATURE_SAMPLES, context.stamped(samples), context.in_interval)
 
 
-def _as_taken(rows: DataFrame, name: str) -> Column:
+def _as_taken(name: str, is_time: bool) -> Column:
     """A raw value as a model takes it: of a time the seconds since 1970."""
-    column = F.col(name)
-    return (F.unix_micros(column) / 1e6).alias(name) if rows.schema[name].dataType == TimestampType() else column
+    return (F.unix_micros(col(name)) / 1e6).alias(name) if is_time else col(name)
 
 
 def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str, Mapping[str, Any]]) -> None:

@@ -20,7 +20,8 @@ def landed(context: Context, name: str, rows: int | None = None) -> DataFrame:
     """
     contract = context.config.contract(name)
     raw = context.lake.read(lake.raw(contract).name, rows=rows)
-    grown = [column for column in contract.column_names if column not in raw.columns]
+    there = set(raw.columns)
+    grown = [column for column in contract.column_names if column not in there]
     raw = raw.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else raw
     if may_come_late(context, name):
         return raw.where(context.in_interval | _inside(context))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from pipelines.expressions import union_of
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.landed import landed
 from pipelines.flows.promises import check_promises, rules_explained
@@ -122,7 +122,7 @@ def _ledger(context: Context) -> dict[str, Account]:
 
 def _stage_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -> None:
     parts = [each.quarantined.withColumn("source", F.lit(name)) for name, each in moved.items()]
-    rows = context.stamped(reduce(DataFrame.unionByName, parts))
+    rows = context.stamped(union_of(parts))
     staged = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*moved))
     expected = sum(each.account.quarantined for each in moved.values())
     check_accounts([Account("quarantine", "all sources", expected, staged)])

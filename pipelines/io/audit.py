@@ -26,6 +26,7 @@ from pyspark.sql import DataFrame, DataFrameWriterV2
 from pyspark.sql import functions as F
 
 from pipelines.errors import AccountingError, ConflictError
+from pipelines.expressions import cols
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
 from schemas.contract import Table
@@ -156,13 +157,10 @@ class Audit:
         return self._count(staged)
 
     def _writer(self, staged: Staged, frame: DataFrame) -> DataFrameWriterV2:
-        contract = staged.contract
-        dropped = [
-            F.lit(None).cast(field.dataType).alias(field.name)
-            for field in self._lake.read(contract.name).schema
-            if field.name not in contract.column_names
-        ]
-        writer = frame.select(*contract.column_names, *dropped).writeTo(self._on_branch(staged))
+        contract, names = staged.contract, staged.contract.column_names
+        known, stored = set(names), self._lake.read(contract.name).schema
+        dropped = [F.lit(None).cast(field.dataType).alias(field.name) for field in stored if field.name not in known]
+        writer = frame.select(*cols(names), *dropped).writeTo(self._on_branch(staged))
         writer = writer.option(f"snapshot-property.{RUN}", self._lake.run_id).option(f"snapshot-property.{SCOPE}", self._scope)
         if contract.one_partition:
             # Every task writes to the one partition there is: to move and sort rows for that would be for nothing.

@@ -6,7 +6,7 @@ import codecs
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import partial, reduce
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
+from pipelines.expressions import union_of
 from pipelines.io.csv_format import CsvFormat
 from pipelines.io.csv_lines import Header, field, kept_line, parse_records
 from pipelines.io.csv_records import cut_records
@@ -76,7 +77,7 @@ class CsvFiles(FileSource):
             raise DataError(f"source {contract.name}: {self.path} holds blank lines alone; expected a header line and rows.")
         for group, members in groups.items():
             self.check_fields(members[0], [*group.header.fields, *(column.name for column in group.folders)], contract)
-        return reduce(DataFrame.unionByName, (self._rows(spark, contract, *group) for group in groups.items()))
+        return union_of([self._rows(spark, contract, *group) for group in groups.items()])
 
     @property
     def _is_whole(self) -> bool:

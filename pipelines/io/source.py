@@ -13,6 +13,7 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, StructField, Struc
 
 from pipelines.config import Interval, Model
 from pipelines.errors import ConfigError, DataError, RingmillError
+from pipelines.expressions import col
 from schemas.contract import Table
 
 Drift = Literal["fail", "ignore", "add"]
@@ -146,7 +147,7 @@ def without_mark(text: Column) -> Column:
 
 def as_text(field: StructField) -> Column:
     """A typed column as text: instants in ISO form with UTC's Z, bytes as hexadecimal digits, what is nested as JSON."""
-    value = F.col(f"`{field.name.replace('`', '``')}`")
+    value = col(field.name)
     match field.dataType:
         case TimestampType():
             return F.date_format(value, INSTANT)

@@ -31,6 +31,7 @@ from pyspark.sql.types import (
 )
 
 from pipelines.errors import ConfigError, ExternalError
+from pipelines.expressions import cols, quoted
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import RUN, IcebergTable
@@ -117,10 +118,10 @@ class Lake:
 
     def _create(self, contract: Table) -> None:
         columns = ", ".join(
-            f"`{c.name}` {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_comment(c.unit, c.comment)}'"
+            f"{quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_comment(c.unit, c.comment)}'"
             for c in contract.columns
         )
-        partition = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
+        partition = f"PARTITIONED BY ({', '.join(map(quoted, contract.partition_by))})" if contract.partition_by else ""
         properties = {
             "format-version": "2",
             "write.distribution-mode": "hash",
@@ -131,25 +132,25 @@ class Lake:
         name = self.identifier(contract.name)
         self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({shown})")
         if contract.sorted_by:
-            self.spark.sql(
-                f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {', '.join(contract.sorted_by)}"
-            )
+            order = ", ".join(map(quoted, contract.sorted_by))
+            self.spark.sql(f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {order}")
 
     def _evolve(self, contract: Table) -> None:
         """Bring a table's columns up to its contract, each change one of metadata: files stay as they were written."""
         name = self.identifier(contract.name)
         self._check_partitions(contract)
+        self._check_case(contract)
         fields = {field.name: field for field in self.spark.table(name).schema}
+        if added := [f"{quoted(c.name)} {c.type}" for c in contract.columns if c.name not in fields]:
+            self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
         for column in contract.columns:
-            if column.name not in fields:
-                self.spark.sql(f"ALTER TABLE {name} ADD COLUMN `{column.name}` {column.type}")
-            elif fields[column.name].dataType != TYPES[column.type]:
+            if column.name in fields and fields[column.name].dataType != TYPES[column.type]:
                 self._widen(name, column, fields[column.name].dataType.simpleString())
         # A column that has become required stays optional in the table: old rows may lack it. Cleaning holds new ones to it.
         optional = {field.name for field in fields.values()} - {c.name for c in contract.columns if not c.nullable}
         for field in fields.values():
             if field.name in optional and not field.nullable:
-                self.spark.sql(f"ALTER TABLE {name} ALTER COLUMN `{field.name}` DROP NOT NULL")
+                self.spark.sql(f"ALTER TABLE {name} ALTER COLUMN {quoted(field.name)} DROP NOT NULL")
 
     def _widen(self, name: str, column: Column, stored: str) -> None:
         if (stored, column.type) not in WIDER:
@@ -158,7 +159,17 @@ class Lake:
                 f"same or a wider one (int to bigint, float to double). Give the new column another name, or drop the table "
                 f"and run its jobs again over all intervals."
             )
-        self.spark.sql(f"ALTER TABLE {name} ALTER COLUMN `{column.name}` TYPE {column.type}")
+        self.spark.sql(f"ALTER TABLE {name} ALTER COLUMN {quoted(column.name)} TYPE {column.type}")
+
+    def _check_case(self, contract: Table) -> None:
+        name = self.identifier(contract.name)
+        stored = {field.name.lower(): field.name for field in self.spark.table(name).schema}
+        if changed := [c.name for c in contract.columns if stored.get(c.name.lower(), c.name) != c.name]:
+            raise ConfigError(
+                f"table {name}: its columns {', '.join(stored[each.lower()] for each in changed)} are called "
+                f"{', '.join(changed)} in the contract now. Spark takes names that differ in case only for the same. Put the "
+                f"former names back, or drop the table and run its jobs again over all intervals."
+            )
 
     def _check_partitions(self, contract: Table) -> None:
         name = self.identifier(contract.name)
@@ -204,7 +215,7 @@ class Lake:
     def append(self, contract: Table, frame: DataFrame) -> int:
         """Add rows to a table in one commit; return its new snapshot."""
         self.create(contract)
-        writer = frame.select(*contract.column_names).writeTo(self.identifier(contract.name))
+        writer = frame.select(*cols(contract.column_names)).writeTo(self.identifier(contract.name))
         writer.option(f"snapshot-property.{RUN}", self.run_id).append()
         snapshot = self.snapshot_id(contract.name)
         assert snapshot is not None
@@ -235,4 +246,4 @@ def same_interval(start: datetime, end: datetime) -> SparkColumn:
 
 
 def _comment(unit: str | None, comment: str) -> str:
-    return "; ".join(part for part in (comment, unit) if part).replace("'", "\\'")
+    return "; ".join(part for part in (comment, unit) if part).replace("\\", "\\\\").replace("'", "\\'")

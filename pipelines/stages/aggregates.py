@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial, reduce
-from operator import and_
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,12 +11,14 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
+from pipelines.expressions import all_of, col, cols, number
 from pipelines.fitted import PART
 from pipelines.survey import GROUP, MERGED, NUMBER, SUMMARY, THERE, WORD, Measure, Survey, files_of, merge, summarize
 from pipelines.survey import PART as TASK
+from schemas.names import internal
 
 SAMPLED_ROWS = 200_000  # that percentiles are taken of: the standard error of a median is then 0.0011 in rank
-ROWS = "_rows"
+ROWS = internal("rows")
 # Types of columns that are read as they are, and what others are made for it; of what is but there or not, whether it is.
 TAKEN = {NUMBER: ("double", "float", "bigint", "int", "smallint", "tinyint"), WORD: ("string",)}
 MADE = {NUMBER: "double", WORD: "string"}
@@ -80,7 +81,7 @@ def laid_out(rows: DataFrame, questions: Sequence[Question]) -> DataFrame:
             column = measure.column
             if isinstance(column, str) and types[column.lower()] in TAKEN.get(measure.kind, (types[column.lower()],)):
                 continue
-            column = F.col(column) if isinstance(column, str) else column
+            column = col(column) if isinstance(column, str) else column
             there = F.when(column.isNotNull(), F.lit(True))
             made[_place(place, at)] = column.cast(MADE[measure.kind]) if measure.kind in MADE else there
     return rows.select("*", *(column.alias(name) for name, column in made.items()))
@@ -90,7 +91,7 @@ def answers(
     spark: SparkSession, folder: str, questions: Sequence[Question], ids: str = "row_id"
 ) -> list[dict[str, dict[str, Any]]]:
     """What the rows in a folder's Parquet files, laid out for these questions, answer to each: by group and feature, and how
-    many rows a group has (`_rows`).
+    many rows a group has (`ROWS`).
 
     A number's answers are present, mean, variance (the population's), minimum, maximum and percentiles, None of no value; a
     word's are present and counts, by word. A number that is NaN or infinite is missing. Percentiles are exact on the rows that
@@ -140,11 +141,11 @@ def _survey(place: int, question: Question, measures: Sequence[_Measure], column
 
 
 def _group(place: int) -> str:
-    return f"_group_{place}"
+    return internal(f"group_{place}")
 
 
 def _place(place: int, at: int) -> str:
-    return f"_asked_{place}_{at}"
+    return internal(f"asked_{place}_{at}")
 
 
 def _measures(asked: Sequence[Asked]) -> Iterator[_Measure]:
@@ -166,13 +167,13 @@ def _told(kind: str, row: Row) -> Iterator[tuple[str, Any]]:
         yield "counts", dict(zip(row.words, row.counts, strict=True))
 
 
-def bend(value: Column, clip: tuple[float, float] | None, log1p: bool) -> Column:
-    """Clip a number to its bounds and take log(1 + x), where declared; a missing one stays missing, and NaN stays NaN."""
+def bend(value: str, clip: tuple[float, float] | None, log1p: bool) -> str:
+    """Clip a number to its bounds and take log(1 + x), where declared; a missing one stays missing, and NaN stays NaN. SQL."""
     if clip:
-        clipped = F.greatest(F.lit(clip[0]), F.least(F.lit(clip[1]), value))
+        clipped = f"greatest({number(clip[0])}, least({number(clip[1])}, {value}))"
         # To Spark, NaN is greater than any number, and what is missing is nothing to compare with.
-        value = F.when(value.isNull() | F.isnan(value), value).otherwise(clipped)
-    return F.log1p(value) if log1p else value
+        value = f"case when {value} is null or isnan({value}) then {value} else {clipped} end"
+    return f"log1p({value})" if log1p else value
 
 
 def finite(value: Column) -> Column:
@@ -182,5 +183,5 @@ def finite(value: Column) -> Column:
 
 def crossed_word(of: tuple[str, ...]) -> Column:
     """Several columns' words as one, missing where one of them is."""
-    there = [F.col(part).isNotNull() & (F.col(part) != "") & ~F.contains(F.col(part), F.lit(PART)) for part in of]
-    return F.when(reduce(and_, there), F.concat_ws(PART, *of))
+    there = [part.isNotNull() & (part != "") & ~F.contains(part, F.lit(PART)) for part in cols(of)]
+    return F.when(all_of(there), F.concat_ws(PART, *cols(of)))

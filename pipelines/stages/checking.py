@@ -1,30 +1,36 @@
-"""A contract's promises as checks of parsed rows: each a condition that is true of a broken one, and what to say of it."""
+"""A contract's promises as checks of parsed rows: each a condition that is true of a broken one, and what to say of it.
+
+Conditions are SQL text. Spark's parser makes an expression of thousands of them at once, where each Column that Python makes
+takes several calls of Java.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
-from operator import and_
 from typing import NamedTuple
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
+from pipelines.expressions import all_sql, col, literal, number, quoted
 from pipelines.stages.parsing import type_wanted
 from schemas.contract import Column, Severity, Table
+from schemas.names import internal
 
 Fences = Mapping[str, tuple[float, float]]
 SHOWN_LETTERS = 100
+DESCRIPTIONS = "array<struct<name:string,severity:string,says:string,shows:array<struct<at:int,personal:boolean>>>>"
 
 
 class Check(NamedTuple):
-    """One promise: its name, what follows when it is broken, the condition that breaks it, and the message: what it says, and
-    then the texts of the columns that it shows.
+    """One promise: its name, what follows when it is broken, the condition that breaks it (SQL), and the message: what it says,
+    and then the texts of the columns that it shows.
     """
 
     name: str
     severity: Severity
-    broken: SparkColumn
+    broken: str
     says: str
     shows: tuple[Column, ...] = ()
 
@@ -34,19 +40,19 @@ class Check(NamedTuple):
         return F.concat(F.lit(self.says), _shown(self.shows))
 
 
-def all_checks(contract: Table, fences: Fences, found: Mapping[str, SparkColumn]) -> list[Check]:
+def all_checks(contract: Table, fences: Fences) -> list[Check]:
     """Every promise of a contract about a single row.
 
-    `fences` are the fitted bounds of columns with outliers, `found` says for each reference, by name, whether the row's
-    values were found. The row has the parsed columns, and beside each the text that it was read from (`text_name`).
+    `fences` are the fitted bounds of columns with outliers. The row has the parsed columns, beside each the text that it was
+    read from (`text_name`), and by number what its rules are (`rule_name`) and whether its references are known (`known_name`).
     """
     checks = [check for column in contract.columns for check in _column_checks(column, fences)]
-    for rule in contract.rules:
+    for at, rule in enumerate(contract.rules):
         name = f"rule: {rule.name}"
-        checks.append(Check(name, rule.severity, ~F.expr(rule.holds), f"{name} ({rule.holds})"))
-    for reference in contract.references:
-        given = [F.col(name).isNotNull() for name in reference.columns]
-        broken = reduce(and_, given, ~found[reference.name])
+        checks.append(Check(name, rule.severity, f"not {quoted(rule_name(at))}", f"{name} ({rule.holds})"))
+    for at, reference in enumerate(contract.references):
+        given = [f"{quoted(name)} is not null" for name in reference.columns]
+        broken = all_sql([f"{quoted(known_name(at))} is null", *given])
         says = f"reference: expected {reference.name}, received "
         shows = tuple(contract.column(name) for name in reference.columns)
         checks.append(Check(f"reference: {reference.name}", reference.severity, broken, says, shows))
@@ -55,65 +61,88 @@ def all_checks(contract: Table, fences: Fences, found: Mapping[str, SparkColumn]
 
 def findings(checks: Sequence[Check]) -> SparkColumn:
     """What the checks that a row breaks find, in their order: an array of structs of name, severity and message."""
-    shown = {tuple(column.name for column in check.shows): check.shows for check in checks}
-    places = {columns: place for place, columns in enumerate(shown)}
-    names, severities = F.lit([check.name for check in checks]), F.lit([check.severity for check in checks])
-    says = F.lit([check.says for check in checks])
-    shows = F.lit([places[tuple(column.name for column in check.shows)] for check in checks])
-    texts = F.array(*(_shown(columns) for columns in shown.values()))
-
-    def finding(number: SparkColumn) -> SparkColumn:
-        message = F.concat(F.get(says, number), F.get(texts, F.get(shows, number)))
-        return F.struct(
-            F.get(names, number).alias("name"), F.get(severities, number).alias("severity"), message.alias("message")
-        )
-
+    shown = {column.name: column for check in checks for column in check.shows}
+    position = {name: at for at, name in enumerate(shown)}
+    described = [
+        {
+            "name": check.name,
+            "severity": check.severity,
+            "says": check.says,
+            "shows": [{"at": position[column.name], "personal": column.personal is not None} for column in check.shows],
+        }
+        for check in checks
+    ]
+    # One text, which Spark reads once: literals for all that thousands of checks say would be most of the plan.
+    descriptions = F.from_json(F.lit(json.dumps(described)), DESCRIPTIONS)
     # By number: the code that Spark generates, and compiles for each executor, is a fraction of what whole findings take.
-    numbers = F.array(*(F.when(check.broken, F.lit(number)) for number, check in enumerate(checks)))
-    return F.transform(F.array_compact(numbers), finding)
+    whens = ", ".join(f"case when {check.broken} then {at} end" for at, check in enumerate(checks))
+    numbers = F.expr(f"array_compact(array({whens}))")
+
+    def finding(at: SparkColumn, texts: SparkColumn) -> SparkColumn:
+        check = F.get(descriptions, at)
+        values = F.transform(check["shows"], lambda value: _shown_text(F.get(texts, value["at"]), value["personal"]))
+        message = F.concat(check["says"], F.array_join(values, ", "))
+        return F.struct(check["name"].alias("name"), check["severity"].alias("severity"), message.alias("message"))
+
+    # In a list of its own the array of texts is made once a row. Where it is used it would be made for each finding.
+    once = F.array(F.array(*(col(text_name(column)) for column in shown.values())).cast("array<string>"))
+    found = F.transform(once, lambda texts: F.transform(numbers, lambda at: finding(at, texts)))
+    return F.get(found, F.lit(0))
 
 
 def text_name(column: Column) -> str:
     """What the text of a parsed column is called."""
-    return f"_text {column.name}"
+    return internal(f"text {column.name}")
+
+
+def rule_name(number: int) -> str:
+    """What the column is called that has whether the contract's rule of that number holds."""
+    return internal(f"rule {number}")
+
+
+def known_name(number: int) -> str:
+    """What the column is called that is there where what the contract's reference of that number points to is."""
+    return internal(f"known {number}")
 
 
 def _column_checks(column: Column, fences: Fences) -> Iterable[Check]:
-    value, text = F.col(f"`{column.name}`"), F.col(f"`{text_name(column)}`")
-    yield _check(column, type_wanted(column), "quarantine", text.isNotNull() & value.isNull())
+    value, text = quoted(column.name), quoted(text_name(column))
+    yield _check(column, type_wanted(column), "quarantine", f"{text} is not null and {value} is null")
     if not column.nullable:
-        yield _check(column, "a value", "quarantine", text.isNull())
-    is_number = F.lit(True)
+        yield _check(column, "a value", "quarantine", f"{text} is null")
+    is_number = "true"
     if column.type in ("float", "double"):
-        is_number = ~F.isnan(value)  # Spark takes NaN for greater than any number
-        yield _check(column, "a finite number", "quarantine", F.isnan(value) | (F.abs(value) == float("inf")))
+        is_number = f"not isnan({value})"  # Spark takes NaN for greater than any number
+        yield _check(column, "a finite number", "quarantine", f"isnan({value}) or abs({value}) = {number(float('inf'))}")
     if column.type == "string":
-        yield _check(column, "text without NUL bytes", "quarantine", F.contains(text, F.lit("\0")))
+        yield _check(column, "text without NUL bytes", "quarantine", f"contains({text}, {literal(chr(0))})")
     if column.minimum is not None:
-        yield _check(column, f"at least {column.minimum:g}", column.severity, value < column.minimum)
+        yield _check(column, f"at least {column.minimum:g}", column.severity, f"{value} < {number(column.minimum)}")
     if column.maximum is not None:
-        yield _check(column, f"at most {column.maximum:g}", column.severity, (value > column.maximum) & is_number)
+        broken = f"{value} > {number(column.maximum)} and {is_number}"
+        yield _check(column, f"at most {column.maximum:g}", column.severity, broken)
     if column.allowed:
-        yield _check(column, f"one of {', '.join(column.allowed)}", column.severity, ~value.isin(*column.allowed))
+        allowed = ", ".join(map(literal, column.allowed))
+        yield _check(column, f"one of {', '.join(column.allowed)}", column.severity, f"{value} not in ({allowed})")
     if column.pattern:
-        yield _check(column, f"text like {column.pattern}", column.severity, ~value.rlike(column.pattern))
+        broken = f"not rlike({value}, {literal(column.pattern)})"
+        yield _check(column, f"text like {column.pattern}", column.severity, broken)
     if column.outliers and column.name in fences:
         low, high = fences[column.name]
         severity: Severity = "quarantine" if column.outliers.action == "quarantine" else "warn"
-        yield _check(column, f"between the fences {low:g} and {high:g}", severity, ~value.between(low, high) & is_number)
+        broken = f"{value} not between {number(low)} and {number(high)} and {is_number}"
+        yield _check(column, f"between the fences {low:g} and {high:g}", severity, broken)
 
 
-def _check(column: Column, expected: str, severity: Severity, broken: SparkColumn) -> Check:
+def _check(column: Column, expected: str, severity: Severity, broken: str) -> Check:
     return Check(f"{column.name}: {expected}", severity, broken, f"{column.name}: expected {expected}, received ", (column,))
 
 
 def _shown(columns: Sequence[Column]) -> SparkColumn:
-    return F.concat_ws(", ", *(_shown_text(column) for column in columns))
+    return F.concat_ws(", ", *(_shown_text(col(text_name(column)), F.lit(column.personal is not None)) for column in columns))
 
 
-def _shown_text(column: Column) -> SparkColumn:
-    text = F.col(f"`{text_name(column)}`")
-    if column.personal:
-        return F.when(text.isNull(), F.lit("nothing")).otherwise(F.lit("a personal value"))
+def _shown_text(text: SparkColumn, personal: SparkColumn) -> SparkColumn:
+    """A value's text, cut and in quotes, as a message shows it; of a personal one only that there is one."""
     quoted = F.concat(F.lit("'"), F.substring(text, 1, SHOWN_LETTERS), F.lit("'"))
-    return F.coalesce(quoted, F.lit("nothing"))
+    return F.when(text.isNull(), F.lit("nothing")).when(personal, F.lit("a personal value")).otherwise(quoted)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from types import MappingProxyType
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.stages.checking import Check, Fences, all_checks, findings, text_name
+from pipelines.expressions import any_sql, col, cols, quoted
+from pipelines.stages.checking import Check, Fences, all_checks, findings, known_name, rule_name, text_name
 from pipelines.stages.duplicates import (
     CLEAN,
     DUPLICATE,
@@ -29,10 +28,11 @@ from pipelines.stages.outliers import fenced
 from pipelines.stages.parsing import received_text, value_of
 from pipelines.stages.privacy import hashed, kept_columns, with_key
 from schemas.contract import Reference, Table
+from schemas.names import internal
 
 VERDICTS = (CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED)
 BROKEN = "broken"
-RECEIVED, RAW, UNPARSED, REFUSED = "_received", "_raw", "_unparsed", "_refused"
+RECEIVED, RAW, UNPARSED, REFUSED = map(internal, ("received", "raw", "unparsed", "refused"))
 PLACE = ("source_file", "source_block", "source_row")
 FINDINGS = "array<struct<name:string,severity:string,message:string>>"
 WITHHELD = "withheld, since this source has personal columns: the raw table holds it"
@@ -61,7 +61,7 @@ class Aids(NamedTuple):
 def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids | None = None) -> DataFrame:
     """Parse and judge each landed row of a source.
 
-    Adds to the contract's columns, parsed, every promise that the row breaks (`_found`); where one of them refuses it, the
+    Adds to the contract's columns, parsed, every promise that the row breaks (`FOUND`); where one of them refuses it, the
     row as received (JSON, or the broken line); and the row's verdict: quarantined when it is refused; filtered when its event
     time is outside [start, end); when another row of its key wins, repeated if both are the same in every column, else
     duplicate; clean otherwise.
@@ -82,11 +82,11 @@ def outside(contract: Table, start: datetime, end: datetime) -> Column:
     """Whether a row's event time is known and not in [start, end)."""
     if contract.event_time is None:
         return F.lit(False)
-    return ~((F.col(contract.event_time) >= F.lit(start)) & (F.col(contract.event_time) < F.lit(end)))
+    return ~((col(contract.event_time) >= F.lit(start)) & (col(contract.event_time) < F.lit(end)))
 
 
 def shared_keys(raw: DataFrame, contract: Table, aids: Aids) -> DataFrame:
-    """Hashes of the keys that more than one landed row has, whatever else these rows are; one column, `_key`."""
+    """Hashes of the keys that more than one landed row has, whatever else these rows are; one column, `KEY`."""
     columns = [contract.column(name) for name in contract.key]
     values = [value_of(received_text(column, contract, extras=aids.extras), column) for column in columns]
     counted = raw.select(F.xxhash64(*values).alias(KEY)).groupBy(KEY).agg(F.count("*").alias("rows"))
@@ -95,7 +95,8 @@ def shared_keys(raw: DataFrame, contract: Table, aids: Aids) -> DataFrame:
 
 def as_judged(clean: DataFrame, contract: Table) -> DataFrame:
     """Rows that were judged clean before, as `judge` gives them; columns of the contract that they lack are null."""
-    columns = {c.name: F.col(c.name) if c.name in clean.columns else F.lit(None).cast(c.type) for c in contract.columns}
+    there = set(clean.columns)
+    columns = {c.name: col(c.name) if c.name in there else F.lit(None).cast(c.type) for c in contract.columns}
     return clean.select(
         *(column.alias(name) for name, column in columns.items()),
         F.array().cast(FINDINGS).alias(FOUND),
@@ -126,7 +127,7 @@ def clean_rows(judged: DataFrame, contract: Table, aids: Aids) -> DataFrame:
     """The clean rows of a judged frame as they are kept: outliers clipped or flagged, personal values hashed or left out."""
     changed = fenced(contract, aids.fences)
     kept = with_key(judged.where(F.col(VERDICT) == CLEAN).withColumns(changed), aids.key)
-    return kept.select(*kept_columns(contract), *(F.col(name) for name in changed if name not in contract.column_names))
+    return kept.select(*kept_columns(contract), *cols(name for name in changed if name not in contract.column_names))
 
 
 def verdicts(contract: Table) -> list[Column]:
@@ -135,7 +136,7 @@ def verdicts(contract: Table) -> list[Column]:
     """
     counts = [F.count_if(F.col(VERDICT) == verdict).alias(verdict) for verdict in VERDICTS]
     example = F.min(F.when(F.col(VERDICT) == QUARANTINED, F.get(FOUND, F.lit(0)).message)).alias("example")
-    newest = F.col(contract.event_time) if contract.event_time else F.lit(None).cast("timestamp")
+    newest = col(contract.event_time) if contract.event_time else F.lit(None).cast("timestamp")
     broken = F.count_if(_breaks_a_promise()).alias(BROKEN)
     return [*counts, example, F.max(F.when(F.col(VERDICT) == CLEAN, newest)).alias("newest"), broken]
 
@@ -160,63 +161,61 @@ def event_time(contract: Table) -> Column:
 
 def checks_of(contract: Table, aids: Aids) -> list[Check]:
     """The contract's promises about one row, as checks of what `parse_rows` gives."""
-    return all_checks(contract, aids.fences, {r.name: F.col(f"`{_marker(r)}`").isNotNull() for r in contract.references})
+    return all_checks(contract, aids.fences)
 
 
 def parse_rows(raw: DataFrame, contract: Table, aids: Aids, checks: Sequence[Check]) -> DataFrame:
-    """Each landed row's values, the texts that they were read from, and whether a check refuses the row (`_refused`)."""
+    """Each landed row's values, the texts that they were read from, and whether a check refuses the row (`REFUSED`)."""
     # Texts are a projection of their own: Spark would work them out anew wherever one is used.
     beside = (F.struct(*_received(contract)).alias(RECEIVED), "broken_line", "broken_why", *PLACE)
     texts = [received_text(c, contract, extras=aids.extras).alias(text_name(c)) for c in contract.columns]
     read = with_key(raw, aids.key).select(*texts, *beside)
-    values = [value_of(F.col(f"`{text_name(c)}`"), c).alias(c.name) for c in contract.columns]
+    values = [value_of(col(text_name(c)), c).alias(c.name) for c in contract.columns]
     parsed = read.select("*", *values)
-    for reference in contract.references:
-        parsed = _join_known(parsed, reference, aids)
+    if contract.rules:
+        parsed = parsed.select("*", *(F.expr(rule.holds).alias(rule_name(at)) for at, rule in enumerate(contract.rules)))
+    for at, reference in enumerate(contract.references):
+        parsed = _join_known(parsed, reference, known_name(at), aids)
     # Asked of the checks, not of what is found: Spark interprets functions of arrays, and all that is put into them.
-    refusing = reduce(or_, (check.broken for check in checks if check.severity == "quarantine"))
+    refusing = F.expr(any_sql(check.broken for check in checks if check.severity == "quarantine"))
     return parsed.withColumn(REFUSED, F.col("broken_line").isNotNull() | F.coalesce(refusing, F.lit(False)))
 
 
 def _received(contract: Table) -> list[Column]:
     kept = [column for column in contract.columns if column.personal != "drop"]
-    return [hashed(F.col(c.name)).alias(c.name) if c.personal else F.col(f"`{c.name}`") for c in kept]
+    return [hashed(col(c.name)).alias(c.name) if c.personal else col(c.name) for c in kept]
 
 
-def _join_known(parsed: DataFrame, reference: Reference, aids: Aids) -> DataFrame:
-    names = [f"_to_{name}" for name in reference.to]
+def _join_known(parsed: DataFrame, reference: Reference, marker: str, aids: Aids) -> DataFrame:
+    names = [internal(f"to {name}") for name in reference.to]
     targets = (
         aids.known[reference.source]
-        .select(*(F.col(to).alias(name) for to, name in zip(reference.to, names, strict=True)))
+        .select(*(col(to).alias(name) for to, name in zip(reference.to, names, strict=True)))
         .distinct()
     )
     pairs = zip(reference.columns, names, strict=True)
-    matches = [F.col(column) == F.col(name) for column, name in pairs]
-    marked = targets.withColumn(_marker(reference), F.lit(True))
+    matches = [col(column) == col(name) for column, name in pairs]
+    marked = targets.withColumn(marker, F.lit(True))
     # Spark does not know the size of what is not yet computed, and would sort both sides.
     joined = parsed.join(marked if reference.source in aids.large else F.broadcast(marked), matches, "left")
     return joined.drop(*names)
 
 
-def _marker(reference: Reference) -> str:
-    return f"_known {reference.name}"
-
-
 def _find(parsed: DataFrame, contract: Table, checks: Sequence[Check]) -> DataFrame:
     # One look says that a row keeps every promise; only for the few that do not is anything else worked out.
-    broken = reduce(or_, (check.broken for check in checks if check.severity != "quarantine"), F.col(REFUSED))
+    broken = F.expr(any_sql([quoted(REFUSED), *(check.broken for check in checks if check.severity != "quarantine")]))
     line = F.struct(F.lit("line").alias("name"), F.lit("quarantine").alias("severity"), F.col("broken_why").alias("message"))
     found = (
         F.when(F.col("broken_line").isNotNull(), F.array(line))
         .when(broken, findings(checks))
         .otherwise(F.array().cast(FINDINGS))
     )
-    judged = parsed.select(*contract.column_names, found.alias(FOUND), REFUSED, RECEIVED, "broken_line", *PLACE)
+    judged = parsed.select(*cols(contract.column_names), found.alias(FOUND), REFUSED, RECEIVED, "broken_line", *PLACE)
     refused = F.col(REFUSED) | F.lit(bool(contract.unique))  # uniqueness may refuse any row, later
     kept_line = F.lit(WITHHELD) if any(c.personal for c in contract.columns) else F.col("broken_line")
     as_received = F.when(F.col("broken_line").isNotNull(), kept_line).otherwise(F.to_json(RECEIVED))
     return judged.select(
-        *contract.column_names,
+        *cols(contract.column_names),
         FOUND,
         REFUSED,
         # Only what is refused is kept as text: for all rows it would be most of what the deduplication moves.
@@ -228,4 +227,4 @@ def _find(parsed: DataFrame, contract: Table, checks: Sequence[Check]) -> DataFr
 
 
 def _tie(contract: Table) -> Column:
-    return F.xxhash64(*(f"`{column.name}`" for column in contract.columns if not column.personal))
+    return F.xxhash64(*cols(column.name for column in contract.columns if not column.personal))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from pipelines.expressions import all_of, col, cols
 from schemas.contract import Table
+from schemas.names import internal
 
 CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED = "clean", "quarantined", "repeated", "duplicate", "filtered"
-VERDICT, TIE, FOUND, KEY, SHARED = "_verdict", "_tie", "_found", "_key", "_shared_key"
+VERDICT, TIE, FOUND, KEY, SHARED = map(internal, ("verdict", "tie", "found", "key", "shared_key"))
+REPEATS_UNIQUE = internal("repeats_unique")
 
 
 def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
@@ -18,7 +21,7 @@ def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
     column are one. Rows that share values which the contract says are unique are refused, all but the first of them.
     """
     key = contract.key or (TIE, *contract.column_names)
-    order = [*(F.col(name).desc_nulls_last() for name in contract.latest_by), F.col(TIE).desc()]
+    order = [*(col(name).desc_nulls_last() for name in contract.latest_by), F.col(TIE).desc()]
     place, before = _within(key, order)
     lost = F.when(before == F.col(TIE), REPEATED).otherwise(DUPLICATE)
     marked = judged.withColumn(VERDICT, F.when(_is_clean() & (place > 1), lost).otherwise(F.col(VERDICT)))
@@ -30,33 +33,30 @@ def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
 def with_shared(checked: DataFrame, contract: Table, keys: DataFrame) -> DataFrame:
     """Add whether a row's key is among those that several rows have (hashes, as `shared_keys` gives them)."""
     marked = F.broadcast(keys.withColumn(SHARED, F.lit(True)))
-    found = checked.withColumn(KEY, F.xxhash64(*contract.key)).join(marked, KEY, "left").drop(KEY)
+    found = checked.withColumn(KEY, F.xxhash64(*cols(contract.key))).join(marked, KEY, "left").drop(KEY)
     return found.withColumn(SHARED, F.coalesce(SHARED, F.lit(False)))
 
 
 def _mark_shared(judged: DataFrame, columns: tuple[str, ...], order: list[Column]) -> DataFrame:
     place, _ = _within(columns, order)
     name = f"unique: {', '.join(columns)}"
-    values = F.concat_ws(", ", *(F.col(column).cast("string") for column in columns))
+    values = F.concat_ws(", ", *(value.cast("string") for value in cols(columns)))
     message = F.concat(F.lit(f"{name}: expected no other row with "), values)
     finding = F.struct(F.lit(name).alias("name"), F.lit("quarantine").alias("severity"), message.alias("message"))
-    given = [F.col(column).isNotNull() for column in columns]
-    shared = _is_clean() & (place > 1)
-    for is_given in given:
-        shared = shared & is_given
-    marked = judged.withColumn("_shared", shared)
+    shared = all_of([_is_clean(), place > 1, *(value.isNotNull() for value in cols(columns))])
+    marked = judged.withColumn(REPEATS_UNIQUE, shared)
     return marked.withColumns(
         {
-            VERDICT: F.when(F.col("_shared"), QUARANTINED).otherwise(F.col(VERDICT)),
-            FOUND: F.when(F.col("_shared"), F.array_append(FOUND, finding)).otherwise(F.col(FOUND)),
+            VERDICT: F.when(F.col(REPEATS_UNIQUE), QUARANTINED).otherwise(F.col(VERDICT)),
+            FOUND: F.when(F.col(REPEATS_UNIQUE), F.array_append(FOUND, finding)).otherwise(F.col(FOUND)),
         }
-    ).drop("_shared")
+    ).drop(REPEATS_UNIQUE)
 
 
 def _within(key: tuple[str, ...], order: list[Column]) -> tuple[Column, Column]:
     """A row's place among the clean rows of its key, and the hash of the one before it."""
     # Rows with another verdict have no key, and take no clean row's place; a hash spreads them among tasks.
-    keys = [F.when(_is_clean(), F.col(name)) for name in key]
+    keys = [F.when(_is_clean(), value) for value in cols(key)]
     window = Window.partitionBy(_is_clean(), *keys, F.when(~_is_clean(), F.col(TIE))).orderBy(*order)
     return F.row_number().over(window), F.lag(TIE).over(window)
 

@@ -10,6 +10,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig, kinds
+from pipelines.expressions import col, quoted
 from pipelines.fitted import (
     FittedBucketized,
     FittedChannel,
@@ -132,7 +133,7 @@ def _(feature: kinds.Ordinal | kinds.Categorical | kinds.Target, name: str) -> I
 
 @_asked.register
 def _(feature: kinds.Hashed, name: str) -> Iterator[Asked]:
-    yield Asked(name, word=hashed_group(F.col(name), feature.buckets))
+    yield Asked(name, word=hashed_group(col(name), feature.buckets))
 
 
 @_asked.register
@@ -186,7 +187,7 @@ def _(feature: FittedCrossed) -> Asked:
 
 @_known_of.register
 def _(feature: FittedHashed) -> Asked:
-    return Asked(feature.name, word=hashed_group(F.col(feature.name), feature.buckets))
+    return Asked(feature.name, word=hashed_group(col(feature.name), feature.buckets))
 
 
 @_known_of.register
@@ -209,7 +210,7 @@ def _numeric(name: str, raw: str, numeric: kinds.Numeric) -> Asked:
 
 
 def _bent(raw: str, numeric: kinds.Numeric | Scaling) -> Column:
-    return bend(F.col(raw).cast("double"), numeric.clip, numeric.log1p)
+    return F.expr(bend(f"cast({quoted(raw)} as double)", numeric.clip, numeric.log1p))
 
 
 def bends(numeric: kinds.Numeric | Scaling) -> bool:
@@ -218,12 +219,12 @@ def bends(numeric: kinds.Numeric | Scaling) -> bool:
 
 
 def _length(name: str) -> Column:
-    return F.nullif(F.size(words_of(F.col(name))), F.lit(0))
+    return F.nullif(F.size(words_of(col(name))), F.lit(0))
 
 
 def _size(name: str) -> Column:
     """How long an image's file is, as text: it tells of its measures, its colours and how much there is to see."""
-    return F.length(F.col(name))
+    return F.length(col(name))
 
 
 def _number(name: str, value: Column | str) -> Asked:

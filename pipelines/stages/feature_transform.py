@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from functools import reduce, singledispatch
-from operator import add, and_
+from functools import singledispatch
 from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from pipelines.expressions import all_of, col, cols, literal, number, quoted, sum_of
 from pipelines.fitted import (
     UNKNOWN_ID,
     UNKNOWN_TOKEN,
@@ -36,11 +36,12 @@ from pipelines.stages.aggregates import bend, crossed_word
 from pipelines.stages.images import levels
 from pipelines.stages.target_means import fold_of
 from pipelines.stages.texts import bucket_of, hashed_id, words_of
+from schemas.names import internal
 
 SCANNED = 8  # more words are not looked for one after the other
 PLACES_A_WORD = 2
 FLOAT_MAX = 3.4028234663852886e38
-PARTITION = "_partition"
+PARTITION, RAW = internal("partition"), internal("raw")
 Outputs = Iterator[tuple[str, Column]]
 
 
@@ -63,23 +64,25 @@ def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_
         features |= {f.name: _out_of_fold(f) for f in spec.features if isinstance(f, FittedTarget)}
     types = spec.columns
     computed = examples.select(
-        *kept,
-        *(features[name].cast(type_).alias(f"_{name}") for name, type_ in types.items()),
-        F.to_json(F.struct("*")).alias("raw"),
+        *cols(kept),
+        *(features[name].cast(type_).alias(internal(name)) for name, type_ in types.items()),
+        F.to_json(F.struct("*")).alias(RAW),
         # Nothing that can be told from other columns, so that Spark does not work out all features twice: for the filter first.
         F.spark_partition_id().alias(PARTITION),
     )
-    fine = F.coalesce(reduce(and_, _conditions(spec), F.col(PARTITION) >= 0), F.lit(False))
-    good = computed.where(fine).select(*kept, *(F.col(f"_{name}").alias(name) for name in types))
+    fine = F.coalesce(all_of([F.col(PARTITION) >= 0, *_conditions(spec)]), F.lit(False))
+    good = computed.where(fine).select(*cols(kept), *(_made(name).alias(name) for name in types))
     # Reasons are for the few that are refused: Spark interprets array_compact, and would make an array for every row.
     wrong = [
-        F.when(~_fine(F.col(f"_{name}"), type_), F.lit(f"{name}: expected {_expected(type_)}"))
+        f"case when not ({_fine(name, type_)}) then {literal(f'{name}: expected {_expected(type_)}')} end"
         for name, type_ in types.items()
         if "int" not in type_
     ]
-    reasons = F.array_compact(F.array(*wrong)) if wrong else F.expr("array()")
+    reasons = F.expr(f"array_compact(array({', '.join(wrong)}))" if wrong else "array()")
     of_no_line = (F.lit(None).cast(kind).alias(name) for name, kind in (("source_file", "string"), ("source_line", "bigint")))
-    bad = computed.where(~fine).select(reasons.alias("reasons"), *of_no_line, "raw", F.lit(False).alias("unparsed"))
+    bad = computed.where(~fine).select(
+        reasons.alias("reasons"), *of_no_line, F.col(RAW).alias("raw"), F.lit(False).alias("unparsed")
+    )
     return Transformed(good, bad)
 
 
@@ -87,10 +90,16 @@ def _conditions(spec: FittedSpec) -> Iterator[Column]:
     """What is true of a row whose numbers are all finite."""
     if spec.numbers:
         # A finite number times 0 is 0, any other is not a number: one sum without a branch.
-        yield reduce(add, (F.col(f"_{name}") * F.lit(0.0).cast("float") for name in spec.numbers)) == 0
+        zero = F.lit(0.0).cast("float")
+        yield sum_of(_made(name) * zero for name in spec.numbers) == 0
     for name, type_ in spec.columns.items():
         if type_ == "array<float>":
-            yield _fine(F.col(f"_{name}"), type_)
+            yield F.expr(_fine(name, type_))
+
+
+def _made(name: str) -> Column:
+    """A feature's column, as it is called until rows are told apart."""
+    return col(internal(name))
 
 
 @singledispatch
@@ -100,26 +109,25 @@ def _outputs(feature: FittedFeature) -> Outputs:
 
 @_outputs.register
 def _(feature: FittedNumeric) -> Outputs:
-    raw = F.col(feature.name)
-    yield feature.name, _scaled(raw.cast("double"), feature)
+    yield feature.name, F.expr(_scaled(f"cast({quoted(feature.name)} as double)", feature))
     if feature.indicator:
-        yield feature.numbers[1], raw.isNull().cast("double")
+        yield feature.numbers[1], col(feature.name).isNull().cast("double")
 
 
 @_outputs.register
 def _(feature: FittedCyclic) -> Outputs:
-    angle = F.coalesce(F.col(feature.name).cast("double"), F.lit(feature.fill)) * (2 * math.pi / feature.period)
+    angle = F.coalesce(col(feature.name).cast("double"), F.lit(feature.fill)) * (2 * math.pi / feature.period)
     yield from zip(feature.numbers, (F.sin(angle), F.cos(angle)), strict=True)
 
 
 @_outputs.register
 def _(feature: FittedOrdinal) -> Outputs:
-    yield feature.name, _value_of(F.col(feature.name), feature.vocabulary, feature.values)
+    yield feature.name, _value_of(col(feature.name), feature.vocabulary, feature.values)
 
 
 @_outputs.register
 def _(feature: FittedTime) -> Outputs:
-    local = F.from_utc_timestamp(F.col(feature.name), feature.zone)
+    local = F.from_utc_timestamp(col(feature.name), feature.zone)
     there = local.isNotNull()
     # Each part counted from 0, and how many of them come round.
     parts = {"hour": (F.hour(local), 24), "weekday": (F.weekday(local), 7), "month": (F.month(local) - 1, 12)}
@@ -138,17 +146,17 @@ def _(feature: FittedTime) -> Outputs:
 
 @_outputs.register
 def _(feature: FittedTarget) -> Outputs:
-    yield feature.name, _value_of(F.col(feature.name), feature.vocabulary, feature.values)
+    yield feature.name, _value_of(col(feature.name), feature.vocabulary, feature.values)
 
 
 @_outputs.register
 def _(feature: FittedBucketized) -> Outputs:
-    yield feature.name, _bucket(F.col(feature.name).cast("double"), feature.edges)
+    yield feature.name, _bucket(col(feature.name).cast("double"), feature.edges)
 
 
 @_outputs.register
 def _(feature: FittedCategorical) -> Outputs:
-    yield feature.name, _word_id(F.col(feature.name), feature.vocabulary)
+    yield feature.name, _word_id(col(feature.name), feature.vocabulary)
 
 
 @_outputs.register
@@ -158,22 +166,22 @@ def _(feature: FittedCrossed) -> Outputs:
 
 @_outputs.register
 def _(feature: FittedHashed) -> Outputs:
-    yield feature.name, hashed_id(F.col(feature.name), feature.buckets)
+    yield feature.name, hashed_id(col(feature.name), feature.buckets)
 
 
 @_outputs.register
 def _(feature: FittedChannel) -> Outputs:
-    yield feature.name, F.transform(F.col(feature.name), lambda value: _scaled(value, feature))
+    yield feature.name, F.expr(f"transform({quoted(feature.name)}, value -> {_scaled('value', feature)})")
 
 
 @_outputs.register
 def _(feature: FittedImage) -> Outputs:
-    yield feature.name, levels(F.col(feature.name), feature)
+    yield feature.name, levels(col(feature.name), feature)
 
 
 @_outputs.register
 def _(feature: FittedText) -> Outputs:
-    first = F.slice(words_of(F.col(feature.name)), 1, feature.length)
+    first = F.slice(words_of(col(feature.name)), 1, feature.length)
 
     def known(word: Column) -> Column:
         if feature.buckets:
@@ -185,7 +193,7 @@ def _(feature: FittedText) -> Outputs:
 
 
 def _out_of_fold(feature: FittedTarget) -> Column:
-    word = F.col(feature.name)
+    word = col(feature.name)
     own = fold_of(F.col("row_id"), len(feature.out_of_fold))
     folds = [_value_of(word, feature.vocabulary, values) for values in feature.values_out_of_fold]
     served = _value_of(word, feature.vocabulary, feature.values)
@@ -197,15 +205,16 @@ def _value_of(word: Column, vocabulary: tuple[str, ...], values: list[float]) ->
     return F.get(_numbers(values, "double"), _word_id(word, vocabulary))
 
 
-def _scaled(raw: Column, feature: Scaling) -> Column:
-    bent = bend(F.coalesce(raw, F.lit(feature.fill)), feature.clip, feature.log1p)
-    return (bent - F.lit(feature.offset)) / F.lit(feature.scale)
+def _scaled(raw: str, feature: Scaling) -> str:
+    """A number, scaled: as SQL, since a Column takes a dozen calls of Java, and there may be thousands of numbers."""
+    bent = bend(f"coalesce({raw}, {number(feature.fill)})", feature.clip, feature.log1p)
+    return f"({bent} - {number(feature.offset)}) / {number(feature.scale)}"
 
 
 def _bucket(value: Column, edges: tuple[float, ...]) -> Column:
     reached = [(value >= F.lit(edge)).cast("int") for edge in edges]
     # NaN is greater than any number to Spark, and missing to the model.
-    return F.when(value.isNotNull() & ~F.isnan(value), reduce(add, reached, F.lit(1))).otherwise(UNKNOWN_ID)
+    return F.when(value.isNotNull() & ~F.isnan(value), sum_of([F.lit(1), *reached])).otherwise(UNKNOWN_ID)
 
 
 def _word_id(word: Column, vocabulary: tuple[str, ...], unknown: int = UNKNOWN_ID) -> Column:
@@ -225,8 +234,7 @@ def _word_id(word: Column, vocabulary: tuple[str, ...], unknown: int = UNKNOWN_I
     words = _words([vocabulary[number] for _, number in lying])
     ids = _numbers([number + 1 + unknown for _, number in lying], "int")
     looked_at = [(F.get(words, begin + at) == word, F.get(ids, begin + at)) for at in range(fullest)]
-    found = reduce(lambda chain, pair: chain.when(*pair), looked_at[1:], F.when(*looked_at[0]))
-    return F.coalesce(found, F.lit(unknown))
+    return F.coalesce(*(F.when(*pair) for pair in looked_at), F.lit(unknown))
 
 
 def _words(words: Sequence[str]) -> Column:
@@ -239,15 +247,17 @@ def _numbers(values: Sequence[float], type_: str) -> Column:
     return F.split(F.lit(",".join(map(repr, values))), ",").cast(f"array<{type_}>")
 
 
-def _fine(value: Column, type_: str) -> Column:
+def _fine(name: str, type_: str) -> str:
+    """SQL that is true of a feature whose numbers are all finite."""
+    value = quoted(internal(name))
     if type_ == "float":
         return _finite(value)
-    return value.isNotNull() & ~F.exists(value, lambda each: ~_finite(each))
+    return f"{value} is not null and not exists({value}, each -> not ({_finite('each')}))"
 
 
 def _expected(type_: str) -> str:
     return "a finite number" if type_ == "float" else "finite numbers of it alone (of an image, a PNG as base64)"
 
 
-def _finite(value: Column) -> Column:
-    return value.isNotNull() & ~F.isnan(value) & (F.abs(value) <= FLOAT_MAX)
+def _finite(value: str) -> str:
+    return f"{value} is not null and not isnan({value}) and abs({value}) <= {number(FLOAT_MAX)}"

@@ -11,8 +11,10 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
+from pipelines.expressions import col
 from pipelines.stages.aggregates import ROWS, Asked
 from pipelines.stages.feature_statistics import words
+from schemas.names import internal
 
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
 CLASSES = ("negative", "positive")
@@ -60,8 +62,13 @@ def area(ranked: Ranked) -> float:
 
 
 def late(known_at: Mapping[str, str], predicted_at: str) -> list[Column]:
-    """A count for each feature, `_late <feature>`: rows in which its value was known only after it was to be used."""
-    return [F.count_if(F.col(stamp) > F.col(predicted_at)).alias(f"_late {name}") for name, stamp in known_at.items()]
+    """A count for each feature, by `late_name`: rows in which its value was known only after it was to be used."""
+    return [F.count_if(col(stamp) > col(predicted_at)).alias(late_name(name)) for name, stamp in known_at.items()]
+
+
+def late_name(feature: str) -> str:
+    """What the count of a feature's late values is called."""
+    return internal(f"late {feature}")
 
 
 def suspects(aucs: Mapping[str, float], bound: float) -> Iterable[str]:

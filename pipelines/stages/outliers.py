@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from pipelines.expressions import col
 from pipelines.stages.checking import Fences
 from pipelines.stages.parsing import received_text, value_of
 from schemas.contract import Table
@@ -27,7 +28,7 @@ def fit_fences(raw: DataFrame, contract: Table) -> Fences:
         assert column.outliers
         wanted = [column.outliers.low, column.outliers.high]
         quantiles.append(F.percentile_approx(bounded, wanted, QUANTILE_ACCURACY).alias(column.name))
-    found = raw.agg(*quantiles).collect()[0]
+    found = raw.agg(*quantiles).collect()[0].asDict()
     return {c.name: _fences(found[c.name], c.outliers.reach) for c in columns if found[c.name] and c.outliers}
 
 
@@ -37,7 +38,7 @@ def fenced(contract: Table, fences: Fences) -> dict[str, Column]:
     for column in contract.columns:
         if column.outliers is None:
             continue
-        value = F.col(column.name)
+        value = col(column.name)
         low, high = fences.get(column.name, (float("-inf"), float("inf")))
         if column.outliers.action == "clip":
             changed[column.name] = F.greatest(F.least(value, F.lit(high)), F.lit(low)).cast(column.type)

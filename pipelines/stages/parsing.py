@@ -8,6 +8,7 @@ from __future__ import annotations
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
+from pipelines.expressions import col
 from pipelines.stages.spaces import collapsed, collapsed_text, trimmed, trimmed_text
 from schemas.contract import Column, Table
 
@@ -26,7 +27,7 @@ def received_text(column: Column, table: Table, *, extras: bool = False) -> Spar
     `extras` looks for columns that the source did not know as such among its extra fields. Null tokens are compared as the
     column's texts are: without spaces around them, collapsed where the column is, in any case where it has one.
     """
-    text = F.col(column.name)
+    text = col(column.name)
     if extras:
         text = F.coalesce(text, F.try_element_at("extra", F.lit(column.name)))
     bare = collapsed(text) if column.spaces == "collapse" else trimmed(text)

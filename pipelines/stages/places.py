@@ -5,21 +5,24 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from schemas.names import internal
+
 BLOCK = ("source_file", "source_block")
+FIRST, LAST, BEFORE = map(internal, ("first", "last", "before"))
 
 
 def line_numbers(raw: DataFrame) -> DataFrame:
     """For each block of each file the row number of its first line, and how many lines the blocks before it hold."""
-    blocks = raw.groupBy(*BLOCK).agg(F.min("source_row").alias("_first"), F.max("source_row").alias("_last"))
+    blocks = raw.groupBy(*BLOCK).agg(F.min("source_row").alias(FIRST), F.max("source_row").alias(LAST))
     before = Window.partitionBy("source_file").orderBy("source_block").rowsBetween(Window.unboundedPreceding, -1)
-    lines = F.coalesce(F.sum(F.col("_last") - F.col("_first") + 1).over(before), F.lit(0))
-    return blocks.select(*(F.col(name).alias(f"_{name}") for name in BLOCK), "_first", lines.alias("_before"))
+    lines = F.coalesce(F.sum(F.col(LAST) - F.col(FIRST) + 1).over(before), F.lit(0))
+    return blocks.select(*(F.col(name).alias(internal(name)) for name in BLOCK), FIRST, lines.alias(BEFORE))
 
 
 def with_lines(rows: DataFrame, numbers: DataFrame) -> DataFrame:
     """Rows with `source_line` in the place of block and row: the line in its file, the first row's being 1; null without."""
-    same = [F.col(name) == F.col(f"_{name}") for name in BLOCK]
-    line = F.col("_before") + F.col("source_row") - F.col("_first") + 1
+    same = [F.col(name) == F.col(internal(name)) for name in BLOCK]
+    line = F.col(BEFORE) + F.col("source_row") - F.col(FIRST) + 1
     found = rows.join(numbers, same, "left")
     others = [name for name in rows.columns if name not in ("source_block", "source_row")]
     return found.select(*others, line.alias("source_line"))

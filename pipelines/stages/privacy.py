@@ -5,10 +5,12 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from pipelines.expressions import col
 from schemas.contract import Table
+from schemas.names import internal
 
 BLOCK_BYTES = 64
-INNER, OUTER = "_inner_pad", "_outer_pad"
+INNER, OUTER = internal("inner_pad"), internal("outer_pad")
 
 
 def hash_key(spark: SparkSession, key: bytes) -> DataFrame:
@@ -35,4 +37,4 @@ def hashed(text: Column) -> Column:
 def kept_columns(contract: Table) -> list[Column]:
     """The contract's columns as they may be seen: personal ones hashed, or left out."""
     kept = [column for column in contract.columns if column.personal != "drop"]
-    return [hashed(F.col(c.name)).alias(c.name) if c.personal else F.col(f"`{c.name}`") for c in kept]
+    return [hashed(col(c.name)).alias(c.name) if c.personal else col(c.name) for c in kept]

@@ -11,11 +11,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from pipelines.stages.cleaning import Aids, as_judged, judge
+from pipelines.stages.cleaning import RAW, Aids, as_judged, judge
 from pipelines.stages.duplicates import mark_duplicates
 from schemas.contract import Column, Table
+from schemas.names import internal
 
-JOINED = "_joined"
+JOINED = internal("joined")
 """Whether a row came from quarantine; the others were clean already."""
 
 
@@ -53,8 +54,8 @@ def _personal(contract: Table) -> str:
 def _as_landed(refused: DataFrame, contract: Table) -> DataFrame:
     fields = StructType([StructField(name, StringType()) for name in contract.column_names])
     nothing = F.lit(None).cast("string")
-    return refused.withColumn("_raw", F.from_json("raw", fields)).select(
-        *(F.col("_raw").getField(name).alias(name) for name in contract.column_names),
+    return refused.withColumn(RAW, F.from_json("raw", fields)).select(
+        *(F.col(RAW).getField(name).alias(name) for name in contract.column_names),
         F.lit(None).cast("map<string,string>").alias("extra"),
         "source_file",
         F.lit(None).cast("bigint").alias("source_block"),

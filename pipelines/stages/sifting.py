@@ -16,14 +16,16 @@ from typing import Any, NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from pipelines.expressions import col, cols
 from pipelines.stages.checking import Check
 from pipelines.stages.cleaning import PLACE, REFUSED, Aids, check_rows, checks_of, outside, parse_rows
 from pipelines.stages.duplicates import CLEAN, FILTERED, QUARANTINED, SHARED, VERDICT, mark_duplicates, with_shared
 from pipelines.stages.expectations import Broken
 from schemas.contract import Table
+from schemas.names import internal
 
 SPOTS = 2**20
-SPOT, SUSPECT = "_spot", "suspect"
+SPOT, SUSPECT = internal("spot"), "suspect"
 
 
 class Tally(NamedTuple):
@@ -56,7 +58,7 @@ class Sieve:
     @cached_property
     def _mild(self) -> dict[str, Check]:
         """The checks that refuse no row, by the name of the column that tells which clean rows break them."""
-        return {f"_said_{n}": check for n, check in enumerate(self._checks) if check.severity != "quarantine"}
+        return {internal(f"said_{n}"): check for n, check in enumerate(self._checks) if check.severity != "quarantine"}
 
     def sift(self, raw: DataFrame) -> DataFrame:
         """Look at each landed row once: its values and a verdict, which is clean, filtered or suspect.
@@ -67,16 +69,19 @@ class Sieve:
         is_outside = outside(self.contract, self.start, self.end)
         verdict = F.when(F.col(REFUSED) | F.col(SHARED), SUSPECT).when(is_outside, FILTERED).otherwise(CLEAN)
         return parsed.withColumn(VERDICT, verdict).select(
-            *self.contract.column_names,
+            *cols(self.contract.column_names),
             VERDICT,
             F.when(F.col(VERDICT) == SUSPECT, _spot()).alias(SPOT),
-            *(F.when((F.col(VERDICT) == CLEAN) & check.broken, check.message).alias(n) for n, check in self._mild.items()),
+            *(
+                F.when((F.col(VERDICT) == CLEAN) & F.expr(check.broken), check.message).alias(n)
+                for n, check in self._mild.items()
+            ),
         )
 
     def tallies(self) -> list[Column]:
         """Aggregates of what `sift` gives, from which `tally` reads."""
         time = self.contract.event_time
-        newest = F.max(F.when(F.col(VERDICT) == CLEAN, F.col(time))) if time else F.lit(None).cast("timestamp")
+        newest = F.max(F.when(F.col(VERDICT) == CLEAN, col(time))) if time else F.lit(None).cast("timestamp")
         return [
             F.count_if(F.col(VERDICT) == FILTERED).alias("filtered"),
             F.unix_micros(newest).alias("newest"),
@@ -96,7 +101,7 @@ class Sieve:
         return Tally(found["filtered"], newest, broken, found["spots"])
 
     def judge_suspects(self, raw: DataFrame, spots: DataFrame) -> DataFrame:
-        """Judge the suspects of `sift`, those of these spots (one column, `_spot`), as `cleaning.judge` does among all."""
+        """Judge the suspects of `sift`, those of these spots (one column, `SPOT`), as `cleaning.judge` does among all."""
         few = raw.withColumn(SPOT, _spot()).join(F.broadcast(spots), SPOT, "left_semi").drop(SPOT)
         # The few are spread thin over the tasks that read all rows, each of which would have to compile all that judges them.
         checked = check_rows(few.hint("rebalance"), self.contract, self.start, self.end, self.aids, self._checks)

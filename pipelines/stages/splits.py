@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from pipelines.expressions import cols
+
 SPLITS = ("train", "validation", "test")
 HASHED = 1 << 30
 
@@ -24,7 +26,7 @@ def split_by_entity(columns: tuple[str, ...], validation: float, test: float, se
 
     Rows without a key are one entity.
     """
-    place = F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(HASHED)) / HASHED
+    place = F.pmod(F.xxhash64(F.lit(seed), *cols(columns)), F.lit(HASHED)) / HASHED
     return F.when(place < F.lit(test), "test").when(place < F.lit(test + validation), "validation").otherwise("train")
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig, kinds
+from pipelines.expressions import col
 from pipelines.fitted import FittedTarget
 
 FOLD_SEED = 20040731
@@ -78,7 +79,7 @@ def _mean(
 
 
 def _summed(rows: DataFrame, name: str, target: kinds.Target) -> LabelSums:
-    word = F.col(name)
+    word = col(name)
     known = rows.where(word.isNotNull() & (word != "") & ~F.contains(word, F.lit("\0")))
     sums = [_by_fold(value, target.folds).alias(name) for name, value in (("rows", F.lit(1)), ("totals", F.col("label")))]
     grouped = known.groupBy(word.alias("word")).agg(F.count("*").alias("count"), *sums)

@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
+from pipelines.expressions import col
 from pipelines.fitted import BETWEEN_WORDS, UNKNOWN_ID
 
 GROUPS = 20  # of the buckets of a hash, by which it is told whether words have moved; no word is kept for it
@@ -45,7 +46,7 @@ def count_words(rows: DataFrame, spec: FeaturesConfig) -> dict[str, dict[str, in
     wanted = {name: text for name, text in spec.text.items() if not text.buckets}
     if not wanted:
         return {}
-    each = [F.transform(words_of(F.col(name)), partial(_marked, at)) for at, name in enumerate(wanted)]
+    each = [F.transform(words_of(col(name)), partial(_marked, at)) for at, name in enumerate(wanted)]
     words = rows.select(F.explode(F.concat(*each)).alias("one")).select("one.*")
     order = Window.partitionBy("at").orderBy(F.desc("count"), "word")
     ranked = words.groupBy("at", "word").count().withColumn("rank", F.row_number().over(order))

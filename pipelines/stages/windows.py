@@ -8,8 +8,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipelines.config import Windows, kinds
+from pipelines.expressions import all_of, col, cols
+from schemas.names import internal
 
-PHASE, AT = "_phase", "_at"
+PHASE, AT, AHEAD = internal("phase"), internal("at"), internal("ahead")
 
 
 def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Sequence]) -> DataFrame:
@@ -20,37 +22,38 @@ def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Se
     whole, or a value of the label is missing, and in all rows but one of each stride.
     """
     step = round(windows.step_minutes * 60)
-    at = F.unix_seconds(windows.at)
+    at = F.unix_seconds(col(windows.at))
     phased = rows.withColumn(PHASE, F.pmod(at, F.lit(step)))
     # Rows of one phase are whole steps apart: as many as fit into a range leave no gap.
-    series = Window.partitionBy(*windows.by, PHASE).orderBy(at)
+    series = Window.partitionBy(*cols(windows.by), F.col(PHASE)).orderBy(at)
     made: dict[str, Column] = {}
     for name, sequence in sequences.items():
         back = series.rangeBetween(-(sequence.length - 1) * step, 0)
-        made[f"_{name}"] = F.collect_list(F.struct(at.alias(AT), *sequence.of)).over(back)
+        made[_rows_of(name)] = F.collect_list(F.struct(at.alias(AT), *cols(sequence.of))).over(back)
     if windows.label:
         ahead = series.rangeBetween(step, windows.horizon * step)
-        made["_ahead"] = F.collect_list(F.struct(at.alias(AT), F.col(windows.label).alias("value"))).over(ahead)
+        made[AHEAD] = F.collect_list(F.struct(at.alias(AT), col(windows.label).alias("value"))).over(ahead)
     found = phased.withColumns(made)
-    whole = {name: _whole(f"_{name}", sequence.length) for name, sequence in sequences.items()}
+    whole = {name: _whole(_rows_of(name), sequence.length) for name, sequence in sequences.items()}
     arrays = {
-        f"{name}_{column}": F.when(whole[name], F.col(f"_{name}.{column}").cast("array<double>"))
+        f"{name}_{column}": F.when(whole[name], col(_rows_of(name)).getField(column).cast("array<double>"))
         for name, sequence in sequences.items()
         for column in sequence.of
     }
     place = F.pmod(F.floor(at / F.lit(step)), F.lit(windows.stride)) == 0
     wanted = [place, *whole.values()]
     if windows.label:
-        values = F.col("_ahead.value").cast("array<float>")
-        wanted += [_whole("_ahead", windows.horizon), ~F.exists(values, lambda value: value.isNull())]
+        values = F.col(AHEAD).getField("value").cast("array<float>")
+        wanted += [_whole(AHEAD, windows.horizon), ~F.exists(values, lambda value: value.isNull())]
     else:
         values = F.col("label")
-    label = values
-    for condition in wanted:
-        label = F.when(condition, label)
-    return found.withColumns({**arrays, "label": label}).drop(PHASE, *made)
+    return found.withColumns({**arrays, "label": F.when(all_of(wanted), values)}).drop(PHASE, *made)
+
+
+def _rows_of(sequence: str) -> str:
+    return internal(f"rows {sequence}")
 
 
 def _whole(rows: str, steps: int) -> Column:
     """Whether an array of rows has each of so many steps once: a step that is there twice makes up for none."""
-    return (F.size(rows) == steps) & (F.size(F.array_distinct(f"{rows}.{AT}")) == steps)
+    return (F.size(col(rows)) == steps) & (F.size(F.array_distinct(col(rows).getField(AT))) == steps)

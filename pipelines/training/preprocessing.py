@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce, singledispatch
 from operator import add
 from typing import NamedTuple, TypeAlias
@@ -31,6 +31,7 @@ from pipelines.fitted import (
     Scaling,
 )
 from pipelines.training.layers import BeforeNul, Crc32, FirstWords, LocalTime, Png, ValueOf, days_since_1970
+from pipelines.training.scaling import Block, scaled, side_by_side
 from pipelines.training.tasks import Head
 
 Tensor: TypeAlias = keras.KerasTensor
@@ -109,20 +110,23 @@ def build_preprocessing(spec: FittedSpec, inputs: Inputs | None = None) -> keras
     begins from `inputs`, of the spec unless given.
     """
     inputs = Inputs.of(spec) if inputs is None else inputs
-    made = {feature.name: list(_columns(feature, inputs)) for feature in spec.features}
-    columns = [column for feature in made.values() for column in feature]
-    matrices = []
+    numeric = [feature for feature in spec.features if isinstance(feature, FittedNumeric)]
+    others = [feature for feature in spec.features if not isinstance(feature, FittedNumeric)]
+    made = {feature.name: list(_columns(feature, inputs)) for feature in others}
+    blocks = [*scaled(numeric, inputs), *_stacked("number", tuple(n for f in others for n in f.numbers), made)]
+    ids = _stacked("id", spec.ids, made)
+    # A spec without columns of a kind leaves that input as wide as nothing.
     some = next(iter(inputs.values()))
-    for kind, dtype in (("number", "float32"), ("id", "int32")):
-        values = [column.value for column in columns if column.kind == kind]
-        # A spec without columns of a kind leaves that input as wide as nothing.
-        none = keras.ops.zeros_like(some if len(some.shape) == 1 else some[:, 0], dtype=dtype)[:, None][:, :0]
-        matrices.append(keras.ops.cast(keras.ops.stack(values, axis=-1), dtype) if values else none)
+    none = keras.ops.zeros_like(some if len(some.shape) == 1 else some[:, 0], dtype="float32")[:, None][:, :0]
+    matrices = [
+        keras.ops.cast(side_by_side(blocks, spec.numbers) if blocks else none, "float32"),
+        keras.ops.cast(ids[0].values if ids else none, "int32"),
+    ]
     tensors = []
     for wanted in spec.tensors:
         arrays = [made[name][0].value for name in wanted.columns]
-        side_by_side = keras.ops.stack(arrays, axis=-1) if wanted.kind == "sequence" else arrays[0]
-        tensors.append(keras.ops.cast(side_by_side, wanted.dtype))
+        tensor = keras.ops.stack(arrays, axis=-1) if wanted.kind == "sequence" else arrays[0]
+        tensors.append(keras.ops.cast(tensor, wanted.dtype))
     return keras.Model(dict(inputs), [*matrices, *tensors], name="preprocessing")
 
 
@@ -131,17 +135,15 @@ def build_scorer(network: keras.Model, preprocessing: keras.Model, head: Head) -
     return keras.Model(preprocessing.input, head.link(network(preprocessing.outputs)), name="scorer")
 
 
+def _stacked(kind: str, names: tuple[str, ...], made: Mapping[str, list[Column]]) -> list[Block]:
+    """The columns of one kind, in their order, as one block; none where there is no such column."""
+    values = [column.value for columns in made.values() for column in columns if column.kind == kind]
+    return [Block(names, keras.ops.stack(values, axis=-1))] if values else []
+
+
 @singledispatch
 def _columns(feature: FittedFeature, inputs: Inputs) -> Iterator[Column]:
     raise NotImplementedError(type(feature))
-
-
-@_columns.register
-def _(feature: FittedNumeric, inputs: Inputs) -> Iterator[Column]:
-    value = inputs[feature.name]
-    yield Column("number", _scaled(value, feature))
-    if feature.indicator:
-        yield Column("number", keras.ops.cast(keras.ops.isnan(value), "float64"))
 
 
 @_columns.register

@@ -42,4 +42,4 @@ def test_columns_that_are_read_as_they_are_are_not_written_twice(spark: SparkSes
     rows = spark.sql("SELECT 1.5D AS x, 'a' AS g, true AS flag")
     asked = [Asked("x", {"": "x"}), Asked("g", word="g"), Asked("f", {"": "flag"}, there="flag")]
     laid = laid_out(rows, [Question(asked, "g")])
-    assert laid.columns == ["x", "g", "flag", "_asked_0_2"]
+    assert laid.columns == ["x", "g", "flag", "__asked_0_2"]

@@ -89,4 +89,4 @@ def test_values_known_too_late_are_counted(spark: SparkSession) -> None:
         "SELECT * FROM VALUES (timestamp'2013-01-01 10:00', timestamp'2013-01-01 10:00'), "
         "(timestamp'2013-01-01 10:00', timestamp'2013-01-01 09:59'), (null, timestamp'2013-01-01 10:00') AS t(stamp, at)"
     )
-    assert rows.agg(*late({"temp": "stamp"}, "at")).collect()[0]["_late temp"] == 1
+    assert rows.agg(*late({"temp": "stamp"}, "at")).collect()[0]["__late temp"] == 1

@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-training bench-yardsticks lock clean
+.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-training bench-width bench-yardsticks lock clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -51,6 +51,9 @@ bench-yardsticks: setup  ## linear models on the digits and sentiment examples, 
 
 bench-features: setup  ## fit, transform and write of features against Spark ML, and memory as rows grow
 	@$(ENV) python benchmarks/features.py $(ARGS)
+
+bench-width: setup  ## planning time as contracts and features get wide, and whether all steps pass
+	@$(ENV) python benchmarks/width.py $(ARGS)
 
 bench-training: setup  ## training against the stock launcher, torch, Keras alone and the cores' ceiling, side by side
 	@$(ENV) python benchmarks/training.py $(ARGS)

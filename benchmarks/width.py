@@ -1,8 +1,8 @@
 """How long planning takes as contracts and features get wide, and whether all steps pass: seconds by number of columns.
 
 `python benchmarks/width.py` writes CSV files of 200, 1,000 and 2,000 numbers a row, with a contract and a numeric feature for
-each number. First it plans clean and features (from the frames' expressions to Spark's physical plan, over no row); then it runs
-the steps from ingest to train over 10,000 rows. Planning should grow in proportion to the columns.
+each number. First it plans clean and features (from the frames' expressions to Spark's physical plan, over no row); then it
+runs the steps from ingest to train over 10,000 rows. Planning should grow in proportion to the columns.
 """
 
 from __future__ import annotations

@@ -107,10 +107,12 @@ def _write_file(jvm: Any, table: Any, schema: pa.Schema, rows: Sequence[Row], pa
     iceberg, spec = jvm.org.apache.iceberg, table.spec()
     key = iceberg.PartitionKey(spec, table.schema())
     record = iceberg.data.GenericRecord.create(table.schema())
-    for name in partition_by:
-        record.setField(name, _java(jvm, rows[0][name]))
+    for column in partition_by:
+        record.setField(column, _java(jvm, rows[0][column]))
     key.partition(iceberg.data.InternalRecordWrapper(table.schema().asStruct()).wrap(record))
-    uri = str(table.locationProvider().newDataLocation(spec, key, f"00000-0-{uuid.uuid4()}.parquet"))
+    name = f"00000-0-{uuid.uuid4()}.parquet"
+    # Of a table without partitions the path would have an empty part, which object stores take for a name of its own.
+    uri = str(table.locationProvider().newDataLocation(*((spec, key, name) if partition_by else (name,))))
     filesystem, path = locate(uri)
     filesystem.create_dir(posixpath.dirname(path), recursive=True)
     with filesystem.open_output_stream(path) as file:

@@ -55,6 +55,14 @@ def test_its_files_have_partitions_and_metrics_like_any_other(lake: Lake) -> Non
     assert (summary["added-records"], summary["run_id"]) == ("3", "run1")
 
 
+def test_no_path_of_a_file_has_an_empty_part(lake: Lake) -> None:
+    lake.append_rows(READINGS, [FULL])
+    lake.append_rows(Table("plain", (Column("n", "int"),)), [{"n": 1}])
+    paths = [row.file_path for name in ("readings", "plain") for row in lake.read(f"{name}.files").collect()]
+    assert len(paths) == 2
+    assert [path for path in paths if "//" in path.partition("://")[2] or "//" in path.removeprefix("file://")] == []
+
+
 def test_what_spark_writes_the_driver_reads(lake: Lake) -> None:
     lake.append(READINGS, lake.frame(READINGS, [FULL, BARE]))
     assert lake.rows(READINGS, {"station": "b"}) == [{**BARE, **EMPTY}]

@@ -38,9 +38,10 @@ def _check_name(name: str) -> None:
             f"name are those of the step. Rename the source and its contract."
         )
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        key = f"sources.{name}" if name else "sources"
         raise ConfigError(
-            f"sources.{name}: {shown(name)} can't be part of a table's name; expected letters of a to z, digits and _. Rename "
-            f"the source and its contract."
+            f"{key}: {shown(name)} can't be part of a table's name; expected letters of a to z, digits and _. Rename the "
+            f"source and its contract."
         )
 
 

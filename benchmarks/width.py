@@ -32,6 +32,7 @@ from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
 from pipelines.flows.train import STEP as TRAIN
+from pipelines.flows.width import plan_for
 from pipelines.io.tables import Lake
 from pipelines.stages.cleaning import judge, split_judged
 from pipelines.stages.feature_transform import transform
@@ -39,7 +40,7 @@ from schemas import lake
 from schemas.contract import Column, Table
 
 SOURCES: dict[str, Table] = {}
-EXAMPLES = Table("examples", ())
+EXAMPLES = Table("examples", (Column("id", "string"),))
 SPLITS = ("train", "train", "train", "validation", "test")
 BOUNDS = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
 STEPS = (INGEST, CLEAN, FEATURES, TRAIN)
@@ -62,6 +63,7 @@ def main() -> None:
         with spark_session(config, "width") as spark:
             planned(spark, 10)  # what is loaded once counts for no width
             for columns in arguments.columns:
+                plan_for(spark, columns)
                 seconds = {**planned(spark, columns), **run(spark, Path(folder), columns, arguments.rows, steps)}
                 figures.append({"columns": columns, **seconds})
                 table.add_row(f"{columns:,}", *(f"{each:.1f}" for each in seconds.values()))

@@ -22,6 +22,7 @@ from pipelines.flows.intervals import run_intervals
 from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
 from pipelines.flows.terminal import console
+from pipelines.flows.width import plan_for, widest
 from pipelines.io.tables import Lake
 
 Arguments = argparse.Namespace
@@ -65,6 +66,7 @@ def run_job(
         check_config(config)
         intervals = _intervals(config, arguments)
         with spark_session(config, name) as spark:
+            plan_for(spark, widest(config))
             work(_context(config, spark, intervals[0]), arguments)
     except RingmillError as error:
         print(f"ringmill: {name} failed: {error}", file=sys.stderr)

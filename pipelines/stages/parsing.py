@@ -9,7 +9,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
 from pipelines.expressions import col
-from pipelines.stages.spaces import collapsed, collapsed_text, trimmed, trimmed_text
+from pipelines.stages.spaces import collapsed, collapsed_text, is_plain, trimmed, trimmed_text
 from schemas.contract import Column, Table
 
 # Spark reads '2013', '12:30' (as today's) and '2013-01-10 and more' as timestamps or dates: here a date is whole or none.
@@ -30,10 +30,18 @@ def received_text(column: Column, table: Table, *, extras: bool = False) -> Spar
     text = col(column.name)
     if extras:
         text = F.coalesce(text, F.try_element_at("extra", F.lit(column.name)))
-    bare = collapsed(text) if column.spaces == "collapse" else trimmed(text)
+    tokens = sorted({_cased_text(_spaced_text(token, column), column) for token in table.null_tokens})
+
+    def without_tokens(bare: SparkColumn, kept: SparkColumn) -> SparkColumn:
+        return F.when(~_cased(bare, column).isin(*tokens), kept)
+
+    if column.spaces == "collapse":
+        bare = collapsed(text)
+        return without_tokens(bare, bare)
+    # Plain text is trimmed as it is. The test comes once: the code that Spark generates for all columns has to stay compilable.
     is_kept = column.spaces == "keep" and column.type == "string"  # around a number or a time spaces say nothing
-    tokens = {_cased_text(_spaced_text(token, column), column) for token in table.null_tokens}
-    return F.when(~_cased(bare, column).isin(*sorted(tokens)), text if is_kept else bare)
+    other = trimmed(text)
+    return F.when(is_plain(text), without_tokens(text, text)).otherwise(without_tokens(other, text if is_kept else other))
 
 
 def value_of(text: SparkColumn, column: Column) -> SparkColumn:

@@ -18,12 +18,15 @@ RUN = f"[{JOINING}]*+[{WIDE}][{AROUND}]*+"
 INVISIBLE = "[\u2060\ufeff]++"
 
 
-def trimmed(text: Column) -> Column:
-    """Text without white space around it."""
-    # To look for all kinds takes a microsecond and more, so what is plain, or has blanks alone around it, goes without.
+def is_plain(text: Column) -> Column:
+    """Whether a text is of ASCII alone and begins and ends with a letter, digit or sign: most texts are, and this is told fast."""
     last = F.substring(text.cast("binary"), -1, 1)
-    is_plain = (F.octet_length(text) == F.char_length(text)) & (text >= "!") & (last >= F.lit(b"!"))
-    return F.when(is_plain, text).when(~text.rlike("[^ -~]"), F.trim(text)).otherwise(F.btrim(text, F.lit(AROUND)))
+    return (F.octet_length(text) == F.char_length(text)) & (text >= "!") & (last >= F.lit(b"!"))
+
+
+def trimmed(text: Column) -> Column:
+    """Text without white space around it. To look for all kinds of it takes a microsecond and more."""
+    return F.btrim(text, F.lit(AROUND))
 
 
 def collapsed(text: Column) -> Column:

@@ -31,8 +31,8 @@ run-sources: setup data  ## the same from PostgreSQL and a JSON API, which it st
 	@$(ENV) python setup/run_sources.py --force $(ARGS) $(QUIET)
 	@$(ENV) python setup/compare.py conf/flights.yaml conf/flights_sources.yaml $(QUIET)
 
-test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests, two at a time; ARGS='-n0 -k word' for some
-	@$(ENV) python -m pytest --numprocesses 2 $(ARGS)
+test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests, three at a time; ARGS='-n0 -k word' for some
+	@$(ENV) python -m pytest --numprocesses 3 $(ARGS)
 
 lint: setup
 	@$(ENV) ruff check . && ruff format --check . && mypy && lint-imports --no-logo

@@ -25,9 +25,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 settings.register_profile("ringmill", deadline=None)
 settings.load_profile("ringmill")
 ROOT = Path(__file__).resolve().parent.parent
-# Whole applications on embedded clusters: one worker does them all, one by one. Their tests look for folders that are left
-# behind, those that no job starts have the same id when they start in the same second, and faults are timed.
-APPLICATIONS = tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs", "pipelines/launch"))
+# Whole applications: one worker does the jobs one by one, another the launches. Their tests look for folders that are left
+# behind, and those that no job starts have the same id when they start in the same second.
+APPLICATIONS = {
+    "jobs": tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs")),
+    "launches": ("tests/pipelines/launch/",),
+}
 
 
 # Over a few rows at a time the optimizing compiler costs more than it gains.
@@ -37,12 +40,13 @@ QUICK_COMPILER = (
 
 
 def _scope(nodeid: str) -> str:
-    """What one worker does as a whole: a file, or all tests of applications."""
-    return "applications" if nodeid.startswith(APPLICATIONS) else nodeid.partition("::")[0]
+    """What one worker does as a whole: a file, or all tests of applications of a kind."""
+    kinds = (kind for kind, folders in APPLICATIONS.items() if nodeid.startswith(folders))
+    return next(kinds, nodeid.partition("::")[0])
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Where several workers test, a file stays together, and so do all tests of applications."""
+    """Where several workers test, a file stays together, and so do all tests of applications of a kind."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _scope(nodeid)
@@ -61,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _seconds(scope: str) -> float:
-    return float("inf") if scope == "applications" else budget(scope)
+    return float("inf") if scope in APPLICATIONS else budget(scope)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:

@@ -20,7 +20,8 @@ def plan_for(spark: SparkSession, columns: int) -> None:
     """Have Spark plan frames of so many columns in time that grows in proportion to them.
 
     Spark infers what is true of a column from what is true of others, and compares each expression of a frame with all others
-    for it: 10 seconds of 13 for 2,000 features. What it would infer are filters alone, such as keys of a join that are not null.
+    for it: 10 seconds of 13 for 2,000 features. What it would infer are filters alone, such as that keys of a join are not
+    null.
     """
     if columns >= WIDE:
         spark.conf.set(CONSTRAINTS, "false")

@@ -19,7 +19,7 @@ INVISIBLE = "[\u2060\ufeff]++"
 
 
 def is_plain(text: Column) -> Column:
-    """Whether a text is of ASCII alone and begins and ends with a letter, digit or sign: most texts are, and this is told fast."""
+    """Whether a text is of ASCII alone, and begins and ends with a letter, digit or sign. This is tested fast."""
     last = F.substring(text.cast("binary"), -1, 1)
     return (F.octet_length(text) == F.char_length(text)) & (text >= "!") & (last >= F.lit(b"!"))
 

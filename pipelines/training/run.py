@@ -37,6 +37,14 @@ def run_training(job: TrainingJob, reporter: Reporter) -> None:
     if job.timeline:
         os.environ["HOROVOD_TIMELINE"] = "DYNAMIC"  # it may be started
     hvd.init()
+    try:
+        train(job, reporter)
+    finally:
+        hvd.shutdown()
+
+
+def train(job: TrainingJob, reporter: Reporter) -> None:
+    """The same between ranks that Horovod has brought together already, as ranks do that train several jobs in turn."""
     if hvd.size() != job.config.ranks:
         raise RankError(f"{hvd.size()} ranks came together; expected {job.config.ranks}. Is another Horovod in the way?")
     with Pulse(reporter) as pulse:
@@ -45,8 +53,6 @@ def run_training(job: TrainingJob, reporter: Reporter) -> None:
         except Exception as error:
             reporter.error(error)  # before the others hear of the end, which they would tell of as their own
             raise
-        finally:
-            hvd.shutdown()
 
 
 class _Run:

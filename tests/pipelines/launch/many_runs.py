@@ -1,4 +1,8 @@
-"""Trains every run of a folder's `runs.json` in one application with four slots, and keeps each one's last weights there."""
+"""Trains every run of a folder's `runs.json` in one application with four slots, and keeps each one's last weights there.
+
+Ranks that came together train all runs of their number in turn (`rank_of_many`), so that TensorFlow is loaded once for all of
+them; a run that has a `launch` of its own is trained by others.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from pipelines.config import TrainConfig
+from pipelines.launch import hydra
 from pipelines.launch.ranks import run_ranks
 from pipelines.training.job import TrainingJob
 from tests.pipelines.launch.test_ranks import job_over, last_arrays
@@ -22,9 +27,15 @@ def main(folder: Path) -> None:
     """Train them all."""
     builder = SparkSession.builder.master("local[4]").appName("ringmill equivalence").config("spark.ui.enabled", "false")
     spark = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").getOrCreate()
-    for run in json.loads((folder / "runs.json").read_text()):
-        made = job(run)
-        run_ranks(spark, made.config.ranks, made.model_dump_json(), lambda _: None, start_seconds=120)
+    hydra.RANK = tuple(part.replace("pipelines.training.rank", "tests.pipelines.launch.rank_of_many") for part in hydra.RANK)
+    runs = [(run, job(run)) for run in json.loads((folder / "runs.json").read_text())]
+    launches: dict[tuple[int, str], list[TrainingJob]] = {}
+    for run, made in runs:
+        launches.setdefault((made.config.ranks, run.get("launch", "")), []).append(made)
+    for (ranks, _), jobs in launches.items():
+        together = json.dumps([made.model_dump(mode="json") for made in jobs])
+        run_ranks(spark, ranks, together, lambda _: None, start_seconds=120)
+    for run, made in runs:
         arrays = last_arrays(made)
         np.savez(folder / f"{run['name']}.npz", *arrays[: 8 if made.config.network.batch_norm else 5])  # the network's own
     spark.stop()

@@ -35,7 +35,9 @@ Weights = list[npt.NDArray[np.float32]]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Weights]:
-    """The last weights of every run, by name; all run in one application with four slots, on fewer cores."""
+    """The last weights of every run, by name; all run in one application with four slots, on fewer
+    cores. The one that is run again has ranks of its own.
+    """
     folder = tmp_path_factory.mktemp("equivalence")
     generator = np.random.default_rng(3)
     x, w = generator.normal(size=ROWS).astype(np.float32), generator.integers(0, 3, ROWS).astype(np.int32)
@@ -49,7 +51,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Weights]:
             together = {"ranks": ranks, "batch": BATCH, "path": str(folder / "shared.parquet"), "optimizer": optimizer}
             runs.append({"name": f"{name}-{ranks}", **together})
             runs.append({"name": f"{name}-alone-{ranks}", **together, "ranks": 1, "batch": ranks * BATCH, "path": str(alone)})
-    runs.append({**runs[4], "name": "again"})
+    runs.append({**runs[4], "name": "again", "launch": "another"})
     runs += variants(runs)
     (folder / "runs.json").write_text(json.dumps(runs))
     command = [sys.executable, "-m", "tests.pipelines.launch.many_runs", str(folder)]

@@ -46,7 +46,7 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
     config = context.config
     contract = examples_contract(config)
     snapshots = {name: context.lake.snapshot_id(lake.clean(config.contract(name)).name) for name in config.sources}
-    tables = {name: _clean_rows(context, name) for name in config.sources}
+    tables = context.each(lambda name: _clean_rows(context, name))
     # Counted by Iceberg's metadata. The derivation reads the table as often as it likes: of Parquet only the columns that it
     # takes, which is quicker than Spark's cache of all of them.
     rows_in = tables[config.features.rows_of].count()

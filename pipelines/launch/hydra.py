@@ -19,7 +19,7 @@ LINES_KEPT = 200
 # The executor's own python runs the rank, found through the executor's environment: paths may differ from the driver's.
 # setpriv (util-linux) has the kernel kill a process when the one that started it dies: nothing outlives its executor or driver.
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
-RANK = (
+RANK: tuple[str, ...] = (
     "/bin/sh",
     "-c",
     f'cd "$RINGMILL_FOLDER" && exec {shlex.join(DIE_WITH_PARENT)} "$RINGMILL_PYTHON" -m pipelines.training.rank',

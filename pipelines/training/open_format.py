@@ -89,10 +89,13 @@ class _Ids(Inputs):
 
 
 class Onnx(NamedTuple):
-    """A model from raw values to the output, and the same graph with the network's inputs as outputs, both serialized."""
+    """A model from raw values to the output, the same graph with the network's inputs as outputs, and the part of it from
+    those inputs to the output, where it has one; all serialized.
+    """
 
     model: bytes
     features: bytes
+    network: bytes | None = None
 
 
 def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
@@ -107,9 +110,46 @@ def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
     model = _converted(inputs, compute)
     features = model.SerializeToString()
     scores = next(made for made in model.graph.output if made.name == OUTPUT)
+    alone = _network_alone(model, {made.name: made for made in model.graph.output if made.name != OUTPUT}, scores)
     del model.graph.output[:]
     model.graph.output.append(scores)
-    return Onnx(bytes(model.SerializeToString()), bytes(features))
+    return Onnx(bytes(model.SerializeToString()), bytes(features), alone)
+
+
+def _network_alone(
+    model: onnx.ModelProto, taken: Mapping[str, onnx.ValueInfoProto], scores: onnx.ValueInfoProto
+) -> bytes | None:
+    """The part of a graph from the network's inputs to the scores; None where a step before them goes around them."""
+    producers = {output: node for node in model.graph.node for output in node.output}
+    # An output that is the copy of a tensor gives that tensor in turn.
+    copied = {producers[name].input[0]: name for name in taken if name in producers and producers[name].op_type == "Identity"}
+    needed: set[str] = set()
+    wanted = [scores.name]
+    while wanted:
+        if (name := wanted.pop()) in needed:
+            continue
+        needed.add(name)
+        if name in producers and name not in taken and name not in copied:
+            wanted += _read(producers[name])
+    if needed & {given.name for given in model.graph.input}:
+        return None
+    network = onnx.ModelProto()
+    network.CopyFrom(model)
+    for part in (network.graph.node, network.graph.input, network.graph.output, network.graph.initializer):
+        del part[:]
+    network.graph.node.extend(helper.make_node("Identity", [name], [tensor]) for tensor, name in copied.items())
+    given = {*taken, *copied}
+    network.graph.node.extend(node for node in model.graph.node if needed & ({*node.output} - given))
+    network.graph.initializer.extend(held for held in model.graph.initializer if held.name in needed)
+    network.graph.input.extend(taken.values())
+    network.graph.output.append(scores)
+    return bytes(network.SerializeToString())
+
+
+def _read(node: onnx.NodeProto) -> set[str]:
+    """The tensors that a node reads, those of the graphs within it (a loop's body) included."""
+    within = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return {*node.input, *(name for graph in within for inner in graph.node for name in _read(inner))} - {""}
 
 
 def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> onnx.ModelProto:

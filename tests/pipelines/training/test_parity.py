@@ -221,6 +221,22 @@ def test_scores_are_the_same_in_onnx(spark: SparkSession, tmp_path: Path, cell: 
     np.testing.assert_allclose(scores, SavedModel(tmp_path / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
 
 
+def test_the_network_alone_scores_features_as_the_whole_model_does() -> None:
+    keras.utils.set_random_seed(5)
+    made = network(EXPRESSIBLE, 3, hidden=[5], wide=True, sequence={"cell": "gru", "units": [3]})
+    onnx = to_onnx(made, EXPRESSIBLE, MulticlassHead(3))
+    generator = np.random.default_rng(5)
+    raw = {
+        name: np.array(["a", "é", "", "never seen"], object) if kind.dtype == "string" else generator.random((4, *kind.shape))
+        for name, kind in EXPRESSIBLE.inputs.items()
+    }
+    computed = Runtime(onnx.features)(raw)
+    assert onnx.network
+    scores = Runtime(onnx.network)({name: computed[name] for name in EXPRESSIBLE.taken})["output"]
+    np.testing.assert_array_equal(scores, computed["output"])
+    assert scores.std() > 0
+
+
 def test_onnx_that_computes_otherwise_is_not_published(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

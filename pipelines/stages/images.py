@@ -8,9 +8,9 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 from pyspark.sql import Column
-from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from pipelines.fitted import GREY, FittedImage
 
@@ -23,11 +23,12 @@ def levels(image: Column, feature: FittedImage) -> Column:
     """
     height, width, channels, divide_by = feature.height, feature.width, feature.channels, np.float32(feature.divide_by)
 
-    def decode(batch: pd.Series) -> pd.Series:
-        return batch.map(lambda text: _levels(text, height, width, channels, divide_by))
+    def decode(batch: pa.Array) -> pa.Array:
+        decoded = [_levels(text, height, width, channels, divide_by) for text in batch.to_pylist()]
+        return pa.array(decoded, pa.list_(pa.float32()))
 
-    decoded: Column = pandas_udf(decode, "array<float>")(image)  # type: ignore[call-overload]
-    return decoded
+    pixels: Column = arrow_udf(decode, "array<float>")(image)  # type: ignore[call-overload]
+    return pixels
 
 
 def _levels(text: str | None, height: int, width: int, channels: int, divide_by: np.float32) -> npt.NDArray[np.float32] | None:

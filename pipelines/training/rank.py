@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from pipelines.lean import import_keras
+from pipelines.lean import import_keras, uncollected
 from pipelines.training.reporter import Reporter
 
 
@@ -20,8 +20,9 @@ def main() -> int:
     with Reporter(os.environ["RINGMILL_CHANNEL"], os.environ.pop("RINGMILL_KEY"), rank) as reporter:
         started = time.monotonic()
         import_keras()
-        from pipelines.training.job import TrainingJob
-        from pipelines.training.run import run_training
+        with uncollected():
+            from pipelines.training.job import TrainingJob
+            from pipelines.training.run import run_training
 
         job = TrainingJob.model_validate_json(Path(os.environ["RINGMILL_JOB"]).read_text(encoding="utf-8"))
         reporter.send("imported", seconds=time.monotonic() - started)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter
 
-from pipelines.config import Model
+from pipelines.config import Model, Transform
 from schemas.contract import ColumnType
 
 UNKNOWN_ID = 0
@@ -312,12 +312,21 @@ class FittedText(_OfWord):
 
 
 class FittedLabel(Model, allow_inf_nan=True):
-    """What a regression's label is scaled by within training: its mean and population deviation on the train split."""
+    """What a regression's label is scaled by within training: mean and population deviation on the train split, of the label
+    itself or, with `transform: log1p`, of log(1 + label).
+
+    `minimum` and `maximum` are the train split's least and greatest label, in the label's own unit; with `clip` predictions
+    stay within them.
+    """
 
     kind: Literal["label"] = "label"
     name: Literal["label"] = "label"
     offset: float
     scale: float
+    transform: Transform = "none"
+    clip: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
 
 
 FittedFeature = Annotated[

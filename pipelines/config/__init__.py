@@ -24,7 +24,7 @@ from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceS
 from pipelines.config.problems import explain, one_line, shortened
 from pipelines.config.search import Choices, Halving, SearchConfig, Span, replaced
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
-from pipelines.config.task import Binary, Multiclass, Regression, Task
+from pipelines.config.task import Binary, Multiclass, Regression, Task, Transform
 from pipelines.config.train import Mlflow, TrainConfig
 
 __all__ = [
@@ -33,6 +33,6 @@ __all__ = [
     "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Halving", "Huber", "Interval", "LakeConfig",
     "Loss", "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
     "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig",
-    "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "load_examples", "midnight", "one_line",
+    "Transform", "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "load_examples", "midnight", "one_line",
     "read_config", "replaced", "shortened", "weights_by_label",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from pipelines.config.base import Interval, Model, Share, TimeZone
 from pipelines.config.drift import DriftConfig
 from pipelines.config.evaluate import METRICS, MONITORS, EvaluateConfig
 from pipelines.config.features import FeaturesConfig
+from pipelines.config.keras_names import check_keras_names
 from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
@@ -92,6 +93,7 @@ class Pipeline(Model):
                 f"train.monitor is {self.train.monitor}; expected validation_loss or {MONITORS[kind]} for a {kind} task"
             )
         self._check_train(self.train)
+        check_keras_names(self.train)
         if self.search:
             check_search(self.search, self.train, self._check_train)
         for key in ("yardstick", "minimum", "maximum"):

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from pipelines.config.base import Model
 
+Transform = Literal["none", "log1p"]
+
 
 class Binary(Model):
     """One of two classes: the label is 1 for the second, 0 for the first. The model gives the probability of the second."""
@@ -24,10 +26,17 @@ class Multiclass(Model):
 
 
 class Regression(Model):
-    """A number, or with `features.windows.label` as many as its horizon has steps, in `unit`."""
+    """A number, or with `features.windows.label` as many as its horizon has steps, in `unit`.
+
+    With `transform: log1p` the network learns log(1 + label), and the loss is that of this scale; predictions, and with them
+    all metrics, are in the label's own unit. With `clip` predictions stay within the least and the greatest label of the train
+    split.
+    """
 
     kind: Literal["regression"]
     unit: str = ""
+    transform: Transform = "none"
+    clip: bool = False
 
 
 Task = Annotated[Binary | Multiclass | Regression, Field(discriminator="kind")]

@@ -21,16 +21,26 @@ from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.drift import stage_drift, warn_of
 from pipelines.flows.examples import examples
+from pipelines.flows.split_counts import (
+    SplitFacts,
+    check_known,
+    check_labels,
+    check_names,
+    count_features,
+    count_splits,
+    counts_of,
+)
 from pipelines.io.audit import Audit
 from pipelines.launch.barrier import slots
 from pipelines.launch.ranks import warming
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.aggregates import ROWS, Question, answers, every, finite
+from pipelines.stages.aggregates import Question, answers, every
 from pipelines.stages.drift import drifts
 from pipelines.stages.feature_fit import Fit, fit, fit_label
 from pipelines.stages.feature_statistics import questions, stats_of
 from pipelines.stages.feature_transform import transform
+from pipelines.stages.split_checks import check_splits, split_warnings
 from pipelines.stages.splits import SPLITS
 from pipelines.stages.target_means import sum_labels
 from pipelines.stages.texts import count_words
@@ -40,7 +50,7 @@ from schemas.names import internal
 
 SAMPLES = 256
 SAMPLED_FOR_LEAKS = 50_000
-UNLABELLED, LABEL, RAW_JSON = map(internal, ("unlabelled", "label", "raw_json"))
+RAW_JSON = internal("raw_json")
 
 
 def inputs(context: Context) -> dict[str, str]:
@@ -59,18 +69,16 @@ def work(context: Context) -> Outcome:
     config = context.config.features
     laid_out = examples(context, _questions(context))
     with warming(context.spark, slots(context.spark)), laid_out as (rows, folder, rows_in, snapshots):
-        counts = _counts(context, rows)
-        _check_splits(counts)
-        _check_known(context, counts)
-        _check_labels(context, counts)
+        splits = _checked_splits(context, rows)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
-        trained_on = counts["train"][ROWS]
+        trained_on = splits["train"].counts.rows
         found, *by_label = answers(context.spark, folder, _questions(context, trained_on))
         aucs = leaks.single_feature_auc(config, by_label[0]) if by_label else {}
-        fitted = _fit(context, rows, found["train"], counts["train"])
+        fitted = _fit(context, rows, found["train"], splits["train"])
         for suspect in leaks.suspects(aucs, config.proxy_auc):
             context.console.print(f"   warning: {suspect}", style="yellow")
-        unlabelled, labelled = (sum(row[name] for row in counts.values()) for name in (UNLABELLED, ROWS))
+        labelled = sum(split.counts.rows for split in splits.values())
+        unlabelled = sum(split.counts.unlabelled for split in splits.values())
         with context.audit("features") as audit:
             written, quarantined = _write(context, audit, rows, fitted, labelled)
             account = Account("features", config.rows_of, rows_in, written, quarantined, filtered=unlabelled)
@@ -86,21 +94,22 @@ def work(context: Context) -> Outcome:
             return Outcome((account,), audit.publish())
 
 
+def _checked_splits(context: Context, rows: DataFrame) -> dict[str, SplitFacts]:
+    """What each split holds; raises DataError when a model can't be trained or evaluated on it, and prints what limits it."""
+    config = context.config
+    facts = count_splits(config, rows)
+    check_names(facts)
+    check_known(config, facts)
+    check_labels(config, facts)
+    counts = {name: of.counts for name, of in facts.items()}
+    check_splits(counts, config.task, config.features.split, STEP.name)
+    for warning in split_warnings(counts, config.task):
+        context.console.print(f"   warning: {warning}", style="yellow", soft_wrap=True)
+    return facts
+
+
 def _trained_on() -> Column:
     return (F.col("split") == "train") & F.col("label").isNotNull()
-
-
-def _counts(context: Context, rows: DataFrame) -> dict[str, dict[str, Any]]:
-    """Of each split: its rows with a label and without, those whose values were known too late, and what its labels are."""
-    config, contract = context.config.features, examples_contract(context.config)
-    counts = [
-        F.count("label").alias(ROWS),
-        F.count_if(F.col("label").isNull()).alias(UNLABELLED),
-        *leaks.late(config.known_at, config.predicted_at or str(contract.event_time)),
-        *_of_labels(context),
-    ]
-    split = F.coalesce(F.col("split"), F.lit(str(None))).alias("split")
-    return {row.split: row.asDict() for row in rows.groupBy(split).agg(*counts).collect()}
 
 
 def _questions(context: Context, train_rows: int = 0) -> list[Question]:
@@ -115,70 +124,11 @@ def _questions(context: Context, train_rows: int = 0) -> list[Question]:
     return asked
 
 
-def _of_labels(context: Context) -> list[Column]:
-    """Moments of a number to be predicted (of a horizon, its first step: so each moment counts once); how many labels are no
-    finite number, or no class.
-    """
-    task, label = context.config.task, F.col("label")
-    if isinstance(task, Regression):
-        value = (F.get(label, F.lit(0)) if context.config.horizon else label).cast("double")
-        endless = F.exists(label, _not_finite) if context.config.horizon else _not_finite(label)
-        moments = (F.avg(value).alias("mean"), F.stddev_pop(value).alias("deviation"))
-        return [F.struct(*moments, F.count_if(endless).alias("wrong")).alias(LABEL)]
-    fine = (label >= 0) & (label < len(task.classes)) & (label == F.floor(label))
-    return [F.count_if(~fine).alias(LABEL)]
-
-
-def _not_finite(label: Column) -> Column:
-    """Whether a number is none that a float holds."""
-    return label.isNotNull() & finite(label.cast("float")).isNull()
-
-
-def _check_labels(context: Context, found: Mapping[str, Mapping[str, Any]]) -> None:
-    task = context.config.task
-    if isinstance(task, Regression) and (wrong := sum(row[LABEL]["wrong"] for row in found.values())):
-        raise DataError(
-            f"features: {wrong:,} rows have a label that is NaN or infinite (as a 32-bit float); expected finite numbers. Mend "
-            f"how it is derived, or leave it out (null) where there is none."
-        )
-    if not isinstance(task, Regression) and (wrong := sum(row[LABEL] for row in found.values())):
-        raise DataError(
-            f"features: {wrong:,} rows have a label that is no class; expected whole numbers from 0 to "
-            f"{len(task.classes) - 1}, the place in task.classes. Mend how it is derived, or task."
-        )
-
-
-def _fit(context: Context, rows: DataFrame, found: Mapping[str, Any], counts: Mapping[str, Any]) -> Fit:
-    config = context.config.features
+def _fit(context: Context, rows: DataFrame, found: Mapping[str, Any], split: SplitFacts) -> Fit:
+    config, task = context.config.features, context.config.task
     train = rows.where(_trained_on())
-    label = None
-    if isinstance(context.config.task, Regression):
-        label = fit_label(counts[LABEL]["mean"], counts[LABEL]["deviation"])
+    label = fit_label(split.labels, task) if isinstance(task, Regression) and split.labels else None
     return fit(config, found, count_words(train, config), sum_labels(train, config), label)
-
-
-def _check_splits(found: Mapping[str, Mapping[str, Any]]) -> None:
-    if strange := sorted(name for name in found if name not in SPLITS):
-        raise DataError(
-            f"features.split: rows with the split {', '.join(strange)}; expected {', '.join(SPLITS)} alone. Mend the column, "
-            f"or how it is derived."
-        )
-    if empty := [name for name in SPLITS if name not in found or not found[name][ROWS]]:
-        raise DataError(
-            f"features: the {' and the '.join(empty)} split has no labelled row; expected some in each of {', '.join(SPLITS)}. "
-            f"Check features.split, and whether the interval reaches that far."
-        )
-
-
-def _check_known(context: Context, found: Mapping[str, Mapping[str, Any]]) -> None:
-    config = context.config.features
-    counts = {name: sum(row[leaks.late_name(name)] for row in found.values()) for name in config.known_at}
-    late = [f"{name} of {rows:,} rows ({config.known_at[name]})" for name, rows in counts.items() if rows]
-    if late:
-        raise DataError(
-            f"features.known_at: values were known only after they were to be used: {', '.join(late)}. Derive them from what "
-            f"was known before, or leave them out."
-        )
 
 
 def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expected: int) -> tuple[int, int]:
@@ -199,17 +149,19 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expecte
 
 
 def _check_quarantined(context: Context, audit: Audit, account: Account) -> None:
-    """Raise DataError when too many labelled rows became no features, or all of a split; name the others."""
+    """Raise DataError when too many labelled rows became no features, or all of a split or class; name the others."""
     refused = audit.read(lake.QUARANTINE).where(context.in_interval & (F.col("source") == STEP.name))
     example = refused.agg(F.min(F.get("reasons", F.lit(0)))).collect()[0][0] or ""
-    check_quarantine([replace(account, example=example)], context.config.clean.max_quarantined_share)
-    left = audit.read(lake.features((), {})).where(context.in_interval).select("split").distinct().collect()
-    if empty := [name for name in SPLITS if name not in {row.split for row in left}]:
+    config = context.config
+    check_quarantine([replace(account, example=example)], config.clean.max_quarantined_share)
+    written = count_features(config, audit.read(lake.features((), {})).where(context.in_interval))
+    if empty := [name for name in SPLITS if name not in {row.split for row in written}]:
         raise DataError(
             f"features: no labelled row of the {' and the '.join(empty)} split became features ({account.quarantined:,} rows "
             f"quarantined, for example because of {example!r}); expected some in each of {', '.join(SPLITS)}. No table was "
             f"changed. Mend how they are derived."
         )
+    check_splits(counts_of(written, config.timezone), config.task, config.features.split, f"{STEP.name} (after quarantine)")
     context.console.print(f"   features: {account.quarantined:,} rows quarantined, {example}", style="yellow", soft_wrap=True)
 
 
@@ -249,6 +201,7 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str,
                 "run_id": context.run_id, "interval_from": start, "interval_to": end,
                 "fingerprint": fitted.spec.fingerprint, "position": len(rows), "feature": label.name, "kind": label.kind,
                 "fitted": label.model_dump_json(), "rows": fitted.stats[0].rows, "mean": label.offset, "stddev": label.scale,
+                "minimum": label.minimum, "maximum": label.maximum,
                 "provenance": provenance,
             }
         )  # fmt: skip

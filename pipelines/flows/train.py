@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -13,10 +14,13 @@ from pipelines.errors import DataError
 from pipelines.fitted import FittedSpec
 from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.hints import training_hints
 from pipelines.flows.receipts import Receipts
+from pipelines.flows.split_counts import count_features, counts_of
 from pipelines.flows.tracking import tracked
 from pipelines.io.iceberg import IcebergTable
 from pipelines.launch.ranks import warming
+from pipelines.stages.split_checks import SplitCounts, check_splits
 from pipelines.training.feed import CHECKSUM_MODULUS
 from pipelines.training.job import Sample, TrainingJob
 from pipelines.training.plan import RowGroup, RowPlan, read_groups
@@ -38,6 +42,8 @@ def work(context: Context) -> Outcome:
     with warming(context.spark, context.config.train.ranks):
         prepared = prepare(context)
     job = prepared.job(context, context.config.train)
+    for hint in training_hints(job, prepared.classes):
+        context.console.print(f"   hint: {hint}", style="yellow", soft_wrap=True)
     with tracked(context, job) as tell:
         attempts = Attempts(context, job, prepared.receipts(job.config.ranks), tell)
         attempts.run()
@@ -46,8 +52,8 @@ def work(context: Context) -> Outcome:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every training on a snapshot of the features has in common: row groups by split, fitted features, samples, and what
-    the train split's receipts have to add up to: rows, and row ids modulo 2^31 - 1.
+    """What every training on a snapshot of the features has in common: row groups by split, fitted features, samples, what the
+    train split's receipts have to add up to (rows, and row ids modulo 2^31 - 1), and its rows by class.
     """
 
     snapshot: int
@@ -57,6 +63,7 @@ class Prepared:
     samples: tuple[Sample, ...]
     rows: int
     checksum: int
+    classes: Mapping[int, int]
 
     def job(self, context: Context, config: TrainConfig, name: str = "") -> TrainingJob:
         """A training by a configuration; of several in one run each has a name, by which its files are kept apart."""
@@ -87,17 +94,19 @@ class Prepared:
 
 
 def prepare(context: Context) -> Prepared:
-    """Read what is trained on, at the features' present snapshot; raises DataError when a split is empty."""
+    """Read what is trained on, at the features' present snapshot; raises DataError when a split is empty, or has one class of
+    several that training or evaluation needs.
+    """
     snapshot = context.lake.snapshot_id(FEATURES)
     assert snapshot is not None
+    counts, checksum = _count(context, snapshot)
+    check_splits(counts, context.config.task, context.config.features.split, STEP.name)
     train, validation = (read_groups(prepared_files(context, snapshot, split)) for split in ("train", "validation"))
-    if not train or not validation:
-        raise DataError("train: the train or the validation split of the features is empty. Check features.split.")
-    rows, checksum = _expected(context, snapshot)
     samples = _samples(context)
     if not samples:
         raise DataError("train: feature_samples has no row, by which the model would be checked. Run jobs/features.py again.")
-    return Prepared(snapshot, train, validation, read_spec(context), samples, rows, checksum)
+    whole = counts["train"]
+    return Prepared(snapshot, train, validation, read_spec(context), samples, whole.rows, checksum, whole.classes)
 
 
 def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: Attempts) -> Outcome:
@@ -133,12 +142,12 @@ def prepared_files(context: Context, snapshot: int, split: str) -> list[str]:
     return table.data_files({**context.whose_interval, "split": split}, snapshot)
 
 
-def _expected(context: Context, snapshot: int) -> tuple[int, int]:
-    """Rows of the train split and the sum of their row ids modulo 2^31 - 1, as Spark counts them."""
-    rows = context.lake.read(FEATURES, snapshot).where(context.in_interval & (F.col("split") == "train"))
-    checksum = F.sum(F.pmod("row_id", F.lit(CHECKSUM_MODULUS)))
-    found = rows.agg(F.count("*").alias("rows"), checksum.alias("checksum")).collect()[0]
-    return int(found["rows"]), int(found["checksum"])
+def _count(context: Context, snapshot: int) -> tuple[dict[str, SplitCounts], int]:
+    """The rows of each split, and the sum of the train split's row ids modulo 2^31 - 1, as Spark counts them."""
+    rows = context.lake.read(FEATURES, snapshot).where(context.in_interval)
+    checksum = F.sum(F.pmod("row_id", F.lit(CHECKSUM_MODULUS))).alias("checksum")
+    found = count_features(context.config, rows, checksum)
+    return counts_of(found, context.config.timezone), sum(row.checksum for row in found if row.split == "train")
 
 
 def _write(context: Context, attempts: Attempts) -> dict[str, int]:

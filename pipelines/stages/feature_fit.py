@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.config import FeaturesConfig, kinds
+from pipelines.config import FeaturesConfig, Regression, kinds
 from pipelines.errors import DataError
 from pipelines.fitted import (
     UNKNOWN_WORD,
@@ -38,6 +38,17 @@ from pipelines.summaries import PERCENTILES
 FIRST, MEDIAN, THIRD = (PERCENTILES.index(share) for share in (0.25, 0.5, 0.75))
 FLAT = 1e-14  # a deviation of at most this share of the mean is rounding, not variance
 Fitted = Iterator[tuple[FittedFeature, Stats]]
+
+
+class LabelMoments(NamedTuple):
+    """Of a regression's labels in the train split: mean and population deviation once transformed as the task says, and the
+    least and the greatest label itself.
+    """
+
+    mean: float
+    deviation: float
+    minimum: float
+    maximum: float
 
 
 class Fit(NamedTuple):
@@ -94,11 +105,12 @@ def fit(
     return Fit(FittedSpec(features=tuple(f for f, _ in fitted), label=label), tuple(s for _, s in fitted))
 
 
-def fit_label(mean: float, deviation: float) -> FittedLabel:
+def fit_label(moments: LabelMoments, task: Regression) -> FittedLabel:
     """The scaling of a regression's label; raises DataError when it does not vary."""
+    mean, deviation, low, high = moments
     if deviation <= FLAT * abs(mean):
-        raise DataError(f"features: the label does not vary in the train split (it is {mean:g}). Check how it is derived.")
-    return FittedLabel(offset=mean, scale=deviation)
+        raise DataError(f"features: the label does not vary in the train split (it is {high:g}). Check how it is derived.")
+    return FittedLabel(offset=mean, scale=deviation, transform=task.transform, clip=task.clip, minimum=low, maximum=high)
 
 
 @singledispatch

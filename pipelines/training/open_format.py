@@ -196,6 +196,25 @@ def _log1p(graph: Graph, node: Node, name: str, _: Any) -> None:
     _replace(graph, node, "Where", [same, x, bent])
 
 
+def _expm1(graph: Graph, node: Node, name: str, _: Any) -> None:
+    """expm1(x) as u - 1 with u = exp(x); up to a magnitude of 1 as (u - 1) (x / log(u)), or x where u is 1.
+
+    Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 1.14.1.
+    """
+    x, type_ = node.input[0], graph.get_dtype(node.input[0])
+    one = graph.make_const(f"{name}/one", np.ones((), helper.tensor_dtype_to_np_dtype(type_))).output[0]
+
+    def made(operator: str, *of: str, dtype: int = type_) -> str:
+        return str(graph.make_node(operator, list(of), dtypes=[dtype]).output[0])
+
+    power = made("Exp", x)
+    less = made("Sub", power, one)
+    same = made("Equal", power, one, dtype=onnx.TensorProto.BOOL)
+    small = made("Where", same, x, made("Mul", less, made("Div", x, made("Log", power))))
+    far = made("Greater", made("Abs", x), one, dtype=onnx.TensorProto.BOOL)
+    _replace(graph, node, "Where", [far, less, small])
+
+
 def _upper_bound(graph: Graph, node: Node, name: str, _: Any) -> None:
     """How many of each row of sorted values (batch, n) are at most each of another (batch, m)."""
     sorted_values, values = node.input
@@ -213,7 +232,9 @@ def _replace(graph: Graph, node: Node, operator: str, inputs: list[str], **optio
     graph.make_node(operator, inputs, name=node.name, outputs=node.output, dtypes=types, shapes=shapes, **options)
 
 
-HANDLERS: dict[str, tuple[Callable[..., None], list[str]]] = {"Log1p": (_log1p, []), "UpperBound": (_upper_bound, [])}
+HANDLERS: dict[str, tuple[Callable[..., None], list[str]]] = {
+    "Log1p": (_log1p, []), "Expm1": (_expm1, []), "UpperBound": (_upper_bound, []),
+}  # fmt: skip
 
 
 class Runtime:

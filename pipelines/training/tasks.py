@@ -106,7 +106,9 @@ class MulticlassHead(_OfClasses):
 
 
 class RegressionHead:
-    """A number, or one a step of the horizon, scaled as the label is; its loss, whose mean is taken over the horizon."""
+    """A number, or one a step of the horizon, transformed and scaled as the label is; its loss, whose mean is taken over the
+    horizon. Losses, and with them gradients, are those of the transformed scale; the metric is in the label's own unit.
+    """
 
     sums = 1
 
@@ -116,8 +118,9 @@ class RegressionHead:
         self._each = losses.of_numbers(loss)
 
     def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Of errors in the label's deviations (squares of them for the squared error)."""
-        errors = self._each((labels - self._label.offset) / self._label.scale, outputs)
+        """Of errors in the deviations of the label, or of log(1 + label) (squares of them for the squared error)."""
+        values = tf.math.log1p(labels) if self._label.transform == "log1p" else labels
+        errors = self._each((values - self._label.offset) / self._label.scale, outputs)
         return errors if self.outputs is None else tf.reduce_mean(errors, axis=-1)
 
     def training_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -125,8 +128,11 @@ class RegressionHead:
         return self.losses(labels, outputs)
 
     def link(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Numbers in the label's unit."""
-        return outputs * self._label.scale + self._label.offset
+        """Numbers in the label's unit, with `clip` from the train split's least label to its greatest."""
+        values = outputs * self._label.scale + self._label.offset
+        if self._label.transform == "log1p":
+            values = keras.ops.expm1(values)
+        return keras.ops.clip(values, self._label.minimum, self._label.maximum) if self._label.clip else values
 
     def measured(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """The sum of absolute errors, of a horizon their mean."""

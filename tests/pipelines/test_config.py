@@ -216,6 +216,24 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
             lambda c: c.update(task={"kind": "regression"}, train={"class_weights": {"late": 2}}, evaluate={}),
             r"train\.class_weights: a regression has no classes",
         ),
+        (
+            lambda c: c["train"]["network"].update(activation="rellu"),
+            r"train\.network\.activation: unknown activation 'rellu' \(did you mean relu\?\); expected one of celu, .*tanh",
+        ),
+        (
+            lambda c: c["train"]["network"].update(initializer="he_norml"),
+            r"train\.network\.initializer: unknown initializer 'he_norml' \(did you mean he_normal\?\); expected one of glorot",
+        ),
+        (
+            lambda c: c["train"]["optimizer"].update(name="adam"),
+            r"train\.optimizer\.name: unknown optimizer 'adam' \(did you mean Adam\?\); expected one of Adadelta, .*SGD",
+        ),
+        (
+            lambda c: c["train"]["optimizer"].update(options={"momentum": 0.9}),
+            r"train\.optimizer\.options: unknown option of Adam 'momentum' .*; expected one of beta_1, .*weight_decay",
+        ),
+        (lambda c: c.update(task={"kind": "regression", "transform": "log"}), r"task\.transform: .*'none' or 'log1p'.*'log'"),
+        (lambda c: c["task"].update(clip=True), r"task\.clip: unknown key"),
         (lambda c: c["train"]["network"].update(options={"a": 1}), r"train\.network: .*options are those of a function"),
         (
             lambda c: c["train"]["network"].update(initializer={"uniform": 0}),

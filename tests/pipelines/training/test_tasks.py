@@ -66,3 +66,23 @@ def test_regression_with_a_horizon() -> None:
     name, value = head.metric(head.measured(labels, outputs, WEIGHTS).numpy(), 3)
     assert name == "validation_mae"
     assert value == pytest.approx(5)
+
+
+@pytest.mark.parametrize("horizon", [None, 2])
+def test_losses_are_of_log1p_and_metrics_and_predictions_in_the_labels_unit(horizon: int | None) -> None:
+    label = FittedLabel(offset=2.0, scale=0.5, transform="log1p", clip=True, minimum=0.0, maximum=30.0)
+    head = head_of(Regression(kind="regression", transform="log1p", clip=True), FittedSpec(features=(), label=label), horizon)
+    shape = (4,) if horizon is None else (2, 2)
+    labels = np.array([0.0, 1e-6, 30.0, 12.5], np.float32).reshape(shape)
+    outputs = np.array([-4.0, -9.0, 1.0, 9.0], np.float32).reshape(shape)
+    scaled = (np.log1p(labels.astype(np.float64)) - 2.0) / 0.5
+    squares = (scaled - outputs) ** 2
+    predicted = np.clip(np.expm1(outputs * 0.5 + 2.0), 0, 30)  # expm1(0) and less, expm1(2.5) = 11.2, and beyond 30
+    np.testing.assert_allclose(head.losses(labels, outputs), squares if horizon is None else squares.mean(-1), rtol=1e-5)
+    np.testing.assert_allclose(head.link(outputs), predicted, rtol=1e-6, atol=1e-6)
+    assert head.link(outputs).numpy().min() == 0
+    assert head.link(outputs).numpy().max() == 30
+    errors = np.abs(predicted - labels)
+    each = errors if horizon is None else errors.mean(-1)
+    sums = head.measured(tf.constant(labels), tf.constant(outputs), tf.ones(len(labels))).numpy()
+    assert head.metric(sums, len(labels)) == ("validation_mae", pytest.approx(each.mean(), rel=1e-6))

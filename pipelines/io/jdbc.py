@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, timedelta
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -22,6 +21,7 @@ from pipelines.io.dialects import dialect_of
 from pipelines.io.source import Source, as_digits, as_text, received
 from pipelines.io.variables import expanded, variable
 from schemas.contract import Table
+from schemas.vocabulary import zone_named
 
 SELF = "a source of kind jdbc"
 # What Spark asks the driver for, by a column's form.
@@ -76,6 +76,14 @@ class JdbcTable(Source):
     def sliced(self) -> bool:
         """Whether there is a watermark."""
         return self.watermark is not None
+
+    def check(self, contract: Table, interval: Interval) -> None:
+        """Raise ConfigError when an environment variable is not set, or the address sets what it may not."""
+        key = f"sources.{contract.name}"
+        expanded(self.url, f"{key}.url")
+        if self.password:
+            variable(self.password, f"{key}.password")
+        self._options()
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """What the database can tell of the interval's rows, as `Database.version` says."""
@@ -158,7 +166,7 @@ class JdbcTable(Source):
         name = self.rename.get(self.watermark, self.watermark)
         zone = next((column.zone for column in contract.columns if column.name == name), None)
         bounds = (interval.start - self.lookback, interval.end)
-        start, end = (bound.astimezone(UTC).astimezone(ZoneInfo(zone) if zone else UTC) for bound in bounds)
+        start, end = (bound.astimezone(UTC).astimezone(zone_named(zone) if zone else UTC) for bound in bounds)
         return database.since(self.watermark, start, end)
 
     def _options(self) -> dict[str, str]:

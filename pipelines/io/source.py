@@ -50,6 +50,9 @@ class Source(Model):
         """Whether a run is given its interval's rows alone, so that rows of other intervals among them are late ones."""
         return False
 
+    def check(self, contract: Table, interval: Interval) -> None:
+        """Raise ConfigError, naming the key, for what is wrong with the settings or the environment and known without Spark."""
+
     @abstractmethod
     def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
         """The interval's rows, each received once, in the columns that `received` makes.

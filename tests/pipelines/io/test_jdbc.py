@@ -316,6 +316,12 @@ def test_settings_that_are_wrong_are_exit_2(spark: SparkSession, make: Make) -> 
         landed(make("many", url="jdbc:postgresql://127.0.0.1/postgres?ssl=false&binaryTransferEnable=23"), spark)
     with pytest.raises(ConfigError, match=r"sources\.pairs\.connections"):
         make("many", connections=0)
+    for lookback in (5, "9999999999d", "1 fortnight"):
+        with pytest.raises(ConfigError, match=r"sources\.pairs\.lookback: expected a span of time such as 90m, 2h or 1d"):
+            make("many", lookback=lookback)
+    for lookback in ("99999w", "-P1D"):
+        with pytest.raises(ConfigError, match=r"lookback: expected a span of time from 0 to 36,600 days; received"):
+            make("many", lookback=lookback)
     assert make("many", lookback="90m").lookback == timedelta(minutes=90)  # type: ignore[attr-defined]
 
 

@@ -60,5 +60,7 @@ def test_an_address_that_is_none_is_exit_2_before_spark_starts(
 ) -> None:
     assert job(INGEST, kind="jdbc", url="jdbc:postgresql://h/d?binaryTransfer=true", table="t") == 2
     assert "its url sets binaryTransfer" in capsys.readouterr().err
+    assert job(INGEST, kind="csv", path="") == 2
+    assert "sources.weather.path: expected text of at least 1 characters" in capsys.readouterr().err
     assert job(INGEST, kind="rest", url="ftp://h/d") == 2
     assert "sources.weather.url: expected http:// or https://" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import struct
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
@@ -38,6 +38,7 @@ FOR_TYPES: Mapping[str, tuple[str, ...]] = {
 }
 SHOWN_CHARACTERS = 60
 ISO_DAY = len("2000-01-01")
+OFFSET = re.compile(r"[+-](0\d|1[0-7]):[0-5]\d", re.ASCII)
 # Names that some machines' time zone folders have, and no other engine.
 NO_ZONES = re.compile(r"(posix|right)/|(localtime|posixrules|Factory)$")
 
@@ -200,7 +201,8 @@ READS: Mapping[str, Callable[[str], bool]] = {
 def _wrong_aliases(column: Column) -> list[str]:
     problems = []
     if never := [key for key in column.aliases if key != _cased(key, column)]:
-        problems.append(f"aliases {', '.join(map(shown, never))}: case is {column.case}; expected the keys in that case")
+        cased = ", ".join(shown(_cased(key, column)) for key in never)
+        problems.append(f"aliases {', '.join(map(shown, never))}: case is {column.case}; expected the keys as {cased}")
     if column.spaces != "keep" and (never := [key for key in column.aliases if key != key.strip(" ")]):
         problems.append(f"aliases {', '.join(map(shown, never))}: spaces are trimmed; expected keys without, or spaces='keep'")
     return problems
@@ -224,9 +226,18 @@ def _wrong_pattern(column: Column) -> list[str]:
 
 def is_zone(name: str) -> bool:
     """Whether Python and Spark both know a time zone, by its IANA name or as an offset such as +02:00."""
-    if re.fullmatch(r"[+-](0\d|1[0-7]):[0-5]\d", name, re.ASCII):
+    if OFFSET.fullmatch(name):
         return True
     try:
         return not NO_ZONES.match(name) and bool(ZoneInfo(name).key)
     except (ValueError, OSError, LookupError):  # a name of a folder, too long, or with signs that no file has
         return False
+
+
+def zone_named(name: str) -> tzinfo:
+    """The time zone of a name for which `is_zone` holds: an IANA name, or an offset such as +02:00."""
+    if not OFFSET.fullmatch(name):
+        return ZoneInfo(name)
+    hours, minutes = name[1:].split(":")
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(-offset if name[0] == "-" else offset)

@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
+from pipelines.config.truth_values import apart
 from schemas.vocabulary import is_zone
 
 YEARS = (2, 9998)  # in which any time zone's time is one of the calendar's
@@ -52,6 +54,12 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's, in which `true` is no number, and no number is true."""
+        schema: CoreSchema = apart(handler(source))
+        return schema
 
 
 class Interval(Model):

@@ -134,12 +134,20 @@ def read_config(path: Path) -> Pipeline:
     """
     content = read_yaml(path)
     if isinstance(content, dict) and "extends" in content:
-        content = _extended(read_yaml(path.parent / str(content["extends"])), content, path)
+        content = _extended(_base_of(content["extends"], path), content, path)
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
         wrong = shortened(explain(error, Pipeline))
         raise ConfigError(f"config {path.absolute()}: {wrong} Fix it there.") from error
+
+
+def _base_of(name: object, path: Path) -> Any:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(
+            f"config {path.absolute()}: extends: expected the name of a file in the same folder; received {name!r}."
+        )
+    return read_yaml(path.parent / name)
 
 
 def _extended(base: Any, content: dict[str, Any], path: Path) -> dict[str, Any]:

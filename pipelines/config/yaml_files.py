@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,22 @@ class _Loader(_SafeLoader):
     """PyYAML's, which says where a value is that it can't read."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """The value of a node; raises YAMLError for a date that does not exist, a number that is none, and the like."""
+        """The value of a node; raises YAMLError for a date that does not exist, a number that is another than it seems, and the
+        like.
+        """
         try:
+            _check_number(node)
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError) as error:
             kind = str(node.tag).rpartition(":")[2]
             problem = f"{node.value!r} can't be read as {kind} ({one_line(error)})"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
+
+def _check_number(node: yaml.Node) -> None:
+    """Raise ValueError for a number that YAML 1.1 reads to another base: 010 as 8, 1:30 as 90."""
+    if node.tag.rpartition(":")[2] in ("int", "float") and re.match(r"[-+]?(0[0-7_]*[1-7]|[0-9_]+:)", str(node.value)):
+        raise ValueError("YAML takes it for octal or for base 60; write another number, or put it in quotes")
 
 
 def read_yaml(path: Path) -> Any:

@@ -48,7 +48,8 @@ def run_application(
             finish(context, started)
 
     sections = [section for step in steps for section in step.sections]
-    return run_job(name, parser(name), argv, work, sections)
+    checks = [step.check for step in steps if step.check]
+    return run_job(name, parser(name), argv, work, sections, checks)
 
 
 def run_job(
@@ -57,14 +58,19 @@ def run_job(
     argv: Sequence[str],
     work: Callable[[Context, Arguments], None],
     sections: Sequence[str] = (),
+    checks: Sequence[Callable[[Pipeline, Interval], None]] = (),
 ) -> int:
-    """Do work, for which the configuration must have some sections, in one Spark application; its exit code, as above."""
+    """Do work, for which the configuration must have some sections and pass checks, in one Spark application; its exit code,
+    as above.
+    """
     try:
         arguments = arguments_of.parse_args(argv)
         config = read_config(arguments.config)
         check_sections(config, sections)
         check_config(config)
         intervals = _intervals(config, arguments)
+        for check in checks:
+            check(config, intervals[0])
         with spark_session(config, name) as spark:
             plan_for(spark, widest(config))
             work(_context(config, spark, intervals[0]), arguments)

@@ -30,7 +30,10 @@ AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Context:
-    """One application's run: its configuration, interval (with time zones), session, tables and terminal."""
+    """One application's run: its configuration, interval (with time zones), session, tables and terminal.
+
+    `analysed` names the sources whose promises Spark has analysed; all steps and intervals of an application share it.
+    """
 
     config: Pipeline
     interval: Interval
@@ -38,6 +41,7 @@ class Context:
     lake: Lake
     runs: RunLog
     console: Console
+    analysed: set[str] = field(default_factory=set)
 
     def over(self, interval: Interval) -> Context:
         """The same run at work on another interval."""
@@ -124,9 +128,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Step:
-    """A job of the pipeline: the configuration sections that shape its result, what it reads, and its work."""
+    """A job of the pipeline: the configuration sections that shape its result, what it reads, and its work.
+
+    `check` raises ConfigError for what is wrong and known before Spark starts, where the step has more of it than others.
+    """
 
     name: str
     sections: tuple[str, ...]
     inputs: Callable[[Context], dict[str, str]]
     work: Callable[[Context], Outcome]
+    check: Callable[[Pipeline, Interval], None] | None = None

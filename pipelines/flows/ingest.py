@@ -11,13 +11,21 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
+from pipelines.config import Interval, Pipeline
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.promises import check_promises
 from pipelines.io.audit import Audit
+from pipelines.io.sources import make_source
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.cleaning import event_time
 from schemas import lake
+
+
+def check(config: Pipeline, interval: Interval) -> None:
+    """Raise ConfigError when a source names an environment variable that is not set, such as its password's."""
+    for name, section in config.sources.items():
+        make_source(name, section).check(config.contract(name), interval)
 
 
 def inputs(context: Context) -> dict[str, str]:
@@ -81,4 +89,4 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 
 
-STEP = Step("ingest", ("sources",), inputs, work)
+STEP = Step("ingest", ("sources",), inputs, work, check)

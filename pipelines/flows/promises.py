@@ -27,15 +27,16 @@ ERRORS = (PySparkException, Py4JJavaError)
 def check_promises(context: Context) -> None:
     """Raise ConfigError for a rule, a pattern or a format that Spark can't read, naming it.
 
-    Rules are analysed over no rows, all of a contract at once.
+    Rules are analysed over no rows, all of a contract at once, and each contract once in an application.
     """
-    for name in context.config.sources:
+    for name in sorted(set(context.config.sources) - context.analysed):
         contract = context.config.contract(name)
         _check_patterns(context.spark, contract)
         if any(column.format for column in contract.columns):
             _check_formats(context.spark, contract)
         if contract.rules:
             _check_rules(context, contract)
+        context.analysed.add(name)
 
 
 def _check_patterns(spark: SparkSession, contract: Table) -> None:

@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pyspark import SparkConf
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkException
 from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 
-from pipelines.config import Pipeline
+from pipelines.config import Pipeline, one_line
+from pipelines.errors import ExternalError
 from pipelines.flows.java_lookups import remember_lookups
 from pipelines.io.catalog import catalog_settings, check_warehouse
+from pipelines.io.java_errors import java_reason
 
 # Java leaves a method of more than 8,000 bytes interpreted unless it is told otherwise, and what Spark generates for a whole
 # contract's checks is longer: compiled, it is the fastest there is. Where executors lack the flag, Spark is held to smaller
@@ -26,6 +30,7 @@ SHORT_BYTES = "8000"
 # An embedded cluster names its application by the second in which it starts, and executors' folders by that: two jobs
 # that start together would share them, and the first to end would remove those of the other.
 APPLICATION_ID = "spark.deploy.appIdPattern"
+SHORTEST_REPORTED = 3
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",  # stages rely on it
     # Else each column that is made asks Java a dozen times, to say in an error which line of Python made it.
@@ -37,7 +42,7 @@ SETTINGS = {
 def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     """A session with the pipeline's catalog, stopped at the end; what spark-submit set otherwise stays as it is.
 
-    Raises ExternalError when the warehouse can't be written to.
+    Raises ExternalError when the warehouse can't be written to, or Spark does not start.
     """
     check_warehouse(config.lake)
     remember_lookups()
@@ -45,7 +50,7 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
     for key, value in {**SETTINGS, **of_process, **catalog_settings(config.lake)}.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    spark = started(builder)
     if not compiles_long_methods(spark.sparkContext.getConf()):
         spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)
     try:
@@ -55,6 +60,27 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
         spark.stop()
         if master.startswith("local-cluster"):
             _sweep(application)
+
+
+def started(builder: SparkSession.Builder) -> SparkSession:
+    """The builder's session; raises ExternalError, which names the settings that Spark reports, when there is none."""
+    try:
+        return builder.getOrCreate()
+    except (Py4JError, PySparkException, OSError) as error:
+        reason = java_reason(error) if isinstance(error, Py4JJavaError) else one_line(error)
+        settings = SparkConf().getAll() if SparkContext._jvm else []
+        reported = [f"{key}={value}" for key, value in settings if _is_reported(value, reason)]
+        received = f" with {', '.join(reported)}" if reported else ""
+        raise ExternalError(
+            f"Spark does not start{received}: {reason.rstrip('.')}. Fix Spark's settings, which are in conf/spark (or "
+            f"$SPARK_CONF_DIR) and given to spark-submit, and run again."
+        ) from error
+
+
+def _is_reported(value: str, reason: str) -> bool:
+    """Whether a reason names the value of a setting; short values are in many words."""
+    bare = value.removeprefix("file:").rstrip("/")
+    return len(bare) >= SHORTEST_REPORTED and re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", reason) is not None
 
 
 @contextmanager

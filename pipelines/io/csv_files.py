@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,12 +20,13 @@ from pipelines.io.csv_records import cut_records
 from pipelines.io.file_names import file_path
 from pipelines.io.files import FileSource, over_heads, read_text
 from pipelines.io.folders import FolderColumn, folder_columns, folder_value
-from pipelines.io.records import UTF16, Cut, Head, cut_lines, cut_transcoded, read_head
+from pipelines.io.records import UTF16, Cut, Head, after_marks, cut_lines, cut_transcoded, read_head
 from pipelines.io.source import received
 from pipelines.io.whole_files import read_records
 from schemas.contract import Table
 from schemas.spaces import SPACES, ZERO_WIDTH
 
+SEPARATORS = ",;\t|"
 NO_SEPARATORS = '"\r\n\0\x01\\\ufeff'
 
 
@@ -118,16 +118,37 @@ class CsvFiles(FileSource):
         fix = f"Fix the file, or sources.{contract.name}.encoding, .separator or .escape."
         encoding = "utf-8" if self.encoding == "utf-16" else self.encoding
         try:
-            text = line.removeprefix(codecs.BOM_UTF8).decode(encoding)
+            text = line[after_marks(line) :].decode(encoding)
         except UnicodeDecodeError as error:
             received_bytes = error.object[error.start : error.end].hex()
             raise DataError(f"{wrong} expected {encoding}, received the byte {received_bytes}. {fix}") from error
         names = self._form.split(text)
+        if "\0" in text:
+            raise DataError(
+                f"{wrong} expected text, received NUL bytes, as in UTF-16 without a byte-order mark. Convert the file: iconv "
+                f"-f utf-16le -t utf-8."
+            )
+        if other := self._other_separator(text, names, contract):
+            raise DataError(
+                f"{wrong} expected fields separated by {self.separator!r}, received {text[:200]!r}. Set "
+                f"sources.{contract.name}.separator to {other!r}."
+            )
         if names is None:
             raise DataError(f"{wrong} expected quotes around whole names and doubled within, received {text[:200]!r}. {fix}")
         fields = self.renamed([name.strip(SPACES + ZERO_WIDTH) for name in names], contract)
         trailing = len(fields) > 1 and not fields[-1]
         return Header(text, tuple(fields[:-1] if trailing else fields), trailing)
+
+    def _other_separator(self, header: str, names: list[str] | None, contract: Table) -> str | None:
+        """The character that separates the names of a header in which the configured one separates none."""
+        known = {*contract.column_names, *self.rename}
+        if names is not None and (len(names) > 1 or names[0] in known):
+            return None
+        for other in SEPARATORS.replace(self.separator, ""):
+            parts = CsvFormat(other, self.escape).split(header) or []
+            if len(known.intersection(part.strip(SPACES) for part in parts)) > 1:
+                return other
+        return None
 
     def _rows(self, spark: SparkSession, contract: Table, group: _Group, files: list[str]) -> DataFrame:
         header, form, path = group.header, self._form, F.col("file")

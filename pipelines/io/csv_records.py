@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Generator, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from pipelines.io.records import LINE_END, LINE_END_WITHIN, Record, cut_stream
+from pipelines.io.records import LINE_END, LINE_END_WITHIN, Record, after_marks, cut_stream
 
 
 class _Ends(NamedTuple):
@@ -41,8 +40,7 @@ def _records(content: bytes, last: bool, pattern: re.Pattern[bytes]) -> Generato
 
 def _record(content: bytes, start: int, pattern: re.Pattern[bytes], *, last: bool) -> _Ends | None:
     """The record that begins at a position; None where more of the file decides."""
-    begin = start + len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8, start) else start
-    fields = pattern.match(content, begin)
+    fields = pattern.match(content, after_marks(content, start))
     assert fields
     at = fields.end()
     if at == len(content) or (content[at : at + 1] == b'"' and fields.start(1) == at):

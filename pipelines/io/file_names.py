@@ -6,8 +6,10 @@ Spark reads a path as a pattern, and passes over files whose names begin with `_
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JJavaError
@@ -43,7 +45,7 @@ def list_files(spark: SparkSession, path: str) -> list[File]:
     while waiting:
         status = waiting.pop()
         if status.isDirectory():
-            waiting += [child for child in system.listStatus(status.getPath()) if not _is_hidden(child)]
+            waiting += [child for child in system.listStatus(status.getPath()) if not _is_hidden(child) and not _is_loop(child)]
         else:
             files.append(File(status.getPath().toString(), status.getLen(), status.getModificationTime()))
     return sorted(files)
@@ -99,6 +101,16 @@ def _path(spark: SparkSession, path: str) -> Any:
 def _is_hidden(status: Any) -> bool:
     name = status.getPath().getName()
     return is_hidden(name) if status.isFile() else name[0] in "._"
+
+
+def _is_loop(status: Any) -> bool:
+    """Whether a local folder is a link to one that it lies in: all files would be listed again below it."""
+    uri = status.getPath().toUri()
+    if uri.getScheme() not in (None, "file") or not status.isDirectory():
+        return False
+    path = str(uri.getPath())
+    target, parent = os.path.realpath(path), os.path.realpath(Path(path).parent)
+    return f"{parent}/".startswith(f"{target.rstrip('/')}/")
 
 
 def _matches(spark: SparkSession, system: Any, path: str) -> Iterator[Any]:

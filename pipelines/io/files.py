@@ -7,13 +7,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from py4j.protocol import Py4JJavaError
+from pydantic import Field
 from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.config import Interval
 from pipelines.errors import ConfigError, DataError, ExternalError, RingmillError
+from pipelines.io.file_kinds import check_is_text
 from pipelines.io.file_names import File, file_system, is_hidden, list_files, qualified, reader, settings_for
 from pipelines.io.java_errors import java_reason, unreadable
 from pipelines.io.source import Source
@@ -33,7 +35,7 @@ class FileSource(Source):
     writes them in the pipeline's time zone; then a run is given its own interval's files, else all of them.
     """
 
-    path: str
+    path: Annotated[str, Field(min_length=1)]
 
     @property
     def place(self) -> str:
@@ -134,6 +136,7 @@ def _over_head(spark: SparkSession, source: str, work: Callable[[Iterable[bytes]
     size = HEAD_BYTES
     while size <= HEAD_LIMIT_BYTES:
         head = _head(spark, file, size, source)
+        check_is_text(head, file, source)
         try:
             return work(_pieces(head, whole=len(head) < size))
         except _LongerError:

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from pipelines.errors import DataError
 from schemas.contract import Table
 
 FOLDER = re.compile(r"(?<=/)([^/=]+)=[^/]*(?=/)")
@@ -24,10 +25,22 @@ class FolderColumn(NamedTuple):
 
 
 def folder_columns(file: str, contract: Table, fields: Collection[str], rename: Mapping[str, str]) -> tuple[FolderColumn, ...]:
-    """The contract's columns that are in the names of a file's folders, and not among its own fields."""
-    folders = dict.fromkeys(FOLDER.findall(file))
-    columns = (FolderColumn(rename.get(unquote(folder), unquote(folder)), folder) for folder in folders)
-    return tuple(column for column in columns if column.name in contract.column_names and column.name not in fields)
+    """The contract's columns that are in the names of a file's folders, and not among its own fields.
+
+    As in Hive, capitals in a folder's name count as small letters. Raises DataError when folders give a column twice.
+    """
+    names = {name.lower(): name for name in contract.column_names}
+    columns: dict[str, FolderColumn] = {}
+    for folder in FOLDER.findall(file):
+        name = names.get(rename.get(unquote(folder), unquote(folder)).lower())
+        if name in columns:
+            raise DataError(
+                f"source {contract.name}: the folders of {file} give the column {name} twice; expected once. Move the file, or "
+                f"rename a folder."
+            )
+        if name and name not in fields:
+            columns[name] = FolderColumn(name, folder)
+    return tuple(columns.values())
 
 
 def folder_value(column: FolderColumn, path: Column) -> Column:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, MaxRetryError, ResponseError
+from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, MaxRetryError, ResponseError
 from urllib3.util import Retry, make_headers
 
 from pipelines.errors import DataError, ExternalError
@@ -150,12 +150,19 @@ class Client:
             response.release_conn()
         except HTTPError as error:
             reason = error.reason or error if isinstance(error, MaxRetryError) else error
-            if isinstance(reason, ResponseError | LocationParseError):
-                wrong = f"redirects more than {REDIRECTS} times" if isinstance(reason, ResponseError) else "is no address"
+            if isinstance(reason, ResponseError | LocationValueError):
+                wrong = (
+                    f"redirects more than {REDIRECTS} times"
+                    if isinstance(reason, ResponseError)
+                    else "is or leads to no address"
+                )
                 source = self._access.source
                 where = self._access.hide(address)
                 raise RefusedError(f"source {source}: {where} {wrong}. Mend sources.{source}.url.") from error
             raise _TransientError(self._access.hide(f"{type(reason).__name__}: {reason}")) from error
+        except ValueError as error:  # of a redirect, from Python's own reader of addresses
+            source, where = self._access.source, self._access.hide(address)
+            raise RefusedError(f"source {source}: {where} redirects to what is no address ({error}).") from error
         self._judge(address, response, body)
         return self._parse(address, response, body)
 
@@ -188,11 +195,12 @@ class Client:
             text = body.decode("utf-8-sig")
             return Answer(address, text, json.loads(text), ", ".join(response.headers.getlist("Link")))
         except (ValueError, RecursionError) as error:
-            if body.lstrip()[:1] in (b"", b"{", b"["):  # it began as JSON, so it was cut on the way, and may come whole
+            wrong = _wrong_json(error, body)
+            if wrong is None:
                 raise _TransientError(f"an answer that is not whole JSON ({error})") from error
             kind = response.headers.get("Content-Type", "no content type")
             raise DataError(
-                f"source {self._access.source}: the answer of {self._access.hide(address)} is no JSON: received {kind}"
+                f"source {self._access.source}: the answer of {self._access.hide(address)} is {wrong}: received {kind}"
                 f"{self._excerpt(body)}. Mend sources.{self._access.source}.url."
             ) from error
 
@@ -213,3 +221,13 @@ def _asked(response: urllib3.BaseHTTPResponse) -> float | None:
         return Retry().get_retry_after(response)
     except InvalidHeader:
         return None
+
+
+def _wrong_json(error: Exception, body: bytes) -> str | None:
+    """What an answer is that is no JSON; None for one that began as JSON, was cut on the way, and may come whole."""
+    if isinstance(error, UnicodeDecodeError):
+        is_cut = error.reason == "unexpected end of data"
+        return None if is_cut else f"not UTF-8, as JSON is (byte {body[error.start]:02x} at {error.start})"
+    if isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
+        return "more than one JSON value"
+    return None if body.lstrip()[:1] in (b"", b"{", b"[") else "no JSON"

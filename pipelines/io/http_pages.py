@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from pipelines.errors import DataError, ExternalError
 from pipelines.io.empty_answers import has_no_content, leaves_out_records, reports_failure
 from pipelines.io.http_client import Access, Answer, Client
+from pipelines.io.http_proxy import PORTS
 from pipelines.io.json_slices import elements, find, kind
 from pipelines.io.page_spool import Page, Spool
 from pipelines.io.paging import ByCursor, ByLink, ByPage, OnePage, next_link
@@ -62,6 +63,8 @@ class Api:
             raise self._unfit(answer, self.records, "records", "a value", error.args[0]) from error
         if found is None and not reports_failure(answer):
             return []
+        if found == [] and reports_failure(answer):
+            raise self._unfit(answer, self.records, "records", "records", "none, and the report of a failure: " + answer.text)
         if not isinstance(found, list):
             raise self._unfit(answer, self.records, "records", "an array", kind(found))
         return elements(answer.text, self.records)
@@ -82,12 +85,16 @@ class Api:
         """What leads to the next page; None when it is missing, null, false or empty, as it is on a last page."""
         try:
             found = find(answer.content, path)
-        except KeyError:
+        except KeyError as error:
+            if error.args[0] in ("an array", "a text", "a number", "a truth value"):
+                raise self._unfit(answer, path, "paging.next", "an object on the way", error.args[0]) from error
             return None
         if found in (None, False, ""):
             return None
         if isinstance(found, bool | dict | list):
             raise self._unfit(answer, path, "paging.next", "a text or a number", kind(found))
+        if re.search("[\ud800-\udfff]", str(found)):
+            raise self._unfit(answer, path, "paging.next", "a text or a number", "half of a surrogate pair")
         return str(found)
 
     def _total(self, answer: Answer) -> int | None:
@@ -115,16 +122,29 @@ class Api:
     def _same_host(self, answer: Answer, link: str) -> str:
         try:
             address = urljoin(answer.address, link)
-            same = urlsplit(address)[:2] == urlsplit(self.url)[:2]
+            same = _origin(address) == _origin(self.url)
         except ValueError as error:
             raise self._unfit(answer, "next", "paging.next", "an address", f"{link} ({error})") from error
         if not same:
+            other = _difference(address, self.url)
             source, there = self.access.source, self.access.hide(address)
             raise ExternalError(
-                f"source {source}: the next page is said to be at {there}, on another host than {self.url}; it is not asked "
-                f"for, since the token is none of that host's business. Mend sources.{source}.url, or page by number or cursor."
+                f"source {source}: the next page is said to be at {there}, {other} than {self.url}; it is not asked "
+                f"for, since the token is not sent there. Mend sources.{source}.url, or page by number or cursor."
             )
         return address
+
+
+def _origin(address: str) -> tuple[str, str, int | None]:
+    """An address's protocol, host and port, however they are written."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme)
+
+
+def _difference(address: str, known: str) -> str:
+    """In which way an address is elsewhere than a known one."""
+    (scheme, host, _), (known_scheme, known_host, _) = _origin(address), _origin(known)
+    return "by another protocol" if host == known_host and scheme != known_scheme else "on another host"
 
 
 class Watch:

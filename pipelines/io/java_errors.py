@@ -8,6 +8,7 @@ from py4j.protocol import Py4JJavaError
 
 CAUSE = re.compile(r"Caused by: [\w.$]*?(\w+)(?:Exception|Error)\b(?:: ([^\n]*))?")
 CLASS = re.compile(r"\b(?:[a-z]\w*\.){2,}[\w$]*(?:Exception|Error)\b(?:: )?")
+PACKAGE = re.compile(r"\b(?:[a-z]\w*\.){2,}(?=[A-Z]\w*\b)")
 CODES = re.compile(r"^\[[A-Z0-9_.]+\] ?| ?SQLSTATE: \w+")
 # Where Java's message is the name of a file alone, or nothing, the kind of error says what happened.
 KINDS = {
@@ -16,6 +17,7 @@ KINDS = {
     "AccessControl": "permission denied",
     "AccessDenied": "permission denied",
     "EOF": "the file ends too early",
+    "ClassNotFound": "Spark lacks a class that reads it",
     "UnknownHost": "unknown host",
     "Zip": "what is compressed is damaged",
 }
@@ -27,6 +29,11 @@ def java_reason(error: Py4JJavaError) -> str:
     while exception.getCause() is not None:
         exception = exception.getCause()
     return _reason(str(exception.getClass().getSimpleName()), exception.getMessage() or "")
+
+
+def reason_of(error: Exception) -> str:
+    """What Java, or Spark's Python, says of an error, in its first line and without codes and classes."""
+    return java_reason(error) if isinstance(error, Py4JJavaError) else _plain(str(error).strip().partition("\n")[0])
 
 
 def unreadable(error: Exception) -> str | None:
@@ -49,4 +56,4 @@ def _reason(kind: str, message: str) -> str:
 
 
 def _plain(message: str) -> str:
-    return CLASS.sub("", CODES.sub("", message)).strip()
+    return PACKAGE.sub("", CLASS.sub("", CODES.sub("", message))).strip()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -19,21 +18,31 @@ from pipelines.io.connection import Connection
 from pipelines.io.database import KEY, Database, Split, TextColumn
 from pipelines.io.database_errors import Origin, external, failed_job
 from pipelines.io.dialects import dialect_of
-from pipelines.io.source import Source, as_digits, as_text, received
+from pipelines.io.source import Source, as_text, received
+from pipelines.io.valid_text import not_utf8
 from pipelines.io.variables import expanded, variable
 from schemas.contract import Table
+from schemas.vocabulary import zone_named
 
 SELF = "a source of kind jdbc"
 # What Spark asks the driver for, by a column's form.
 TYPES = {"utf8": "BINARY", "string": "STRING"}
-NO_UTF8 = "expected UTF-8 text, received other bytes, kept here as hexadecimal digits"
+MOST_LOOKBACK = timedelta(days=36_600)  # a hundred years
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _span(value: object) -> object:
-    """`90m`, `2h` or `1d` as a timedelta; anything else as it is."""
-    found = re.fullmatch(r"(\d+)\s*([smhdw])", value) if isinstance(value, str) else None
+    """`90m`, `2h` or `1d` as a timedelta; anything else as it is. Pydantic would take a number for seconds."""
+    if isinstance(value, int | float):
+        raise ValueError("expected a span of time such as 90m, 2h or 1d")  # noqa: TRY004 (Pydantic reports no other)
+    found = re.fullmatch(r"(\d{1,9})\s*([smhdw])", value, re.ASCII) if isinstance(value, str) else None
     return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else value
+
+
+def _in_bounds(value: timedelta) -> timedelta:
+    if not timedelta(0) <= value <= MOST_LOOKBACK:
+        raise ValueError(f"expected a span of time from 0 to {MOST_LOOKBACK.days:,} days")
+    return value
 
 
 def _without_secret(value: str) -> str:
@@ -62,7 +71,7 @@ class JdbcTable(Source):
     password: str | None = None
     driver: str | None = None
     watermark: str | None = None
-    lookback: Annotated[timedelta, BeforeValidator(_span), Field(ge=timedelta(0))] = timedelta(0)
+    lookback: Annotated[timedelta, BeforeValidator(_span), AfterValidator(_in_bounds)] = timedelta(0)
     connections: Annotated[int, Field(ge=1)] = 2
     fetch_rows: Annotated[int, Field(ge=1)] = 10_000
 
@@ -76,6 +85,14 @@ class JdbcTable(Source):
     def sliced(self) -> bool:
         """Whether there is a watermark."""
         return self.watermark is not None
+
+    def check(self, contract: Table, interval: Interval) -> None:
+        """Raise ConfigError when an environment variable is not set, or the address sets what it may not."""
+        key = f"sources.{contract.name}"
+        expanded(self.url, f"{key}.url")
+        if self.password:
+            variable(self.password, f"{key}.password")
+        self._options()
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """What the database can tell of the interval's rows, as `Database.version` says."""
@@ -113,8 +130,8 @@ class JdbcTable(Source):
         found = {wanted[alias]: _shown(frame, alias, text) for alias, text in texts.items()}
         unknown = [part for name, text in found.items() if name not in contract.column_names for part in (F.lit(name), text)]
         extra = F.create_map(*unknown) if unknown else None
-        doubtful = {} if database.text_is_valid else {wanted[alias]: alias for alias in texts if texts[alias].form == "utf8"}
-        broken, why = _not_utf8(doubtful)
+        checked = [] if database.text_is_valid else [alias for alias in texts if texts[alias].form == "utf8"]
+        broken, why = not_utf8({wanted[alias]: F.col(alias).cast("string") for alias in checked})
         return received(frame, contract, found, extra=extra, place=F.lit(self.place), broken=broken, why=why)
 
     def _frame(
@@ -157,8 +174,10 @@ class JdbcTable(Source):
             )
         name = self.rename.get(self.watermark, self.watermark)
         zone = next((column.zone for column in contract.columns if column.name == name), None)
-        bounds = (interval.start - self.lookback, interval.end)
-        start, end = (bound.astimezone(UTC).astimezone(ZoneInfo(zone) if zone else UTC) for bound in bounds)
+        # The calendar begins with the year 1; a zone's clock may show a day less.
+        earliest = datetime(1, 1, 3, tzinfo=UTC)
+        bounds = (interval.start - min(self.lookback, interval.start - earliest), interval.end)
+        start, end = (bound.astimezone(UTC).astimezone(zone_named(zone) if zone else UTC) for bound in bounds)
         return database.since(self.watermark, start, end)
 
     def _options(self) -> dict[str, str]:
@@ -172,14 +191,3 @@ class JdbcTable(Source):
 def _shown(frame: DataFrame, alias: str, text: TextColumn) -> Column:
     # The server's bytes as they are: a string of Java's would have them decoded and encoded again.
     return as_text(frame.schema[alias]) if text.form == "native" else F.col(alias).cast("string")
-
-
-def _not_utf8(columns: dict[str, str]) -> tuple[Column | None, Column | None]:
-    """The row as JSON, and the reason, where one of the columns (by name) holds bytes that are not UTF-8 text; else null."""
-    if not columns:
-        return None, None
-    texts = {name: F.col(alias).cast("string") for name, alias in columns.items()}
-    valid = {name: F.is_valid_utf8(text) for name, text in texts.items()}
-    wrong = F.concat_ws(", ", *(F.when(~valid[name], F.lit(name)) for name in columns))
-    row = F.struct(*(F.when(valid[name], texts[name]).otherwise(as_digits(columns[name])).alias(name) for name in columns))
-    return F.when(wrong != "", F.to_json(row)), F.when(wrong != "", F.concat(wrong, F.lit(f": {NO_UTF8}")))

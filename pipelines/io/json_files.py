@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import reduce
 from typing import ClassVar, Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -12,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StringType, StructField, StructType
 
 from pipelines.errors import DataError
+from pipelines.expressions import union_of
 from pipelines.io.file_names import file_path
 from pipelines.io.files import FileSource, over_heads, read_text
 from pipelines.io.folders import FolderColumn, folder_columns, folder_value
@@ -21,6 +21,10 @@ from pipelines.io.records import UTF16
 from pipelines.io.source import EXTRA, NO_NUL, NO_UTF8, Drift, as_digits, received, without_mark
 from pipelines.io.whole_files import read_records
 from schemas.contract import Table
+
+HALF_PAIR = "line: expected surrogates in pairs, as in \\ud83d\\ude00, received half of a pair, which is no character"
+# All that is escaped well, and then an escape that is not.
+UNTIL_HALF_PAIR = r"\A(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])....|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*+\\u[dD][89a-fA-F]"
 
 
 class JsonFiles(FileSource):
@@ -42,13 +46,13 @@ class JsonFiles(FileSource):
                     f"-f utf-16 -t utf-8."
                 )
             groups[start[:1] == b"[", folder_columns(file, contract, (), self.rename)].append(file)
-        return reduce(DataFrame.unionByName, (self._rows(spark, contract, *key, of) for key, of in groups.items()))
+        return union_of([self._rows(spark, contract, *key, of) for key, of in groups.items()])
 
     def _rows(
         self, spark: SparkSession, contract: Table, is_array: bool, folders: tuple[FolderColumn, ...], files: list[str]
     ) -> DataFrame:
         lines = _elements(spark, files) if is_array else _lines(spark, files)
-        rows = lines.withColumn("line", without_mark(F.col("line"))).where(F.length(F.trim("line")) > 0)
+        rows = lines.withColumn("line", without_mark(F.col("line"))).where(F.btrim("line", F.lit(" \t\r")) != "")
         path = F.col("file")
         parsed = parse_json(rows, contract, self.rename, self.drift, path, F.col("block"), F.col("row"), flaw=F.col("flaw"))
         is_row = F.col("broken_why").isNull()
@@ -109,6 +113,7 @@ def _why(names: dict[str, list[str]], flaw: Column | None) -> Column:
         .when(~F.is_valid_utf8("line"), F.lit(NO_UTF8))
         .when(F.contains("line", F.lit("\0")), F.lit(NO_NUL))
         .when(~F.coalesce(is_object, F.lit(False)), F.lit("line: expected one JSON object"))
+        .when(_has_half_pairs(), F.lit(HALF_PAIR))
         .when(twice, F.lit("line: expected each name once in an object, received one twice"))
     )
     for name, spellings in names.items():
@@ -116,6 +121,11 @@ def _why(names: dict[str, list[str]], flaw: Column | None) -> Column:
             both = F.size(F.array_intersect("keys", F.array(*map(F.lit, spellings)))) > 1
             why = why.when(both, F.lit(f"line: expected {name} once in an object, received it as {' and as '.join(spellings)}"))
     return why
+
+
+def _has_half_pairs() -> Column:
+    """Whether the line escapes half of a surrogate pair: Java would put a question mark in its place."""
+    return (F.contains("line", F.lit("\\ud")) | F.contains("line", F.lit("\\uD"))) & F.col("line").rlike(UNTIL_HALF_PAIR)
 
 
 def _kept_line() -> Column:

@@ -15,7 +15,8 @@ ESCAPED = f"\\u0001{MARK[1:]}"
 # Most lines have whole numbers alone, which Spark copies as they are.
 MAY_CHANGE = r"[0-9][.eE]|NaN|Infinity|-0(?![0-9])"
 # All before a number is matched with it, so that what looks like one within a string is passed over.
-BEFORE = r'\G((?:[^"\-0-9NI]++|"(?:[^"\\]++|\\.)*+")*+)'
+# Spark takes strings in single quotes, too.
+BEFORE = r"""\G((?:[^"'\-0-9NI]++|"(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+')*+)"""
 NUMBER = r"((?:-?(?:0|[1-9][0-9]*+)(?:[.][0-9]++)?+(?:[eE][+-]?+[0-9]++)?+|NaN|-?Infinity)(?![\w.+-]))"
 
 

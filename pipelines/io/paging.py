@@ -63,7 +63,7 @@ Paging = Annotated[ByPage | ByCursor | ByLink | OnePage, Field(discriminator="by
 def next_link(header: str) -> str | None:
     """The target of the link with the relation `next` in a Link header (RFC 8288); None when there is none."""
     for target, parameters in re.findall(r"<([^>]*)>([^<]*)", header):
-        relation = re.search(r""";\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))""", parameters, re.IGNORECASE)
-        if relation and "next" in (relation[1] or relation[2]).lower().split():
+        relation = re.search(r""";\s*rel\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"]+))""", parameters, re.IGNORECASE)
+        if relation and "next" in (relation[1] or relation[2] or relation[3] or "").lower().split():
             return str(target)
     return None

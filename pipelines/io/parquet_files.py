@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import reduce
 from typing import Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from pipelines.errors import DataError
+from pipelines.expressions import col, union_of
 from pipelines.io.file_names import file_path, reader
 from pipelines.io.files import FileSource
 from pipelines.io.folders import FolderColumn, folder_columns, folder_value
-from pipelines.io.parquet_schemas import FileGroup, as_moment, group_files, read_schemas, spark_schema
+from pipelines.io.parquet_schemas import FileGroup, as_stored_text, group_files, read_schemas, spark_schema
 from pipelines.io.source import as_text, received
+from pipelines.io.valid_text import not_utf8
 from schemas.contract import Table
 
 
@@ -38,26 +40,27 @@ class ParquetFiles(FileSource):
         for folders, numbers in by_folders.items():
             fields = [*names.values(), *(column.name for column in folders)]
             self.check_fields(files[numbers[0]] if folders else self.path, fields, contract)
-        return reduce(
-            DataFrame.unionByName,
-            (
+        return union_of(
+            [
                 self._rows(spark, contract, group, names, folders)
                 for folders, numbers in by_folders.items()
                 for group in group_files([files[number] for number in numbers], [schemas[number] for number in numbers])
-            ),
+            ]
         )
 
     def _rows(
         self, spark: SparkSession, contract: Table, group: FileGroup, names: dict[str, str], folders: tuple[FolderColumn, ...]
     ) -> DataFrame:
-        schema = spark_schema(spark, group)
+        schema = spark_schema(spark, group, contract.name)
         rows = reader(spark, group.files).schema(schema).parquet(*group.files)
         metadata = rows.metadataColumn("_metadata")  # also where a column of the files has that name
         path = file_path(metadata)
         texts: dict[str, Column] = {names[field.name]: as_text(field) for field in schema}
         for name, column in group.columns.items():
-            if moment := as_moment(column):
-                texts[names[name]] = moment(F.col(f"`{name.replace('`', '``')}`"))
+            if text := as_stored_text(column):
+                texts[names[name]] = text(col(name))
+        strings = {names[field.name]: col(field.name) for field in schema if isinstance(field.dataType, StringType)}
+        broken = not_utf8({name: text for name, text in strings.items() if name in contract.column_names})
         null = F.lit(None).cast("string")
         unknown = [
             part
@@ -73,6 +76,8 @@ class ParquetFiles(FileSource):
             place=path,
             block=F.lit(0),
             row=metadata.getField("row_index"),
+            broken=broken.line,
+            why=broken.why,
         )
 
     def _check_case(self, spark: SparkSession, contract: Table, names: list[str]) -> None:

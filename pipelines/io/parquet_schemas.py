@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, IntegerType, LongType, StructField, StructType
+from pyspark.sql.types import BinaryType, DataType, IntegerType, LongType, StructField, StructType
 
 from pipelines.errors import DataError
 from pipelines.io.file_names import reader, settings_for
@@ -25,10 +26,12 @@ from pipelines.io.java_errors import java_reason
 from pipelines.io.source import INSTANT
 
 FILES_AT_ONCE = 8
+SPARK_ERRORS = (PySparkException, Py4JJavaError)
 ANNOTATION = re.compile(r"\((TIMESTAMP|TIME)\((MILLIS|MICROS|NANOS),(true|false)\)\)")
-UNREADABLE = re.compile(r"\((TIME\(\w+,\w+\)|TIMESTAMP\(NANOS,\w+\)|FLOAT16|DECIMAL\((?:39|[4-9]\d|\d{3,}),\d+\))\)")
-# As a bare number, a column whose type Spark refuses.
-PLAIN = {"int32": IntegerType(), "int64": LongType()}
+UNREADABLE = re.compile(r"\((TIME\(\w+,\w+\)|TIMESTAMP\(NANOS,\w+\)|FLOAT16|UUID|DECIMAL\((?:39|[4-9]\d|\d{3,}),\d+\))\)")
+# As bare numbers or bytes, a column whose type Spark refuses.
+PLAIN = {"int32": IntegerType(), "int64": LongType(), "fixed_len_byte_array(16)": BinaryType()}
+UUID = "(UUID)"
 
 
 class ParquetColumn(NamedTuple):
@@ -44,7 +47,7 @@ class ParquetColumn(NamedTuple):
 
     @property
     def stored(self) -> DataType | None:
-        """The type of the numbers that are stored, where Spark does not read the type itself."""
+        """The type of the numbers or bytes that are stored, where Spark does not read the type itself."""
         kind = self.type.split(" ", 1)[0]
         return PLAIN.get(kind) if "{" not in self.type and UNREADABLE.search(self.type) else None
 
@@ -53,15 +56,29 @@ Schema = tuple[ParquetColumn, ...]
 
 
 class FileGroup(NamedTuple):
-    """Files whose columns, where they share them, are of one type, and that type."""
+    """Files whose columns, where they share them, are of one type, and that type; for each column a file that has it.
+
+    `nulls` are columns without values, which no file of the group has with values: Spark would refuse the type of one of both.
+    """
 
     files: list[str]
     columns: dict[str, ParquetColumn]
-    examples: list[str]
+    examples: dict[str, str]
+    nulls: set[str]
 
     def takes(self, schema: Schema) -> bool:
         """Whether a file of that schema is of the group's types."""
-        return all(column.name not in self.columns or self.columns[column.name] == column for column in schema)
+        if any(column.is_null and column.name in self.columns for column in schema):
+            return False
+        typed = [column for column in schema if not column.is_null]
+        return all(self.columns.get(column.name, column) == column and column.name not in self.nulls for column in typed)
+
+    def add(self, file: str, schema: Schema) -> None:
+        """Take over the columns of a file, the first one of its schema."""
+        self.nulls.update(column.name for column in schema if column.is_null)
+        for column in schema:
+            if not column.is_null and column.name not in self.columns:
+                self.columns[column.name], self.examples[column.name] = column, file
 
 
 def read_schemas(spark: SparkSession, files: list[str], source: str) -> list[Schema]:
@@ -75,31 +92,54 @@ def group_files(files: Iterable[str], schemas: Iterable[Schema]) -> list[FileGro
     groups: list[FileGroup] = []
     seen: dict[Schema, FileGroup] = {}
     for file, schema in zip(files, schemas, strict=True):
-        typed = tuple(column for column in schema if not column.is_null)
-        group = seen.get(typed) or next((group for group in groups if group.takes(typed)), None)
+        group = seen.get(schema) or next((group for group in groups if group.takes(schema)), None)
         if group is None:
-            group = FileGroup([], {}, [])
+            group = FileGroup([], {}, {}, set())
             groups.append(group)
-        if typed not in seen:
-            seen[typed] = group
-            group.columns.update({column.name: column for column in typed})
-            group.examples.append(file)
+        if schema not in seen:
+            seen[schema] = group
+            group.add(file, schema)
         group.files.append(file)
     return groups
 
 
-def spark_schema(spark: SparkSession, group: FileGroup) -> StructType:
-    """The group's columns in Spark's types; those that Spark does not read in the type of what is stored."""
+def spark_schema(spark: SparkSession, group: FileGroup, source: str) -> StructType:
+    """The group's columns in Spark's types; those that Spark does not read in the type of what is stored.
+
+    Raises DataError when Spark has no type for a column.
+    """
     stored = {name: column.stored for name, column in group.columns.items() if column.stored}
     fields: dict[str, DataType] = {}
-    for example in group.examples:
-        schema = _converted(spark, example, stored) if stored else reader(spark, [example]).parquet(example).schema
-        fields |= {field.name: field.dataType for field in schema}
+    for example in dict.fromkeys(group.examples.values()):
+        schema = _schema_of(spark, example, stored, source)
+        fields |= {field.name: field.dataType for field in schema if group.examples.get(field.name) == example}
     return StructType([StructField(name, stored.get(name) or fields[name]) for name in group.columns])
 
 
-def as_moment(column: ParquetColumn) -> Callable[[Column], Column] | None:
-    """What makes text, to the microsecond, of the numbers that a time column stores; None for one that Spark reads."""
+def _schema_of(spark: SparkSession, file: str, stored: Collection[str], source: str) -> StructType:
+    try:
+        return _converted(spark, file, stored) if stored else reader(spark, [file]).parquet(file).schema
+    except SPARK_ERRORS as error:
+        for name, type_ in _schema(spark, source, file):
+            others = {column.name for column in _schema(spark, source, file)} - {name}
+            try:
+                _converted(spark, file, {*others, *stored})
+            except SPARK_ERRORS:
+                raise _no_type(source, name, file, type_) from error
+        raise
+
+
+def _no_type(source: str, name: str, file: str, type_: str) -> DataError:
+    return DataError(
+        f"source {source}: column {name} of {file} holds {type_}; expected a type that Spark reads, or a UUID or a time that "
+        f"is no part of a list or struct. Convert the column before it is written."
+    )
+
+
+def as_stored_text(column: ParquetColumn) -> Callable[[Column], Column] | None:
+    """What makes text of the numbers or bytes that a column stores, times to the microsecond; None for one that Spark reads."""
+    if column.stored and UUID in column.type:
+        return _uuid
     annotation = ANNOTATION.search(column.type) if column.stored else None
     if annotation is None:
         return None
@@ -117,13 +157,18 @@ def _schema(spark: SparkSession, source: str, file: str) -> Schema:
             f"source {source}: {file} can't be read as Parquet ({java_reason(error)}). Is it whole, and may this user read it? "
             f"Fix or remove the file."
         ) from error
+    names = [column.name for column in schema]
+    if wrong := "no columns" if not schema else _repeated(names):
+        raise DataError(f"source {source}: {file} has {wrong}; expected columns, each name once. Fix or remove the file.")
     for column in schema:
         if UNREADABLE.search(column.type) and column.stored is None:
-            raise DataError(
-                f"source {source}: column {column.name} of {file} holds {UNREADABLE.findall(column.type)[0]}; expected a type "
-                f"that Spark reads, or a time that is no part of a list or struct. Convert the column before it is written."
-            )
+            raise _no_type(source, column.name, file, UNREADABLE.findall(column.type)[0])
     return schema
+
+
+def _repeated(names: list[str]) -> str:
+    repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
+    return f"the column {', '.join(repeated)} more than once" if repeated else ""
 
 
 def _footer_fields(spark: SparkSession, file: str) -> Any:
@@ -152,6 +197,10 @@ def _converted(spark: SparkSession, file: str, without: Collection[str]) -> Stru
     settings = spark._jsparkSession.sessionState().conf()
     schema = converter(settings).convert(jvm.org.apache.parquet.schema.MessageType("columns", fields))
     return StructType.fromJson(json.loads(schema.json()))
+
+
+def _uuid(content: Column) -> Column:
+    return F.regexp_replace(F.lower(F.hex(content)), "^(.{8})(.{4})(.{4})(.{4})", "$1-$2-$3-$4-")
 
 
 def _time_of_day(number: Column, unit: str) -> Column:

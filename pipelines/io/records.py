@@ -90,6 +90,13 @@ def read_head(pieces: Iterable[bytes], cut: Cut) -> Head:
     return Head(bytes(content[:2]), first, "\r" if b"\r" in content and b"\n" not in content else "\n")
 
 
+def after_marks(content: bytes, start: int = 0) -> int:
+    """Where the text begins that follows byte-order marks at a position; files that were saved twice have two."""
+    while content.startswith(codecs.BOM_UTF8, start):
+        start += len(codecs.BOM_UTF8)
+    return start
+
+
 def _lines(content: bytes, last: bool) -> Generator[Record, None, int]:
     at = 0
     for end in (LINE_END if last else LINE_END_WITHIN).finditer(content):

@@ -86,6 +86,10 @@ class RestApi(Source):
         """Remove the interval's spool."""
         self._spool(contract, interval).discard()
 
+    def check(self, contract: Table, interval: Interval) -> None:
+        """Raise ConfigError when an environment variable is not set, or the address is none."""
+        self._api(contract, interval, token=self._token(contract))
+
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """A digest of what is asked for: an API does not say whether its answer has changed, so an interval that has landed
         counts as unchanged until it is asked for anew with --force.
@@ -94,7 +98,7 @@ class RestApi(Source):
 
     def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
         """The interval's rows, once all pages have been fetched; as `Source.read` says."""
-        api = self._api(contract, interval, token=self._environment("token", self.token, contract) if self.token else None)
+        api = self._api(contract, interval, token=self._token(contract))
         spool = self._spool(contract, interval)
         spool.discard_older(self.spool_hours)
         fetch = Fetch(spark, Job(api, spool))
@@ -159,6 +163,9 @@ class RestApi(Source):
         )  # fmt: skip
         params = {name: _filled(text, interval) for name, text in self.params.items()}
         return Api(access, _filled(url, interval), params, self.records, self.paging, self.total, self.max_pages)
+
+    def _token(self, contract: Table) -> str | None:
+        return self._environment("token", self.token, contract) if self.token else None
 
     def _environment(self, key: str, name: str, contract: Table) -> str:
         value = os.environ.get(name, "")

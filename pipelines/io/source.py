@@ -18,9 +18,11 @@ from schemas.contract import Table
 
 Drift = Literal["fail", "ignore", "add"]
 EXTRA = "map<string,string>"
-NO_UTF8 = "line: expected UTF-8 text, received other bytes, kept here as hexadecimal digits"
+NO_UTF8 = "line: expected UTF-8 text, received bytes that are not UTF-8, kept here as hexadecimal digits"
 NO_NUL = "line: expected text, received a NUL byte"
 INSTANT = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
+# Spark's own have three digits of a second's six.
+NESTED_TIMES = {"timestampFormat": INSTANT, "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"}
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -49,6 +51,9 @@ class Source(Model):
     def sliced(self) -> bool:
         """Whether a run is given its interval's rows alone, so that rows of other intervals among them are late ones."""
         return False
+
+    def check(self, contract: Table, interval: Interval) -> None:
+        """Raise ConfigError, naming the key, for what is wrong with the settings or the environment and known without Spark."""
 
     @abstractmethod
     def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
@@ -140,7 +145,14 @@ def as_digits(column: str) -> Column:
 
 
 def without_mark(text: Column) -> Column:
-    """Text without a byte-order mark at its beginning, as the first line has of each of several files that were joined."""
+    """Text without byte-order marks at its beginning, as the first line has of each of several files that were joined.
+
+    Two are taken off, and Spark takes one off the first line of a file: a file that was saved twice may begin with two.
+    """
+    return _without_one_mark(_without_one_mark(text))
+
+
+def _without_one_mark(text: Column) -> Column:
     rest = F.substring(text.cast("binary"), 1 + len(BYTE_ORDER_MARK.encode()), (1 << 31) - 1).cast("string")
     return F.when(F.startswith(text, F.lit(BYTE_ORDER_MARK)), rest).otherwise(text)
 
@@ -154,7 +166,7 @@ def as_text(field: StructField) -> Column:
         case BinaryType():
             return F.concat(F.lit("\\x"), F.hex(value))
         case StructType() | ArrayType() | MapType():
-            return F.to_json(value)
+            return F.to_json(value, NESTED_TIMES)
         case _:
             return value.cast("string")
 

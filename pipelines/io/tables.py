@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -35,6 +36,7 @@ from pipelines.expressions import cols, quoted
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import RUN, IcebergTable
+from pipelines.io.java_errors import reason_of
 from schemas.contract import Column, Table
 
 CATALOG = "lake"
@@ -77,13 +79,11 @@ class Lake:
         for tried in range(1, OPENINGS + 1):
             try:
                 self.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
-            except Py4JJavaError as error:
-                if "org.apache.iceberg.jdbc.UncheckedSQLException" not in str(error.java_exception):
-                    raise
-                if tried == OPENINGS:
+            except (Py4JJavaError, PySparkException) as error:
+                if tried == OPENINGS or "org.apache.iceberg.jdbc.UncheckedSQLException" not in str(error):
                     raise ExternalError(
-                        f"lake.catalog: the catalog can't be opened ({error.java_exception.getMessage()}; tried {tried} times)."
-                        " See that its database is up and that this user may write to it."
+                        f"lake.catalog: the catalog can't be opened ({reason_of(error)}; tried {tried} times). See that its "
+                        f"database is up and that this user may write to it, or fix lake.catalog or lake.warehouse."
                     ) from error
                 time.sleep(random.uniform(0.1, 0.2) * tried)  # noqa: S311 - it spreads the tries, it keeps no secret
             else:

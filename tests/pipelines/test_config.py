@@ -43,6 +43,31 @@ def test_the_other_examples_are_valid(name: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
+        (lambda c: c["train"].update(epochs=True), r"train\.epochs: expected a valid integer; received True"),
+        (lambda c: c["train"].update(tensorboard=1), r"train\.tensorboard: expected true or false; received 1"),
+        (lambda c: c["clean"].update(max_quarantined_share=True), r"clean\.max_quarantined_share: expected a number; received"),
+        (
+            lambda c: c["features"]["numeric"].update(x={"clip": [False, 2]}),
+            r"x\.clip\.0: expected a number; received False",
+        ),
+        (lambda c: c["features"]["numeric"].update(x={"impute": True}), r"numeric\.x\.impute: .* or a number; received True"),
+        (lambda c: c["features"].update(image={"x": {"height": 2, "width": 2, "channels": True}}), "expected 1 or 3; received"),
+    ],
+)
+def test_a_truth_value_is_no_number_and_a_number_is_not_true(tmp_path: Path, edit: Edit, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_config(edited(tmp_path, edit))
+
+
+def test_a_number_that_yaml_takes_for_text_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "text.yaml"
+    path.write_text(FLIGHTS.read_text() + "\nmaintain: {raw_days: 3e1}\n")
+    assert read_config(path).maintain.raw_days == 30
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
         (lambda c: c["features"]["windows"].update(label="tmp"), r"features\.windows\.label: unknown column tmp"),
         (lambda c: c["features"]["windows"].update(by=["airport"]), r"features\.windows\.by: unknown column airport"),
         (lambda c: c["features"]["windows"].update(at="temp"), r"features\.windows\.at: the column temp is of type double"),

@@ -30,7 +30,16 @@ from pipelines.errors import ConfigError
         ("a:\n  b:\n  - c: 1\n    d: 2\n    c: 3", r"line 5: the key a\.b\.0\.c is there twice, first in line 3"),
         ("a: {1: x, 0x1: y}", r"line 1: the key a\.0x1 is there twice"),
         ("extends: no.yaml", r"config .*no\.yaml: cannot be read"),
-        ("extends: [a]", r"config .*\['a'\]: cannot be read"),
+        ("extends: [a]", r"config .*: extends: expected the name of a file in the same folder; received \['a'\]"),
+        ("extends:", r"extends: expected the name of a file in the same folder; received None"),
+        (
+            "train: {epochs: 010}",
+            r"line 1, column 17: train\.epochs: not valid YAML: '010' can't be read as int \(YAML takes it for",
+        ),
+        (
+            "train: {epochs: 1:30}",
+            r"'1:30' can't be read as int \(YAML takes it for octal or for base 60; write another number",
+        ),
         ('extends: "a\\0b"', r"config '.*a\\x00b': not valid YAML: embedded null"),
     ],
 )

@@ -64,7 +64,7 @@ ID, SHARE, KIND, AT = Column("id", "int"), Column("share", "double"), Column("ki
         ({"type": "string", "aliases": {"a": 5}}, "aliases .*; expected a mapping of text to text"),
         (
             {"type": "string", "case": "upper", "aliases": {"n.y.": "JFK"}},
-            "aliases 'n.y.': case is upper; expected the keys",
+            "aliases 'n.y.': case is upper; expected the keys as 'N.Y.'",
         ),
         ({"type": "string", "aliases": {" a": "b"}}, "aliases ' a': spaces are trimmed"),
         # outliers and conversions

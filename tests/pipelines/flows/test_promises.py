@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError, DataError
+from pipelines.flows import promises
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.derived import check_types
 from pipelines.flows.ingest import STEP as INGEST
@@ -50,6 +51,17 @@ def test_what_spark_can_not_read_is_named_before_anything_lands(
     with pytest.raises(ConfigError, match=message):
         visit(INGEST, contract=contract)
     assert not context.lake.exists("raw_visits")
+
+
+def test_promises_are_analysed_once_in_an_application(visit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = visit(contract=ruled(Rule("a", "spent > 1")))
+    analysed: list[str] = []
+    monkeypatch.setattr(promises, "_check_rules", lambda _, contract: analysed.append(contract.name))
+    check_promises(context)
+    check_promises(context.over(context.interval))
+    assert analysed == ["visits"]
+    check_promises(visit(contract=ruled(Rule("a", "spent > 1"))))
+    assert analysed == ["visits", "visits"]
 
 
 def test_a_rule_that_fails_on_a_row_is_named_and_changes_nothing(visit: Run, tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
-"""What a session is told depends on where its tasks run."""
+"""What a session is told depends on where its tasks run; a Spark that does not start is one sentence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import pytest
 from pyspark import SparkConf
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import SparkSession
 
-from pipelines.flows.session import COMPILES_ALL, compiles_long_methods
+from pipelines.errors import ExternalError
+from pipelines.flows.session import COMPILES_ALL, compiles_long_methods, started
 
 
 @pytest.mark.parametrize(
@@ -23,3 +29,37 @@ def test_long_methods_are_compiled_where_the_flag_is_set(master: str, option: st
     conf = SparkConf(loadDefaults=False).set("spark.master", master).set(option, f"-XX:+UseParallelGC {COMPILES_ALL}")
     assert compiles_long_methods(conf) == found
     assert not compiles_long_methods(conf.set(option, "-XX:+UseParallelGC"))
+
+
+class BuilderThatFails:
+    """A session's builder that does something else, which fails."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.getOrCreate = work
+
+
+def failure(work: Callable[[], object]) -> str:
+    """What is reported when a builder fails."""
+    with pytest.raises(ExternalError) as caught:
+        started(cast(SparkSession.Builder, BuilderThatFails(work)))
+    assert caught.value.exit_code == 5
+    return str(caught.value)
+
+
+def test_a_spark_that_does_not_start_is_one_sentence_with_the_setting(spark: SparkSession) -> None:
+    java: Any = spark._jvm
+    java.System.setProperty("spark.eventLog.dir", "file:/no/such/folder/")
+    try:
+        missing = java.org.apache.hadoop.fs.Path("file:/no/such/folder").getFileSystem(
+            java.org.apache.hadoop.conf.Configuration()
+        )
+        reported = failure(lambda: missing.getFileStatus(java.org.apache.hadoop.fs.Path("file:/no/such/folder")))
+    finally:
+        java.System.clearProperty("spark.eventLog.dir")
+    assert reported.startswith("Spark does not start with spark.eventLog.dir=file:/no/such/folder/: no such file: File ")
+    assert reported.endswith("and given to spark-submit, and run again.") and "\n" not in reported
+
+    def without_java() -> None:
+        raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
+
+    assert failure(without_java).startswith("Spark does not start: [JAVA_GATEWAY_EXITED] Java gateway process exited")

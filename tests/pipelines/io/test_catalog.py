@@ -59,3 +59,23 @@ def test_a_catalog_that_cannot_be_opened_is_exit_5(spark: SparkSession, tmp_path
     (tmp_path / "catalog.db").write_text("no database, but text that is long enough for SQLite to see it" * 100)
     with pytest.raises(ExternalError, match=r"lake\.catalog: the catalog can't be opened \(.* tried 8 times"):
         Lake(session_on(spark, tmp_path), "broken", "run1")
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        {"type": "nosuch"},
+        {"type": "rest", "uri": "http://127.0.0.1:1"},
+        {"type": "jdbc", "uri": "jdbc:nosuch://there/db"},
+        {"type": "hadoop", "warehouse": "s4://bucket/there"},
+    ],
+)
+def test_a_catalog_of_wrong_settings_is_exit_5_and_one_sentence(
+    spark: SparkSession, tmp_path: Path, catalog: dict[str, str]
+) -> None:
+    session = session_on(spark, tmp_path)
+    for key, value in catalog.items():
+        session.conf.set(f"spark.sql.catalog.lake.{key}", value)
+    with pytest.raises(ExternalError, match=r"^lake\.catalog: the catalog can't be opened \(.+; tried \d times\)\.") as caught:
+        Lake(session, "broken", "run1")
+    assert "\n" not in str(caught.value) and "org." not in str(caught.value)

@@ -211,6 +211,10 @@ def test_a_token_is_sent_and_never_told_or_passed_on(server: FaultyApi, tmp_path
         with pytest.raises(ExternalError, match="on another host than"):
             read(api(server, ByLink(by="link", size=2), access=access), tmp_path / "c")
         assert len(other.requests) == 1
+        server.script.append(lambda handler, seen: handler.send(200, handler.good(seen), {"Link": secure}))
+        secure = f'<{server.base.replace("http:", "https:")}/v1>; rel="next"'
+        with pytest.raises(ExternalError, match="by another protocol than"):
+            read(api(server, ByLink(by="link", size=2), access=access), tmp_path / "d")
 
 
 def test_a_redirect_on_the_same_host_keeps_the_token(server: FaultyApi, tmp_path: Path) -> None:
@@ -259,6 +263,47 @@ def test_an_answer_of_another_form_is_exit_3(server: FaultyApi, tmp_path: Path, 
 def test_an_answer_that_is_no_json_is_exit_3(server: FaultyApi, tmp_path: Path) -> None:
     server.then = faulty.text("<html>Log in</html>", "text/html")
     with pytest.raises(DataError, match=r"is no JSON: received text/html \('<html>Log in</html>'\)"):
+        read(api(server), tmp_path)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            faulty.text('{"data": {"items": []}}\n{"data": {"items": []}}'),
+            r"is more than one JSON value: received application/json",
+        ),
+        (
+            faulty.content({"data": {"items": []}, "total": 0, "error": "busy"}),
+            r"received none, and the report of a failure: .*busy",
+        ),
+        (
+            faulty.content({"data": {"items": [1]}, "total": 1, "next": "\ud800"}),
+            r"at 'next', received half of a surrogate pair",
+        ),
+        (faulty.content({"data": {"items": [1]}, "total": 1, "next": [1]}), r"at 'next', received an array"),
+        (faulty.status(302, Location="http://[bad/"), r"redirects to what is no address"),
+        (faulty.status(302, Location="ftp://there/it"), r"leads to no address"),
+    ],
+)
+def test_an_answer_that_is_wrong_is_asked_for_once(server: FaultyApi, tmp_path: Path, answer: faulty.Fault, told: str) -> None:
+    server.then = answer
+    with pytest.raises((DataError, ExternalError), match=told):
+        read(api(server, CURSOR), tmp_path)
+    assert len(server.requests) == 1
+
+
+def test_a_pointer_that_leads_through_a_list_does_not_end_paging(server: FaultyApi, tmp_path: Path) -> None:
+    server.then = faulty.content({"data": {"items": [{"id": 1}]}, "links": [{"next": "/v1/things?page=2"}]})
+    with pytest.raises(DataError, match=r"expected an object on the way at 'links\.next', received an array"):
+        read(api(server, ByLink(by="link", next="links.next"), total=None), tmp_path)
+    assert next_link("</b>; rel='next'") == "/b"
+
+
+def test_an_answer_in_another_encoding_is_exit_3_at_once(server: FaultyApi, tmp_path: Path) -> None:
+    server.then = faulty.text('{"items": ["caf\xe9"]}'.encode("latin-1"), "application/json; charset=iso-8859-1")
+    with pytest.raises(DataError, match=r"is not UTF-8, as JSON is \(byte e9 at 15\): received .*charset=iso-8859-1"):
         read(api(server), tmp_path)
     assert len(server.requests) == 1
 

@@ -104,7 +104,7 @@ def test_bytes_that_are_no_text_are_a_row_that_is_kept_whole(spark: SparkSession
     good, bad = sorted(landed(made, spark), key=lambda row: int(row.id))
     assert (good.name, good.broken_line, good.broken_why) == ("a", None, None)
     assert bad.broken_line == '{"id":"2","name":"\\\\x41FF"}'
-    assert bad.broken_why == "name: expected UTF-8 text, received other bytes, kept here as hexadecimal digits"
+    assert bad.broken_why == "name: expected UTF-8 text, received bytes that are not UTF-8, kept here as hexadecimal digits"
 
 
 def test_a_database_in_utf_16_gives_the_same_text(spark: SparkSession, create: Create) -> None:

@@ -1,0 +1,32 @@
+"""Columns whose bytes may be no UTF-8 text, which a database or a file without checks hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+NO_UTF8 = "expected UTF-8 text, received bytes that are not UTF-8, kept here as hexadecimal digits"
+
+
+class Broken(NamedTuple):
+    """A row as JSON, and why it is none; both null where all its texts are UTF-8, and None where no column can be wrong."""
+
+    line: Column | None = None
+    why: Column | None = None
+
+
+def not_utf8(texts: Mapping[str, Column]) -> Broken:
+    """Rows of which one of the texts, by name, holds bytes that are not UTF-8 text."""
+    if not texts:
+        return Broken()
+    valid = {name: F.is_valid_utf8(text) for name, text in texts.items()}
+    wrong = F.concat_ws(", ", *(F.when(~valid[name], F.lit(name)) for name in texts))
+    row = F.struct(*(F.when(valid[name], text).otherwise(_digits(text)).alias(name) for name, text in texts.items()))
+    return Broken(F.when(wrong != "", F.to_json(row)), F.when(wrong != "", F.concat(wrong, F.lit(f": {NO_UTF8}"))))
+
+
+def _digits(text: Column) -> Column:
+    return F.concat(F.lit("\\x"), F.hex(text.cast("binary")))

@@ -32,3 +32,6 @@ if [ -d "$ringmill_jars" ]; then
   fi
   SPARK_DIST_CLASSPATH="$ringmill_jars/*${SPARK_DIST_CLASSPATH:+:$SPARK_DIST_CLASSPATH}"
 fi
+
+# shellcheck source=run-folder.sh
+. "$(dirname "${BASH_SOURCE[0]}")/run-folder.sh"

@@ -15,6 +15,8 @@ from pyspark.sql import SparkSession
 
 from pipelines.config import Pipeline
 from pipelines.flows.java_lookups import remember_lookups
+from pipelines.flows.signals import take_over_signals
+from pipelines.interruption import PROCESS
 from pipelines.io.catalog import catalog_settings, check_warehouse
 
 # Java leaves a method of more than 8,000 bytes interpreted unless it is told otherwise, and what Spark generates for a whole
@@ -41,16 +43,19 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     """
     check_warehouse(config.lake)
     remember_lookups()
+    take_over_signals()
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
     of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
     for key, value in {**SETTINGS, **of_process, **catalog_settings(config.lake)}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
+    PROCESS.install()  # Spark has set a handler of its own
     if not compiles_long_methods(spark.sparkContext.getConf()):
         spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)
     try:
         yield spark
     finally:
+        PROCESS.over()
         master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
         spark.stop()
         if master.startswith("local-cluster"):

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from pipelines.config import Interval, Pipeline
+from pipelines.flows.activity import Activity
 from pipelines.flows.runs import RunLog
 from pipelines.io.audit import Audit
 from pipelines.io.catalog import warehouse_uri
@@ -39,6 +40,7 @@ class Context:
     lake: Lake
     runs: RunLog
     console: Console
+    activity: Activity = field(default_factory=Activity)
 
     def over(self, interval: Interval) -> Context:
         """The same run at work on another interval."""
@@ -91,7 +93,11 @@ class Context:
     def each(self, work: Callable[[str], T]) -> dict[str, T]:
         """Do a piece of work for every source, several at once: the driver plans and commits one while another runs."""
         sources = self.config.sources
-        return dict(zip(sources, self.at_once(*(partial(work, name) for name in sources)), strict=True))
+        return dict(zip(sources, self.at_once(*(partial(self._of_source, work, name) for name in sources)), strict=True))
+
+    def _of_source(self, work: Callable[[str], T], name: str) -> T:
+        with self.activity.source(self.spark.sparkContext, name):
+            return work(name)
 
     def at_once(self, *works: Callable[[], T]) -> list[T]:
         """Do pieces of work, several at once; their results, in order. After an error what has not begun does not begin."""
@@ -139,3 +145,5 @@ class Step:
     sections: tuple[str, ...]
     inputs: Callable[[Context], dict[str, str]]
     work: Callable[[Context], Outcome]
+    own_progress: bool = False
+    """Whether it shows itself how far it is, as training does; otherwise Spark's tasks are shown."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 
 from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Step
 from pipelines.flows.runs import Run
+from pipelines.flows.step_progress import StepProgress
 from pipelines.interruption import PROCESS, Interrupted
 
 CONFIG_ALWAYS = ("pipeline", "timezone", "contracts")
@@ -42,7 +44,8 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
         inputs=inputs,
     )
     try:
-        outcome = step.work(context)
+        with nullcontext() if step.own_progress else StepProgress(context.console, context.spark, step.name, context.activity):
+            outcome = step.work(context)
     except (Exception, KeyboardInterrupt) as error:
         cause = PROCESS.cause(error)
         status = "interrupted" if cause else "failed"

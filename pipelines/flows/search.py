@@ -197,4 +197,4 @@ def _remove(trials: list[Trial], best: Trial | None) -> None:
             trial.job = trial.attempts = None
 
 
-STEP = Step("train", ("train", "task", "search"), inputs, work)
+STEP = Step("train", ("train", "task", "search"), inputs, work, own_progress=True)

@@ -5,8 +5,7 @@ spark-submit jobs/clean.py --config conf/flights.yaml [--from DATE --to DATE] [-
 
 import sys
 
-from pipelines.flows.application import run_application
-from pipelines.flows.clean import STEP
+from pipelines.flows.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(run_application("clean", [STEP], sys.argv[1:]))
+    sys.exit(main("clean", sys.argv[1:]))

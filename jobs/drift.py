@@ -5,8 +5,7 @@ spark-submit jobs/drift.py --config conf/flights.yaml [--from DATE --to DATE] [-
 
 import sys
 
-from pipelines.flows.application import run_application
-from pipelines.flows.drift import STEP
+from pipelines.flows.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(run_application("drift", [STEP], sys.argv[1:]))
+    sys.exit(main("drift", sys.argv[1:]))

@@ -5,9 +5,7 @@ spark-submit jobs/pipeline.py --config conf/flights.yaml [--from DATE --to DATE]
 
 import sys
 
-from pipelines.flows.application import run_application
-from pipelines.flows.pipeline import STEPS
-from pipelines.flows.summary import print_summary
+from pipelines.flows.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(run_application("pipeline", STEPS, sys.argv[1:], print_summary))
+    sys.exit(main("pipeline", sys.argv[1:]))

@@ -5,8 +5,7 @@ spark-submit jobs/replay.py --config conf/flights.yaml [--from DATE --to DATE] [
 
 import sys
 
-from pipelines.flows.application import run_application
-from pipelines.flows.replay import STEP
+from pipelines.flows.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(run_application("replay", [STEP], sys.argv[1:]))
+    sys.exit(main("replay", sys.argv[1:]))

@@ -5,8 +5,7 @@ spark-submit jobs/search.py --config conf/flights.yaml [--from DATE --to DATE] [
 
 import sys
 
-from pipelines.flows.application import run_application
-from pipelines.flows.search import STEP
+from pipelines.flows.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(run_application("search", [STEP], sys.argv[1:]))
+    sys.exit(main("search", sys.argv[1:]))

@@ -5,8 +5,7 @@ spark-submit jobs/train.py --config conf/flights.yaml [--from DATE --to DATE] [-
 
 import sys
 
-from pipelines.flows.application import run_application
-from pipelines.flows.train import STEP
+from pipelines.flows.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(run_application("train", [STEP], sys.argv[1:]))
+    sys.exit(main("train", sys.argv[1:]))

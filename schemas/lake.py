@@ -20,7 +20,7 @@ RUNS = Table(
         Column("pipeline", "string", nullable=False),
         Column("job", "string", nullable=False),
         *INTERVAL,
-        Column("status", "string", nullable=False, allowed=("succeeded", "failed")),
+        Column("status", "string", nullable=False, allowed=("succeeded", "failed", "interrupted")),
         Column("fingerprint", "string", nullable=False, comment="SHA-256 of job, interval, config, code and inputs"),
         Column("config_hash", "string", nullable=False),
         Column("code_version", "string", nullable=False, comment="version and digest of the source"),

@@ -4,6 +4,15 @@ SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
 # shellcheck source=locale.sh
 . "$(dirname "${BASH_SOURCE[0]}")/locale.sh"
 
+# A job's help needs no Java.
+ringmill_is_help() {
+  [[ " $* " =~ \ ([^ ]*jobs/[a-z_]+\.py)\ (.*\ )?(--help|-h)\  ]]
+}
+if [ -n "${RINGMILL_ROOT:-}" ] && ringmill_is_help "$@"; then
+  exec "$RINGMILL_ROOT/.venv/bin/python" "${BASH_REMATCH[1]}" --help
+fi
+unset -f ringmill_is_help
+
 # `make setup` keeps ringmill's jars beside the environment, and an archive of Spark's classes for exactly their class path
 # (setup/class_archive.sh), which halves the time that a job takes to start. Whoever adds to the class path does without it.
 adds_to_class_path() {
@@ -32,3 +41,6 @@ if [ -d "$ringmill_jars" ]; then
   fi
   SPARK_DIST_CLASSPATH="$ringmill_jars/*${SPARK_DIST_CLASSPATH:+:$SPARK_DIST_CLASSPATH}"
 fi
+
+# shellcheck source=run-folder.sh
+. "$(dirname "${BASH_SOURCE[0]}")/run-folder.sh"

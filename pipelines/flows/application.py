@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import NoReturn
 
 from pyspark.sql import SparkSession
 
 from pipelines.config import Interval, Pipeline, read_config
 from pipelines.errors import ConfigError, RingmillError
 from pipelines.flows.checks import check_config, check_sections
+from pipelines.flows.command_line import JobParser, parser
 from pipelines.flows.context import Context, Step
+from pipelines.flows.execute import record_interruption
 from pipelines.flows.intervals import run_intervals
 from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
+from pipelines.flows.signals import silence, take_over_signals
 from pipelines.flows.terminal import console
 from pipelines.flows.width import plan_for, widest
+from pipelines.interruption import PROCESS
 from pipelines.io.tables import Lake
 
+__all__ = ["Arguments", "new_run_id", "parser", "run_application", "run_job"]
 Arguments = argparse.Namespace
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"arguments: {message}. Try --help.")
+Work = Callable[[Context, Arguments], None]
+Check = Callable[[Pipeline, Interval], None]
 
 
 def run_application(
@@ -54,48 +55,64 @@ def run_application(
 
 def run_job(
     name: str,
-    arguments_of: _Parser,
+    arguments_of: JobParser,
     argv: Sequence[str],
-    work: Callable[[Context, Arguments], None],
+    work: Work,
     sections: Sequence[str] = (),
-    checks: Sequence[Callable[[Pipeline, Interval], None]] = (),
+    checks: Sequence[Check] = (),
 ) -> int:
     """Do work, for which the configuration must have some sections and pass checks, in one Spark application; its exit code,
     as above.
+
+    SIGINT and SIGTERM end it with one line, once the table `runs` has the interruption.
     """
+    PROCESS.begin()
+    started = time.monotonic()
     try:
-        arguments = arguments_of.parse_args(argv)
-        config = read_config(arguments.config)
-        check_sections(config, sections)
-        check_config(config)
-        intervals = _intervals(config, arguments)
-        for check in checks:
-            check(config, intervals[0])
-        with spark_session(config, name) as spark:
-            plan_for(spark, widest(config))
-            work(_context(config, spark, intervals[0]), arguments)
-    except RingmillError as error:
-        print(f"ringmill: {name} failed: {error}", file=sys.stderr)
-        return error.exit_code
-    except Exception:  # noqa: BLE001 (the last line of defence: a bug becomes an exit code)
-        traceback.print_exc()
-        print(f"ringmill: {name} failed by a bug; please report the traceback above.", file=sys.stderr)
-        return 1
+        if "PYSPARK_GATEWAY_PORT" in os.environ:  # Java runs already, and would end by a signal of its own
+            take_over_signals()
+        _run(name, arguments_of.parse_args(argv), work, sections, checks)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the last line of defence: a bug becomes an exit code)
+        return report(name, error, time.monotonic() - started)
     return 0
 
 
-def parser(name: str, *, interval: bool = True) -> _Parser:
-    """A job's arguments: its configuration, and the interval for jobs that work on one."""
-    made = _Parser(prog=f"jobs/{name}.py", description=f"ringmill's {name} job.")
-    made.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
-    if not interval:
-        made.set_defaults(start=None, end=None, every=None)
-        return made
-    made.add_argument("--from", dest="start", help="start of the interval, ISO, included (default: the config's)")
-    made.add_argument("--to", dest="end", help="end of the interval, ISO, excluded (default: the config's)")
-    made.add_argument("--every", help="do the interval in parts, one after the other: day, week, month, 6 hours, …")
-    made.add_argument("--force", action="store_true", help="do the work even when the same was done before")
-    return made
+def report(name: str, error: BaseException, seconds: float) -> int:
+    """Print why a job ended, and return its exit code. What is ours, and an interruption, is one line without a traceback."""
+    PROCESS.over()
+    if interrupted := PROCESS.cause(error):
+        silence()
+        known = "; the table runs has it" if interrupted.recorded else ""
+        notes = "".join(f" {note.splitlines()[0]}" for note in getattr(interrupted, "__notes__", ()))
+        line = f"{interrupted} after {seconds:.1f} s{known}. The same command does again what was not done.{notes}"
+        print(f"ringmill: {name} {line}", file=sys.stderr, flush=True)
+        return interrupted.exit_code
+    if isinstance(error, RingmillError):
+        print(f"ringmill: {name} failed: {error}", file=sys.stderr)
+        return error.exit_code
+    traceback.print_exception(error)
+    print(f"ringmill: {name} failed by a bug; please report the traceback above.", file=sys.stderr)
+    return 1
+
+
+def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], checks: Sequence[Check]) -> None:
+    config = read_config(arguments.config)
+    check_sections(config, sections)
+    check_config(config)
+    intervals = _intervals(config, arguments)
+    for check in checks:
+        check(config, intervals[0])
+    with spark_session(config, name) as spark:
+        context = _context(config, spark, intervals[0])
+        began = datetime.now(UTC)
+        try:
+            plan_for(spark, widest(config))
+            work(context, arguments)
+        except (Exception, KeyboardInterrupt) as error:
+            if interrupted := PROCESS.cause(error):
+                record_interruption(context, name, began, interrupted)
+            raise
+        PROCESS.over()
 
 
 def _context(config: Pipeline, spark: SparkSession, interval: Interval) -> Context:

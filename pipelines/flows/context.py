@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from rich.console import Console
 
 from pipelines.config import Interval, Pipeline
+from pipelines.flows.activity import Activity
 from pipelines.flows.runs import RunLog
 from pipelines.io.audit import Audit
 from pipelines.io.catalog import warehouse_uri
@@ -26,6 +27,7 @@ from schemas.lake import ROW_LEDGER
 
 T = TypeVar("T")
 AT_ONCE = 4
+SECONDS_TO_END = 3.0  # of work at once, when a run is interrupted
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Context:
     runs: RunLog
     console: Console
     analysed: set[str] = field(default_factory=set)
+    activity: Activity = field(default_factory=Activity)
 
     def over(self, interval: Interval) -> Context:
         """The same run at work on another interval."""
@@ -94,14 +97,26 @@ class Context:
     def each(self, work: Callable[[str], T]) -> dict[str, T]:
         """Do a piece of work for every source, several at once: the driver plans and commits one while another runs."""
         sources = self.config.sources
-        return dict(zip(sources, self.at_once(*(partial(work, name) for name in sources)), strict=True))
+        return dict(zip(sources, self.at_once(*(partial(self._of_source, work, name) for name in sources)), strict=True))
+
+    def _of_source(self, work: Callable[[str], T], name: str) -> T:
+        with self.activity.source(self.spark.sparkContext, name):
+            return work(name)
 
     def at_once(self, *works: Callable[[], T]) -> list[T]:
-        """Do pieces of work, several at once; their results, in order."""
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="work") as pool:
-            # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
-            inherit = inheritable_thread_target(self.spark)
-            return [begun.result() for begun in [pool.submit(inherit(work)) for work in works]]
+        """Do pieces of work, several at once; their results, in order. After an error what has not begun does not begin."""
+        pool, patient = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="work"), True
+        # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
+        inherit = inheritable_thread_target(self.spark)
+        begun = [pool.submit(inherit(work)) for work in works]
+        try:
+            return [one.result() for one in begun]
+        except KeyboardInterrupt:
+            wait([one for one in begun if not one.cancel()], SECONDS_TO_END)  # Spark's jobs are being cancelled
+            patient = False
+            raise
+        finally:
+            pool.shutdown(wait=patient, cancel_futures=True)
 
     def stage_ledger(self, audit: Audit, stage: str, accounts: Iterable[Account]) -> None:
         """Write a stage's accounts to row_ledger, in the place of the interval's former ones."""
@@ -138,3 +153,5 @@ class Step:
     inputs: Callable[[Context], dict[str, str]]
     work: Callable[[Context], Outcome]
     check: Callable[[Pipeline, Interval], None] | None = None
+    own_progress: bool = False
+    """Whether it shows itself how far it is, as training does; otherwise Spark's tasks are shown."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 
 from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Step
 from pipelines.flows.runs import Run
+from pipelines.flows.step_progress import StepProgress
+from pipelines.interruption import PROCESS, Interrupted
 
 CONFIG_ALWAYS = ("pipeline", "timezone", "contracts")
 
@@ -18,7 +21,7 @@ CONFIG_ALWAYS = ("pipeline", "timezone", "contracts")
 def execute(step: Step, context: Context, *, force: bool) -> None:
     """Do a step's work unless the same was done last: same job, interval, configuration, code and inputs.
 
-    A failure is recorded in `runs` and raised.
+    A failure or an interruption is recorded in `runs` and raised.
     """
     started, clock = datetime.now(UTC), time.monotonic()
     inputs = step.inputs(context)
@@ -41,12 +44,17 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
         inputs=inputs,
     )
     try:
-        outcome = step.work(context)
-    except Exception as error:
-        _record_failure(context, record(status="failed", seconds=time.monotonic() - clock, error=str(error)), error)
+        with nullcontext() if step.own_progress else StepProgress(context.console, context.spark, step.name, context.activity):
+            outcome = step.work(context)
+    except (Exception, KeyboardInterrupt) as error:
+        cause = PROCESS.cause(error)
+        status = "interrupted" if cause else "failed"
+        run = record(status=status, seconds=time.monotonic() - clock, error=str(cause or error))
+        _record(context, run, cause or error)
         raise
     seconds = time.monotonic() - clock
-    context.runs.add(record(status="succeeded", seconds=seconds, outputs=outcome.outputs, artifacts=outcome.artifacts))
+    with PROCESS.shielded():
+        context.runs.add(record(status="succeeded", seconds=seconds, outputs=outcome.outputs, artifacts=outcome.artifacts))
     rows = ", ".join(f"{a.source} {a.rows_out:,}" for a in outcome.accounts)
     context.console.print(f"{step.name:>9}: {seconds:5.1f} s  {rows}")
 
@@ -56,12 +64,39 @@ def _stands(step: Step, context: Context, last: Run) -> bool:
     return all(context.lake.publisher(table, context.scope(step.name)) in (None, last.run_id) for table in last.outputs)
 
 
-def _record_failure(context: Context, run: Run, error: Exception) -> None:
-    """Record a failed run; when even that fails, say so beside the error, which stays the one that is raised."""
+def record_interruption(context: Context, job: str, started: datetime, error: Interrupted) -> None:
+    """Record in `runs` that an application was interrupted while no step was at work, unless a step has recorded it."""
+    if error.recorded:
+        return
+    run = Run(
+        run_id=context.run_id,
+        pipeline=context.config.pipeline,
+        job=job,
+        status="interrupted",
+        fingerprint="",
+        config_hash=context.config.digest(*CONFIG_ALWAYS),
+        code_version=code_version(),
+        started_at=started,
+        seconds=(datetime.now(UTC) - started).total_seconds(),
+        error=str(error),
+    )
+    _record(context, run, error)
+
+
+def _record(context: Context, run: Run, error: BaseException) -> None:
+    """Record a run that failed or was interrupted; when even that fails, say so beside the error, which stays the one that is
+    raised.
+    """
     try:
-        context.runs.add(run)
+        with PROCESS.shielded():
+            context.runs.add(run)
     except Exception as second:  # noqa: BLE001 (noted on the first error, which its caller raises)
-        error.add_note(f"The failure could not be recorded in the table runs: {second}")
+        error.add_note(
+            f"The {'failure' if run.status == 'failed' else 'interruption'} could not be recorded in the table runs: {second}"
+        )
+    else:
+        if isinstance(error, Interrupted):
+            error.recorded = True
 
 
 def _fingerprint(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pipelines.config import MaintainConfig
-from pipelines.flows.application import Arguments, parser, run_job
+from pipelines.flows.application import Arguments, run_job
+from pipelines.flows.command_line import maintain_parser
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.execute import execute
 from pipelines.io.maintenance import Keep, Maintained, Maintenance
@@ -15,9 +16,7 @@ from pipelines.io.maintenance import Keep, Maintained, Maintenance
 
 def run_maintenance(argv: Sequence[str]) -> int:
     """Run the job maintain and return its exit code."""
-    arguments = parser("maintain", interval=False)
-    arguments.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
-    return run_job("maintain", arguments, argv, _work)
+    return run_job("maintain", maintain_parser(), argv, _work)
 
 
 def _work(context: Context, arguments: Arguments) -> None:

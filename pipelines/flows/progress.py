@@ -11,9 +11,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from pipelines.config import MONITOR_NAMES
 from pipelines.launch.channel import Message
+from pipelines.launch.watch import EXPORT
 
 SECONDS_BETWEEN_LINES = 5.0
 RANKS_SHOWN = 4
+VALIDATE = "validate"  # a phase of a rank's, between epochs
 
 
 class TrainingProgress:
@@ -24,6 +26,7 @@ class TrainingProgress:
         self._epochs, self._steps = epochs, steps
         self._started: float | None = None
         self._begun: int | None = None  # steps that were done when this attempt began
+        self._epoch = 0  # the one that runs
         self._beats: dict[int, Message] = {}
         self._last_line = 0.0
         columns = (TextColumn("    train:"), BarColumn(30), TextColumn("{task.description}"))
@@ -36,6 +39,7 @@ class TrainingProgress:
             self._started, self._begun = time.monotonic(), None
         if message["kind"] == "beat":
             self._beats[message["rank"]] = message
+            self._show_phase(message)
         if message["kind"] == "step":
             self._show_step(message)
         if message["kind"] == "epoch":
@@ -44,24 +48,46 @@ class TrainingProgress:
                 f"{message['validation_loss']:.4f}  {_metric(message)}  "
                 f"{message['rows_per_second']:>9,.0f} rows/s{'  best' if message['best'] else ''}"
             )
+            self._show_epoch(message["epoch"] + 1, "begins")
         if message["kind"] == "parity":
             self._console.print(
                 f"    parity: {message['rows']:,} raw rows, features differ from Spark's by {message['difference']:.1e} at most"
             )
             self._console.print(f"    {_onnx(message['onnx'])}", markup=False)
 
+    def _show_phase(self, beat: Message) -> None:
+        """Show rank 0's epoch while no step says more: before its first steps are done, and while it validates or exports."""
+        if beat["rank"] or self._started is None:
+            return
+        if beat.get("phase") == EXPORT:
+            self._describe("the best epoch's model is exported")
+        elif beat.get("phase") == VALIDATE:
+            self._show_epoch(beat["epoch"], "validates")
+        elif beat.get("epoch", self._epoch) != self._epoch or not beat.get("step"):
+            self._show_epoch(beat.get("epoch", 0), "begins")
+
+    def _show_epoch(self, epoch: int, what: str) -> None:
+        self._epoch = epoch
+        if epoch < self._epochs:
+            self._describe(f"epoch {epoch + 1}/{self._epochs} {what}")
+
+    def _describe(self, text: str) -> None:
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, description=text)
+
     def _show_step(self, message: Message) -> None:
         done = (message["epoch"] + 1) * self._steps - message["steps"] + message["step"]
         if self._begun is None:
             self._begun = done - message["step"]
         elapsed = time.monotonic() - (self._started or time.monotonic())
+        self._epoch = message["epoch"]
         left = elapsed * (self._epochs * self._steps - done) / max(done - self._begun, 1)
         text = (
             f"epoch {message['epoch'] + 1}/{self._epochs} step {message['step']}/{message['steps']}  "
             f"{message['rows_per_second']:,.0f} rows/s  loss {message['loss']:.4f}  {left:.0f} s left{self._shares()}"
         )
         if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=done, description=text)
+            self._bar.update(self._task, completed=done, description=text, refresh=True)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             self._console.print(f"    {text}")

@@ -22,6 +22,7 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.space import pruner_of, sampler_of, size_of, suggested
 from pipelines.flows.tracking import Tell, tracked
 from pipelines.flows.train import Prepared, inputs, prepare, publish
+from pipelines.interruption import PROCESS
 from pipelines.launch.channel import Message
 from pipelines.launch.ranks import check_launch, warming
 from pipelines.storage import delete_folder
@@ -73,7 +74,8 @@ def work(context: Context) -> Outcome:
         try:
             return _try(context, prepared, chosen, trials[-1])
         finally:
-            _say(context, search, trials[-1])
+            if PROCESS.number is None:  # a signal is reported once, for the whole run
+                _say(context, search, trials[-1])
             _remove(trials, best_of(trials, train.monitor))
 
     try:
@@ -195,4 +197,4 @@ def _remove(trials: list[Trial], best: Trial | None) -> None:
             trial.job = trial.attempts = None
 
 
-STEP = Step("train", ("train", "task", "search"), inputs, work)
+STEP = Step("train", ("train", "task", "search"), inputs, work, own_progress=True)

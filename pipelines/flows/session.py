@@ -18,6 +18,8 @@ from pyspark.sql import SparkSession
 from pipelines.config import Pipeline, one_line
 from pipelines.errors import ExternalError
 from pipelines.flows.java_lookups import remember_lookups
+from pipelines.flows.signals import take_over_signals
+from pipelines.interruption import PROCESS
 from pipelines.io.catalog import catalog_settings, check_warehouse
 from pipelines.io.java_errors import java_reason
 
@@ -46,16 +48,19 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     """
     check_warehouse(config.lake)
     remember_lookups()
+    take_over_signals()
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
     of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
     for key, value in {**SETTINGS, **of_process, **catalog_settings(config.lake)}.items():
         builder = builder.config(key, value)
     spark = started(builder)
+    PROCESS.install()  # Spark has set a handler of its own
     if not compiles_long_methods(spark.sparkContext.getConf()):
         spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)
     try:
         yield spark
     finally:
+        PROCESS.over()
         master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
         spark.stop()
         if master.startswith("local-cluster"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 
 from rich import box
@@ -11,10 +12,12 @@ from rich.table import Table as Grid
 from pipelines.config import MONITOR_NAMES
 from pipelines.evaluation.report import metric_rows
 from pipelines.flows.context import Context
-from pipelines.flows.evaluate import compared, trained, training_history
+from pipelines.flows.drift import WHOLE, moved_row
+from pipelines.flows.evaluate import MOST_MOVED, compared, trained, training_history
 from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
 from pipelines.io.catalog import warehouse_uri
+from pipelines.stages.drift import Moved
 from schemas import lake
 
 JOBS = tuple(step.name for step in STEPS)
@@ -25,20 +28,37 @@ def print_summary(context: Context, started: float) -> None:
     start, in seconds.
     """
     say = context.console.print
-    say()
-    say(_rows(context))
-    say(_history(context))
-    say(_metrics(context))
-    runs = {job: context.runs.latest(job) for job in JOBS}
+    for grid in (_rows(context, JOBS), _history(context), _metrics(context)):
+        say(grid)
+    _print_seconds(context, JOBS, started)
+    _print_places(context, JOBS)
+
+
+def print_job(job: str, context: Context, started: float) -> None:
+    """The same of one job: its own rows and metrics, and where its results are."""
+    say = context.console.print
+    for grid in SECTIONS[job](context) if job in SECTIONS else []:
+        say(grid)
+    recorded_as = "train" if job == "search" else job
+    _print_seconds(context, (recorded_as,), started)
+    _print_places(context, (recorded_as,))
+
+
+def _print_seconds(context: Context, jobs: Sequence[str], started: float) -> None:
+    runs = {job: context.runs.latest(job) for job in jobs}
     seconds = {job: run.seconds for job, run in runs.items() if run and run.run_id == context.run_id}
     spent, total = sum(seconds.values()), time.monotonic() - started
     parts = ", ".join(f"{job} {value:.1f}" for job, value in seconds.items()) or "nothing was to be done"
-    say(f"[bold]Seconds[/]  {parts}; start-up and the rest {total - spent:.1f}; in all {total:.1f}")
-    train, evaluate = trained(context), runs["evaluate"]
+    context.console.print(f"[bold]Seconds[/]  {parts}; start-up and the rest {total - spent:.1f}; in all {total:.1f}")
+
+
+def _print_places(context: Context, jobs: Sequence[str]) -> None:
+    say = context.console.print
     say(f"[bold]Tables[/]   lake.{context.config.pipeline}.* in {warehouse_uri(context.config.lake)}  (query: make sql)")
-    say(f"[bold]Model[/]    {train.artifacts['model']}", soft_wrap=True)
-    if evaluate:
-        say(f"[bold]Report[/]   {evaluate.artifacts['report']}", soft_wrap=True)
+    artifacts = {name: uri for job in jobs if (run := context.runs.latest(job)) for name, uri in run.artifacts.items()}
+    for name in ("model", "report"):
+        if name in artifacts:
+            say(f"[bold]{name.capitalize():<7}[/]  {artifacts[name]}", soft_wrap=True)
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -48,10 +68,10 @@ def _grid(title: str, *columns: str) -> Grid:
     return grid
 
 
-def _rows(context: Context) -> Grid:
+def _rows(context: Context, stages: Sequence[str]) -> Grid:
     grid = _grid("Rows", "stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
     grid.columns[1].justify = "left"
-    ledger = context.lake.rows(lake.ROW_LEDGER, context.whose_interval)
+    ledger = [row for row in context.lake.rows(lake.ROW_LEDGER, context.whose_interval) if row["stage"] in stages]
     for row in sorted(ledger, key=lambda row: (JOBS.index(row["stage"]), -row["rows_in"])):
         counts = itemgetter("rows_in", "rows_out", "quarantined", "duplicates", "filtered")(row)
         grid.add_row(row["stage"], row["source"], *(f"{count:,}" for count in counts))
@@ -87,3 +107,38 @@ def _metrics(context: Context) -> Grid:
     for cells in metric_rows(config.task.kind, columns):
         grid.add_row(*cells)
     return grid
+
+
+def _trials(context: Context) -> Grid:
+    """The trials of the interval's last search."""
+    grid = _grid("Trials", "trial", "state", "epochs", "best epoch", "monitor", "value", "seconds", "")
+    run = context.runs.needed("train", by="search")
+    for row in sorted(context.lake.rows(lake.SEARCH_TRIALS, {"run_id": run.run_id}), key=itemgetter("trial")):
+        best, value = row["best_epoch"], row["value"]
+        grid.add_row(
+            str(row["trial"]), row["state"], str(row["epochs"]), "" if best is None else str(best + 1), row["monitor"],
+            "" if value is None else f"{value:.4f}", f"{row['seconds']:.1f}", "kept" if row["promoted"] else "",
+        )  # fmt: skip
+    return grid
+
+
+def _moved(context: Context) -> Grid:
+    """The features of the interval that have moved most from what the last model was trained on."""
+    grid = _grid("Drift", "feature", "PSI", "KS", "missing")
+    wanted = {**context.whose_interval, "compared": WHOLE}
+    for row in sorted(context.lake.rows(lake.DRIFT_METRICS, wanted), key=itemgetter("psi"), reverse=True)[:MOST_MOVED]:
+        grid.add_row(*moved_row(WHOLE, Moved(**{name: row[name] for name in Moved._fields}))[1:])
+    return grid
+
+
+SECTIONS: dict[str, Callable[[Context], list[Grid]]] = {
+    "ingest": lambda context: [_rows(context, ("ingest",))],
+    "clean": lambda context: [_rows(context, ("clean",))],
+    "features": lambda context: [_rows(context, ("features",))],
+    "train": lambda context: [_history(context)],
+    "search": lambda context: [_trials(context), _history(context)],
+    "evaluate": lambda context: [_rows(context, ("evaluate",)), _metrics(context)],
+    "drift": lambda context: [_moved(context)],
+    "replay": lambda context: [_rows(context, ("clean",))],
+}
+"""What each job prints of its own, from the tables."""

@@ -167,4 +167,4 @@ def _write(context: Context, attempts: Attempts) -> dict[str, int]:
         return audit.publish()
 
 
-STEP = Step("train", ("train", "task"), inputs, work)
+STEP = Step("train", ("train", "task"), inputs, work, own_progress=True)

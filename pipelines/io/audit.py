@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import AccountingError, ConflictError
 from pipelines.expressions import cols
+from pipelines.interruption import PROCESS
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
 from schemas.contract import Table
@@ -92,9 +93,11 @@ class Audit:
         """Make the staged tables visible, one commit each, by name and the ledger last; return their new snapshots.
 
         A table to which a run of another scope has published meanwhile is staged anew on top of that. Raises ConflictError,
-        which names the winner, when another run of this scope takes the tables, or when others publish without end.
+        which names the winner, when another run of this scope takes the tables, or when others publish without end. A signal
+        that comes meanwhile waits until all tables are published.
         """
-        return dict(self.publishing())
+        with PROCESS.shielded():
+            return dict(self.publishing())
 
     def publishing(self) -> Iterator[tuple[str, int]]:
         """The same, a table at a time."""

@@ -28,6 +28,7 @@ TUNED = {
     "FI_PROVIDER": "tcp",
 }
 SECONDS_TO_CONNECT = 30
+HUNG_UP = "assert (!closed) failed"  # what a proxy says once mpiexec is gone
 
 
 def run_stage(spark: SparkSession, assignment: Assignment) -> None:
@@ -65,12 +66,17 @@ def _run_proxy(assignment: Assignment) -> Iterator[int]:
     proxy = str(Path(sys.executable).with_name(PROXY))
     gpu = gpus.addresses[0] if gpus else None
     with rank_environment(assignment, rank, place, ranks_here, gpu) as environment, _line_to_driver(assignment) as line:
-        yield subprocess.run(
+        done = subprocess.run(
             [*DIE_WITH_PARENT, proxy, *assignment.proxies[rank]],
             env={**TUNED, **loopback, **environment, **HOROVOD, "HYDI_CONTROL_FD": str(line.fileno())},
             pass_fds=[line.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
             check=False,
-        ).returncode
+        )
+        if HUNG_UP not in done.stderr:  # what the driver did on purpose
+            sys.stderr.write(done.stderr)
+        yield done.returncode
 
 
 def _line_to_driver(assignment: Assignment) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 from pipelines.launch.environment import Assignment, rank_environment
 
@@ -13,6 +14,7 @@ def run_stock(ranks: int, assignment: Assignment) -> None:
     """Run the ranks on the executors and wait; raises what Horovod raises when one fails."""
     import horovod.spark
 
+    leave_signals_alone()
     horovod.spark.run(
         _run_rank,
         args=(assignment,),
@@ -23,6 +25,13 @@ def run_stock(ranks: int, assignment: Assignment) -> None:
         stderr=sys.stderr,
         verbose=0,
     )
+
+
+def leave_signals_alone() -> None:
+    """Keep the driver's own handlers of signals: Horovod would set some that only end its ranks, and never restore these."""
+    from horovod.runner import gloo_run
+
+    gloo_run.register_shutdown_event = threading.Event
 
 
 def _run_rank(assignment: Assignment) -> int:

@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 
 from pipelines.io.iceberg import IcebergTable
 from tests.conftest import ROOT, session_on
+from tests.jobs.test_signals import left_in
 from tests.processes import environment
 from tests.sample import SMALL, configured
 
@@ -79,18 +80,22 @@ class Job:
         command = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[1]", "--driver-memory", "1g"]
         command += ["tests/jobs/ingest_clean.py", "--config", config, *arguments]
         self.began = time.time()
+        self.temporary = Path(config).with_name("tmp")
+        self.temporary.mkdir(exist_ok=True)
+        given = {**environment(), "TMPDIR": str(self.temporary)}
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=given, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
     def finish(self) -> float:
         """Wait; check that it went well; seconds that it took."""
         said, _ = self._process.communicate(timeout=300)
         assert self._process.returncode == 0, said
+        assert left_in(self.temporary) == []
         return time.time() - self.began
 
     def kill(self, after: float) -> None:
-        """SIGKILL everything that it started, some seconds after it began."""
+        """SIGKILL everything that it started, some seconds after it began; nothing of it stays in the folder for such files."""
         time.sleep(max(0.0, self.began + after - time.time()))
         tree = [psutil.Process(self._process.pid)]
         tree += tree[0].children(recursive=True)
@@ -100,6 +105,7 @@ class Job:
             except psutil.NoSuchProcess:
                 continue
         self._process.communicate(timeout=60)
+        assert left_in(self.temporary) == []
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Progress: plain lines where there is no terminal, a moving one where there is."""
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -44,3 +45,29 @@ def test_each_ranks_shares_of_its_time_are_shown_and_after_a_restart_the_time_le
     assert "epoch 3/4 step 3/6" in text.getvalue()
     assert "26 s left" in text.getvalue()  # 13 steps
     assert "compute/wait/feed 60%/30%/10%, 50%/50%/0%" in text.getvalue()
+
+
+SHARES = dict.fromkeys(("compute_seconds", "wait_seconds", "feed_seconds"), 0.0)
+BEAT = {"kind": "beat", "rank": 0, "epoch": 0, "step": 0, "phase": "compute", **SHARES}
+SHOWN: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "ready", "rank": 0}, "ranks are starting"),
+    (BEAT, "epoch 1/3 begins"),
+    (STEP, "epoch 1/3 step 5/10"),
+    ({**BEAT, "step": 6}, "epoch 1/3 step 5/10"),
+    ({**BEAT, "step": 10, "phase": "validate"}, "epoch 1/3 validates"),
+    (EPOCH, "epoch 2/3 begins"),
+    ({**BEAT, "epoch": 1}, "epoch 2/3 begins"),
+    ({**STEP, "epoch": 1}, "epoch 2/3 step 5/10"),
+    ({**BEAT, "rank": 1, "epoch": 1, "step": 10, "phase": "validate"}, "epoch 2/3 step 5/10"),
+    ({**EPOCH, "epoch": 2}, "epoch 2/3 step 5/10"),  # none follows it
+    ({**BEAT, "epoch": 2, "phase": "export"}, "the best epoch's model is exported"),
+]
+
+
+def test_the_line_shows_the_epoch_that_runs_while_steps_are_silent() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=140, highlight=False)
+    with TrainingProgress(console, epochs=3, steps=10) as progress:
+        assert progress._bar
+        for message, shown in SHOWN:
+            progress.show(message)
+            assert progress._bar.tasks[0].description.startswith(shown), message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError, DataError
 from pipelines.launch.ranks import run_ranks
+from pipelines.launch.stock import leave_signals_alone
 from tests.conftest import ROOT
 from tests.pipelines.launch.test_ranks import job, last_arrays
 from tests.processes import environment
@@ -28,6 +30,16 @@ def test_horovods_own_launcher_trains_the_same_weights(spark: SparkSession, tmp_
         found.append(last_arrays(made))
     for first, second in zip(*found, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+
+
+def test_horovods_own_launcher_leaves_the_drivers_signals_alone() -> None:
+    from horovod.runner import gloo_run
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    leave_signals_alone()
+    event = gloo_run.launch_gloo.__globals__["register_shutdown_event"]()
+    assert not event.is_set()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 # Horovod's launcher leaves an exception to its own thread.

@@ -1,0 +1,95 @@
+"""What people type: each job's purpose, options and exit codes, without Spark or TensorFlow, and the way to its work."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from pipelines.errors import ConfigError
+from pipelines.interruption import PROCESS
+
+PURPOSES = {
+    "pipeline": "Run a whole pipeline in one application: ingest, clean, features, train, evaluate. It ends with rows,\n"
+    "epochs, metrics, and where the tables, the model and the report are.",
+    "ingest": "Land every source of a pipeline as it was received, once an interval: tables raw_<source>.",
+    "clean": "Validate every landed row by its contract: tables clean_<source>, quarantine, broken_rules and row_ledger.",
+    "features": "Join and derive examples from the clean tables, fit features on the train split, and write the tables\n"
+    "features, feature_stats, feature_samples and drift_metrics.",
+    "train": "Train the network on Spark's executors, and export the best epoch's model: training_history, feed_receipts.",
+    "evaluate": "Score the validation and test splits on Spark, and write predictions, evaluation_metrics and a report.\n"
+    "A model that misses evaluate.minimum or maximum is exit code 4.",
+    "drift": "Compare an interval's features with those that the last model was trained on: drift_metrics and a report.\n"
+    "A feature beyond drift.<measure>.fail is exit code 4.",
+    "replay": "Validate quarantined rows again, after their contract was corrected; those that pass become clean rows.",
+    "search": "Search the configuration of training (section search); evaluate goes on with the best trial's model.",
+    "maintain": "Keep a pipeline's tables small: compact files, expire snapshots, remove what killed runs left behind.",
+}
+EXIT_CODES = """\
+exit codes:
+  0    done, or nothing to do
+  1    a bug; please report the traceback
+  2    wrong arguments or configuration
+  3    the data breaks its contract; no table was changed
+  4    a quality gate is not met (evaluate, drift), or the model's features are not Spark's
+  5    something outside failed: a source, the warehouse, a port, a rank
+  130  interrupted by Ctrl-C (SIGINT)
+  143  ended by SIGTERM"""
+
+
+class JobParser(argparse.ArgumentParser):
+    """Arguments of a job; raises ConfigError for wrong ones."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError."""
+        raise ConfigError(f"arguments: {message}. Try --help.")
+
+
+def parser(name: str, *, interval: bool = True) -> JobParser:
+    """A job's arguments: its configuration, and the interval for jobs that work on one."""
+    made = JobParser(
+        prog=f"spark-submit jobs/{name}.py",
+        description=PURPOSES.get(name, f"ringmill's {name} job."),
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
+    if not interval:
+        made.set_defaults(start=None, end=None, every=None)
+        return made
+    made.add_argument(
+        "--from", dest="start", metavar="TIME", help="start of the interval, ISO, included (default: the config's)"
+    )
+    made.add_argument("--to", dest="end", metavar="TIME", help="end of the interval, ISO, excluded (default: the config's)")
+    made.add_argument(
+        "--every", metavar="LENGTH", help="do the interval in parts, one after the other: day, week, month, 6 hours, …"
+    )
+    made.add_argument("--force", action="store_true", help="do the work even when the same was done before")
+    return made
+
+
+def maintain_parser() -> JobParser:
+    """The arguments of maintain, which works on whole tables."""
+    made = parser("maintain", interval=False)
+    made.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
+    return made
+
+
+def main(name: str, argv: Sequence[str]) -> int:
+    """Run a job of `PURPOSES` and return its exit code. Help and signals are answered before anything large is imported."""
+    PROCESS.begin()
+    started = time.monotonic()
+    try:
+        (maintain_parser() if name == "maintain" else parser(name)).parse_args(argv)
+        code: int = import_module("pipelines.flows.jobs").run(name, argv)
+    except ConfigError as error:
+        print(f"ringmill: {name} failed: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        print(f"ringmill: {name} {error} after {time.monotonic() - started:.1f} s.", file=sys.stderr)
+        return int(getattr(error, "exit_code", 130))
+    return code

@@ -1,0 +1,23 @@
+"""The jobs by name: their steps, and what each prints at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
+
+from pipelines.flows.application import run_application
+from pipelines.flows.context import Step
+from pipelines.flows.summary import print_job, print_summary
+
+
+def run(name: str, argv: Sequence[str]) -> int:
+    """Run a job and return its exit code. The module of each is imported where it runs: Optuna takes a second."""
+    module = import_module(f"pipelines.flows.{name}")
+    if name == "maintain":
+        code: int = module.run_maintenance(argv)
+        return code
+    if name == "pipeline":
+        return run_application(name, module.STEPS, argv, print_summary)
+    steps: list[Step] = [module.STEP]
+    return run_application(name, steps, argv, partial(print_job, name))

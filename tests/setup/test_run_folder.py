@@ -1,0 +1,103 @@
+"""conf/spark/run-folder.sh: a run's temporary files are in one folder, which goes with the run, killed or not."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+SCRIPT = f"""set -a; . {ROOT}/conf/spark/run-folder.sh; set +a
+echo "$TMPDIR"; echo "$SPARK_SUBMIT_OPTS"; echo "$KERAS_HOME $MPLCONFIGDIR"
+exec sleep 60"""
+
+
+def start(tmp: Path, program: str = "org.apache.spark.deploy.SparkSubmit", **given: str) -> subprocess.Popen[str]:
+    """A shell that reads the file as Spark's scripts do, and then becomes another program, as they become Java."""
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp), "HOME": str(tmp), "HOSTNAME": "here", **given}
+    return subprocess.Popen(
+        ["bash", "-c", SCRIPT, "bash", program], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def lines_of(process: subprocess.Popen[str], count: int = 3) -> list[str]:
+    """The first lines that it prints."""
+    assert process.stdout
+    return [process.stdout.readline().rstrip("\n") for _ in range(count)]
+
+
+def gone(path: Path, seconds: float = 10) -> bool:
+    """Whether a path is gone within some seconds."""
+    deadline = time.monotonic() + seconds
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not path.exists()
+
+
+@pytest.fixture
+def tmp(tmp_path: Path) -> Path:
+    """A folder for temporary files, with a space in its name."""
+    (tmp_path / "a b").mkdir()
+    return tmp_path / "a b"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_folder_goes_with_the_run_however_it_ends(tmp: Path, number: int) -> None:
+    with start(tmp) as run:
+        folder, options, homes = lines_of(run)
+        assert Path(folder).parent == tmp
+        assert Path(folder).name.startswith(f"ringmill-run-here-{run.pid}-")
+        assert options.split('" ')[0] == f'"-Djava.io.tmpdir={folder}'
+        assert "-XX:-UsePerfData" in options
+        assert homes == f"{folder}/keras {folder}/matplotlib"
+        (Path(folder) / "blockmgr-1" / "00").mkdir(parents=True)
+        assert Path(folder).exists()
+        os.killpg(run.pid, number)
+    assert gone(Path(folder))
+    assert list(tmp.iterdir()) == []
+
+
+def test_what_a_dead_run_left_goes_with_the_next_and_that_of_a_running_one_stays(tmp: Path) -> None:
+    dead, alive = tmp / "ringmill-run-there-1-a", tmp / "ringmill-run-there-2-b"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / ".lock").touch()
+        (folder / "liblz4-java-1.so").touch()
+    with (alive / ".lock").open() as lock, start(tmp) as run:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lines_of(run)
+        assert gone(dead)
+        assert sorted(path.name for path in alive.iterdir()) == [".lock", "liblz4-java-1.so"]
+        run.kill()
+
+
+def test_other_programs_of_sparks_and_folders_that_are_there_stay_as_they_are(tmp: Path) -> None:
+    (tmp / ".keras").mkdir()
+    with start(tmp, "org.apache.spark.deploy.worker.Worker") as worker:
+        assert lines_of(worker)[:2] == [str(tmp), ""]
+        worker.kill()
+    with start(tmp, MPLCONFIGDIR="/mine") as run:
+        assert lines_of(run)[2] == " /mine"
+        run.kill()
+
+
+def test_files_that_killed_proxies_left_go_and_those_that_a_rank_may_still_read_stay(tmp: Path) -> None:
+    old, new = (Path("/tmp") / f"hydra_hwloc_xmlfile_{age}{os.getpid()}" for age in ("old", "new"))
+    for file in (old, new):
+        file.write_text("<topology/>")
+    os.utime(old, (time.time() - 10, time.time() - 10))
+    try:
+        with start(tmp) as run:
+            lines_of(run)
+            assert (old.exists(), new.exists()) == (False, True)
+            run.kill()
+        assert gone(new, 20)  # it is old enough by the time that the run's folder is gone
+    finally:
+        for file in (old, new):
+            file.unlink(missing_ok=True)

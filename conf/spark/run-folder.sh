@@ -27,8 +27,10 @@ make_run_folder() {
   # Under this name others look for it, locked by now.
   folder="$ringmill_folders-$HOSTNAME-$$-${made##*-}"
   mv "$made" "$folder" || return 1
-  # A process of its own session, whose parent is gone: whoever kills a run, its group or all its children, leaves it alone.
-  (setsid flock "$folder/.lock" bash -c "$ringmill_remove" bash "$folder" </dev/null >/dev/null 2>&1 {ringmill_lock}>&- &)
+  # A process of its own session, whose parent is gone: whoever kills a run, its group or all its children, leaves it alone. It
+  # writes a line once it is there; to go on before would leave a moment in which it could be killed too.
+  read -r < <(setsid bash -c 'echo; exec flock "$1/.lock" bash -c "$2" bash "$1" >/dev/null' bash "$folder" "$ringmill_remove" \
+    </dev/null 2>/dev/null {ringmill_lock}>&- &)
   TMPDIR=$folder
   # Keras and Matplotlib would make folders in a home that has none of theirs.
   [ -e "${HOME:-}/.keras" ] || KERAS_HOME=${KERAS_HOME:-$folder/keras}

@@ -85,4 +85,6 @@ def test_losses_are_of_log1p_and_metrics_and_predictions_in_the_labels_unit(hori
     errors = np.abs(predicted - labels)
     each = errors if horizon is None else errors.mean(-1)
     sums = head.measured(tf.constant(labels), tf.constant(outputs), tf.ones(len(labels))).numpy()
-    assert head.metric(sums, len(labels)) == ("validation_mae", pytest.approx(each.mean(), rel=1e-6))
+    name, value = head.metric(sums, len(labels))
+    assert name == "validation_mae"
+    assert value == pytest.approx(each.mean(), rel=1e-6)

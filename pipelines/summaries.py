@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 PERCENTILES = tuple(step / 200 for step in range(1, 200))
+EXACT_LEVELS = 512  # up to so many distinct numbers of a column are each counted
 TRACKED_WORDS = 50_000  # a column's words are counted exactly up to so many distinct ones
 Values: TypeAlias = npt.NDArray[np.float64]
 
@@ -61,10 +62,50 @@ def percentiles_of(values: Values) -> Values | None:
     """The values at `PERCENTILES`: of each share the least value that this share of all is at or below. None of no values."""
     if not len(values):
         return None
-    steps = np.arange(1, len(PERCENTILES) + 1, dtype=np.int64)
-    ranks = -(-steps * len(values) // (len(PERCENTILES) + 1)) - 1
-    found: Values = np.sort(values)[ranks]
+    found: Values = np.sort(values)[_ranks(len(values))]
     return found
+
+
+def _ranks(count: int) -> npt.NDArray[np.int64]:
+    """Where the values at `PERCENTILES` lie among so many in ascending order."""
+    steps = np.arange(1, len(PERCENTILES) + 1, dtype=np.int64)
+    ranks: npt.NDArray[np.int64] = -(-steps * count // (len(PERCENTILES) + 1)) - 1
+    return ranks
+
+
+class Levels(NamedTuple):
+    """A distribution of numbers at some of them, in ascending order, the least and the greatest among them: how many numbers
+    are below each, and how many at or below it. Up to `EXACT_LEVELS` distinct numbers all are there.
+    """
+
+    values: Values
+    below: Values
+    at_most: Values
+
+    def to_bytes(self) -> bytes:
+        """All three, one after the other."""
+        return np.concatenate(self).tobytes()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> Levels:
+        """What `to_bytes` has written."""
+        return Levels(*np.frombuffer(content, np.float64).reshape(3, -1))
+
+
+def levels_of(values: Values) -> Levels | None:
+    """The distribution of finite numbers: at each distinct one, or of many at those at `PERCENTILES`, the least and the
+    greatest, so that one which is half a percent of them or more is always there. None of no values.
+    """
+    if not len(values):
+        return None
+    ordered = np.sort(values)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    ends = np.append(starts[1:], len(ordered))
+    if len(starts) > EXACT_LEVELS:
+        ranks = np.concatenate([[0], _ranks(len(ordered)), [len(ordered) - 1]])
+        kept = np.unique(np.searchsorted(starts, ranks, side="right") - 1)
+        starts, ends = starts[kept], ends[kept]
+    return Levels(ordered[starts], starts.astype(np.float64), ends.astype(np.float64))
 
 
 class Words:

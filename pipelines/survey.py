@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipelines.errors import ExternalError
 from pipelines.storage import list_files, locate
-from pipelines.summaries import Moments, Values, Words, merged_moments, moments_of, percentiles_of
+from pipelines.summaries import Moments, Values, Words, levels_of, merged_moments, moments_of, percentiles_of
 from pipelines.workers import forget_archives
 
 # What is asked of a column: moments and percentiles of a number, how often each word occurs, or whether there is a value.
@@ -30,7 +30,7 @@ GROUP, PART = "group", "part"
 _MOMENTS = "present long, mean double, squares double, minimum double, maximum double"
 _WORDS = "words array<string>, counts array<long>"
 SUMMARY = f"group string, key int, part int, at int, {_MOMENTS}, values binary, {_WORDS}"  # Spark copies an array one by one
-MERGED = f"group string, key int, {_MOMENTS}, percentiles array<double>, {_WORDS}"
+MERGED = f"group string, key int, {_MOMENTS}, percentiles array<double>, levels binary, {_WORDS}"
 _TYPES = {
     "string": pa.string(), "int": pa.int32(), "long": pa.int64(), "double": pa.float64(), "binary": pa.binary(),
     "array<double>": pa.list_(pa.float64()), "array<string>": pa.list_(pa.string()), "array<long>": pa.list_(pa.int64()),
@@ -118,7 +118,13 @@ def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             if row["words"].is_valid:
                 words.add(row["words"].values, row["counts"].values)
         table = words.table()
-        found = {**moments._asdict(), "percentiles": percentiles_of(np.concatenate(values))}
+        ordered = np.sort(np.concatenate(values))
+        levels = levels_of(ordered)
+        found = {
+            **moments._asdict(),
+            "percentiles": percentiles_of(ordered),
+            "levels": None if levels is None else levels.to_bytes(),
+        }
         whole = {"group": group, "key": key, **found, "words": table["word"], "counts": table["count"]}
         yield _batch([whole], MERGED)
 

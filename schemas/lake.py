@@ -101,6 +101,11 @@ FEATURE_STATS = Table(
         Column("vocabulary", "array<string>", comment="most frequent first; id 0 is the unknown"),
         Column("percentiles", "array<double>", comment="of the values that were there: at 0.5, 1, 1.5 to 99.5 percent"),
         Column("shares", "array<double>", unit="share of rows", comment="of each word of the vocabulary, or group of hashes"),
+        Column("levels", "array<double>", comment="all distinct values where they are few, else some of them, in order"),
+        Column(
+            "rows_below", "array<double>", unit="rows", comment="with a value below each level; of a sample, as percentiles"
+        ),
+        Column("rows_at_most", "array<double>", unit="rows", comment="with a value at or below each level"),
         Column("auc", "double", comment="how well the feature alone ranks the label; approximate"),
         Column("fitted", "string", nullable=False, comment="JSON: the feature as the model applies it"),
         Column("provenance", "string", comment="JSON: snapshots of the clean tables, digest of the declared spec, the code"),

@@ -16,7 +16,7 @@ from pipelines.flows.examples import examples
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
 from pipelines.stages.aggregates import Question, answers, every, nothing
-from pipelines.stages.drift import Moved, drifts, exceeded
+from pipelines.stages.drift import Broken, Moved, broken_bounds, drifts
 from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
 from pipelines.storage import write_bytes
 from schemas import lake
@@ -49,18 +49,20 @@ def work(context: Context) -> Outcome:
     question = Question(asked, F.lit(WHOLE))
     with examples(context, [question]) as (_, folder, rows_in, _), context.audit("drift") as audit:
         [found] = answers(context.spark, folder, [question._replace(values=every(rows_in))])
-        moved = drifts(spec, stats, stats_of(spec, found.get(WHOLE, nothing(asked))))
+        now = stats_of(spec, found.get(WHOLE, nothing(asked)))
+        moved = drifts(spec, stats, now)
         stage_drift(context, audit, {WHOLE: moved}, reference)
         held = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
         report = f"{context.artifacts('reports')}/drift.html"
         write_bytes(report, render(_findings(context, model, moved, held)).encode())
         outcome = Outcome(outputs=audit.publish(), artifacts={"report": report})
     context.console.print(f"   report: {report}", soft_wrap=True)
-    warn_of(context, "the interval against what was trained on", moved)
-    broken = [text for each in moved for severity, text in exceeded(each, context.config.drift) if severity == "fail"]
-    if broken:
+    broken = broken_bounds(moved, stats, now, context.config.drift)
+    warn_of(context, "the interval against what was trained on", broken)
+    failed = [each.text for each in broken if each.severity == "fail"]
+    if failed:
         raise QualityError(
-            f"drift: features have moved from what the model was trained on: {'; '.join(broken[:NAMED])}. "
+            f"drift: features have moved from what the model was trained on: {'; '.join(failed[:NAMED])}. "
             f"drift_metrics and {report} say more; train anew, or change drift.*.fail."
         )
     return outcome
@@ -106,9 +108,9 @@ def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Mov
     audit.stage_rows(lake.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
 
 
-def warn_of(context: Context, what: str, moved: Sequence[Moved]) -> None:
-    """Name the features that moved beyond a bound, the worst first."""
-    told = [(each.psi, text) for each in moved for _, text in exceeded(each, context.config.drift)]
+def warn_of(context: Context, what: str, broken: Sequence[Broken]) -> None:
+    """Name the features that moved beyond a bound, and by more than chance, the worst first."""
+    told = [(each.moved.psi, each.text) for each in broken]
     if told:
         worst = "; ".join(text for _, text in sorted(told, reverse=True)[:NAMED])
         more = f"; {len(told) - NAMED} more" if len(told) > NAMED else ""

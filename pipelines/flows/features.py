@@ -36,7 +36,7 @@ from pipelines.launch.ranks import warming
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
 from pipelines.stages.aggregates import Question, answers, every
-from pipelines.stages.drift import drifts
+from pipelines.stages.drift import broken_bounds, drifts
 from pipelines.stages.feature_fit import Fit, fit, fit_label
 from pipelines.stages.feature_statistics import questions, stats_of
 from pipelines.stages.feature_transform import transform
@@ -227,10 +227,13 @@ def _as_taken(name: str, is_time: bool) -> Column:
 
 def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str, Mapping[str, Any]]) -> None:
     """Hold validation and test against train: what the split itself brings."""
-    moved = {split: drifts(fitted.spec, fitted.stats, stats_of(fitted.spec, found[split])) for split in SPLITS[1:]}
+    spec, trained = fitted.spec, fitted.stats
+    stats = {split: stats_of(spec, found[split]) for split in SPLITS[1:]}
+    moved = {split: drifts(spec, trained, of) for split, of in stats.items()}
     stage_drift(context, audit, moved, context.run_id)
     for split, features in moved.items():
-        warn_of(context, f"{split} against train", features)
+        broken = broken_bounds(features, trained, stats[split], context.config.drift)
+        warn_of(context, f"{split} against train", broken)
 
 
 STEP = Step("features", ("clean", "features", "drift", "task"), inputs, work)

@@ -50,11 +50,13 @@ def history_metric(config: Pipeline) -> str:
 def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, features: DataFrame) -> Judged:
     bins = config.evaluate.calibration_bins
     curves = _curves(predictions)
+    _check_classes("evaluate", curves, task)
     threshold = best_f1_threshold(curves["validation"])
     baselines = {}
     for name in config.features.baselines:
         found = _curves(_baseline(features, name, "score"))
         _check_scores(name, found)
+        _check_classes(f"features.baselines.{name}", found, task)
         own = best_f1_threshold(found["validation"])
         baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in found.items()}
     return Judged(
@@ -97,6 +99,18 @@ def _check_scores(name: str, curves: Mapping[str, Curve]) -> None:
             raise DataError(
                 f"features.baselines.{name}: it predicts from {curve.scores.min():g} to {curve.scores.max():g} on {split}; "
                 f"expected probabilities from 0 to 1. Mend its SQL, or leave it out."
+            )
+
+
+def _check_classes(what: str, curves: Mapping[str, Curve], task: Binary) -> None:
+    """Raise DataError when the rows that were predicted are of one class, of which AUC is undefined."""
+    for split, curve in curves.items():
+        counts = [int(rows.sum()) for rows in (curve.negatives, curve.positives)]
+        if not all(counts):
+            told = ", ".join(f"{name}: {rows:,}" for name, rows in zip(task.classes, counts, strict=True))
+            raise DataError(
+                f"{what}: the predicted rows of the {split} split are of one class only ({told}), and AUC is undefined on one "
+                f"class; expected rows of both. Change features.split, or predict more rows."
             )
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pipelines.errors import DataError
 from pipelines.expressions import all_of, col, cols, number
 from pipelines.fitted import PART
+from pipelines.summaries import Levels
 from pipelines.survey import GROUP, MERGED, NUMBER, SUMMARY, THERE, WORD, Measure, Survey, files_of, merge, summarize
 from pipelines.survey import PART as TASK
 from schemas.names import internal
@@ -93,11 +94,11 @@ def answers(
     """What the rows in a folder's Parquet files, laid out for these questions, answer to each: by group and feature, and how
     many rows a group has (`ROWS`).
 
-    A number's answers are present, mean, variance (the population's), minimum, maximum and percentiles, None of no value; a
-    word's are present and counts, by word. A number that is NaN or infinite is missing. Percentiles are exact on the rows that
-    they are of, counts up to `TRACKED_WORDS` distinct words. All is found in one pass: tasks read row groups by Arrow, without
-    Spark's rows between, since to turn columns to rows and back takes longer than all else. What they found is merged in the
-    order of the files, so the same files have the same answers to the last bit.
+    A number's answers are present, mean, variance (the population's), minimum, maximum, percentiles and levels, None of no
+    value; a word's are present and counts, by word. A number that is NaN or infinite is missing. Percentiles and levels are
+    exact on the rows that they are of, counts up to `TRACKED_WORDS` distinct words. All is found in one pass: tasks read row
+    groups by Arrow, without Spark's rows between, since to turn columns to rows and back takes longer than all else. What they
+    found is merged in the order of the files, so the same files have the same answers to the last bit.
     """
     files = files_of(folder)
     measures = [list(_measures(question.asked)) for question in questions]
@@ -121,7 +122,7 @@ def answers(
 
 def nothing(asked: Sequence[Asked]) -> dict[str, Any]:
     """The answers of no rows."""
-    none = Row(present=0, mean=0.0, squares=0.0, minimum=None, maximum=None, percentiles=None, words=[], counts=[])
+    none = Row(present=0, mean=0.0, squares=0.0, minimum=None, maximum=None, percentiles=None, levels=None, words=[], counts=[])
     found: dict[str, Any] = {ROWS: 0, **{each.name: {} for each in asked}}
     for measure in _measures(asked):
         found[measure.name] |= {f"{measure.prefix}{name}": value for name, value in _told(measure.kind, none)}
@@ -162,6 +163,7 @@ def _told(kind: str, row: Row) -> Iterator[tuple[str, Any]]:
     yield "present", row.present
     if kind == NUMBER:
         yield "variance", row.squares / max(row.present, 1)
+        yield "levels", None if row.levels is None else Levels.from_bytes(row.levels)
         yield from ((name, row[name]) for name in ("mean", "minimum", "maximum", "percentiles"))
     if kind == WORD:
         yield "counts", dict(zip(row.words, row.counts, strict=True))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.config import DriftConfig
+from pipelines.config import Bounds, DriftConfig
 from pipelines.fitted import FittedSpec
+from pipelines.stages.distributions import Distribution, Floats, distributions
 from pipelines.stages.feature_statistics import Stats
-from pipelines.summaries import PERCENTILES
 
-BINS = 10
 LEAST_SHARE = 1e-4  # an empty bin is taken to hold this share: the logarithm of nothing has no bound
+LEAST_ROWS = 10  # five in either of two bins (Cochran, Some methods for strengthening the common chi-square tests, 1954)
+CHANCE, SAMPLES = 0.001, 999  # what none of 999 samples reaches is as rare as one in a thousand
 
 
 class Moved(NamedTuple):
@@ -26,23 +27,34 @@ class Moved(NamedTuple):
     missing: float
 
 
+class Broken(NamedTuple):
+    """A bound that a feature broke: its severity, and a sentence."""
+
+    moved: Moved
+    severity: str
+    text: str
+
+
+class _Shares(NamedTuple):
+    """Both shares of the rows, in train and now, by bin, those of missing values last; and the Kolmogorov-Smirnov distance."""
+
+    trained: Floats
+    now: Floats
+    ks: float | None
+
+
 def drift(name: str, trained: Stats, now: Stats) -> Moved:
     """Compare a feature on other rows with the same on the train split.
 
     PSI: the sum over bins of (q - p) ln(q / p) (Siddiqi, Credit Risk Scorecards, 2006), over ten bins of equal share in train
-    for numbers (a value that fills a bin there is one of its own), over the vocabulary's words and the rest for words, and
-    over the missing. KS: the greatest difference of the two distribution functions of present numbers. Both are from
-    percentiles half a percent apart, which bounds the error of KS by 0.01; words have no order, and no KS.
+    for numbers (a value that fills a bin there is one of its own; a decile belongs to the bin below it), over the vocabulary's
+    words and the rest for words, and over the missing. KS: the greatest difference of the two distribution functions of
+    present numbers. Both are from counts: exact where a feature has few distinct values; of many, values between two counted
+    levels, less than half a percent of the rows, lie on a straight line, which bounds the error of KS by 0.01. Words have no
+    order, and no KS.
     """
-    missing = (trained.missing / max(trained.rows, 1), now.missing / max(now.rows, 1))
-    if trained.shares is not None and now.shares is not None:
-        rest = [1 - lost - sum(shares) for lost, shares in zip(missing, (trained.shares, now.shares), strict=True)]
-        bins = [np.array([*shares, left]) for shares, left in zip((trained.shares, now.shares), rest, strict=True)]
-        ks = None
-    else:
-        bins, ks = _compare(trained.percentiles or (), now.percentiles or (), missing)
-    both = [np.array([*shares, lost]) for shares, lost in zip(bins, missing, strict=True)]
-    return Moved(name, stability_index(*both), ks, missing[1] - missing[0])
+    shares = _compare(trained, now)
+    return Moved(name, stability_index(shares.trained, shares.now), shares.ks, float(shares.now[-1] - shares.trained[-1]))
 
 
 def drifts(spec: FittedSpec, trained: Sequence[Stats], now: Sequence[Stats]) -> list[Moved]:
@@ -50,53 +62,98 @@ def drifts(spec: FittedSpec, trained: Sequence[Stats], now: Sequence[Stats]) -> 
     return [drift(feature.name, *pair) for feature, *pair in zip(spec.features, trained, now, strict=True)]
 
 
-def stability_index(expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> float:
+def stability_index(expected: Floats, found: Floats) -> float:
     """The population stability index of two lists of shares, in nats."""
-    p, q = (np.maximum(shares, LEAST_SHARE) for shares in (expected, found))
-    return float(((q - p) * np.log(q / p)).sum())
+    return float(_indices(expected, found))
 
 
-def exceeded(moved: Moved, config: DriftConfig) -> Iterator[tuple[str, str]]:
-    """Each bound that a feature broke, as its severity and a sentence; of two broken bounds of one measure the harder."""
+def exceeded(moved: Moved, config: DriftConfig, ignored: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """Each bound that a feature broke, as its severity and a sentence; of two broken bounds of one measure the harder, and of
+    `ignored` measures none.
+    """
     for measure, found in (("psi", moved.psi), ("ks", moved.ks), ("missing", abs(moved.missing))):
-        bounds = getattr(config, measure)
+        bounds = Bounds() if measure in ignored else getattr(config, measure)
         for severity, bound in (("fail", bounds.fail), ("warn", bounds.warn)):
             if found is not None and bound is not None and found > bound:
                 yield severity, f"{moved.feature}: {measure} {found:.3f} is above {bound}"
                 break
 
 
-def _compare(
-    trained: tuple[float, ...], now: tuple[float, ...], missing: tuple[float, float]
-) -> tuple[list[npt.NDArray[np.float64]], float | None]:
-    if not trained or not now:  # nothing but missing values on one side
+def within_chance(moved: Moved, trained: Stats, now: Stats) -> frozenset[str]:
+    """The measures of a feature that rows drawn twice from one distribution would reach as well: whose bounds are not broken.
+
+    Of fewer than `LEAST_ROWS` rows on either side, that is each measure. PSI and missing share: where one of a thousand pairs
+    of samples, as large as the two and drawn from both together, is as far apart (a Monte Carlo test at 0.001; Hope, A
+    simplified Monte Carlo significance test procedure, 1968). PSI without drift is about (1/n + 1/m) times a chi-square
+    variable of as many degrees of freedom as there are bins less one (Yurdakul, Statistical properties of population stability
+    index, 2018): of ten bins 0.25 and more until n or m has some hundred rows. That holds where all bins expect several rows,
+    which samples drawn need not. KS: its critical value at 0.001, sqrt(ln(2 / 0.001) / 2 (1/n + 1/m)) (Smirnov, 1948).
+    """
+    rows = _sampled(trained), _sampled(now)
+    if min(rows) < LEAST_ROWS:
+        return frozenset(("psi", "ks", "missing"))
+    shares = _compare(trained, now)
+    psi, missing = _by_chance(shares, *rows)
+    scale = 1 / max(rows[0] * (1 - shares.trained[-1]), 1) + 1 / max(rows[1] * (1 - shares.now[-1]), 1)
+    ks = math.sqrt(math.log(2 / CHANCE) / 2 * scale)
+    reached = {"psi": moved.psi <= psi, "missing": abs(moved.missing) <= missing, "ks": (moved.ks or 0.0) <= ks}
+    return frozenset(measure for measure, explained in reached.items() if explained)
+
+
+def broken_bounds(moved: Sequence[Moved], trained: Sequence[Stats], now: Sequence[Stats], config: DriftConfig) -> list[Broken]:
+    """Every bound that a feature broke by more than chance, in the order of features."""
+    found = []
+    for each, before, after in zip(moved, trained, now, strict=True):
+        if any(exceeded(each, config)):
+            ignored = within_chance(each, before, after)
+            found += [Broken(each, *broken) for broken in exceeded(each, config, ignored)]
+    return found
+
+
+def _by_chance(shares: _Shares, n: int, m: int) -> tuple[float, float]:
+    """The greatest PSI and change of the missing share of pairs of samples of n and m rows from both distributions together."""
+    random = np.random.default_rng(0)  # the same statistics are judged the same
+    both = np.maximum(shares.trained * n + shares.now * m, 0)
+    one, other = (random.multinomial(rows, both / both.sum(), SAMPLES) / rows for rows in (n, m))
+    return float(_indices(one, other).max()), float(np.abs(one[:, -1] - other[:, -1]).max())
+
+
+def _indices(expected: Floats, found: Floats) -> Floats:
+    """The population stability index along the last axis."""
+    p, q = (np.maximum(shares, LEAST_SHARE) for shares in (expected, found))
+    indices: Floats = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return indices
+
+
+def _sampled(stats: Stats) -> int:
+    """The rows that shares are of: as many as percentiles are of, where these are of some."""
+    present = stats.rows - stats.missing
+    if not stats.rows_at_most or not present:
+        return stats.rows
+    return round(stats.rows * stats.rows_at_most[-1] / present)
+
+
+def _compare(trained: Stats, now: Stats) -> _Shares:
+    missing = (trained.missing / max(trained.rows, 1), now.missing / max(now.rows, 1))
+    if trained.shares is not None and now.shares is not None:
+        rest = [1 - lost - sum(shares) for lost, shares in zip(missing, (trained.shares, now.shares), strict=True)]
+        bins = [np.array([*shares, left]) for shares, left in zip((trained.shares, now.shares), rest, strict=True)]
+        ks = None
+    else:
+        bins, ks = _compare_numbers(distributions(trained, now), missing)
+    both = (np.array([*shares, lost]) for shares, lost in zip(bins, missing, strict=True))
+    return _Shares(*both, ks)
+
+
+def _compare_numbers(
+    both: tuple[Distribution, Distribution] | None, missing: tuple[float, float]
+) -> tuple[list[Floats], float | None]:
+    if both is None:  # nothing but missing values on one side
         return [np.array([1 - lost]) for lost in missing], None
-    levels = np.unique(np.concatenate([trained, now]))
-    functions = [_distribution(values, levels) for values in (trained, now)]
-    step = len(PERCENTILES) // BINS + 1
-    edges = np.unique(trained[step - 1 :: step])
-    filled = edges[[trained.count(edge) >= step - 1 for edge in edges]]
+    levels = np.unique(np.concatenate([each.values for each in both]))
+    edges, filled = both[0].edges()
     bins = [
-        (1 - lost) * np.diff([0.0, *np.sort([*_below(values, filled), *_distribution(values, edges)]), 1.0])
-        for values, lost in zip((trained, now), missing, strict=True)
+        (1 - lost) * np.diff([0.0, *np.sort([*each.below(filled), *each.at_most(edges)]), 1.0])
+        for each, lost in zip(both, missing, strict=True)
     ]
-    return bins, float(np.abs(functions[0] - functions[1]).max())
-
-
-def _distribution(values: tuple[float, ...], at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What share of the rows lies at or below each level, by their percentiles: between two of them on a straight line."""
-    return _shares(np.array(values), at, np.searchsorted(values, at, side="right"))
-
-
-def _below(values: tuple[float, ...], at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What share of the rows lies below each level."""
-    return _shares(np.array(values), at, np.searchsorted(values, at, side="left"))
-
-
-def _shares(
-    known: npt.NDArray[np.float64], at: npt.NDArray[np.float64], reached: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
-    low, high = known[np.maximum(reached - 1, 0)], known[np.minimum(reached, len(known) - 1)]
-    between = np.divide(at - low, high - low, out=np.zeros(len(at)), where=(reached > 0) & (high > at))
-    shares: npt.NDArray[np.float64] = np.where(reached == len(known), 1.0, (reached + between) / (len(known) + 1))
-    return shares
+    return bins, float(np.abs(both[0].at_most(levels) - both[1].at_most(levels)).max())

@@ -260,7 +260,7 @@ def _with_imputed(fill: float, rows: int, values: Mapping[str, Any]) -> Stats:
     present, missing, mean = values["present"], rows - values["present"], values["mean"]
     shift = fill - mean
     variance = (present * values["variance"] + shift * shift * present * missing / rows) / rows
-    return Stats(
+    stats = Stats(
         rows=rows,
         missing=missing,
         mean=mean + shift * missing / rows,
@@ -270,6 +270,7 @@ def _with_imputed(fill: float, rows: int, values: Mapping[str, Any]) -> Stats:
         quartiles=tuple(values["percentiles"][at] for at in (FIRST, MEDIAN, THIRD)),
         percentiles=tuple(values["percentiles"]),
     )
+    return stats.with_levels(values["levels"])
 
 
 def _scaling(name: str, numeric: kinds.Numeric, stats: Stats) -> tuple[float, float]:

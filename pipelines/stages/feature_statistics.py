@@ -26,6 +26,7 @@ from pipelines.fitted import (
 )
 from pipelines.stages.aggregates import ROWS, Asked, bend, crossed_word
 from pipelines.stages.texts import GROUPS, hashed_group, words_of
+from pipelines.summaries import Levels
 
 
 class Stats(NamedTuple):
@@ -35,6 +36,9 @@ class Stats(NamedTuple):
     `percentiles`: the values at 0.5, 1, 1.5 to 99.5 percent, and `shares` what share of all rows has each word of the
     vocabulary (of a hash each group of buckets): both of what was there, nothing imputed. A text's percentiles are those of its
     number of words, an image's those of its length as text.
+
+    `levels` are numbers in ascending order, all distinct ones where these are few, with the rows below each and at or below it;
+    where percentiles are of a sample, so are they.
     """
 
     rows: int
@@ -47,6 +51,16 @@ class Stats(NamedTuple):
     vocabulary: tuple[str, ...] | None = None
     percentiles: tuple[float, ...] | None = None
     shares: tuple[float, ...] | None = None
+    levels: tuple[float, ...] | None = None
+    rows_below: tuple[float, ...] | None = None
+    rows_at_most: tuple[float, ...] | None = None
+
+    def with_levels(self, levels: Levels | None) -> Stats:
+        """The same, with the distribution of the values that were there."""
+        if levels is None:
+            return self
+        values, below, at_most = (tuple(each.tolist()) for each in levels)
+        return self._replace(levels=values, rows_below=below, rows_at_most=at_most)
 
 
 def questions(spec: FeaturesConfig) -> list[Asked]:
@@ -68,7 +82,8 @@ def known_stats(rows: int, known: Mapping[str, Any], feature: FittedFeature | No
     """A feature's counts, and its percentiles or, where its words were counted, their shares."""
     found = known.get("percentiles")
     shares = None if feature is None or "counts" not in known else _shares(feature, known["counts"], rows)
-    return Stats(rows, rows - known["present"], percentiles=None if found is None else tuple(found), shares=shares)
+    stats = Stats(rows, rows - known["present"], percentiles=None if found is None else tuple(found), shares=shares)
+    return stats.with_levels(known.get("levels"))
 
 
 def _shares(feature: FittedFeature, counts: Mapping[str, int], rows: int) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from pipelines.errors import DataError, EchoError, QualityError, RingmillError
 from pipelines.fitted import FittedSpec
 from pipelines.training.feed import Chunk
 from pipelines.training.gather import gathered
+from pipelines.training.loop import Validation
 
 
 def diverged(chunk: Chunk, step: int, spec: FittedSpec, where: str) -> RingmillError:
@@ -28,6 +29,27 @@ def diverged(chunk: Chunk, step: int, spec: FittedSpec, where: str) -> RingmillE
     return QualityError(
         f"{found}All inputs of this step are numbers, the greatest in {largest} ({size:.3g}): training diverged. Lower "
         f"train.optimizer.learning_rate, clip gradients (options: {{global_clipnorm: 1.0}}), or clip the feature."
+    )
+
+
+def unusable(found: Validation, epoch: int) -> RingmillError:
+    """The error of an epoch by whose validation no best one can be chosen: its loss, or the metric that is monitored, is no
+    finite number.
+    """
+    place = f"epoch {epoch + 1}: the validation loss is {found.loss}, {found.metric} {found.value}"
+    if np.isfinite(found.loss) and found.metric == "validation_auc":
+        return DataError(
+            f"{place}: AUC is undefined where the validation split has one class; expected rows of both. Change "
+            f"features.split, or set train.monitor: validation_loss."
+        )
+    if np.isfinite(found.loss) and found.metric == "validation_mae":
+        return QualityError(
+            f"{place}: some predictions are larger than a 32-bit float holds. Set task.clip: true, which keeps them within the "
+            f"train split's labels, lower train.optimizer.learning_rate, or set train.monitor: validation_loss."
+        )
+    return QualityError(
+        f"{place}: training diverged, though no gradient did. The last good state is the newest checkpoint. Lower "
+        f"train.optimizer.learning_rate, or clip gradients (options: {{global_clipnorm: 1.0}})."
     )
 
 

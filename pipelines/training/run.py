@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.config import goodness
-from pipelines.errors import QualityError, RankError
+from pipelines.errors import RankError
 from pipelines.training.board import Board, Timeline
-from pipelines.training.divergence import diverged
+from pipelines.training.divergence import diverged, unusable
 from pipelines.training.export import Exported, export
 from pipelines.training.feed import Chunk, Columns, Feed, Receipt
 from pipelines.training.gather import gathered
@@ -107,11 +107,7 @@ class _Run:
         found = self._validate()
         score = _score(self._job.config.monitor, found)
         if not np.isfinite([found.loss, score]).all():
-            raise QualityError(
-                f"epoch {epoch + 1}: the validation loss is {found.loss}, {found.metric} {found.value}: training diverged, "
-                f"though no gradient did. The last good state is the newest checkpoint. Lower "
-                f"train.optimizer.learning_rate, or clip gradients (options: {{global_clipnorm: 1.0}})."
-            )
+            raise unusable(found, epoch)
         told: Message = {
             "epoch": epoch, "train_loss": loss / plan.rows, "validation_loss": found.loss, found.metric: found.value,
             "learning_rate": rate, "rows": plan.rows,

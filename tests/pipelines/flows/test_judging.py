@@ -53,3 +53,29 @@ def test_what_a_baseline_cannot_predict_is_exit_3(
     with pytest.raises(DataError, match=rf"features\.baselines\.simple: {message}") as caught:
         judge(pipeline(tmp_path, "flights", edit), predictions, features)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "said", "message"),
+    [
+        (
+            [0.0, 0.0],
+            [0.1, 0.2],
+            r"evaluate: the predicted rows of the test split are of one class only \(on time: 2, late: 0\)",
+        ),
+        (
+            [0.0, 1.0],
+            [None, 0.2],
+            r"features\.baselines\.simple: the predicted rows of the test split .*\(on time: 0, late: 1\)",
+        ),
+    ],
+)
+def test_a_split_of_one_class_is_named_where_auc_is_undefined(
+    spark: SparkSession, tmp_path: Path, labels: list[float], said: list[float | None], message: str
+) -> None:
+    rows = [("validation", 0.0, 0.3), ("validation", 1.0, 0.7), *zip(["test"] * 2, labels, said, strict=True)]
+    predictions = spark.createDataFrame([(*row[:2], 0.5) for row in rows], "split string, label float, score float")
+    features = spark.createDataFrame(rows, "split string, label float, baseline_simple float")
+    config = pipeline(tmp_path, "flights", lambda content: content["features"].update(baselines={"simple": "1"}))
+    with pytest.raises(DataError, match=message):
+        judge(config, predictions, features)

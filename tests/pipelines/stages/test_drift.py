@@ -1,11 +1,12 @@
 """Drift by hand, against SciPy's exact distance, and where nothing moved."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -21,10 +22,10 @@ from pipelines.fitted import (
     FittedSpec,
     FittedTime,
 )
-from pipelines.stages.drift import Moved, drift, exceeded, stability_index
+from pipelines.stages.drift import Moved, broken_bounds, drift, exceeded, stability_index
 from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
 from pipelines.stages.texts import GROUPS
-from pipelines.summaries import PERCENTILES
+from pipelines.summaries import PERCENTILES, levels_of, percentiles_of
 from tests.pipelines.stages.answered import answered
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
@@ -33,6 +34,7 @@ HASH = FittedHashed(name="x", buckets=1000)
 CLOCK = FittedTime(name="x", parts=("hour", "weekday"), zone="America/New_York", encode="ids")
 IMAGE = FittedImage(name="x", height=1, width=1, channels=1, divide_by=1)
 Value = float | str | datetime | None
+Drawn = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 
 
 def stats(spark: SparkSession, feature: FittedFeature, values: Sequence[Value]) -> Stats:
@@ -148,3 +150,117 @@ def test_a_boolean_is_held_against_its_shares_by_hand() -> None:
     # Of 200 parts, 10 and 190 in train, then 100 and 100.
     expected = (0.5 - 0.05) * math.log(0.5 / 0.05) + (0.5 - 0.95) * math.log(0.5 / 0.95)
     assert drift("x", before, after).psi == pytest.approx(expected, rel=1e-9)
+
+
+def counted(values: npt.NDArray[np.float64], missing: int = 0) -> Stats:
+    """What the pass over the rows knows of numbers, worked out without Spark."""
+    percentiles = percentiles_of(values)
+    assert percentiles is not None
+    return Stats(len(values) + missing, missing, percentiles=tuple(percentiles.tolist())).with_levels(levels_of(values))
+
+
+def exact_index(before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]) -> float:
+    """PSI of exact counts: bins end with the deciles of train; a value that has a tenth of train's rows is a bin of its own."""
+    edges = np.unique(np.quantile(before, np.arange(1, 10) / 10, method="inverted_cdf"))
+    filled = {edge for edge in edges if np.count_nonzero(before == edge) * 10 >= len(before)}
+    shares = []
+    for values in (before, after):
+        counts, last = [], -math.inf
+        for edge in [*edges, math.inf]:
+            inside = (values > last) & (values <= edge)
+            parts = (inside & (values != edge), inside & (values == edge)) if edge in filled else (inside,)
+            counts += [np.count_nonzero(part) for part in parts]
+            last = edge
+        shares.append(np.maximum(np.array(counts) / len(values), 1e-4))
+    p, q = shares
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def few(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
+    """Seven whole numbers, some of them rare."""
+    return random.choice(7, rows, p=[0.5, 0.3, 0.1, 0.06, 0.03, 0.007, 0.003]).astype(float)
+
+
+def whole(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
+    """Some hundred whole numbers, most of them small."""
+    return np.floor(random.lognormal(2.5, 1, rows)).clip(0, 400)
+
+
+def tied(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
+    """Nine zeros to each other number, of which no two are the same."""
+    return np.where(random.random(rows) < 0.896, 0.0, random.exponential(1, rows))
+
+
+@pytest.mark.parametrize("drawn", [few, whole, tied])
+@pytest.mark.parametrize("moved", [1.0, 0.8])
+def test_psi_is_that_of_exact_counts_where_values_are_few_whole_or_tied(drawn: Drawn, moved: float) -> None:
+    random = np.random.default_rng(11)
+    before, after = drawn(random, 20_000), drawn(random, 6_000)
+    after = np.where(random.random(6_000) < moved, after, 1.0)
+    found = drift("x", counted(before), counted(after))
+    tolerance = {"abs": 1e-12} if drawn is not tied else {"abs": 5e-4}  # between its counted levels it is a straight line
+    assert found.psi == pytest.approx(exact_index(before, after), **tolerance)
+    assert found.ks == pytest.approx(ks_2samp(before, after).statistic, abs=1e-12 if drawn is not tied else 0.005)
+    assert (found.psi < 0.005) == (moved == 1.0)
+
+
+def test_counted_levels_come_from_the_pass_over_the_rows(spark: SparkSession) -> None:
+    values = np.repeat([0.0, 2.0, 5.0], [50, 1, 9])
+    made = stats(spark, NUMBER, [*values.tolist(), None])
+    assert made == counted(values, missing=1)
+    assert (made.levels, made.rows_below, made.rows_at_most) == ((0, 2, 5), (0, 50, 51), (50, 51, 60))
+
+
+def test_statistics_of_former_versions_are_compared_by_percentiles() -> None:
+    values = np.repeat([0.0, 1.0], [400, 600])
+    former = counted(values)._replace(levels=None, rows_below=None, rows_at_most=None)
+    assert drift("x", former, counted(values)) == Moved("x", 0, 0, 0)
+
+
+ALL = DriftConfig(psi=Bounds(warn=0.25), ks=Bounds(warn=0.1), missing=Bounds(fail=0.1))
+
+
+def broken(before: Stats, after: Stats) -> list[str]:
+    """The measures whose bounds are broken by more than chance."""
+    return [each.text.split()[1] for each in broken_bounds([drift("x", before, after)], [before], [after], ALL)]
+
+
+@pytest.mark.parametrize("rows", [1, 5, 9, 20, 60, 150])
+def test_rows_of_the_same_distribution_break_no_bound_however_few_they_are(rows: int) -> None:
+    random = np.random.default_rng(2)
+    kinds = (few, whole, tied, lambda random, rows: random.normal(size=rows))
+    exceeding, reported = 0, []
+    for drawn in kinds:
+        before = counted(drawn(random, 5_000), missing=200)
+        for _ in range(10):
+            after = counted(drawn(random, rows), missing=int(random.binomial(rows, 0.04)))
+            exceeding += any(exceeded(drift("x", before, after), ALL))
+            reported += broken(before, after)
+    assert reported == []
+    assert exceeding > 0 or rows > 20
+
+
+def test_no_bound_is_broken_by_a_handful_of_rows_whatever_they_are() -> None:
+    before = counted(np.arange(1000.0))
+    for rows in range(1, 10):
+        assert broken(before, counted(np.full(rows, 1e6), missing=0)) == []
+        assert broken(before, Stats(rows, rows)) == []
+    assert broken(counted(np.arange(5.0)), counted(np.full(1000, 1e6))) == []
+
+
+def test_what_moved_beyond_chance_breaks_its_bounds_with_few_rows_too() -> None:
+    before = counted(np.arange(1000.0))
+    assert broken(before, counted(np.full(30, 1e6))) == ["psi", "ks"]
+    assert broken(before, Stats(30, 30)) == ["psi", "missing"]
+    ones = counted(np.ones(100_000))  # a value that train has never had
+    assert broken(ones, counted(np.repeat([0.0, 1.0], 20))) == ["psi", "ks"]
+    words = Stats(10_000, 0, shares=(0.5, 0.3))
+    assert broken(words, Stats(40, 0, shares=(0.55, 0.275))) == []
+    assert broken(words, Stats(40, 0, shares=(0.05, 0.3))) == ["psi"]
+
+
+def test_rows_of_a_sample_count_as_those_that_were_looked_at() -> None:
+    before, after = counted(np.arange(1000.0)), counted(np.full(8, 1e6))
+    whole_split = after._replace(rows=8_000)  # of which every thousandth was looked at
+    assert broken(before, whole_split) == []
+    assert broken(before, whole_split._replace(rows_below=(0.0,), rows_at_most=(8_000.0,))) == ["psi", "ks"]

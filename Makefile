@@ -40,7 +40,7 @@ lint: setup
 doctor:  ## check what the project needs, and say how to mend what is missing
 	@$(or $(shell command -v $(PYTHON)),python3) setup/doctor.py --config $(CONFIG)
 
-sql: setup  ## a spark-sql shell on the pipeline's tables; ARGS='-e "select ..."' runs one query
+sql: setup  ## a SQL shell on the pipeline's tables; ARGS='-e "select ..."' runs one query
 	@$(ENV) python setup/sql.py --config $(CONFIG) -- $(ARGS)
 
 bench-cleaning: setup data  ## ingest and clean against plain PySpark, and memory as rows grow

@@ -10,6 +10,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from pyspark.sql import SparkSession
 
@@ -73,8 +74,18 @@ def run_job(
             take_over_signals()
         _run(name, arguments_of.parse_args(argv), work, sections, checks)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the last line of defence: a bug becomes an exit code)
-        return report(name, error, time.monotonic() - started)
+        code = report(name, error, time.monotonic() - started)
+        if PROCESS.number is not None:
+            _leave(code)
+        return code
     return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: Python would wait for threads that wait for a source."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def report(name: str, error: BaseException, seconds: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ SHORT_BYTES = "8000"
 # that start together would share them, and the first to end would remove those of the other.
 APPLICATION_ID = "spark.deploy.appIdPattern"
 SHORTEST_REPORTED = 3
+EXECUTOR_OPTIONS = "spark.executor.defaultJavaOptions"  # which Spark puts before those that a user gives
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",  # stages rely on it
     # Else each column that is made asks Java a dozen times, to say in an error which line of Python made it.
@@ -51,7 +53,7 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     take_over_signals()
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
     of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
-    for key, value in {**SETTINGS, **of_process, **catalog_settings(config.lake)}.items():
+    for key, value in {**SETTINGS, **of_process, **executor_folder(SparkConf()), **catalog_settings(config.lake)}.items():
         builder = builder.config(key, value)
     spark = started(builder)
     PROCESS.install()  # Spark has set a handler of its own
@@ -106,6 +108,16 @@ def compiles_long_methods(conf: SparkConf) -> bool:
     where = "driver" if re.match(r"local(\[|$)", conf.get("spark.master", "local") or "") else "executor"
     options = [conf.get(f"spark.{where}.{kind}JavaOptions", "") for kind in ("default", "extra")]
     return any(COMPILES_ALL in (option or "").split() for option in options)
+
+
+def executor_folder(conf: SparkConf) -> dict[str, str]:
+    """The setting by which executors of an embedded cluster unpack native libraries where this process has its temporary files:
+    they are killed at the end, and leave them.
+    """
+    if not (conf.get("spark.master") or "").startswith("local-cluster"):
+        return {}
+    given = conf.get(EXECUTOR_OPTIONS) or ""
+    return {EXECUTOR_OPTIONS: f'{given} "-Djava.io.tmpdir={tempfile.gettempdir()}"'.strip()}
 
 
 def _sweep(application: str) -> None:

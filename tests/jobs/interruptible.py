@@ -31,7 +31,8 @@ def work(context: Context) -> Outcome:
         full = {"run_id": context.run_id, "interval_from": start, "interval_to": end, **row}
         audit.stage_rows(BROKEN_RULES, [{name: full.get(name) for name in names}], context.whose_interval)
         print(AT_WORK, flush=True)
-        context.at_once(*(lambda: context.spark.range(2).mapInArrow(wait, "id long").collect() for _ in range(2)))
+        # Spark's tasks are cancelled; a thread that waits for a source can't be, and must not hold the end up.
+        context.at_once(lambda: context.spark.range(2).mapInArrow(wait, "id long").collect(), lambda: time.sleep(600))
         return Outcome(outputs=audit.publish())
 
 

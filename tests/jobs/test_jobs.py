@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sklearn import metrics as peer
 
 from tests.conftest import ROOT, session_on
+from tests.jobs.test_signals import left_in
 from tests.processes import environment, left_since, running
 from tests.sample import configured, write_sample
 
@@ -29,11 +30,14 @@ STEPS = ("ingest", "clean", "features", "train", "evaluate")
 Submit = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def submit(job: str, *arguments: str, master: str | None = None) -> subprocess.CompletedProcess[str]:
-    """spark-submit a job; its output is in the result, the job's own all on standard output, where spark-submit puts it."""
+def submit(job: str, *arguments: str, master: str | None = None, **given: str) -> subprocess.CompletedProcess[str]:
+    """spark-submit a job, with more variables in its environment; its output is in the result, the job's own all on standard
+    output, where spark-submit puts it.
+    """
     where = ["--master", master, "--driver-memory", "1g"] if master else []
     command = [str(Path(sys.executable).with_name("spark-submit")), *where, f"jobs/{job}.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment(), timeout=600)
+    env = {**environment(), **given}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=600)
 
 
 def written(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> str:
@@ -135,9 +139,11 @@ def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], Data
 @pytest.mark.slow
 def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(folder: Path) -> None:
     before, folders, seen = running(), applications(), set()
+    (temporary := folder / "tmp").mkdir()
     with ThreadPoolExecutor(1) as pool:
         # On executors of their own, which keep their folders while they run.
-        job = pool.submit(submit, "pipeline", "--config", str(folder / "flights.yaml"), master="local-cluster[1,2,2048]")
+        arguments = ("pipeline", "--config", str(folder / "flights.yaml"))
+        job = pool.submit(submit, *arguments, master="local-cluster[1,2,2048]", TMPDIR=str(temporary))
         while not job.done():
             seen |= applications() - folders
             time.sleep(0.1)
@@ -147,6 +153,7 @@ def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(
     for heading in ("Rows", "Training", "Metrics", "Seconds", "Tables", "Model", "Report", "make sql"):
         assert heading in done.stdout
     assert left_since(before) == set()
+    assert left_in(temporary) == []
     # Named by its process as well: jobs may start in the same second.
     assert [bool(re.fullmatch(r"app-\d{14}-0000-\d+", made.name)) for made in seen] == [True]
     assert applications() <= folders

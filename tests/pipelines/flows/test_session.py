@@ -11,7 +11,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ExternalError
-from pipelines.flows.session import COMPILES_ALL, compiles_long_methods, started
+from pipelines.flows.session import COMPILES_ALL, EXECUTOR_OPTIONS, compiles_long_methods, executor_folder, started
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,11 @@ def test_a_spark_that_does_not_start_is_one_sentence_with_the_setting(spark: Spa
         raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
 
     assert failure(without_java).startswith("Spark does not start: [JAVA_GATEWAY_EXITED] Java gateway process exited")
+
+
+def test_executors_of_an_embedded_cluster_share_the_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/a b")
+    conf = SparkConf(loadDefaults=False).set("spark.master", "local-cluster[1,2,1024]").set(EXECUTOR_OPTIONS, "-Dx=1")
+    assert executor_folder(conf) == {EXECUTOR_OPTIONS: '-Dx=1 "-Djava.io.tmpdir=/a b"'}
+    for master in ("local[2]", "spark://host:7077", "yarn"):  # another machine may have no such folder
+        assert executor_folder(conf.set("spark.master", master)) == {}

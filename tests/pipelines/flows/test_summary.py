@@ -47,15 +47,17 @@ def add_run(context: Context, job: str, **artifacts: str) -> None:
     context.runs.add(RunRow(**row, **of_code, artifacts=artifacts))  # type: ignore[arg-type]
 
 
-def test_ingest_and_clean_end_with_their_own_rows(visited: Context) -> None:
+def test_each_job_ends_with_its_own_rows_and_metrics(visited: Context) -> None:
     lines = shown(visited, "ingest")
     assert ["ingest", "visits", "3", "3", "0", "0", "0"] in lines
     assert [line for line in lines if line[0] == "clean"] == []
     assert ["clean", "visits", "3", "2", "1", "0", "0"] in shown(visited, "clean")
     assert [line[0] for line in lines[-2:]] == ["Seconds", "Tables"]
+    _check_search_and_drift(visited)
 
 
-def test_search_ends_with_its_trials_and_drift_with_what_moved_most(visited: Context) -> None:
+def _check_search_and_drift(visited: Context) -> None:
+    """A search ends with its trials, drift with what moved most; their tables are written by hand."""
     base = {"run_id": visited.run_id, "state": "done", "values": "{}", "epochs": 2, "monitor": "validation_auc", "seconds": 1.0}
     tried = [{**base, "trial": n, "best_epoch": 1, "value": v, "promoted": n == 2} for n, v in ((1, 0.7), (2, 0.9))]
     visited.lake.append_rows(lake.SEARCH_TRIALS, tried)

@@ -68,7 +68,7 @@ def all_sql(conditions: Iterable[str]) -> str:
 
 def literal(text: str) -> str:
     """A text as SQL writes it. Spark would put a setting's value in the place of `${…}`, were the brace not escaped too."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0").replace("${", "$\\{")
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\u0000").replace("${", "$\\{")
     return f"'{escaped}'"
 
 

@@ -59,6 +59,36 @@ class Meaning(NamedTuple):
 # and MySQL, SQLite, Derby, Oracle and SQL Server.
 MEANINGS = (
     Meaning(
+        r"pg_hba\.conf|does not support SSL|insecure transport|code=3159 ",
+        "the server does not admit this connection, by its host, user or encryption",
+        "a connection that the server's own rules admit",
+        "Fix {key}.url (such as sslmode in it) or {key}.user, or the server's rules.",
+    ),
+    Meaning(
+        r"could not open a JDBC connection",
+        "the driver does not know such an address",
+        "a driver of the database at this address",
+        "Fix {key}.driver, or {key}.url.",
+    ),
+    Meaning(
+        r"[Uu]nable to parse URL|url parsing error",
+        "the address can't be read",
+        "an address as the driver has it, such as jdbc:postgresql://host:5432/database",
+        "Fix {key}.url.",
+    ),
+    Meaning(
+        r"statement timeout|code=(1969|3024) ",
+        "the database ended the statement at its limit of time",
+        "a limit within which the table is read",
+        "Raise the user's limit in the database, or read fewer rows at once: more {key}.connections, or a shorter interval.",
+    ),
+    Meaning(
+        r"role .* (does not exist|is not permitted)",
+        "the database does not know the user, or does not let it log in",
+        "a user that may log in",
+        "Fix {key}.user.",
+    ),
+    Meaning(
         r"state=28|state=08004.*(password|authentication)|ORA-01017|code=18456 ",
         "the database refused the user or the password",
         "a user that it knows, with the user's password",

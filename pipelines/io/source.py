@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, StructField, Struc
 from pipelines.config import Interval, Model
 from pipelines.errors import ConfigError, DataError, RingmillError
 from pipelines.expressions import col
+from schemas.contract import Column as Declared
 from schemas.contract import Table
 
 Drift = Literal["fail", "ignore", "add"]
@@ -94,7 +97,7 @@ class Source(Model):
                 f"source {contract.name}: the fields of {name} do not fit the contract: missing "
                 f"{_listed([column.name for column in missing])}, unknown {_listed(unknown)}, repeated {_listed(repeated)}; "
                 f"expected {', '.join(contract.column_names)}. Mend the source or the contract's columns, or set "
-                f"sources.{contract.name}.rename, or .drift to ignore or add."
+                f"sources.{contract.name}.rename{_alike(unknown, missing)}, or .drift to ignore or add."
             )
 
     def renamed(self, fields: list[str], contract: Table) -> list[str]:
@@ -169,6 +172,17 @@ def as_text(field: StructField) -> Column:
             return F.to_json(value, NESTED_TIMES)
         case _:
             return value.cast("string")
+
+
+def _alike(unknown: list[str], missing: list[Declared]) -> str:
+    """A `rename` of fields that differ from missing columns in capitals, in spaces or in Unicode's form alone."""
+    columns = {_folded(column.name): column.name for column in missing}
+    pairs = {field: columns[_folded(field)] for field in unknown if _folded(field) in columns}
+    return f" to {{{', '.join(f'{field}: {name}' for field, name in pairs.items())}}}" if pairs else ""
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", name).casefold().strip())
 
 
 def _listed(names: list[str]) -> str:

@@ -33,7 +33,7 @@ class Sqlite(AnyDatabase):
     @classmethod
     def address(cls, url: str) -> str:
         """With the file's absolute path: executors work in folders of their own."""
-        found = re.fullmatch(r"(jdbc:sqlite:(?:file:)?)([^:/?][^?]*)(\?.*)?", url)
+        found = re.fullmatch(r"(jdbc:sqlite:(?:file:)?+)([^:/?][^?]*)(\?.*)?", url)
         return f"{found[1]}{Path(found[2]).absolute()}{found[3] or ''}" if found and found[2] != "file:" else url
 
     def quoted(self, name: str) -> str:

@@ -47,7 +47,7 @@ def test_nothing_can_not_be_folded() -> None:
 
 
 def test_names_and_texts_are_taken_as_they_are(spark: SparkSession) -> None:
-    texts = ("it's", "\\", "\\'", "a\\nb", "%_", "\0", "${spark.app.name}", "\n", "", '"')
+    texts = ("it's", "\x0012", "\\", "\\'", "a\\nb", "%_", "\0", "${spark.app.name}", "\n", "", '"')
     frame = spark.range(1).select(*(F.lit(at).alias(name) for at, name in enumerate(NAMES)))
     selected = frame.select(*map(col, NAMES), *(F.expr(quoted(name)) for name in NAMES))
     assert list(selected.collect()[0]) == [*range(len(NAMES))] * 2

@@ -114,6 +114,7 @@ def test_a_record_may_span_lines_where_that_is_declared(spark: SparkSession, wri
         ("id", "missing name, unknown none"),
         ("id,name,age", "missing none, unknown age"),
         ("id,nom", "missing name, unknown nom"),
+        ("ID,Name", r"missing id, name, unknown ID, Name, .*set sources\.people\.rename to {ID: id, Name: name}, or \.drift"),
         ("id,name,id", "repeated id"),
         ('id,"name', "the header of .* can't be read"),
     ],

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 PERCENTILES = tuple(step / 200 for step in range(1, 200))
-EXACT_LEVELS = 512  # up to so many distinct numbers of a column are each counted
+EXACT_LEVELS = 2_000  # up to so many distinct numbers of a column are each counted, the minutes of a day among them
+LEVEL_PARTS = 400  # of more, those are that end a part; a multiple of the percentiles' parts
 TRACKED_WORDS = 50_000  # a column's words are counted exactly up to so many distinct ones
 Values: TypeAlias = npt.NDArray[np.float64]
 
@@ -62,14 +63,14 @@ def percentiles_of(values: Values) -> Values | None:
     """The values at `PERCENTILES`: of each share the least value that this share of all is at or below. None of no values."""
     if not len(values):
         return None
-    found: Values = np.sort(values)[_ranks(len(values))]
+    found: Values = np.sort(values)[_ranks(len(values), len(PERCENTILES) + 1)]
     return found
 
 
-def _ranks(count: int) -> npt.NDArray[np.int64]:
-    """Where the values at `PERCENTILES` lie among so many in ascending order."""
-    steps = np.arange(1, len(PERCENTILES) + 1, dtype=np.int64)
-    ranks: npt.NDArray[np.int64] = -(-steps * count // (len(PERCENTILES) + 1)) - 1
+def _ranks(count: int, parts: int) -> npt.NDArray[np.int64]:
+    """Where the values lie that end each but the last of so many equal parts of `count` values in ascending order."""
+    steps = np.arange(1, parts, dtype=np.int64)
+    ranks: npt.NDArray[np.int64] = -(-steps * count // parts) - 1
     return ranks
 
 
@@ -93,8 +94,8 @@ class Levels(NamedTuple):
 
 
 def levels_of(values: Values) -> Levels | None:
-    """The distribution of finite numbers: at each distinct one, or of many at those at `PERCENTILES`, the least and the
-    greatest, so that one which is half a percent of them or more is always there. None of no values.
+    """The distribution of finite numbers: at each distinct one, or of many at the least, the greatest and those that end each
+    quarter of a percent, so that one which is as much of them or more is always there. None of no values.
     """
     if not len(values):
         return None
@@ -102,7 +103,7 @@ def levels_of(values: Values) -> Levels | None:
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     ends = np.append(starts[1:], len(ordered))
     if len(starts) > EXACT_LEVELS:
-        ranks = np.concatenate([[0], _ranks(len(ordered)), [len(ordered) - 1]])
+        ranks = np.concatenate([[0], _ranks(len(ordered), LEVEL_PARTS), [len(ordered) - 1]])
         kept = np.unique(np.searchsorted(starts, ranks, side="right") - 1)
         starts, ends = starts[kept], ends[kept]
     return Levels(ordered[starts], starts.astype(np.float64), ends.astype(np.float64))

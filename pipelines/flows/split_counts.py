@@ -79,10 +79,10 @@ def count_splits(config: Pipeline, rows: DataFrame) -> dict[str, SplitFacts]:
         *leaks.late(features.known_at, features.predicted_at or str(examples_contract(config).event_time)),
         *([_moments(config).alias(LABELS)] if isinstance(task, Regression) else []),
     ]
-    found = rows.groupBy(split, _class_of(task).alias(CLASS)).agg(*aggregates).collect()
+    grouped = rows.groupBy(split, _class_of(task).alias(CLASS)).agg(*aggregates).collect()
     facts = {}
-    for name, counted in counts_of(found, config.timezone).items():
-        of = [row for row in found if row.split == name]
+    for name, counted in counts_of(grouped, config.timezone).items():
+        of = [row for row in grouped if row.split == name]
         labels = LabelMoments(*of[0][LABELS]) if isinstance(task, Regression) else None
         deviation = labels.deviation if labels else None
         counts = counted._replace(unlabelled=sum(row[UNLABELLED] for row in of), deviation=deviation)

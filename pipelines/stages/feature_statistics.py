@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatch
 from typing import Any, NamedTuple
 
@@ -51,15 +52,16 @@ class Stats(NamedTuple):
     vocabulary: tuple[str, ...] | None = None
     percentiles: tuple[float, ...] | None = None
     shares: tuple[float, ...] | None = None
-    levels: tuple[float, ...] | None = None
-    rows_below: tuple[float, ...] | None = None
-    rows_at_most: tuple[float, ...] | None = None
+    levels: Sequence[float] | None = None
+    rows_below: Sequence[float] | None = None
+    rows_at_most: Sequence[float] | None = None
 
     def with_levels(self, levels: Levels | None) -> Stats:
         """The same, with the distribution of the values that were there."""
         if levels is None:
             return self
-        values, below, at_most = (tuple(each.tolist()) for each in levels)
+        # Of thousands of features: arrays take a fourth of the memory of tuples, and are equal where their numbers are.
+        values, below, at_most = (array("d", each.tobytes()) for each in levels)
         return self._replace(levels=values, rows_below=below, rows_at_most=at_most)
 
 

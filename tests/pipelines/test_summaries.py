@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.summaries import PERCENTILES, Moments, Words, merged_moments, moments_of, percentiles_of
+from pipelines.summaries import PERCENTILES, Levels, Moments, Words, levels_of, merged_moments, moments_of, percentiles_of
 
 
 @given(st.lists(st.lists(st.integers(-(2**40), 2**40).map(float), max_size=20), max_size=6))
@@ -67,3 +67,27 @@ def test_of_more_words_the_frequent_stay_and_err_within_the_bound() -> None:
     for word, count in exact.items():
         assert 0 <= count - found.get(word, 0) <= rows / tracked
     assert list(found)[:3] == [word for word, _ in exact.most_common(3)]
+
+
+@given(st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=300))
+def test_each_of_few_distinct_numbers_is_counted(values: list[float]) -> None:
+    found = levels_of(np.array(values))
+    assert found is not None
+    assert found.values.tolist() == sorted(set(values))
+    assert found.at_most.tolist() == [sum(value <= level for value in values) for level in found.values]
+    assert found.below.tolist() == [sum(value < level for value in values) for level in found.values]
+    assert [each.tolist() for each in Levels.from_bytes(found.to_bytes())] == [each.tolist() for each in found]
+
+
+def test_of_many_distinct_numbers_some_are_counted_and_ties_among_them() -> None:
+    values = np.concatenate([np.arange(10_000.0), np.full(60, 777.5)])  # 0.6 percent of them
+    found = levels_of(values)
+    assert found is not None
+    assert len(found.values) <= 402
+    assert {0.0, 777.5, 9_999.0} <= set(found.values)
+    for level, below, at_most in zip(*found, strict=True):
+        assert (below, at_most) == ((values < level).sum(), (values <= level).sum())
+    percentiles = percentiles_of(values)
+    assert percentiles is not None
+    assert set(percentiles) <= set(found.values)
+    assert levels_of(np.empty(0)) is None

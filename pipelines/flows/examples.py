@@ -16,7 +16,7 @@ from pipelines.errors import ConfigError
 from pipelines.expressions import col, cols
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context
-from pipelines.flows.derived import check_types
+from pipelines.flows.derived import as_declared, check_types
 from pipelines.flows.session import short_methods
 from pipelines.stages.aggregates import Question, laid_out
 from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
@@ -53,7 +53,7 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
     derive = load(config.features.derive, "features.derive")
     derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
     _check_derived(config, contract, derived)
-    kept = derived.select(*cols(contract.column_names))
+    kept = as_declared(contract, derived)
     if config.features.windows:
         kept = windowed(kept, config.features.windows, config.features.sequence)
     identified = kept.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": _split(config, contract.event_time)})

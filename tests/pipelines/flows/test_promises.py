@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyspark.sql import SparkSession
 from pipelines.errors import ConfigError, DataError
 from pipelines.flows import promises
 from pipelines.flows.clean import STEP as CLEAN
-from pipelines.flows.derived import check_types
+from pipelines.flows.derived import as_declared, check_types
 from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.promises import check_promises
 from schemas.contract import Column, Rule, Table
@@ -89,8 +90,9 @@ def test_derived_types_are_the_declared_ones_or_hold_less(spark: SparkSession, t
 
     for lossless in ({}, {"a": "float"}, {"a": "int"}, {"b": "smallint"}, {"label": "double"}, {"label": "int"}):
         check(**lossless)
+    check(a="decimal(10,2)")
     wrong = [("a", "bigint"), ("b", "double"), ("c", "int"), ("d", "date"), ("label", "string"), ("a", "string"), ("c", "void")]
-    for name, derived in (*wrong, ("a", "decimal(10,2)"), ("label", "boolean")):
+    for name, derived in (*wrong, ("b", "decimal(10,2)"), ("c", "decimal(10,2)"), ("label", "boolean")):
         with pytest.raises(
             ConfigError, match=rf"gives another type than .*: {name}, declared {types[name]}, derived \w+"
         ) as caught:
@@ -98,5 +100,8 @@ def test_derived_types_are_the_declared_ones_or_hold_less(spark: SparkSession, t
         assert f"derived {derived}. Cast them" in str(caught.value)
     with pytest.raises(ConfigError, match=r"a, declared double, derived string; label, declared float, derived string\. Cast"):
         check(a="string", label="string")
+    some = spark.sql("select 1.10 as A, cast(2 as bigint) as b, 'x' as c, null as d, 0.5 as label, 3 as more")
+    [row] = as_declared(contract, some).collect()
+    assert row.asDict() == {"a": 1.1, "b": 2, "c": "x", "d": None, "label": Decimal("0.5")}
     with pytest.raises(ConfigError, match="gives a more than once"):
         check(A="double")

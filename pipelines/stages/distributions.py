@@ -89,7 +89,8 @@ class Counts:
         part = np.divide(values - self.levels[low], gap, out=np.zeros(len(values)), where=inside)
         between = np.where(inside, self.rows_below[high] - self.rows_at_most[low], 0.0)
         rows: Floats = np.where(reached > 0, self.rows_at_most[low], 0.0) + part * between
-        return rows / self.rows_at_most[-1]
+        shares: Floats = rows / self.rows_at_most[-1]
+        return shares
 
 
 @dataclass(frozen=True)

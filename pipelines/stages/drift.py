@@ -149,8 +149,8 @@ def _compare(trained: Stats, now: Stats) -> _Shares:
         ks = None
     else:
         bins, ks = _compare_numbers(distributions(trained, now), missing)
-    both = (np.array([*shares, lost]) for shares, lost in zip(bins, missing, strict=True))
-    return _Shares(*both, ks)
+    before, after = (np.array([*shares, lost]) for shares, lost in zip(bins, missing, strict=True))
+    return _Shares(before, after, ks)
 
 
 def _compare_numbers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from pyspark.sql import SparkSession
 
 from pipelines.config import Pipeline
 from pipelines.errors import DataError
-from pipelines.flows.evaluate import STEP as EVALUATE
 from pipelines.flows.features import STEP as FEATURES
 from pipelines.flows.split_counts import SplitFacts, check_labels, count_splits
-from pipelines.flows.train import STEP as TRAIN
 from pipelines.flows.train import prepare
 from schemas import lake
 from schemas.contract import Column
@@ -121,28 +118,3 @@ def test_train_refuses_a_table_whose_validation_has_one_class(run: Run) -> None:
         DataError, match=r"train: the validation split has rows of one class only, .*validation 2 rows \(late: 2"
     ):
         prepare(context)
-
-
-@pytest.mark.slow
-def test_a_transformed_label_is_scored_and_measured_in_its_own_unit(cleaned: Run) -> None:
-    def edit(content: dict[str, Any]) -> None:
-        content.update(task={"kind": "regression", "transform": "log1p", "clip": True}, evaluate={"maximum": {"mae": 1.0}})
-        content["features"]["baselines"] = {"always_late": "1.0"}
-        content["train"].update(epochs=1, monitor="validation_mae")
-
-    context = cleaned(FEATURES, TRAIN, EVALUATE, config=edit)
-    train = context.lake.read("features").where("split = 'train'").toPandas()["label"].to_numpy(np.float64)
-    stats = context.lake.read("feature_stats").where("kind = 'label'").collect()[0]
-    assert (stats["mean"], stats["stddev"]) == pytest.approx((np.log1p(train).mean(), np.log1p(train).std()), rel=1e-9)
-    assert (stats["minimum"], stats["maximum"]) == (0, 1)
-    trained = context.runs.needed("train", by="the test")
-    manifest = json.loads((Path(trained.artifacts["model"]) / "manifest.json").read_text())
-    assert manifest["label"] == json.loads(stats["fitted"])
-    assert (manifest["label"]["transform"], manifest["label"]["clip"], manifest["onnx"]["missing"]) == ("log1p", True, None)
-    scored = context.lake.read("predictions").where("split = 'test'").toPandas()
-    predicted, label = (scored[name].to_numpy(np.float64) for name in ("predicted", "label"))
-    assert 0 <= predicted.min() < predicted.max() <= 1
-    of_test = context.lake.read("evaluation_metrics").where(f"split = 'test' and run_id = '{context.run_id}'").collect()
-    metrics = {(row.baseline, row.metric): row.value for row in of_test}
-    assert metrics[None, "mae"] == pytest.approx(np.abs(predicted - label).mean(), rel=1e-9)
-    assert metrics["always_late", "mae"] == pytest.approx(np.abs(1 - label).mean(), rel=1e-9)

@@ -5,6 +5,8 @@ The session's time zone is UTC: a time that names no zone, in a column that decl
 
 from __future__ import annotations
 
+import re
+
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
@@ -17,6 +19,8 @@ DATE = r"^\d{4}-\d{1,2}-\d{1,2}$"
 TIMESTAMP = r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{1,2}(:\d{1,2}([.]\d{1,9})?)?.*)?$"
 NAMES_ZONE = r":\d.*(Z|[+-]\d{1,2}(:?\d{2})?|[A-Za-z]{3,})\]?$"
 ZONE_LETTERS = "VzOXxZ"
+QUOTED = re.compile("'[^']*'")
+OPTIONAL = re.compile(r"\[[^\[\]]*\]")
 COMMA_NUMBER = r"^[+-]?(\d+|\d{1,3}([.]\d{3})+)(,\d+)?$"
 REPEATS = ("1 hour", "30 minutes", "2 hours")  # by how much clocks anywhere are put back
 
@@ -117,13 +121,26 @@ def _converted(value: SparkColumn, column: Column) -> SparkColumn:
 def _timestamp(text: SparkColumn, column: Column) -> SparkColumn:
     if column.format:
         instant = F.try_to_timestamp(text, F.lit(column.format))
-        placed = F.lit(any(letter in column.format for letter in ZONE_LETTERS))
+        placed = _names_zone(text, column.format)
     else:
         instant = F.when(text.rlike(TIMESTAMP), F.try_to_timestamp(text))
         placed = text.rlike(NAMES_ZONE)
     if column.zone is None:
         return instant
     return F.when(placed, instant).otherwise(_on_clock(instant, column.zone, column.repeated_hour))
+
+
+def _names_zone(text: SparkColumn, written: str) -> SparkColumn:
+    """Whether a text in a format names its zone: by the format, or, where it may leave the zone out, by the text."""
+    bare = OPTIONAL.sub(lambda part: "" if _has_zone(part[0]) else part[0], written)
+    if _has_zone(bare):
+        return F.lit(True)
+    return F.try_to_timestamp(text, F.lit(bare)).isNull() if bare != written else F.lit(False)
+
+
+def _has_zone(written: str) -> bool:
+    """Whether a format has letters of a zone, or the quoted Z of UTC; what else is quoted is text."""
+    return "'Z'" in written or any(letter in QUOTED.sub("", written) for letter in ZONE_LETTERS)
 
 
 def _on_clock(shown: SparkColumn, zone: str, repeated_hour: str) -> SparkColumn:

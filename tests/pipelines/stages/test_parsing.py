@@ -90,3 +90,19 @@ def test_a_zone_in_the_text_wins_over_the_columns(spark: SparkSession) -> None:
 def test_a_timestamp_may_be_written_otherwise(spark: SparkSession) -> None:
     column = Column("v", "timestamp", format="dd/MM/yyyy HH:mm", zone=NEW_YORK)
     assert parsed(spark, column, "01/07/2013 12:00", "2013-07-01 12:00") == ["2013-07-01 16:00:00.000", None]
+
+
+@pytest.mark.parametrize(
+    ("written", "texts"),
+    [
+        ("yyyy-MM-dd HH:mm[ XXX]", {"2013-07-01 12:00 +02:00": "10:00", "2013-07-01 12:00": "16:00"}),
+        ("yyyy-MM-dd HH:mm['Z']", {"2013-07-01 12:00Z": "12:00", "2013-07-01 12:00": "16:00"}),
+        ("yyyy-MM-dd HH:mm[:ss[ X]]", {"2013-07-01 12:00:00 +02": "10:00", "2013-07-01 12:00:00": "16:00"}),
+        ("yyyy-MM-dd'T'HH:mm'Z'", {"2013-07-01T12:00Z": "12:00"}),
+        ("yyyy-MM-dd 'Zeit' HH:mm", {"2013-07-01 Zeit 12:00": "16:00"}),
+        ("yyyy-MM-dd HH:mm VV", {"2013-07-01 12:00 Europe/Paris": "10:00"}),
+    ],
+)
+def test_a_format_may_leave_the_zone_out(spark: SparkSession, written: str, texts: dict[str, str]) -> None:
+    column = Column("v", "timestamp", format=written, zone=NEW_YORK)
+    assert parsed(spark, column, *texts) == [f"2013-07-01 {clock}:00.000" for clock in texts.values()]

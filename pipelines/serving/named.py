@@ -63,7 +63,7 @@ class NamedReader:
             return values
 
         numbers = np.array([each(field, reader) for field, reader in self._numbers], np.float64).reshape(-1, len(rows))
-        words = {field.name: each(field, _word) for field in self._schema.words}
+        words = {field.name: each(field, _word_reader(field)) for field in self._schema.words}
         series = {field.name: each(field, _series_reader(field.length or 0)) for field in self._schema.series}
         if problems:
             return Rows(numbers, {}, {})
@@ -96,12 +96,18 @@ def _moment(value: Any) -> float:
     return moment.timestamp()
 
 
-def _word(value: Any) -> str:
-    if value is None:
-        return ""
-    if type(value) is str:
+def _word_reader(field: InputField) -> Reader:
+    """Reads text. Models take an empty one for a missing one, which a caller writes as null where the contract limits texts."""
+    limited = bool(field.allowed or field.pattern)
+
+    def read(value: Any) -> str:
+        if value is None:
+            return ""
+        if type(value) is not str or (not value and limited):
+            raise TypeError
         return value
-    raise TypeError
+
+    return read
 
 
 def _series_reader(length: int) -> Reader:

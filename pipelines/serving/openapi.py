@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.bundles.signature import InputField, OutputField
@@ -38,22 +39,20 @@ def describe(model: ServedModel, *, with_key: bool) -> Json:
         "method": {"type": "string"},
         "effects": {"type": "array", "items": effect},
     }
-    rows = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": 1024}]}
+    rows = {"oneOf": [row, {"type": "array", "items": row, "minItems": 1}]}
+    example = example_row(model)
+    predict = _post("Predict one object of named values, or a list of them.", rows, {"anyOf": [one, many]}, example)
+    answer = _object({**named, "prediction": prediction, **explained})
+    explain = _post("Predict one object, and say how much each input moved it.", row, answer, example)
     paths = {
-        "/predict": {"post": _post("Predict one object of named values, or a list of them.", rows, {"anyOf": [one, many]})},
-        "/explain": {
-            "post": _post(
-                "Predict one object, and say how much each input moved it.",
-                row,
-                _object({**named, "prediction": prediction, **explained}),
-            )
-        },
+        "/predict": {"post": predict},
+        "/explain": {"post": explain},
         "/schema": {"get": _get("The model's inputs, output and card.")},
         "/metrics": {"get": _get("Metrics for Prometheus.", media="text/plain")},
         "/v2": {"get": _get("The server's metadata.")},
         "/v2/health/live": {"get": _get("Whether the process answers.")},
         "/v2/health/ready": {"get": _get("Whether requests should be sent here.")},
-        **_model_paths(),
+        **_model_paths(model),
     }
     described: Json = {
         "openapi": "3.1.0",
@@ -72,6 +71,37 @@ def describe(model: ServedModel, *, with_key: bool) -> Json:
 def row_schema(model: ServedModel) -> Json:
     """One object of named raw values: every input is required, null where it may be missing."""
     return _object({field.name: _field(field) for field in model.schema.fields.values()})
+
+
+def example_row(model: ServedModel) -> Json | None:
+    """The example of the input schema as `/predict` takes it; none where a value is lacking that may not be missing."""
+    row = {field.name: _example(field) for field in model.schema.fields.values()}
+    return None if any(row[f.name] is None and not f.nullable for f in model.schema.fields.values()) else row
+
+
+def _example(field: InputField) -> Any:
+    if field.type == "boolean" and field.example is not None:
+        return bool(field.example)
+    if field.type == "timestamp" and isinstance(field.example, int | float):
+        return datetime.fromtimestamp(field.example, UTC).isoformat()
+    return field.example
+
+
+def _example_request(model: ServedModel) -> Json | None:
+    fields = model.schema.fields.values()
+    if example_row(model) is None:
+        return None
+    return {
+        "inputs": [
+            {
+                "name": field.name,
+                "datatype": field.datatype,
+                "shape": [1] if field.length is None else [1, field.length],
+                "data": field.example if isinstance(field.example, list) else [field.example] * (field.length or 1),
+            }
+            for field in fields
+        ]
+    }
 
 
 def _field(field: InputField) -> Json:
@@ -110,7 +140,7 @@ def _prediction(output: OutputField) -> Json:
     )
 
 
-def _model_paths() -> Json:
+def _model_paths(model: ServedModel) -> Json:
     tensor = _object(
         {
             "name": {"type": "string"},
@@ -125,8 +155,10 @@ def _model_paths() -> Json:
     paths: Json = {}
     for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         names = ["model", "version"] if "version" in path else ["model"]
-        parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-        infer = _post("Score tensors.", request, {"type": "object", "required": ["model_name", "model_version", "outputs"]})
+        known = {"model": model.name, "version": model.version}
+        parameters = [{"name": name, "in": "path", "required": True, "schema": {"enum": [known[name]]}} for name in names]
+        answer = {"type": "object", "required": ["model_name", "model_version", "outputs"]}
+        infer = _post("Score tensors.", request, answer, _example_request(model))
         paths[path] = {"get": _get("The model's metadata."), "parameters": parameters}
         paths[f"{path}/ready"] = {"get": _get("Whether the model answers."), "parameters": parameters}
         paths[f"{path}/infer"] = {"post": infer, "parameters": parameters}
@@ -143,8 +175,9 @@ def _get(summary: str, media: str = "application/json") -> Json:
     return {"summary": summary, "responses": _responses(schema, media, ("401", "404", "429", "503"))}
 
 
-def _post(summary: str, body: Json, answer: Json) -> Json:
-    content = {"required": True, "content": {"application/json": {"schema": body}}}
+def _post(summary: str, body: Json, answer: Json, example: Json | None) -> Json:
+    media: Json = {"schema": body, **({"example": example} if example else {})}
+    content = {"required": True, "content": {"application/json": media}}
     return {"summary": summary, "requestBody": content, "responses": _responses(answer, "application/json", tuple(REFUSED))}
 
 

@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """At the first signal report that the service is not ready, wait `drain_seconds`, then stop; at a second one stop now."""
+        """At the first signal report that nothing is ready any more, wait `drain_seconds`, then stop; at a second one stop now."""
         if self._service.draining or self._loop is None:
             super().handle_exit(sig, frame)
             return

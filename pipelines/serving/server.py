@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """At the first signal report that nothing is ready any more, wait `drain_seconds`, then stop; at a second one stop now."""
+        """Readiness goes at the first signal, and the service stops `drain_seconds` later. A second signal stops it at once."""
         if self._service.draining or self._loop is None:
             super().handle_exit(sig, frame)
             return

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from pipelines.serving.batcher import Batcher, Scores
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.metrics import Metrics
 from pipelines.serving.rows import Rows, RowSchema
+from pipelines.serving.scorers import Scorer
 from pipelines.serving.settings import Limits, Settings
 from pipelines.serving.sources import Current
 
-LOG = logging.getLogger(__name__)
 INLINE_SECONDS = 0.005  # a batch that takes less runs on the event loop: a thread's hand-over costs about as much
 WARM_UP_CALLS = 3
 FALLBACK_NUMBER = 1.0
@@ -34,25 +34,14 @@ class ServedModel:
         self.schema = RowSchema(self.bundle.input_schema)
         self.output = self.bundle.output_schema
         self.threshold = _threshold(settings, self.output.threshold)
-        self._scorer, self._metrics = self.bundle.scorer(), metrics
+        self._scorer, limits = self.bundle.scorer(), settings.limits
         self.runtime = self._scorer.runtime
-        self._limits = settings.limits
-        self.batch_seconds = self._warm_up(settings.limits)
+        self.batch_seconds = self._warm_up(limits)
         self.inline = self.batch_seconds <= INLINE_SECONDS
-        self._executor = None if self.inline else ThreadPoolExecutor(1, thread_name_prefix="model")
-        self.batcher = self._new_batcher()
-        self.examples = {field.name: field.example for field in self.bundle.input_schema}
-
-    def score(self, rows: Rows) -> Scores:
-        """Scores of checked rows, computed at once; requests go through `batcher`."""
-        started = time.perf_counter()
-        scores = self._scorer.score(self.schema.inputs(rows))
-        self._metrics.observe_batch(rows.count, time.perf_counter() - started)
-        return scores
-
-    def _new_batcher(self) -> Batcher:
-        limits = self._limits
-        return Batcher(self.score, batch_rows=limits.batch_rows, queue_rows=limits.queue_rows, executor=self._executor)
+        executor = None if self.inline else ThreadPoolExecutor(1, thread_name_prefix="model")
+        # Nothing here refers back to this object, so that a replaced model's memory is free once its last request is done.
+        compute = partial(_timed_scores, self._scorer, self.schema, metrics)
+        self.batcher = Batcher(compute, batch_rows=limits.batch_rows, queue_rows=limits.queue_rows, executor=executor)
 
     def _warm_up(self, limits: Limits) -> float:
         """Score one row and a whole batch a few times; the seconds of the quickest batch."""
@@ -71,6 +60,14 @@ class ServedModel:
         if scores.shape != expected:
             raise BundleError(f"model {self.uri}: it gives scores of shape {scores.shape}; expected {expected}. Train again.")
         return min(seconds)
+
+
+def _timed_scores(scorer: Scorer, schema: RowSchema, metrics: Metrics, rows: Rows) -> Scores:
+    """Scores of checked rows, computed at once."""
+    started = time.perf_counter()
+    scores = scorer.score(schema.inputs(rows))
+    metrics.observe_batch(rows.count, time.perf_counter() - started)
+    return scores
 
 
 def filler_rows(schema: RowSchema, count: int) -> Rows:

@@ -28,7 +28,8 @@ class InputField(Model, allow_inf_nan=True):
 
     `type` is the contract's SQL type; `datatype` and `length` are those of the tensor: FP64 with NaN, or BYTES with an empty
     text, where a value is missing; of a timestamp the seconds since 1970. `from_history` says that the batch derivation
-    computes it from other rows. `known` lists words of the training data, where others are legal too; `example` is a row's.
+    computes it from other rows, `personal` that its values tell of persons. `known` lists words of the training data, where
+    others are legal too; `example` is a row's.
     """
 
     name: str
@@ -43,6 +44,7 @@ class InputField(Model, allow_inf_nan=True):
     pattern: str | None = None
     comment: str = ""
     from_history: bool = False
+    personal: bool = False
     known: tuple[str, ...] = ()
     example: Value | None = None
 
@@ -113,6 +115,7 @@ def _declared(column: Column, of_series: bool, example: Value | None) -> dict[st
         "pattern": column.pattern if enforced else None,
         "comment": column.comment,
         "from_history": of_series or column.from_history,
+        "personal": column.personal is not None,
         "example": None if column.personal else example,
     }
 

@@ -19,6 +19,7 @@ from pipelines.serving.settings import Limits, Settings
 from pipelines.serving.sources import model_source
 
 KEY_VARIABLE = "RINGMILL_SERVING_KEY"
+LOG_KEY_VARIABLE = "RINGMILL_REQUEST_LOG_KEY"
 LEAST_KEY = 16
 
 
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", required=True, help="path or URI of a model's folder; with --config an alias such as champion")
     add("--config", type=Path, help="the pipeline whose registry knows the alias")
     for name, field in {**Settings.model_fields, **Limits.model_fields}.items():
-        if name in ("limits", "key", "insecure", "access_log"):
+        if name in ("limits", "key", "insecure", "access_log", "request_log_key"):
             continue
         add(f"--{name.replace('_', '-')}", default=None, help=f"default: {field.default}")
     add("--key-variable", default=KEY_VARIABLE, help=f"environment variable with the callers' key (default: {KEY_VARIABLE})")
@@ -76,7 +77,14 @@ def _settings(given: argparse.Namespace) -> Settings:
         limits = Limits.model_validate(chosen(set(Limits.model_fields)))
         key = _key(given.key_variable)
         return Settings.model_validate(
-            {**own, "limits": limits, "key": key, "insecure": given.insecure, "access_log": not given.no_access_log}
+            {
+                **own,
+                "limits": limits,
+                "key": key,
+                "insecure": given.insecure,
+                "access_log": not given.no_access_log,
+                "request_log_key": os.environ.get(LOG_KEY_VARIABLE),
+            }
         )
     except ValidationError as error:
         wrong = error.errors()[0]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import orjson
 from fastapi import FastAPI
@@ -21,6 +20,7 @@ from pipelines.serving.named import NamedReader, parse_json
 from pipelines.serving.openapi import describe
 from pipelines.serving.predictions import METHOD, effects, predictions, replaced_rows
 from pipelines.serving.rows import Rows
+from pipelines.serving.scorers import Scores
 from pipelines.serving.served import ServedModel
 from pipelines.serving.service import Service
 from pipelines.serving.tensors import TensorReader, infer_response, model_metadata
@@ -161,13 +161,16 @@ class Routes:
         head = orjson.dumps(answer)
         return Response(head + binary, 200, {"inference-header-content-length": str(len(head))}, "application/octet-stream")
 
-    async def _scores(self, model: ServedModel, rows: Rows, request: Request) -> Any:
+    async def _scores(self, model: ServedModel, rows: Rows, request: Request) -> Scores:
         request.state.served = {"version": model.version, "rows": rows.count}
         try:
-            return await model.batcher.score(rows)
+            scores = await model.batcher.score(rows)
         except UnavailableError as error:
             error.headers["retry-after"] = str(self._service.settings.limits.retry_after_seconds)
             raise
+        if self._service.request_log:
+            self._service.request_log.write(request.state.request_id, model, rows, scores)
+        return scores
 
     def _named(self, request: Request) -> ServedModel:
         return self._service.named(request.path_params["model"], request.path_params.get("version"))

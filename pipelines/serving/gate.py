@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 import time
 import uuid
 
@@ -16,7 +17,14 @@ from pipelines.serving.service import Service
 
 ACCESS = logging.getLogger("pipelines.serving.access")
 OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")  # probes have no key, and the page asks for one
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 UNBOUND_PATHS = (*OPEN_PATHS, "/metrics")
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's own id of a request, where it is one, else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def error_response(error: RequestError) -> Response:
@@ -41,10 +49,14 @@ class Gate:
         if len(path) > 1 and path.endswith("/"):
             scope["path"] = path = path.rstrip("/") or "/"
 
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
@@ -93,13 +105,13 @@ class Gate:
         client = scope.get("client")
         line = {
             "time": time.time(),
-            "request": uuid.uuid4().hex[:16],
+            "request": scope["state"]["request_id"],
             "method": scope["method"],
             "path": scope["path"][:200],
             "route": route,
             "status": status,
             "milliseconds": round(seconds * 1000, 3),
             "client": client[0] if client else None,
-            **scope.get("state", {}).get("served", {}),
+            **scope["state"].get("served", {}),
         }
         ACCESS.info(orjson.dumps(line).decode())

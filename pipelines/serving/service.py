@@ -8,6 +8,7 @@ import logging
 from pipelines.errors import RingmillError
 from pipelines.serving.failures import NotFoundError, UnavailableError
 from pipelines.serving.metrics import Metrics
+from pipelines.serving.request_log import RequestLog
 from pipelines.serving.served import ServedModel
 from pipelines.serving.settings import Settings
 from pipelines.serving.sources import Current, ModelSource
@@ -25,6 +26,11 @@ class Service:
         self._model: ServedModel | None = None
         self._loading = asyncio.Lock()
         self._failed: Current | None = None
+        self.request_log = (
+            RequestLog(settings.request_log, settings.request_log_share, settings.request_log_key)
+            if settings.request_log
+            else None
+        )
         self.draining = False
         self.in_flight = 0
         self.metrics.watch(lambda: self._model.batcher.queued if self._model else 0, lambda: self.in_flight)
@@ -77,7 +83,10 @@ class Service:
             return True
 
     def _load(self, current: Current) -> ServedModel:
-        return ServedModel(current, self.settings, self.metrics)
+        model = ServedModel(current, self.settings, self.metrics)
+        if self.request_log:
+            self.request_log.check(model)
+        return model
 
     def _take(self, model: ServedModel) -> None:
         self._model = model

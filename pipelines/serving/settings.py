@@ -32,7 +32,8 @@ class Limits(Model):
 
 class Settings(Model):
     """How the service runs. `key` is what callers must present; `name` is the model's in the protocol, by default the
-    pipeline's.
+    pipeline's. `request_log` is a folder for `request_log_share` of the served rows, whose personal values are hashed with
+    `request_log_key`.
     """
 
     host: str = "127.0.0.1"
@@ -47,4 +48,7 @@ class Settings(Model):
     drain_seconds: Seconds = 0.0
     stop_seconds: Seconds = 30.0
     access_log: bool = True
+    request_log: Path | None = None
+    request_log_key: str | None = None
+    request_log_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     limits: Limits = Limits()

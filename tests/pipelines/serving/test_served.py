@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hmac
 import json
+import shutil
 import sys
 import weakref
+import zlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from pipelines.bundles.manifest import write_manifest
 from pipelines.errors import BundleError, ConfigError, DataError
 from pipelines.serving.app import build_app
 from pipelines.serving.gate import Gate
@@ -105,3 +109,52 @@ def test_a_full_queue_is_503_and_says_when_to_try_again(published: Path) -> None
     _, headers, content = answers[1]
     assert headers[b"retry-after"] == b"7"
     assert content["error"].startswith("2 rows wait to be scored; expected at most 3.")
+
+
+@pytest.fixture
+def with_a_person(published: Path, tmp_path: Path) -> Path:
+    """The same model, but that its airline is personal."""
+    folder = Path(shutil.copytree(published, tmp_path / "personal"))
+    fields = json.loads((folder / "input_schema.json").read_text())
+    changed = [{**field, "personal": field["name"] == "airline"} for field in fields]
+    (folder / "input_schema.json").write_text(json.dumps(changed))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").unlink()
+    write_manifest(folder, {name: value for name, value in manifest.items() if name not in ("format", "files")})
+    return folder
+
+
+def test_requests_are_logged_as_they_were_sent_but_for_personal_values(with_a_person: Path, tmp_path: Path) -> None:
+    folder, source = tmp_path / "log", PathSource(str(with_a_person))
+    service = Service(source, Settings(request_log=folder, request_log_key="secret"))
+    service.load_first()
+    answers = asyncio.run(ask(service, ROW, [ROW, {**ROW, "temp": None, "airline": None, "past_temp": [None, 1, 2]}]))
+    (path,) = folder.iterdir()
+    lines = sorted((json.loads(line) for line in path.read_text().splitlines()), key=lambda line: line["temp"] is None)
+    assert len(lines) == 3
+    hashed = hmac.new(b"secret", b"B6", "sha256").hexdigest()
+    inputs = {name: value for name, value in lines[0].items() if not name.startswith("served_")}
+    assert inputs == {**ROW, "airline": hashed, "moment": "2013-07-04T12:00:00+00:00"}
+    assert (lines[2]["temp"], lines[2]["airline"], lines[2]["past_temp"], lines[2]["served_row"]) == (
+        None,
+        None,
+        [None, 1, 2],
+        1,
+    )
+    assert lines[0]["served_score"] == answers[0][2]["prediction"]["probability"]
+    assert {line["served_request"] for line in lines} == {headers[b"x-request-id"].decode() for _, headers, _ in answers}
+    with pytest.raises(ConfigError, match=r"airline of model tiny is personal, and no key to hash it is set"):
+        Service(source, Settings(request_log=folder)).load_first()
+
+
+def test_a_share_of_the_requests_is_logged_by_their_ids(published: Path, tmp_path: Path) -> None:
+    settings = Settings(request_log=tmp_path / "log", request_log_share=0.25, access_log=False)
+    service = Service(PathSource(str(published)), settings)
+    service.load_first()
+    answers = asyncio.run(ask(service, *[ROW] * 200))
+    ids = {headers[b"x-request-id"].decode() for _, headers, _ in answers}
+    lines = [
+        json.loads(line)["served_request"] for path in (tmp_path / "log").iterdir() for line in path.read_text().splitlines()
+    ]
+    assert set(lines) == {each for each in ids if zlib.crc32(each.encode()) / 2**32 < 0.25}
+    assert 20 < len(lines) < 90

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -102,11 +103,13 @@ def serve_variant(variant: str, model: str) -> None:
     from pipelines.serving.bundle import Bundle
 
     ours = Bundle.scorer
-    if variant == "savedmodel":
-        Bundle.scorer = lambda self, onnx=None: ours(self, onnx=False)  # type: ignore[method-assign] # noqa: ARG005
-    elif variant == "keras":
-        Bundle.scorer = lambda self, onnx=None: KerasScorer(self.folder)  # type: ignore[method-assign] # noqa: ARG005
-    sys.exit(service.main(["--model", model, "--port", "0", "--no-access-log"]))
+    scorers = {
+        "onnx": ours,
+        "savedmodel": lambda bundle: ours(bundle, onnx=False),
+        "keras": lambda bundle: KerasScorer(bundle.folder),
+    }
+    with patch.object(Bundle, "scorer", scorers[variant]):
+        sys.exit(service.main(["--model", model, "--port", "0", "--no-access-log"]))
 
 
 class KerasScorer:

@@ -15,6 +15,7 @@ from schemas.vocabulary import shown
 
 MOST_EXACT = 2**53  # beyond it a float64 no longer tells whole numbers apart
 SHOWN = 10
+WHOLE = ("int", "bigint", "boolean")
 SQL_RANGES = {"int": 2.0**31 - 1}
 Floats = npt.NDArray[np.float64]
 
@@ -52,10 +53,13 @@ class Bounds(NamedTuple):
     @classmethod
     def of(cls, fields: Sequence[InputField]) -> Bounds:
         """The bounds of some fields: the contract's, else those within which numbers are exact."""
-        lows, highs = zip(*(span(field) for field in fields), strict=True) if fields else ((), ())
-        columns = (lows, highs, [f.nullable for f in fields], [_element(f) in ("int", "bigint", "boolean") for f in fields])
-        kinds = (np.float64, np.float64, np.bool_, np.bool_)
-        return cls(*(np.array(column, kind).reshape(-1, 1) for column, kind in zip(columns, kinds, strict=True)))
+        spans = [span(field) for field in fields]
+        return cls(
+            low=_column([low for low, _ in spans], np.float64),
+            high=_column([high for _, high in spans], np.float64),
+            nullable=_column([field.nullable for field in fields], np.bool_),
+            whole=_column([_element(field) in WHOLE for field in fields], np.bool_),
+        )
 
     def broken(self, values: Floats) -> npt.NDArray[np.bool_]:
         """Which values break them; a NaN is a missing value."""
@@ -109,6 +113,10 @@ class RowSchema:
         if problems:
             lines = (problem(field, value, row if several else None) for field, row, value in problems[:SHOWN])
             raise ValuesError("\n".join(lines))
+
+
+def _column(values: Sequence[float], kind: type) -> npt.NDArray[Any]:
+    return np.array(values, kind).reshape(-1, 1)
 
 
 def problem(field: InputField, value: object, row: int | None = None) -> str:

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from pipelines.serving.bodies import header_bytes, read_body
-from pipelines.serving.failures import NotFoundError, RequestError, UnavailableError
+from pipelines.serving.failures import NotFoundError, RequestError, UnavailableError, ValuesError
 from pipelines.serving.gate import error_response
 from pipelines.serving.named import NamedReader, parse_json
 from pipelines.serving.openapi import describe
@@ -107,7 +107,9 @@ class Routes:
     async def explain(self, request: Request) -> Response:
         """The prediction of one object, and how much each input moved it."""
         model, content = self._service.model, parse_json(await read_body(request, self._service.settings.limits))
-        rows = NamedReader(model.schema, 1).read([content] if not isinstance(content, list) else content)
+        if isinstance(content, list):
+            raise ValuesError("received a list; expected one object with a value for each input.")
+        rows = NamedReader(model.schema, 1).read(content)
         names, replaced = replaced_rows(rows, model.schema, model.bundle.spec)
         started = time.perf_counter()
         own = await self._scores(model, rows, request)

@@ -66,7 +66,12 @@ class Batcher:
             loop.call_soon(self._run, loop)
             return
         running = loop.run_in_executor(self._executor, self._results, batch)
-        running.add_done_callback(lambda future: (self._finish(batch, future.result()), self._run(loop)))
+
+        def finish(scored: asyncio.Future[list[Scores | Exception]]) -> None:
+            self._finish(batch, scored.result())
+            self._run(loop)
+
+        running.add_done_callback(finish)
 
     def _next_batch(self) -> list[_Waiting]:
         """The requests that are scored next, in their order: as many as fit in a batch, at least one."""

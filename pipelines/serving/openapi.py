@@ -141,17 +141,22 @@ def _prediction(output: OutputField) -> Json:
 
 
 def _model_paths(model: ServedModel) -> Json:
-    tensor = _object(
-        {
+    tensor = {
+        "type": "object",
+        "properties": {
             "name": {"type": "string"},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
             "datatype": {"enum": ["FP64", "FP32", "INT64", "INT32", "BYTES"]},
             "parameters": {"type": "object"},
             "data": {"type": "array"},
         },
-        optional=("parameters", "data"),
-    )
-    request = _object({"id": {"type": "string"}, "inputs": {"type": "array", "items": tensor, "minItems": 1}}, optional=("id",))
+        "required": ["name", "shape", "datatype"],
+    }
+    request = {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": tensor, "minItems": 1}},
+        "required": ["inputs"],
+    }
     paths: Json = {}
     for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         names = ["model", "version"] if "version" in path else ["model"]

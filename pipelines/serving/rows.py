@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,8 @@ SQL_RANGES = {"int": 2.0**31 - 1}
 Floats = npt.NDArray[np.float64]
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rows:
     """Rows by kind of field: numbers (fields, n), words (n each), and series (n, length) by name."""
 
     numbers: Floats
@@ -65,7 +67,8 @@ class Bounds(NamedTuple):
         """Which values break them; a NaN is a missing value."""
         missing = np.isnan(values)
         wrong = (values < self.low) | (values > self.high) | (self.whole & (values != np.floor(values)))
-        return (wrong & ~missing) | (missing & ~self.nullable)
+        broken: npt.NDArray[np.bool_] = (wrong & ~missing) | (missing & ~self.nullable)
+        return broken
 
 
 class RowSchema:

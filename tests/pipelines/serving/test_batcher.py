@@ -28,7 +28,8 @@ class Model:
         self.batches.append(batch.count)
         if (batch.numbers < 0).any():
             raise ArithmeticError("negative")
-        return (batch.numbers[0] * 2).astype(np.float32)
+        doubled: Scores = (batch.numbers[0] * 2).astype(np.float32)
+        return doubled
 
 
 @pytest.mark.parametrize("threaded", [False, True])
@@ -52,7 +53,7 @@ def test_a_request_larger_than_a_batch_is_one_of_its_own() -> None:
 
     async def ask() -> list[Scores]:
         batcher = Batcher(model, batch_rows=4, queue_rows=100)
-        return await asyncio.gather(batcher.score(rows(1)), batcher.score(rows(*range(9))), batcher.score(rows(2)))
+        return list(await asyncio.gather(*(batcher.score(rows(*values)) for values in ([1], range(9), [2]))))
 
     assert [len(answer) for answer in asyncio.run(ask())] == [1, 9, 1]
     assert model.batches == [1, 9, 1]

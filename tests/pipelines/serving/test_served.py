@@ -85,7 +85,14 @@ async def ask(service: Service, *bodies: Any) -> list[tuple[int, dict[bytes, byt
 
     async def one(body: Any) -> tuple[int, dict[bytes, bytes], Any]:
         sent: list[Any] = []
-        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [], "query_string": b"", "client": None}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/predict",
+            "headers": [],
+            "query_string": b"",
+            "client": None,
+        }
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}

@@ -202,7 +202,7 @@ def test_too_many_requests_at_once_are_429_and_are_told_when_to_try_again(publis
     with running(published, "--concurrency", "1", "--body-seconds", "3") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as slow:
             slow.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
-            statuses = []
+            statuses: list[int] = []
             while not statuses or statuses[-1] == 200:
                 answer = server.predict()
                 statuses.append(answer.status)

@@ -14,6 +14,7 @@ from pipelines.errors import QualityError
 from pipelines.flows.evaluate import STEP as EVALUATE
 from pipelines.flows.features import STEP as FEATURES
 from pipelines.flows.search import STEP as SEARCH
+from pipelines.serving.bundle import Bundle
 from tests.pipelines.flows.conftest import Run
 from tests.processes import left_since, running
 
@@ -21,6 +22,22 @@ from tests.processes import left_since, running
 def searching(**section: Any) -> Any:
     """Edits the configuration to have a search."""
     return lambda content: content.update(search=section)
+
+
+def check_description(bundle: Bundle, feature_run: str) -> None:
+    """Hold what a model's folder says of its inputs and its data against the flights' contract."""
+    fields = {field.name: field for field in bundle.input_schema}
+    assert (fields["distance"].unit, fields["distance"].minimum, fields["distance"].maximum) == ("miles", 1, 6000)
+    assert fields["origin"].allowed == ("EWR", "JFK", "LGA")
+    assert fields["origin_delay_1h"].from_history and not fields["temp"].from_history
+    assert isinstance(fields["distance"].example, float)
+    data = bundle.card["data"]
+    assert data["feature_run"] == feature_run
+    assert isinstance(data["features_snapshot"], int)
+    assert set(data["rows"]) == {"train", "validation"}
+    assert min(data["rows"].values()) > 0
+    assert "CC0" in data["sources"]
+    assert {"validation_loss", "validation_auc"} <= set(bundle.card["metrics"])
 
 
 @pytest.mark.slow
@@ -53,8 +70,10 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, t
     assert trained is not None
     assert evaluated is not None
     assert trained.run_id == context.run_id
-    manifest = json.loads((Path(trained.artifacts["model"]) / "manifest.json").read_text())
+    bundle = Bundle.open(trained.artifacts["model"])
+    manifest = bundle.manifest
     assert manifest["train"]["optimizer"]["learning_rate"] == 0.003
+    check_description(bundle, trained.inputs["features"])
     history = context.lake.read("training_history").where(F.col("run_id") == context.run_id).collect()
     assert {row.epoch for row in history} == {0, 1}
     assert min(row.validation_loss for row in history) == best["value"]

@@ -8,6 +8,7 @@ from pipelines.config.evaluate import (
     METRICS,
     MONITOR_NAMES,
     MONITORS,
+    NEITHER_IS_BETTER,
     Costs,
     EvaluateConfig,
     GradientBoosting,
@@ -37,11 +38,11 @@ from pipelines.config.task import Binary, Multiclass, Regression, Task
 from pipelines.config.train import Mlflow, TrainConfig
 
 __all__ = [
-    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES", "Absolute", "Binary", "Bounds", "Choices",
-    "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "Costs", "CrossEntropy", "DriftConfig", "EntitySplit",
-    "EvaluateConfig", "FeaturesConfig", "Focal", "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Loss",
-    "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
-    "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig",
-    "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "load_examples", "midnight", "one_line",
-    "read_config", "replaced", "shortened", "weights_by_label",
+    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES", "NEITHER_IS_BETTER", "Absolute", "Binary", "Bounds",
+    "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "Costs", "CrossEntropy", "DriftConfig",
+    "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "GradientBoosting", "Halving", "Huber", "Interval",
+    "LakeConfig", "Loss", "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau",
+    "Quantile", "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit",
+    "TrainConfig", "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "load_examples", "midnight",
+    "one_line", "read_config", "replaced", "shortened", "weights_by_label",
 ]  # fmt: skip

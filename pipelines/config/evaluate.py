@@ -55,8 +55,10 @@ class Costs(Model):
 
 
 class GradientBoosting(Model):
-    """A baseline of scikit-learn's histogram gradient boosting on the model's own features and split: trained by the driver on
-    at most `rows` rows of the train split, in `iterations` rounds. `name` is its column in tables and reports.
+    """A baseline of scikit-learn's histogram gradient boosting on the model's own features and split.
+
+    The driver trains it on at most `rows` rows of the train split, in `iterations` rounds by `threads` threads, while Spark
+    scores the model. `name` is its column in tables and reports.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "gradient_boosting"
@@ -64,6 +66,7 @@ class GradientBoosting(Model):
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 100
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     leaves: Annotated[int, Field(ge=2, le=4096)] = 31
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
 
 Slice = tuple[str] | tuple[str, str]

@@ -38,6 +38,7 @@ def fit_boosting(config: GradientBoosting, task: Task, spec: FittedSpec, paths: 
     started = time.monotonic()
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError as error:
         raise ConfigError(
             "evaluate.gradient_boosting: scikit-learn is not installed; expected it in the driver's environment. Install "
@@ -55,7 +56,8 @@ def fit_boosting(config: GradientBoosting, task: Task, spec: FittedSpec, paths: 
         random_state=0,
     )
     sample = sample_rows(paths, config.rows, ["label", *spec.columns])
-    estimator.fit(_matrix(sample, spec), sample["label"].to_numpy())
+    with threadpool_limits(config.threads, user_api="openmp"):
+        estimator.fit(_matrix(sample, spec), sample["label"].to_numpy())
     return Boosted(estimator, sample.num_rows, time.monotonic() - started)
 
 

@@ -67,7 +67,7 @@ def _compared(metric: str, other: str, difference: Interval, confidence: float) 
     bounds = Interval(size.estimate, min(size.low, size.high), max(size.low, size.high))
     by = f"its {spoken(metric)} is {direction} by {_value(bounds, confidence)}"
     if math.isnan(difference.low):
-        return f"Compared with {other}, {by}; without replicates nothing says how certain that is."
+        return f"Compared with {other}, {by}; there is no interval that says how certain that is."
     judged = outcome(metric, difference)
     if judged == "no clear difference":
         return f"It is not clearly better or worse than {other}: {by}, which includes 0."

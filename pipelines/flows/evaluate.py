@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import itemgetter
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -51,10 +53,12 @@ def work(context: Context) -> Outcome:
         # The snapshot that the model was trained on: features made since may be scaled otherwise.
         rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
         scored = context.stamped(_score(context, rows, run.artifacts["model"])).withColumn("model_run_id", F.lit(run.run_id))
-        account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
+        with ThreadPoolExecutor(1, thread_name_prefix="baselines") as pool:
+            fitting = pool.submit(inheritable_thread_target(context.spark)(partial(fit_baselines, context, run)))
+            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
+            fitted = fitting.result()
         check_accounts([account])
         predictions = audit.read(lake.PREDICTIONS).where(context.in_interval)
-        fitted = fit_baselines(context, run)
         judged = judge(context.config, predictions, rows, fitted.predictions)
         sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
         importance = _importance(context, run)

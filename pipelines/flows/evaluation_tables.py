@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from pipelines.evaluation.bootstrap import Interval
 from pipelines.evaluation.importance import Importance
@@ -37,8 +38,8 @@ def stage_evaluation(
     if importance:
         metric = PRIMARY[context.config.task.kind]
         rows.append((lake.FEATURE_IMPORTANCE, ({**one._asdict(), "metric": metric} for one in importance)))
-    for contract, of in rows:
-        audit.stage_rows(contract, [{**stamp, **row} for row in of], context.whose_interval)
+    stages = [partial(audit.stage_rows, table, [{**stamp, **row} for row in of], context.whose_interval) for table, of in rows]
+    context.at_once(*stages)
 
 
 def _metrics(judged: Judged, confidence: Confidence | None) -> Iterator[Row]:

@@ -54,8 +54,8 @@ def test_without_replicates_or_baselines_nothing_is_claimed() -> None:
     unsure = {"trees": Interval(0.1, NAN, NAN)}
     found = verdict("multiclass", Interval(0.9, NAN, NAN), unsure, NO_GATE, 0.95, replicates=0)
     assert found == (
-        "On test the model has an accuracy of 0.9000. Compared with trees, its accuracy is higher by 0.1000; without "
-        "replicates nothing says how certain that is. It had no gate to pass."
+        "On test the model has an accuracy of 0.9000. Compared with trees, its accuracy is higher by 0.1000; there is no "
+        "interval that says how certain that is. It had no gate to pass."
     )
     alone = verdict("binary", Interval(0.7, 0.6, 0.8), {}, NO_GATE, 0.95, replicates=9)
     assert "No baseline is declared that predicts the same rows, so nothing says whether that is good." in alone

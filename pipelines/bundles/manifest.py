@@ -15,7 +15,7 @@ from pipelines.errors import BundleError
 FORMAT = 1
 MANIFEST = "manifest.json"
 FEATURES, INPUT_SCHEMA, OUTPUT_SCHEMA, CARD = "features.json", "input_schema.json", "output_schema.json", "model_card.json"
-KERAS_FILE, SAVED_MODEL, ONNX_FILE = "model.keras", "saved_model", "model.onnx"
+KERAS_FILE, SAVED_MODEL, ONNX_FILE, NETWORK_FILE = "model.keras", "saved_model", "model.onnx", "network.onnx"
 LIBRARIES = ("tensorflow-cpu", "tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "numpy", "pyarrow")
 SHOWN = 5
 

@@ -3,7 +3,17 @@
 from pipelines.config import kinds
 from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.drift import Bounds, DriftConfig
-from pipelines.config.evaluate import METRICS, MONITOR_NAMES, MONITORS, EvaluateConfig, goodness
+from pipelines.config.evaluate import (
+    LOWER_IS_BETTER,
+    METRICS,
+    MONITOR_NAMES,
+    MONITORS,
+    NEITHER_IS_BETTER,
+    Costs,
+    EvaluateConfig,
+    GradientBoosting,
+    goodness,
+)
 from pipelines.config.features import KINDS, FeaturesConfig, Windows
 from pipelines.config.loading import load, load_examples
 from pipelines.config.losses import (
@@ -28,11 +38,11 @@ from pipelines.config.task import Binary, Multiclass, Regression, Task, Transfor
 from pipelines.config.train import Mlflow, TrainConfig
 
 __all__ = [
-    "KINDS", "METRICS", "MONITORS", "MONITOR_NAMES",
-    "Absolute", "Binary", "Bounds", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "CrossEntropy",
-    "DriftConfig", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Halving", "Huber", "Interval", "LakeConfig",
-    "Loss", "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
-    "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig",
-    "Transform", "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "load_examples", "midnight", "one_line",
-    "read_config", "replaced", "shortened", "weights_by_label",
+    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES", "NEITHER_IS_BETTER", "Absolute", "Binary", "Bounds",
+    "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution", "Costs", "CrossEntropy", "DriftConfig",
+    "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "GradientBoosting", "Halving", "Huber", "Interval",
+    "LakeConfig", "Loss", "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau",
+    "Quantile", "Recurrence", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit",
+    "TrainConfig", "Transform", "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load", "load_examples",
+    "midnight", "one_line", "read_config", "replaced", "shortened", "weights_by_label",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from pipelines.bundles.manifest import (
     FEATURES,
     INPUT_SCHEMA,
     MANIFEST,
+    NETWORK_FILE,
     ONNX_FILE,
     OUTPUT_SCHEMA,
     SAVED_MODEL,
@@ -32,7 +33,7 @@ from pipelines.storage import fetch_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pipelines.serving.scorers import Scorer, TensorFlowScorer
+    from pipelines.serving.scorers import FeaturesScorer, Scorer, TensorFlowScorer
 
 INPUTS: TypeAdapter[tuple[InputField, ...]] = TypeAdapter(tuple[InputField, ...])
 
@@ -99,8 +100,16 @@ class Bundle:
         return self._tensorflow.score(values)
 
     def score_features(self, batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
-        """Score rows of the features table with TensorFlow, as TensorFlowScorer does."""
-        return self._tensorflow.score_features(batch)
+        """Score rows of the features table: with ONNX Runtime where the folder has a graph for it, else with TensorFlow."""
+        return self._of_features.score_features(batch)
+
+    @cached_property
+    def _of_features(self) -> FeaturesScorer:
+        from pipelines.serving.scorers import OnnxNetworkScorer
+
+        if NETWORK_FILE in self.manifest["files"]:
+            return OnnxNetworkScorer(self.folder / NETWORK_FILE, self.spec)
+        return self._tensorflow
 
     def _json(self, name: str) -> Any:
         return json.loads((self.folder / name).read_text(encoding="utf-8"))

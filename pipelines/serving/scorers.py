@@ -28,8 +28,15 @@ class Scorer(Protocol):
         """
 
 
+class FeaturesScorer(Protocol):
+    """A loaded model that scores rows of the features table."""
+
+    def score_features(self, batch: pa.RecordBatch) -> Scores:
+        """Scores (n,) or (n, several) of n rows."""
+
+
 class OnnxScorer:
-    """The ONNX graph on one thread. Does not import TensorFlow.
+    """An ONNX graph on one thread. Does not import TensorFlow.
 
     Threads of its own would compete with the caller's, and spin while they wait; the arena never gives memory back.
     """
@@ -51,6 +58,19 @@ class OnnxScorer:
         """Score raw values; inputs that the graph does not use are left out."""
         scores: Scores = self._session.run(self._output, {name: values[name] for name in self._inputs})[0]
         return scores
+
+
+class OnnxNetworkScorer:
+    """The network alone as an ONNX graph: from the columns of the features table."""
+
+    def __init__(self, path: Path, spec: FittedSpec) -> None:
+        self._scorer, self._spec = OnnxScorer(path), spec
+
+    def score_features(self, batch: pa.RecordBatch) -> Scores:
+        """Score rows of the features table."""
+        from pipelines.columns import network_inputs
+
+        return self._scorer.score(dict(zip(self._spec.taken, network_inputs(batch, self._spec), strict=True)))
 
 
 class TensorFlowScorer:

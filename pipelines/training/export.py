@@ -17,6 +17,7 @@ from pipelines.bundles.manifest import (
     FEATURES,
     INPUT_SCHEMA,
     KERAS_FILE,
+    NETWORK_FILE,
     ONNX_FILE,
     OUTPUT_SCHEMA,
     SAVED_MODEL,
@@ -74,9 +75,9 @@ def export(
 
     The SavedModel has three endpoints: `serve` takes raw values by feature name, `score_features` takes what the network
     takes (numbers, ids and tensors by name), and both give what the head's task is read as; `features` gives the network's
-    inputs of raw values. Beside it lies the same from raw values to the output as ONNX, where that has the operators, the
-    fitted features, the schemas of inputs and output, the model card, and a manifest with the SHA-256 of each file. Raises
-    QualityError when the features of either are not Spark's, or their scores differ.
+    inputs of raw values. Beside it lies the same from raw values to the output as ONNX, where that has the operators, and from
+    the network's inputs, the fitted features, the schemas of inputs and output, the model card, and a manifest with the
+    SHA-256 of each file. Raises QualityError when the features of either are not Spark's, or their scores differ.
     """
     preprocessing = build_preprocessing(spec)
     scorer = build_scorer(network, preprocessing, head)
@@ -86,7 +87,7 @@ def export(
         archive.write_out(str(Path(folder) / SAVED_MODEL), verbose=False)
         saved = SavedModel(Path(folder) / SAVED_MODEL)
         parity = check_parity(saved.features, spec, samples)
-        onnx = _export_onnx(network, spec, head, Path(folder) / ONNX_FILE, samples, saved)
+        onnx = _export_onnx(network, spec, head, Path(folder), samples, saved)
         _describe(Path(folder), spec, head, manifest, description, onnx)
         facts = {"parity": parity._asdict(), "onnx": onnx._asdict(), "fingerprint": spec.fingerprint}
         write_manifest(Path(folder), {"task": Binary().model_dump(), **manifest, **facts})
@@ -107,7 +108,7 @@ def _describe(
 
 
 def _export_onnx(
-    network: keras.Model, spec: FittedSpec, head: Head, path: Path, samples: Sequence[Sample], saved: SavedModel
+    network: keras.Model, spec: FittedSpec, head: Head, folder: Path, samples: Sequence[Sample], saved: SavedModel
 ) -> Onnx:
     # Half a second, which the other ranks, and the first step, need not wait for.
     from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime, to_onnx
@@ -115,13 +116,20 @@ def _export_onnx(
     try:
         made = to_onnx(network, spec, head)
         model, features = Runtime(made.model), Runtime(made.features)
+        alone = Runtime(made.network) if made.network else None
     except NotExpressibleError as error:
         return Onnx(missing=str(error))
     differ, scores = check_parity(features, spec, samples, "the ONNX model").difference, 0.0
     if samples:
         raw = raw_values(spec, [sample.raw for sample in samples])
-        scores = check_scores(model(raw)[OUTPUT], saved.scores(raw), samples, "the ONNX model")
-    path.write_bytes(made.model)
+        expected = saved.scores(raw)
+        scores = check_scores(model(raw)[OUTPUT], expected, samples, "the ONNX model")
+        if alone:
+            computed = features(raw)
+            check_scores(alone({name: computed[name] for name in spec.taken})[OUTPUT], expected, samples, "the ONNX network")
+    (folder / ONNX_FILE).write_bytes(made.model)
+    if made.network:
+        (folder / NETWORK_FILE).write_bytes(made.network)
     return Onnx(differ, scores)
 
 

@@ -243,6 +243,34 @@ EVALUATION_METRICS = Table(
     partition_by=("interval_from",),
 )
 
+MODELS = Table(
+    "models",
+    (
+        Column("name", "string", nullable=False, comment="the model's name: its pipeline's"),
+        Column("version", "int", nullable=False, comment="counted from 1"),
+        Column("alias", "string", allowed=("champion", "challenger"), comment="from valid_from to valid_to; none has no use"),
+        Column("valid_from", "timestamp", unit="UTC", nullable=False, comment="since when the row holds, included"),
+        Column("valid_to", "timestamp", unit="UTC", comment="until when, excluded; none: it holds now"),
+        Column("change", "string", nullable=False, allowed=("published", "promoted", "rolled_back", "replaced")),
+        Column("changed_by", "string", nullable=False, comment="who or what brought the change"),
+        Column("change_reason", "string", nullable=False),
+        RUN,
+        Column("state", "string", nullable=False, allowed=("passed", "refused"), comment="of its gate"),
+        Column("reasons", "array<string>", nullable=False, comment="every reason for which the gate refused it"),
+        Column("uri", "string", nullable=False, comment="the bundle's folder"),
+        Column("hash", "string", nullable=False, comment="SHA-256 that stands for all files of the bundle"),
+        Column("train_run_id", "string", nullable=False),
+        Column("evaluate_run_id", "string", nullable=False),
+        *INTERVAL,
+        Column("lineage", "string", nullable=False, comment="JSON: runs, snapshots, digests of configuration and code"),
+        Column("metrics", "string", nullable=False, comment="JSON: metric on test to its value"),
+        Column("gate", "string", nullable=False, comment="JSON: digest of the gate's settings, and the version compared with"),
+        Column("created_at", "timestamp", unit="UTC", nullable=False, comment="when the version was registered"),
+    ),
+    key=("name", "version", "valid_from"),
+)
+"""A row a version and span of time: the row without a `valid_to` says how things are now, the others how they were."""
+
 SHARED = (
     ROW_LEDGER,
     QUARANTINE,
@@ -256,6 +284,7 @@ SHARED = (
     SEARCH_TRIALS,
     PREDICTIONS,
     EVALUATION_METRICS,
+    MODELS,
     RUNS,
 )
 

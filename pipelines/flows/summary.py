@@ -14,7 +14,7 @@ from pipelines.flows.context import Context
 from pipelines.flows.evaluate import compared, trained, training_history
 from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
-from pipelines.io.catalog import warehouse_uri
+from pipelines.storage import warehouse_uri
 from schemas import lake
 
 JOBS = tuple(step.name for step in STEPS)

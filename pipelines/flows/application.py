@@ -78,8 +78,8 @@ def run_job(
     return 0
 
 
-def parser(name: str, *, interval: bool = True) -> _Parser:
-    """A job's arguments: its configuration, and the interval for jobs that work on one."""
+def parser(name: str, *, interval: bool = True, parts: bool = True) -> _Parser:
+    """A job's arguments: its configuration, the interval for jobs that work on one, and for some of these its parts."""
     made = _Parser(prog=f"jobs/{name}.py", description=f"ringmill's {name} job.")
     made.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
     if not interval:
@@ -87,7 +87,10 @@ def parser(name: str, *, interval: bool = True) -> _Parser:
         return made
     made.add_argument("--from", dest="start", help="start of the interval, ISO, included (default: the config's)")
     made.add_argument("--to", dest="end", help="end of the interval, ISO, excluded (default: the config's)")
-    made.add_argument("--every", help="do the interval in parts, one after the other: day, week, month, 6 hours, …")
+    if parts:
+        made.add_argument("--every", help="do the interval in parts, one after the other: day, week, month, 6 hours, …")
+    else:
+        made.set_defaults(every=None)
     made.add_argument("--force", action="store_true", help="do the work even when the same was done before")
     return made
 

@@ -10,6 +10,7 @@ from pipelines.config import MaintainConfig
 from pipelines.flows.application import Arguments, parser, run_job
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.execute import execute
+from pipelines.flows.registry import sync_aliases
 from pipelines.io.maintenance import Keep, Maintained, Maintenance
 
 
@@ -36,6 +37,8 @@ def maintain(context: Context, *, dry: bool = False) -> Outcome:
         context.console.print(_line(Maintenance(context.lake, table, keep, dry=dry).run(), dry=dry))
 
     context.at_once(*(partial(work, table) for table in tables))
+    if not dry and sync_aliases(context):
+        context.console.print("   models: the alias file was behind the table and was written anew", style="yellow")
     heads = {table: context.lake.snapshot_id(table) for table in tables}
     return Outcome(outputs={table: head for table, head in heads.items() if head is not None})
 

@@ -44,6 +44,10 @@ class ExternalError(RingmillError):
     exit_code = 5
 
 
+class BundleError(ExternalError):
+    """Raised when a model's folder is not whole, was changed since it was published, or has a newer format."""
+
+
 class ConflictError(ExternalError):
     """Raised when another run published what this one was to replace, or others kept publishing to a table that it needs."""
 

@@ -64,7 +64,8 @@ class Column:
     received to what it is to be called. `decimal` is the mark before a number's decimals. `zone` is where a timestamp that
     names no zone was read off a clock, `format` how it is written (Spark's pattern letters; ISO when there is none); of the
     two readings of a clock time in the hour that is repeated when clocks go back, `repeated_hour` takes one. `personal` text
-    leaves the raw table only as a keyed hash, or not at all.
+    leaves the raw table only as a keyed hash, or not at all. `from_history` marks a derived column that is computed from other
+    rows, which whoever asks a model about one row has to compute and send.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Column:
     format: str | None = None
     repeated_hour: Literal["earlier", "later", "quarantine"] = "earlier"
     personal: Literal["hash", "drop"] | None = None
+    from_history: bool = False
 
     def __post_init__(self) -> None:
         _refuse("column", self.name, column_problems(self))

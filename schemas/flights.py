@@ -118,9 +118,9 @@ SOURCES = {table.name: table for table in (FLIGHTS, WEATHER, PLANES, AIRPORTS, A
 
 def _recent(name: str) -> tuple[Column, ...]:
     return (
-        *(Column(f"{name}_delay_{hours}h", "double", unit="minutes") for hours in (1, 3, 6)),
-        *(Column(f"{name}_late_{hours}h", "double", unit="share of departures") for hours in (3, 6)),
-        Column(f"{name}_backlog_3h", "double", unit="flights", nullable=False),
+        *(Column(f"{name}_delay_{hours}h", "double", unit="minutes", from_history=True) for hours in (1, 3, 6)),
+        *(Column(f"{name}_late_{hours}h", "double", unit="share of departures", from_history=True) for hours in (3, 6)),
+        Column(f"{name}_backlog_3h", "double", unit="flights", nullable=False, from_history=True),
     )
 
 
@@ -134,11 +134,11 @@ EXAMPLES = Table(
         Column("minute_of_day", "double", unit="minutes since local midnight", nullable=False),
         Column("block_minutes", "double", unit="minutes between the local clocks", nullable=False),
         FLIGHTS.column("distance"),
-        Column("scheduled_in_hour", "double", unit="flights", nullable=False),
+        Column("scheduled_in_hour", "double", unit="flights", nullable=False, from_history=True),
         *(column for name in ("origin", "carrier", "destination") for column in _recent(name)),
-        Column("plane_last_delay", "double", unit="minutes", nullable=False),
-        Column("plane_debt", "double", unit="minutes", nullable=False),
-        Column("plane_seen", "double", nullable=False),
+        Column("plane_last_delay", "double", unit="minutes", nullable=False, from_history=True),
+        Column("plane_debt", "double", unit="minutes", nullable=False, from_history=True),
+        Column("plane_seen", "double", nullable=False, from_history=True, comment="1 when it departed before, else 0"),
         *(WEATHER.column(n) for n in ("temp", "humid", "wind_speed", "wind_dir", "precip", "pressure", "visib")),
         Column("plane_age", "double", unit="years"),
         Column("plane_seats", "double", unit="seats"),

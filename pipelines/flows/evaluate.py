@@ -20,7 +20,7 @@ from pipelines.flows.runs import Run
 from pipelines.flows.train import FEATURES, snapshot_tag
 from pipelines.io.audit import Audit
 from pipelines.io.tables import struct
-from pipelines.serving.bundle import SCORES, score_batches
+from pipelines.serving.batches import SCORES, score_batches
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.drift import Moved
 from pipelines.stages.splits import SPLITS

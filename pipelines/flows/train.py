@@ -8,7 +8,9 @@ from operator import itemgetter
 
 from pyspark.sql import functions as F
 
-from pipelines.config import TrainConfig
+from pipelines.bundles.card import TrainingData
+from pipelines.bundles.signature import InputField, input_schema
+from pipelines.config import TrainConfig, load, load_examples
 from pipelines.errors import DataError
 from pipelines.fitted import FittedSpec
 from pipelines.flows.attempts import Attempts
@@ -46,8 +48,9 @@ def work(context: Context) -> Outcome:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What every training on a snapshot of the features has in common: row groups by split, fitted features, samples, and what
-    the train split's receipts have to add up to: rows, and row ids modulo 2^31 - 1.
+    """What every training on a snapshot of the features has in common: row groups by split, fitted features, samples, what
+    the train split's receipts have to add up to (rows, and row ids modulo 2^31 - 1), and how a model's folder describes its
+    inputs and its data.
     """
 
     snapshot: int
@@ -57,6 +60,8 @@ class Prepared:
     samples: tuple[Sample, ...]
     rows: int
     checksum: int
+    inputs: tuple[InputField, ...]
+    data: TrainingData
 
     def job(self, context: Context, config: TrainConfig, name: str = "") -> TrainingJob:
         """A training by a configuration; of several in one run each has a name, by which its files are kept apart."""
@@ -73,6 +78,8 @@ class Prepared:
             horizon=context.config.horizon,
             spec=self.spec,
             samples=self.samples,
+            inputs=self.inputs,
+            data=self.data,
             train=RowPlan(groups=self.train, shuffle=True, **common),
             validation=RowPlan(groups=self.validation, shuffle=False, **common),
             checkpoints=place("checkpoints"),
@@ -97,7 +104,25 @@ def prepare(context: Context) -> Prepared:
     samples = _samples(context)
     if not samples:
         raise DataError("train: feature_samples has no row, by which the model would be checked. Run jobs/features.py again.")
-    return Prepared(snapshot, train, validation, read_spec(context), samples, rows, checksum)
+    spec, counts = read_spec(context), {"train": rows, "validation": sum(group.rows for group in validation)}
+    inputs = input_schema(spec, load_examples(context.config.contracts), [sample.raw for sample in samples])
+    data = _training_data(context, snapshot, counts)
+    return Prepared(snapshot, train, validation, spec, samples, rows, checksum, inputs, data)
+
+
+def _training_data(context: Context, snapshot: int, rows: dict[str, int]) -> TrainingData:
+    """The data as the model card has it; the contracts' module says where it comes from and under which licence."""
+    config = context.config
+    return TrainingData(
+        title=config.title,
+        contracts=config.contracts,
+        sources=(load(f"{config.contracts}:__doc__", "contracts") or "").strip(),
+        interval=(str(context.interval.start), str(context.interval.end)),
+        split=str(config.features.split),
+        rows=rows,
+        features_snapshot=snapshot,
+        feature_run=context.runs.needed("features", by="train").run_id,
+    )
 
 
 def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: Attempts) -> Outcome:

@@ -1,92 +1,106 @@
-"""An exported model, loaded for scoring: raw values or the features table's columns in, probabilities out."""
+"""A published model's folder, verified: its manifest, its schemas, and what scores with it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
-from pipelines.columns import network_inputs
-from pipelines.errors import ExternalError
+from pipelines.bundles.manifest import (
+    CARD,
+    FEATURES,
+    INPUT_SCHEMA,
+    MANIFEST,
+    ONNX_FILE,
+    OUTPUT_SCHEMA,
+    SAVED_MODEL,
+    read_manifest,
+)
+from pipelines.bundles.signature import InputField, OutputField
+from pipelines.errors import BundleError
 from pipelines.fitted import FittedSpec
-from pipelines.lean import import_keras
 from pipelines.storage import fetch_folder
-from pipelines.workers import forget_archives
 
-SCORES = ("score", "predicted", "predictions")
-SCORE_TYPES = (pa.float32(), pa.float32(), pa.list_(pa.float32()))
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipelines.serving.scorers import Scorer, TensorFlowScorer
+
+INPUTS: TypeAdapter[tuple[InputField, ...]] = TypeAdapter(tuple[InputField, ...])
 
 
 class Bundle:
-    """One exported model. Raises ExternalError when the folder is not one."""
+    """One exported model at a path or URI. Reads and verifies all of its files; loads no graph until something is scored.
+
+    `digest` is the manifest's SHA-256, and so stands for every byte of the folder. Raises BundleError when the folder is not
+    as it was published.
+    """
 
     def __init__(self, uri: str) -> None:
-        import tensorflow as tf  # three seconds, which only those who score shall wait for
-
-        self._folder = tempfile.TemporaryDirectory(prefix="ringmill-model-")
+        self.uri = uri
+        self._copy = tempfile.TemporaryDirectory(prefix="ringmill-model-")
         try:
-            local = fetch_folder(uri, Path(self._folder.name))
-            self.manifest: dict[str, Any] = json.loads((local / "manifest.json").read_text(encoding="utf-8"))
-            if missing := sorted({*FittedSpec.model_fields, "task"} - set(self.manifest)):
-                raise ExternalError(
-                    f"model {uri}: its manifest lacks {', '.join(missing)}: another version exported it. Train again."
-                )
-            self._model: Any = tf.saved_model.load(str(local / "saved_model"))
+            self.folder = fetch_folder(uri, Path(self._copy.name))
         except OSError as error:
-            raise ExternalError(f"model {uri}: can't be loaded ({error}). Train one first, or mend the path.") from error
-        self._tf = tf
-        self.spec = FittedSpec.model_validate({name: self.manifest[name] for name in FittedSpec.model_fields})
+            raise BundleError(f"model {uri}: can't be loaded ({error}). Train one first, or fix the path.") from error
+        self.manifest: dict[str, Any] = read_manifest(self.folder, uri)
+        self.digest = hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+        try:
+            self.spec = FittedSpec.model_validate(self._json(FEATURES))
+            self.input_schema = INPUTS.validate_python(self._json(INPUT_SCHEMA))
+            self.output_schema = OutputField.model_validate(self._json(OUTPUT_SCHEMA))
+        except (OSError, ValidationError) as error:
+            raise BundleError(
+                f"model {uri}: another version exported it, which this one can't read ({error}). Train again."
+            ) from error
+
+    @classmethod
+    def open(cls, uri: str) -> Bundle:
+        """Read and verify the model at a path or URI."""
+        return cls(uri)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model card."""
+        return dict(self._json(CARD))
+
+    @property
+    def has_onnx(self) -> bool:
+        """Whether the model can be scored without TensorFlow."""
+        return ONNX_FILE in self.manifest["files"]
+
+    def scorer(self, *, onnx: bool | None = None) -> Scorer:
+        """Load what scores raw values: ONNX Runtime where the folder has a graph for it, else TensorFlow. `onnx` forces one."""
+        from pipelines.serving.scorers import OnnxScorer
+
+        if onnx if onnx is not None else self.has_onnx:
+            return OnnxScorer(self.folder / ONNX_FILE)
+        return self._tensorflow
+
+    @cached_property
+    def _tensorflow(self) -> TensorFlowScorer:
+        from pipelines.serving.scorers import TensorFlowScorer
+
+        try:
+            return TensorFlowScorer(self.folder / SAVED_MODEL, self.spec)
+        except OSError as error:
+            raise BundleError(f"model {self.uri}: can't be loaded ({error}). Train one first, or fix the path.") from error
 
     def score(self, values: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Probabilities (n,) or (n, classes), or numbers (n,) or (n, horizon), from raw values: an array (n, …) an input of
-        `spec`, NaN or '' where missing.
-        """
-        kinds = self.spec.inputs
-        tensors = {name: self._tf.constant(values[name], self._tf.as_dtype(kind.dtype)) for name, kind in kinds.items()}
-        scores: npt.NDArray[np.float32] = self._model.serve(tensors).numpy()
-        return scores
+        """Score raw values with TensorFlow, as TensorFlowScorer does."""
+        return self._tensorflow.score(values)
 
     def score_features(self, batch: pa.RecordBatch) -> npt.NDArray[np.float32]:
-        """The same of rows of the features table."""
-        taken = dict(zip(self.spec.taken, network_inputs(batch, self.spec), strict=True))
-        scores: npt.NDArray[np.float32] = self._model.score_features(taken).numpy()
-        return scores
+        """Score rows of the features table with TensorFlow, as TensorFlowScorer does."""
+        return self._tensorflow.score_features(batch)
 
-
-def score_batches(batches: Iterator[pa.RecordBatch], uri: str, kept: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Batches of the features table to batches of the `kept` columns and `SCORES`; a process loads a model once."""
-    forget_archives()
-    bundle = _load_once(uri)
-    for batch in batches:
-        scores = _columns(bundle.manifest["task"]["kind"], bundle.score_features(batch))
-        held = [batch.column(name) for name in kept]
-        yield pa.RecordBatch.from_arrays([*held, *(scores[name] for name in SCORES)], names=[*kept, *SCORES])
-
-
-def _columns(task: str, scores: npt.NDArray[np.float32]) -> dict[str, pa.Array]:
-    """Scores (n,) or (n, several) as columns: what a task does not have is null."""
-    whole = dict(zip(SCORES, (pa.nulls(len(scores), kind) for kind in SCORE_TYPES), strict=True))
-    if scores.ndim > 1:
-        offsets = np.arange(0, scores.size + 1, scores.shape[1], dtype=np.int32)
-        whole["predictions"] = pa.ListArray.from_arrays(offsets, pa.array(scores.reshape(-1)))
-    elif task == "binary":
-        whole["score"] = pa.array(scores)
-    else:
-        whole["predicted"] = pa.array(scores)
-    if task == "multiclass":
-        whole["score"] = pa.array(scores.max(axis=1))
-        whole["predicted"] = pa.array(scores.argmax(axis=1).astype(np.float32))
-    return whole
-
-
-@cache
-def _load_once(uri: str) -> Bundle:
-    import_keras()
-    return Bundle(uri)
+    def _json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,22 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from pydantic import TypeAdapter
 
+from pipelines.bundles.card import TrainingData, model_card
+from pipelines.bundles.manifest import (
+    CARD,
+    FEATURES,
+    INPUT_SCHEMA,
+    KERAS_FILE,
+    ONNX_FILE,
+    OUTPUT_SCHEMA,
+    SAVED_MODEL,
+    write_json,
+    write_manifest,
+)
+from pipelines.bundles.signature import InputField, input_schema, output_schema
+from pipelines.config import Binary, Task
 from pipelines.fitted import FittedSpec
 from pipelines.storage import publish_folder
 from pipelines.training.job import Sample
@@ -18,7 +32,7 @@ from pipelines.training.parity import Parity, SavedModel, check_parity, check_sc
 from pipelines.training.preprocessing import build_preprocessing, build_scorer
 from pipelines.training.tasks import Head
 
-KERAS_FILE, SAVED_MODEL, ONNX_FILE, MANIFEST = "model.keras", "saved_model", "model.onnx", "manifest.json"
+TASK: TypeAdapter[Task] = TypeAdapter(Task)
 
 
 class Onnx(NamedTuple):
@@ -38,14 +52,30 @@ class Exported(NamedTuple):
     onnx: Onnx
 
 
+class Description(NamedTuple):
+    """What callers and readers of a model need to know, and its graph does not hold: its inputs as the contract has them, and
+    the data that it was trained on.
+    """
+
+    inputs: tuple[InputField, ...] = ()
+    data: TrainingData = TrainingData()
+
+
 def export(
-    network: keras.Model, spec: FittedSpec, head: Head, manifest: dict[str, Any], uri: str, samples: Sequence[Sample] = ()
+    network: keras.Model,
+    spec: FittedSpec,
+    head: Head,
+    manifest: dict[str, Any],
+    uri: str,
+    samples: Sequence[Sample] = (),
+    description: Description = Description(),  # noqa: B008 - it is immutable
 ) -> Exported:
     """Write the model's folder to a path or URI, whole or not at all, once it makes the same features of `samples` as Spark.
 
     The SavedModel has three endpoints: `serve` takes raw values by feature name, `score_features` takes what the network
     takes (numbers, ids and tensors by name), and both give what the head's task is read as; `features` gives the network's
-    inputs of raw values. Beside it lies the same from raw values to the output as ONNX, where that has the operators. Raises
+    inputs of raw values. Beside it lies the same from raw values to the output as ONNX, where that has the operators, the
+    fitted features, the schemas of inputs and output, the model card, and a manifest with the SHA-256 of each file. Raises
     QualityError when the features of either are not Spark's, or their scores differ.
     """
     preprocessing = build_preprocessing(spec)
@@ -57,16 +87,23 @@ def export(
         saved = SavedModel(Path(folder) / SAVED_MODEL)
         parity = check_parity(saved.features, spec, samples)
         onnx = _export_onnx(network, spec, head, Path(folder) / ONNX_FILE, samples, saved)
-        content = {
-            **manifest,
-            "parity": parity._asdict(),
-            "onnx": onnx._asdict(),
-            "fingerprint": spec.fingerprint,
-            **spec.model_dump(mode="json"),
-        }
-        (Path(folder) / MANIFEST).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+        _describe(Path(folder), spec, head, manifest, description, onnx)
+        facts = {"parity": parity._asdict(), "onnx": onnx._asdict(), "fingerprint": spec.fingerprint}
+        write_manifest(Path(folder), {"task": Binary().model_dump(), **manifest, **facts})
         publish_folder(Path(folder), uri)
     return Exported(parity, onnx)
+
+
+def _describe(
+    folder: Path, spec: FittedSpec, head: Head, manifest: dict[str, Any], description: Description, onnx: Onnx
+) -> None:
+    """Write what is beside the graphs: fitted features, schemas and the model card."""
+    inputs = description.inputs or input_schema(spec)
+    task = TASK.validate_python(manifest.get("task", Binary().model_dump()))
+    write_json(folder / FEATURES, spec.model_dump(mode="json"))
+    write_json(folder / INPUT_SCHEMA, [field.model_dump(mode="json") for field in inputs])
+    write_json(folder / OUTPUT_SCHEMA, output_schema(task, head.outputs).model_dump(mode="json"))
+    write_json(folder / CARD, model_card(manifest, inputs, description.data, onnx.missing).model_dump(mode="json"))
 
 
 def _export_onnx(

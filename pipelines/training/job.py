@@ -7,6 +7,8 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
+from pipelines.bundles.card import TrainingData
+from pipelines.bundles.signature import InputField
 from pipelines.config import Model, Task, TrainConfig
 from pipelines.fitted import FittedSpec
 from pipelines.training.plan import RowPlan, Start
@@ -41,9 +43,9 @@ class Sample(Model, allow_inf_nan=True):
 
 
 class TrainingJob(Model, allow_inf_nan=True):
-    """A whole training run: configuration, fitted features, sampled rows that the model must make the same features
-    of, the row plans of both splits, and where files go. With `resume` it goes on from that checkpoint, where the run stood
-    as `standing` says.
+    """A whole training run: configuration, fitted features, sampled rows that the model must make the same features of, its
+    inputs and data as its folder describes them, the row plans of both splits, and where files go. With `resume` it goes on
+    from that checkpoint, where the run stood as `standing` says.
     """
 
     run_id: str
@@ -53,6 +55,8 @@ class TrainingJob(Model, allow_inf_nan=True):
     horizon: int | None = None
     spec: FittedSpec
     samples: tuple[Sample, ...] = ()
+    inputs: tuple[InputField, ...] = ()
+    data: TrainingData = TrainingData()
     train: RowPlan
     validation: RowPlan
     checkpoints: str

@@ -15,7 +15,7 @@ from pipelines.config import goodness
 from pipelines.errors import QualityError, RankError
 from pipelines.training.board import Board, Timeline
 from pipelines.training.divergence import diverged
-from pipelines.training.export import Exported, export
+from pipelines.training.export import Description, Exported, export
 from pipelines.training.feed import Chunk, Columns, Feed, Receipt
 from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
@@ -204,7 +204,8 @@ class _Run:
             "task": job.task.model_dump(mode="json"),
             "train": job.config.model_dump(mode="json"),
         }
-        return export(self._network, job.spec, self._head, manifest, job.model, job.samples)
+        described = Description(job.inputs, job.data)
+        return export(self._network, job.spec, self._head, manifest, job.model, job.samples, described)
 
 
 def _score(monitor: str, found: Validation) -> float:

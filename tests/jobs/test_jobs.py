@@ -124,8 +124,11 @@ def test_metrics_are_scikit_learns_on_the_predictions_table(table: Callable[[str
 def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], DataFrame]) -> None:
     artifacts = {row.job: json.loads(row.artifacts) for row in table("runs").collect()}
     model = Path(artifacts["train"]["model"])
-    assert sorted(path.name for path in model.iterdir()) == ["manifest.json", "model.keras", "model.onnx", "saved_model"]
-    features = json.loads((model / "manifest.json").read_text())["features"]
+    assert sorted(path.name for path in model.iterdir()) == [
+        "features.json", "input_schema.json", "manifest.json", "model.keras", "model.onnx", "model_card.json",
+        "output_schema.json", "saved_model",
+    ]  # fmt: skip
+    features = json.loads((model / "features.json").read_text())["features"]
     one = {f["name"]: tf.constant([""]) if f["kind"] == "categorical" else tf.constant([1.0], tf.float64) for f in features}
     loaded = tf.saved_model.load(str(model / "saved_model"))
     assert 0 < float(loaded.serve(one)[0]) < 1

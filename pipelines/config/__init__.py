@@ -3,7 +3,16 @@
 from pipelines.config import kinds
 from pipelines.config.base import Interval, Model, midnight
 from pipelines.config.drift import Bounds, DriftConfig
-from pipelines.config.evaluate import METRICS, MONITOR_NAMES, MONITORS, EvaluateConfig, goodness
+from pipelines.config.evaluate import (
+    LOWER_IS_BETTER,
+    METRICS,
+    MONITOR_NAMES,
+    MONITORS,
+    Costs,
+    EvaluateConfig,
+    GradientBoosting,
+    goodness,
+)
 from pipelines.config.features import KINDS, FeaturesConfig, Windows
 from pipelines.config.loading import load, load_examples
 from pipelines.config.losses import (
@@ -29,11 +38,12 @@ from pipelines.config.task import Binary, Multiclass, Regression, Task
 from pipelines.config.train import Mlflow, TrainConfig
 
 __all__ = [
-    "KINDS", "METRICS", "MONITORS", "MONITOR_NAMES",
+    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES",
     "Absolute", "Binary", "Bounds", "ChampionGate", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution",
-    "CrossEntropy", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal", "Halving",
-    "Huber", "Interval", "LakeConfig", "Loss", "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer",
-    "Pipeline", "Plateau", "Quantile", "Recurrence", "RegistryConfig", "Regression", "SearchConfig", "SourceSection", "Span",
-    "Squared", "Task", "TimeSplit", "TrainConfig", "Uniform", "Windows", "Words", "explain", "goodness", "kinds", "load",
-    "load_examples", "midnight", "one_line", "read_config", "replaced", "shortened", "weights_by_label",
+    "Costs", "CrossEntropy", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal",
+    "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Loss", "MaintainConfig", "Mlflow", "Model",
+    "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile", "Recurrence", "RegistryConfig", "Regression",
+    "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig", "Uniform", "Windows", "Words",
+    "explain", "goodness", "kinds", "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "shortened",
+    "weights_by_label",
 ]  # fmt: skip

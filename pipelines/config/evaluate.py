@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipelines.config.base import Model
 
@@ -35,14 +35,74 @@ def _known_metric(name: str) -> str:
 Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
-class EvaluateConfig(Model):
-    """How the model is judged: what picks a binary model's threshold on validation, another model's figures on test to stand
-    beside, and on test the least that a metric must reach (`minimum`) or the most that it may be (`maximum`).
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})
+"""The metrics of which less is better. Of a bias neither is: what counts is its size."""
+
+
+class Costs(Model):
+    """What a wrong verdict costs, in any unit: a row that is taken for a positive, and a positive that is not seen."""
+
+    false_positive: Annotated[float, Field(ge=0)]
+    false_negative: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _something_costs(self) -> Costs:
+        if not self.false_positive and not self.false_negative:
+            raise ValueError("both costs are 0; expected at least one above 0")
+        return self
+
+
+class GradientBoosting(Model):
+    """A baseline of scikit-learn's histogram gradient boosting on the model's own features and split: trained by the driver on
+    at most `rows` rows of the train split, in `iterations` rounds. `name` is its column in tables and reports.
     """
 
-    threshold_by: Literal["f1"] = "f1"
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "gradient_boosting"
+    rows: Annotated[int, Field(ge=100, le=5_000_000)] = 100_000
+    iterations: Annotated[int, Field(ge=1, le=10_000)] = 100
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    leaves: Annotated[int, Field(ge=2, le=4096)] = 31
+
+
+Slice = tuple[str] | tuple[str, str]
+
+
+def _as_slice(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class EvaluateConfig(Model):
+    """How the model is evaluated.
+
+    `threshold_by` picks a binary model's threshold on validation: the best F1, the least of `costs`, or the greatest recall
+    with at least the precision `minimum_precision`. Intervals of `confidence` come from `replicates` bootstrap replicates of
+    the test rows; 0 leaves them out. `slices` are features of words, or pairs of them, by whose values test rows are grouped;
+    groups of fewer than `minimum_slice_rows` rows are suppressed. `importance_rows` is how many test rows permutation
+    importance takes; 0 leaves it out. Another model's figures on test (`yardstick`) stand beside, as do those of the baseline
+    `gradient_boosting`. On test a metric must reach `minimum` and not exceed `maximum`.
+    """
+
+    threshold_by: Literal["f1", "cost", "precision"] = "f1"
+    costs: Costs | None = None
+    minimum_precision: Annotated[float, Field(gt=0, le=1)] | None = None
     calibration_bins: Annotated[int, Field(ge=2)] = 10
+    replicates: Annotated[int, Field(ge=0, le=100_000)] = 200
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    slices: tuple[Annotated[Slice, BeforeValidator(_as_slice)], ...] = ()
+    minimum_slice_rows: Annotated[int, Field(ge=1)] = 100
+    importance_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    gradient_boosting: GradientBoosting | None = None
     yardstick_name: str = ""
     yardstick: dict[Metric, float] = {}
     minimum: dict[Metric, float] = {}
     maximum: dict[Metric, float] = {}
+
+    @model_validator(mode="after")
+    def _threshold_is_whole(self) -> EvaluateConfig:
+        for by, key in (("cost", "costs"), ("precision", "minimum_precision")):
+            if (self.threshold_by == by) != (getattr(self, key) is not None):
+                raise ValueError(
+                    f"threshold_by is {self.threshold_by} and {key} is {'not ' if getattr(self, key) is None else ''}given; "
+                    f"expected {key} with threshold_by: {by}, and not without"
+                )
+        return self

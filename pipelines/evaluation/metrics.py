@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import DataError
+from pipelines.config import Costs, EvaluateConfig
+from pipelines.errors import DataError, QualityError
 from pipelines.evaluation.curve import Curve, Floats
 
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
@@ -87,6 +88,40 @@ def best_f1_threshold(curve: Curve) -> float:
     """The score that as a threshold gives the greatest F1; the highest of several."""
     f1 = 2 * curve.true_positives / (curve.true_positives + curve.false_positives + curve.positives.sum())
     return float(curve.scores[np.argmax(f1)])
+
+
+def cheapest_threshold(curve: Curve, costs: Costs) -> float:
+    """The score that as a threshold costs least; the highest of several, and one above all scores where no verdict pays."""
+    above_all = np.nextafter(curve.scores[0], np.inf)
+    missed = curve.positives.sum() - np.concatenate([[0], curve.true_positives])
+    total = costs.false_positive * np.concatenate([[0], curve.false_positives]) + costs.false_negative * missed
+    return float(np.concatenate([[above_all], curve.scores])[np.argmin(total)])
+
+
+def precise_threshold(curve: Curve, minimum: float) -> float:
+    """The lowest score that as a threshold has at least a precision: it has the greatest recall of those.
+
+    Raises QualityError when no score has it.
+    """
+    precision = curve.true_positives / (curve.true_positives + curve.false_positives)
+    reached = np.flatnonzero(precision >= minimum)
+    if not len(reached):
+        raise QualityError(
+            f"evaluate: no threshold has a precision of {minimum:g} on validation; the greatest is {precision.max():.4f}. "
+            f"Lower evaluate.minimum_precision, or train a better model."
+        )
+    return float(curve.scores[reached[-1]])
+
+
+def choose_threshold(curve: Curve, config: EvaluateConfig) -> tuple[float, str]:
+    """The threshold that the configuration asks for on a validation curve, and why it is that one, in words."""
+    if config.costs is not None:
+        why = f"the least cost on validation: a false positive costs {config.costs.false_positive:g}, a false negative"
+        return cheapest_threshold(curve, config.costs), f"{why} {config.costs.false_negative:g}"
+    if config.minimum_precision is not None:
+        why = f"the greatest recall with a precision of {config.minimum_precision:g} on validation"
+        return precise_threshold(curve, config.minimum_precision), why
+    return best_f1_threshold(curve), "the best F1 on validation"
 
 
 def threshold_metrics(counts: Confusion) -> dict[str, float]:

@@ -27,13 +27,19 @@ def regression_metrics(errors: Errors) -> dict[str, float]:
     """Every metric by name, over all steps: mean absolute error, root of the mean square, bias (mean error), and R², the share
     of the label's variance about its mean that is explained. `rows` are those of one step.
     """
-    values = float(errors.rows.sum())
-    mean = errors.label.sum() / values
-    spread = errors.label_squared.sum() - values * mean**2
+    metrics = number_metrics(Errors(*(np.atleast_1d(values.sum()) for values in errors)))
+    return {name: float(values[0]) for name, values in metrics.items()} | {"rows": float(errors.rows.max())}
+
+
+def number_metrics(errors: Errors) -> dict[str, Sums]:
+    """The same of several samples at once, shape (samples,) each, from sums over all steps of each sample."""
+    rows = np.where(errors.rows > 0, errors.rows, np.nan)
+    mean = errors.label / rows
+    spread = errors.label_squared - rows * mean**2
+    explained = np.divide(errors.squared, spread, out=np.full_like(rows, np.nan), where=spread > 0)
     return {
-        "mae": float(errors.absolute.sum() / values),
-        "rmse": float(np.sqrt(errors.squared.sum() / values)),
-        "bias": float(errors.error.sum() / values),
-        "r2": float(1 - errors.squared.sum() / spread) if spread > 0 else float("nan"),
-        "rows": float(errors.rows.max()),
+        "mae": errors.absolute / rows,
+        "rmse": np.sqrt(errors.squared / rows),
+        "bias": errors.error / rows,
+        "r2": 1 - explained,
     }

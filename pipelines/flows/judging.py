@@ -10,11 +10,11 @@ import numpy.typing as npt
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.config import MONITORS, Binary, Multiclass, Pipeline, Regression
-from pipelines.errors import DataError
+from pipelines.config import MONITORS, Binary, EvaluateConfig, Multiclass, Pipeline, Regression
+from pipelines.errors import DataError, QualityError
 from pipelines.evaluation import plots
 from pipelines.evaluation.curve import Curve
-from pipelines.evaluation.metrics import FLOAT32_EPS, all_metrics, best_f1_threshold
+from pipelines.evaluation.metrics import FLOAT32_EPS, all_metrics, best_f1_threshold, choose_threshold
 from pipelines.evaluation.multiclass import multiclass_metrics
 from pipelines.evaluation.regression import Errors, regression_metrics
 
@@ -50,19 +50,27 @@ def history_metric(config: Pipeline) -> str:
 def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, features: DataFrame) -> Judged:
     bins = config.evaluate.calibration_bins
     curves = _curves(predictions)
-    threshold = best_f1_threshold(curves["validation"])
+    threshold, why = choose_threshold(curves["validation"], config.evaluate)
     baselines = {}
     for name in config.features.baselines:
         found = _curves(_baseline(features, name, "score"))
         _check_scores(name, found)
-        own = best_f1_threshold(found["validation"])
+        own = _threshold_of_baseline(found["validation"], config.evaluate)
         baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in found.items()}
     return Judged(
         metrics={split: all_metrics(curve, threshold, bins) for split, curve in curves.items()},
         plots=plots.binary_plots(curves, threshold, task.classes, bins),
-        facts={"threshold": f"{threshold:.4f}, the best F1 on validation"},
+        facts={"threshold": f"{threshold:.4f}, {why}"},
         baselines=baselines,
     )
+
+
+def _threshold_of_baseline(curve: Curve, config: EvaluateConfig) -> float:
+    """A baseline's threshold, chosen as the model's; the best F1 where it can't be, since a baseline has to reach nothing."""
+    try:
+        return choose_threshold(curve, config)[0]
+    except QualityError:
+        return best_f1_threshold(curve)
 
 
 def _curves(predictions: DataFrame) -> dict[str, Curve]:

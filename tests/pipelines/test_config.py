@@ -125,6 +125,15 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
             lambda c: c.update(train={"ranks": 0, "epochs": "a", "batch_size": 0, "seed": -1, "retries": -1, "x": 1, "y": 2}),
             r"train\.ranks: .* And 2 problems more\. Fix it there\.$",
         ),
+        (
+            lambda c: c["evaluate"].update(threshold_by="cost"),
+            r"evaluate: threshold_by is cost and costs is not given; expected costs with threshold_by: cost",
+        ),
+        (lambda c: c["evaluate"].update(minimum_precision=0.5), r"threshold_by is f1 and minimum_precision is given"),
+        (
+            lambda c: c["evaluate"].update(threshold_by="cost", costs={"false_positive": 0, "false_negative": 0}),
+            r"evaluate\.costs: both costs are 0",
+        ),
         (lambda c: c["evaluate"]["minimum"].update(auk=1), r"evaluate\.minimum\.auk"),
         (lambda c: c["features"].update(bucketized={"hour": {"edges": [5, 5]}}), r"hour: .*edges must ascend"),
         (lambda c: c["features"].update(bucketized={"hour": {"edges": []}}), r"hour\.edges: .*at least 1 item"),

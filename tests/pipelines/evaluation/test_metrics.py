@@ -7,9 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as peer
 
-from pipelines.errors import DataError
+from pipelines.config import Costs, EvaluateConfig
+from pipelines.errors import DataError, QualityError
 from pipelines.evaluation.curve import Curve
-from pipelines.evaluation.metrics import all_metrics, auc, best_f1_threshold, calibration_error, confusion
+from pipelines.evaluation.metrics import (
+    all_metrics,
+    auc,
+    best_f1_threshold,
+    calibration_error,
+    cheapest_threshold,
+    choose_threshold,
+    confusion,
+    precise_threshold,
+)
 
 EPS = np.finfo(np.float32).eps
 Floats = npt.NDArray[np.float32]
@@ -85,3 +95,36 @@ def test_a_score_on_the_threshold_is_a_positive() -> None:
 def test_one_class_has_no_auc() -> None:
     with pytest.raises(DataError, match="needs both classes"):
         auc(curve(np.array([0.5, 0.4], np.float32), np.array([1, 1])))
+
+
+def hand_curve() -> Curve:
+    """Scores 0.9 to 0.5 with one row each: positive, negative, positive, positive, negative."""
+    return Curve.of(np.array([0.9, 0.8, 0.7, 0.6, 0.5]), np.array([1, 0, 1, 1, 0]), np.array([0, 1, 0, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("false_positive", "false_negative", "expected"),
+    [
+        (1, 1, 0.6),  # 0.9: 2 missed cost 2; 0.6: 1 wrong costs 1
+        (3, 1, 0.9),  # 0.9: 2; 0.6: 3
+        (0, 1, 0.6),  # every positive is seen there, and at 0.5, which is lower
+        (1, 0, np.nextafter(0.9, 1)),  # nothing is gained by any verdict
+    ],
+)
+def test_the_threshold_of_least_cost_by_hand(false_positive: float, false_negative: float, expected: float) -> None:
+    assert cheapest_threshold(hand_curve(), Costs(false_positive=false_positive, false_negative=false_negative)) == expected
+
+
+def test_a_precision_floor_takes_the_greatest_recall_by_hand() -> None:
+    # Precision at 0.9 is 1, at 0.8 1/2, at 0.7 2/3, at 0.6 3/4, at 0.5 3/5.
+    assert [precise_threshold(hand_curve(), floor) for floor in (1.0, 0.75, 0.7, 0.6)] == [0.9, 0.6, 0.6, 0.5]
+    worse = Curve.of(np.array([0.9, 0.8]), np.array([0, 1]), np.array([1, 0]))
+    with pytest.raises(QualityError, match=r"no threshold has a precision of 0\.9 on validation; the greatest is 0\.5000"):
+        precise_threshold(worse, 0.9)
+
+
+def test_the_configuration_chooses_the_threshold() -> None:
+    costs = EvaluateConfig(threshold_by="cost", costs=Costs(false_positive=3, false_negative=1))
+    floor = EvaluateConfig(threshold_by="precision", minimum_precision=1.0)
+    found = [choose_threshold(hand_curve(), config)[0] for config in (EvaluateConfig(), costs, floor)]
+    assert found == [0.6, 0.9, 0.9]

@@ -365,3 +365,28 @@ def features(
         sorted_by=("row_id",),
         properties=FEATURE_FILES,
     )
+
+
+SCORED = (
+    RUN,
+    *INTERVAL,
+    Column("model_version", "int", nullable=False, comment="of the table models"),
+    ROW_ID,
+    Column("label", "float", comment="where it is known"),
+    Column("labels", "array<float>", comment="of a label with a horizon, step by step, where it is known"),
+    Column("score", "float", comment="estimated probability: of the label, of several classes that of the predicted one"),
+    Column("calibrated_score", "float", comment="the score after calibration; none where the model carries none"),
+    Column("predicted", "float", comment="the predicted class, or number"),
+    Column("predictions", "array<float>", comment="each class's probability, or each step's predicted number"),
+)
+"""What a scored row has beside the columns of its key, none of which may have such a name."""
+
+
+def scores(identifying: tuple[Column, ...]) -> Table:
+    """The rows that a version scored in batches: what identifies a row, and its score."""
+    return Table(
+        "scores",
+        (*SCORED[:5], *identifying, *SCORED[5:]),
+        key=("model_version", "row_id"),
+        partition_by=("interval_from", "interval_to", "model_version"),
+    )

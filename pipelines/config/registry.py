@@ -11,9 +11,6 @@ from pipelines.config.evaluate import METRICS, Metric
 
 DEFAULT_METRICS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae"}
 """By the kind of task, the metric by which a model is compared with the champion."""
-GREATER_IS_BETTER = frozenset(
-    ("auc", "average_precision", "accuracy", "precision", "recall", "f1", "macro_precision", "macro_recall", "macro_f1", "r2")
-)
 Bound = Annotated[float, Field(ge=0)]
 
 
@@ -61,6 +58,8 @@ def check_registry(config: RegistryConfig, task: str) -> None:
         named["champion.metric"] = {config.champion.metric}
     if config.calibration_error is not None:
         named["calibration_error"] = {"calibration_error"}
+    if config.champion and config.champion.metric == "bias":
+        raise ValueError("registry.champion.metric: neither a greater nor a smaller bias is better; expected another metric")
     for key, metrics in named.items():
         if unknown := sorted(metrics - set(METRICS[task])):
             raise ValueError(

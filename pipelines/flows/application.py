@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run_application(
-    name: str, steps: Sequence[Step], argv: Sequence[str], finish: Callable[[Context, float], None] | None = None
+    name: str, steps: Sequence[Step], argv: Sequence[str], finish: Callable[[Context, float, Path], None] | None = None
 ) -> int:
     """Run steps in one Spark application and return its exit code; errors go to standard error, without a traceback
     unless they are bugs.
@@ -42,10 +42,10 @@ def run_application(
     started = time.monotonic()
 
     def work(context: Context, arguments: Arguments) -> None:
-        intervals = _intervals(context.config, arguments)
+        intervals = intervals_of(context.config, arguments)
         run_intervals(steps, context, intervals, force=arguments.force)
         if finish and len(intervals) == 1:
-            finish(context, started)
+            finish(context, started, arguments.config)
 
     sections = [section for step in steps for section in step.sections]
     return run_job(name, parser(name), argv, work, sections)
@@ -64,7 +64,7 @@ def run_job(
         config = read_config(arguments.config)
         check_sections(config, sections)
         check_config(config)
-        intervals = _intervals(config, arguments)
+        intervals = intervals_of(config, arguments)
         with spark_session(config, name) as spark:
             plan_for(spark, widest(config))
             work(_context(config, spark, intervals[0]), arguments)
@@ -100,7 +100,8 @@ def _context(config: Pipeline, spark: SparkSession, interval: Interval) -> Conte
     return Context(config, interval, spark, lake, RunLog(lake, interval), console())
 
 
-def _intervals(config: Pipeline, arguments: argparse.Namespace) -> list[Interval]:
+def intervals_of(config: Pipeline, arguments: argparse.Namespace) -> list[Interval]:
+    """The interval that arguments name, or its parts by --every; raises ConfigError when they make no sense."""
     whole = _interval(config, arguments)
     if arguments.every is None:
         return [whole]

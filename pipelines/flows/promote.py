@@ -13,7 +13,7 @@ from pipelines.flows.application import Arguments, parser, run_job
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.execute import execute
 from pipelines.flows.registry import History, change_models, read_history, sync_aliases
-from pipelines.registry.digest import check_bundle
+from pipelines.registry.digest import check_bundle, verified_manifest
 from pipelines.registry.versions import (
     CHAMPION,
     Change,
@@ -61,13 +61,14 @@ def promote(context: Context, promotion: Promotion) -> Outcome:
     """Make a version champion in one commit, and bring the alias file up to it.
 
     Raises DataError when there is no such version, QualityError when its gate refused it, ExternalError when its bundle is not
-    what was registered, and ConflictError when another run moved the alias meanwhile.
+    what was registered or a file of it was changed, and ConflictError when another run moved the alias meanwhile.
     """
     history = read_history(context)
     before = holder(history, CHAMPION)
     target = known_version(history, previous_champion(history) if promotion.version is None else promotion.version)
     check_passed(target)
     check_bundle(target.uri, target.hash)
+    verified_manifest(target.uri)
     if before and before.version == target.version:
         sync_aliases(context)
         context.console.print(f"  promote: nothing to do, version {target.version} is the champion already")

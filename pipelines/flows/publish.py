@@ -18,7 +18,7 @@ from pipelines.flows.registry import History, change_models, read_history, sync_
 from pipelines.flows.runs import Run
 from pipelines.flows.train import FEATURES, snapshot_tag
 from pipelines.io.iceberg import IcebergTable
-from pipelines.registry.digest import MANIFEST, bundle_hash
+from pipelines.registry.digest import bundle_hash, verified_manifest
 from pipelines.registry.gate import Evidence, features_drift, refusals
 from pipelines.registry.versions import (
     CHAMPION,
@@ -32,7 +32,6 @@ from pipelines.registry.versions import (
     next_version,
     registered,
 )
-from pipelines.storage import read_bytes
 from schemas import lake
 
 GATE = ("registry", "evaluate")
@@ -144,10 +143,10 @@ def _registered_before(history: History, candidate: Candidate, gate: GateRecord)
 def _evidence(context: Context, candidate: Candidate, champion: ModelVersion | None) -> Evidence:
     compared = {"compared": "test", "reference_run_id": candidate.train.inputs["features"]}
     drift = features_drift(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval | compared))
-    manifest = json.loads(read_bytes(f"{candidate.uri}/{MANIFEST}"))
+    manifest = verified_manifest(candidate.uri)
     gate = context.config.registry.champion
     rival = champion if gate and champion and champion.hash != candidate.hash else None
-    comparison = compare(context, candidate.uri, rival, gate) if gate and rival else None
+    comparison = compare(context, candidate.uri, rival, gate, candidate.metrics.get("threshold")) if gate and rival else None
     return Evidence(candidate.metrics, _parity(manifest), drift, comparison)
 
 

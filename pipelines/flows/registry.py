@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pipelines.errors import DataError
 from pipelines.flows.context import Context
 from pipelines.io.revisions import revise
 from pipelines.registry.aliases import write_aliases
-from pipelines.registry.versions import ModelVersion, current
+from pipelines.registry.digest import check_bundle
+from pipelines.registry.versions import ModelVersion, check_passed, current, holder, known_version
 from schemas.lake import MODELS
 
 History = list[ModelVersion]
@@ -31,6 +33,22 @@ def change_models(context: Context, revision: Callable[[History], History]) -> i
     snapshot = revise(context.lake, MODELS, rows)
     sync_aliases(context)
     return snapshot
+
+
+def resolve(context: Context, name: str) -> ModelVersion:
+    """The version behind an alias or a number, from the table. Raises DataError when there is none, QualityError when its gate
+    refused it, and ExternalError when its bundle is not the one that was registered.
+    """
+    history = read_history(context)
+    version = known_version(history, int(name)) if name.isdecimal() else holder(history, name)
+    if version is None:
+        have = ", ".join(f"{row.alias} (version {row.version})" for row in current(history) if row.alias) or "no alias"
+        raise DataError(
+            f"model {name}: no version has that alias; there is {have}. Run jobs/publish.py, or jobs/promote.py --version."
+        )
+    check_passed(version)
+    check_bundle(version.uri, version.hash)
+    return version
 
 
 def sync_aliases(context: Context) -> bool:

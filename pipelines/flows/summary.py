@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from operator import itemgetter
+from pathlib import Path
 
 from rich import box
 from rich.table import Table as Grid
@@ -14,15 +15,17 @@ from pipelines.flows.context import Context
 from pipelines.flows.evaluate import compared, trained, training_history
 from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
+from pipelines.flows.registry import read_history
+from pipelines.registry.versions import CHAMPION, holder
 from pipelines.storage import warehouse_uri
 from schemas import lake
 
 JOBS = tuple(step.name for step in STEPS)
 
 
-def print_summary(context: Context, started: float) -> None:
-    """Print rows, history, metrics, seconds and places of the interval's latest runs; `started` is the job's monotonic
-    start, in seconds.
+def print_summary(context: Context, started: float, config: Path) -> None:
+    """Print rows, history, metrics, seconds and places of the interval's latest runs, the champion and what to do with it;
+    `started` is the job's monotonic start, in seconds, and `config` the file of its configuration.
     """
     say = context.console.print
     say()
@@ -39,6 +42,16 @@ def print_summary(context: Context, started: float) -> None:
     say(f"[bold]Model[/]    {train.artifacts['model']}", soft_wrap=True)
     if evaluate:
         say(f"[bold]Report[/]   {evaluate.artifacts['report']}", soft_wrap=True)
+    if champion := holder(read_history(context), CHAMPION):
+        say(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id}. To use it, try")
+        for command in _commands(config):
+            say(f"           {command}", soft_wrap=True)
+
+
+def _commands(config: Path) -> list[str]:
+    """What to do with a champion next: score rows in a batch, and answer requests."""
+    model = f"--model {CHAMPION} --config {config}"
+    return [f"spark-submit jobs/predict.py {model}", f"python -m pipelines.serving {model}"]
 
 
 def _grid(title: str, *columns: str) -> Grid:
@@ -51,7 +64,7 @@ def _grid(title: str, *columns: str) -> Grid:
 def _rows(context: Context) -> Grid:
     grid = _grid("Rows", "stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
     grid.columns[1].justify = "left"
-    ledger = context.lake.rows(lake.ROW_LEDGER, context.whose_interval)
+    ledger = [row for row in context.lake.rows(lake.ROW_LEDGER, context.whose_interval) if row["stage"] in JOBS]
     for row in sorted(ledger, key=lambda row: (JOBS.index(row["stage"]), -row["rows_in"])):
         counts = itemgetter("rows_in", "rows_out", "quarantined", "duplicates", "filtered")(row)
         grid.add_row(row["stage"], row["source"], *(f"{count:,}" for count in counts))

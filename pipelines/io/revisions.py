@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines.errors import ConflictError
@@ -13,7 +13,6 @@ from pipelines.io.tables import Lake
 from schemas.contract import Table
 
 ATTEMPTS = 20
-StoredRow = Mapping[str, Any]
 Revision = Callable[[list[dict[str, Any]]], Sequence[Row]]
 
 
@@ -26,30 +25,31 @@ def revise(lake: Lake, contract: Table, revision: Revision) -> int | None:
     own change no longer makes sense, which is raised here. Raises ConflictError when others change the table without end.
     """
     lake.create(contract)
-    table = IcebergTable(lake.spark, lake.identifier(contract.name))
     for attempt in range(ATTEMPTS):
+        table = IcebergTable(lake.spark, lake.identifier(contract.name))
+        branch = f"{AUDIT_PREFIX}{lake.run_id}_{contract.name}_{attempt}"
+        base = table.create_branch(branch)
+        published = None
         try:
-            return _attempt(table, contract, revision, lake.run_id, attempt)
-        except ConflictError:
-            if attempt + 1 == ATTEMPTS:
-                raise
-            table = IcebergTable(lake.spark, lake.identifier(contract.name))
+            rows = table.read_rows(contract, {}, base)
+            revised = revision(rows)
+            if list(revised) == rows:
+                return None
+            table.overwrite_rows(branch, contract, revised, {}, {RUN: lake.run_id})
+            published = _publish(table, branch, is_last=attempt + 1 == ATTEMPTS)
+        finally:
+            if published is None:
+                table.drop_branch(branch)
+        if published is not None:
+            return published
     raise AssertionError
 
 
-def _attempt(table: IcebergTable, contract: Table, revision: Revision, run_id: str, attempt: int) -> int | None:
-    branch = f"{AUDIT_PREFIX}{run_id}_{contract.name}_{attempt}"
-    base = table.create_branch(branch)
-    published = False
+def _publish(table: IcebergTable, branch: str, *, is_last: bool) -> int | None:
+    """Move main to the branch; None when main has moved meanwhile, unless that was the last attempt."""
     try:
-        rows = table.read_rows(contract, {}, base)
-        revised = revision(rows)
-        if list(revised) == rows:
-            return None
-        table.overwrite_rows(branch, contract, revised, {}, {RUN: run_id})
-        snapshot = table.publish(branch)
-        published = True
-    finally:
-        if not published:
-            table.drop_branch(branch)
-    return snapshot
+        return table.publish(branch)
+    except ConflictError:
+        if is_last:
+            raise
+        return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
 
+from pipelines.bundles.manifest import MANIFEST, read_manifest
 from pipelines.errors import ExternalError
-from pipelines.storage import read_bytes
-
-MANIFEST = "manifest.json"
+from pipelines.storage import fetch_folder, read_bytes
 
 
 def bundle_hash(uri: str) -> str:
@@ -28,3 +30,9 @@ def check_bundle(uri: str, expected: str) -> None:
             f"model {uri}: its manifest has SHA-256 {received[:12]}…, registered was {expected[:12]}…: the folder has changed "
             f"since. Restore it, or promote another version: jobs/promote.py --version."
         )
+
+
+def verified_manifest(uri: str) -> dict[str, Any]:
+    """A bundle's manifest, once every file of the bundle has the SHA-256 that it names; raises BundleError otherwise."""
+    with tempfile.TemporaryDirectory(prefix="ringmill-bundle-") as copy:
+        return read_manifest(fetch_folder(uri, Path(copy)), uri)

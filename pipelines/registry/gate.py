@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipelines.config import EvaluateConfig, RegistryConfig
-from pipelines.config.registry import GREATER_IS_BETTER
+from pipelines.config import LOWER_IS_BETTER, EvaluateConfig, RegistryConfig
 
 MOST_FEATURES = 10  # named in one reason
 
@@ -89,7 +88,7 @@ def _comparison(found: Comparison | None, registry: RegistryConfig) -> Iterator[
         return
     margin = registry.champion.margin
     # As a loss, of which less is better.
-    worse_by_at_least = -found.high if found.metric in GREATER_IS_BETTER else found.low
+    worse_by_at_least = found.low if found.metric in LOWER_IS_BETTER else -found.high
     if not worse_by_at_least <= margin:
         yield (
             f"worse than the champion, version {found.champion}: {found.metric} on the same test rows differs by "

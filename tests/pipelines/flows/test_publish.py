@@ -30,6 +30,7 @@ from pipelines.flows.runs import Run, RunLog
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.tables import Lake
 from pipelines.registry.aliases import alias_uri, champion
+from pipelines.registry.digest import check_bundle
 from pipelines.registry.gate import Comparison
 from pipelines.registry.versions import current
 from schemas import lake as tables
@@ -38,7 +39,8 @@ from tests.conftest import ROOT
 from tests.sample import pipeline
 
 numbers = itertools.count()
-MANIFEST = {"parity": {"rows": 9, "difference": 1e-8}, "onnx": {"features": 0.0, "scores": 1e-7, "missing": None}}
+WHOLE = {"format": 1, "files": {}, "task": {"kind": "binary"}}
+MANIFEST = {**WHOLE, "parity": {"rows": 9, "difference": 1e-8}, "onnx": {"features": 0.0, "scores": 1e-7, "missing": None}}
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -49,11 +51,10 @@ class Models:
         self.folder = folder
         self._spark = spark
         self._name = f"models_{abs(hash(folder)) % 10**8}"
-        self._comparisons: list[tuple[str, int]] = []
 
     def context(self, edit: Edit = lambda _: None, said: Console | None = None) -> Context:
         """A run of its own over the pipeline's tables."""
-        config = pipeline(self.folder, self._name, edit)
+        config = pipeline(self.folder, self._name, lambda content: (content.pop("registry"), edit(content)))
         lake = Lake(self._spark, self._name, f"run{next(numbers)}")
         interval = config.interval.located(config.timezone)
         return Context(config, interval, self._spark, lake, RunLog(lake, interval), said or Console(quiet=True))
@@ -245,7 +246,7 @@ def test_drift_uses_no_model_whose_evaluation_failed(models: Models) -> None:
 
 
 def test_a_worse_model_or_one_without_parity_is_refused(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    models.train(manifest={"parity": {"rows": 0, "difference": 0.0}})
+    models.train(manifest={**WHOLE, "parity": {"rows": 0, "difference": 0.0}})
     with pytest.raises(QualityError, match="no parity figures"):
         models.publish()
     assert models.aliases() == {1: None}
@@ -269,6 +270,9 @@ def test_a_bundle_deleted_behind_the_registry_is_exit_5(models: Models) -> None:
     for _ in range(2):
         run = models.train()
         models.publish()
+    (models.folder / "models" / run / "added").touch()
+    with pytest.raises(ExternalError, match=rf"models/{run}: manifest\.json does not name added; expected no other files"):
+        models.promote(2)
     shutil.rmtree(models.folder / "models" / run)
     with pytest.raises(ExternalError, match=rf"models/{run}: its manifest can't be read .* promote another version") as caught:
         models.promote(2)
@@ -299,10 +303,9 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models
         models.train()
         models.publish()
     both = threading.Barrier(2)
-    checked = promoting.check_bundle
 
     def wait(uri: str, expected: str) -> None:
-        checked(uri, expected)
+        check_bundle(uri, expected)
         both.wait(timeout=60)  # both have read who is champion
 
     monkeypatch.setattr(promoting, "check_bundle", wait)

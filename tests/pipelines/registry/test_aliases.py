@@ -14,6 +14,7 @@ import pytest
 from pipelines.config import Pipeline
 from pipelines.errors import DataError, ExternalError
 from pipelines.registry.aliases import alias_uri, champion, write_aliases
+from pipelines.registry.source import AliasSource
 from tests.conftest import ROOT
 from tests.pipelines.registry.versions import history, version
 from tests.sample import pipeline
@@ -40,6 +41,10 @@ def test_an_alias_or_a_number_names_a_version(config: Pipeline, tmp_path: Path) 
     assert champion(config, "champion") == found
     assert champion(config, "1").uri == str(tmp_path / "bundle1")
     assert json.loads(Path(alias_uri(config)).read_text())["snapshot"] == 77
+    source = AliasSource(config, "champion")
+    assert source.current() == ("2", str(tmp_path / "bundle2"))
+    assert write_aliases(config, history(version(1, alias="champion", uri=found.uri, hash=found.hash)), 78)
+    assert source.current() == ("1", str(tmp_path / "bundle2"))
 
 
 def test_the_file_is_written_only_when_it_says_another_thing(config: Pipeline) -> None:

@@ -1,0 +1,11 @@
+"""Score an interval's rows with a registered model, labelled or not; lands and cleans them first where that is to be done.
+
+spark-submit jobs/predict.py --config conf/flights.yaml [--model champion] [--from DATE --to DATE] [--every LENGTH] [--force]
+"""
+
+import sys
+
+from pipelines.flows.predict import run_predict
+
+if __name__ == "__main__":
+    sys.exit(run_predict(sys.argv[1:]))

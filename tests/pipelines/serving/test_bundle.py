@@ -13,15 +13,9 @@ import pytest
 from pipelines.errors import BundleError, ExternalError
 from pipelines.serving.bundle import Bundle
 from tests.conftest import ROOT
-from tests.pipelines.serving.tiny import FLIGHT, arrays, export_tiny
+from tests.pipelines.serving.tiny import FLIGHT, arrays
 
 WHOLE = '{"format": 1, "files": {}, "task": {"kind": "binary"}}'
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A published model."""
-    return export_tiny(tmp_path_factory.mktemp("models") / "m")
 
 
 @pytest.fixture

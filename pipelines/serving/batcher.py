@@ -1,0 +1,105 @@
+"""Micro-batching without a timer: whatever queued while the last call ran is the next batch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.serving.failures import UnavailableError, ValuesError
+from pipelines.serving.rows import Rows
+
+LOG = logging.getLogger(__name__)
+Scores = npt.NDArray[np.float32]
+
+
+class _Waiting(NamedTuple):
+    rows: Rows
+    done: asyncio.Future[Scores]
+
+
+class Batcher:
+    """Scores the rows of concurrent requests together, and gives each its own rows back.
+
+    With an executor the model runs there, one batch at a time; without one it runs on the event loop, after all requests that
+    are ready have queued. Belongs to one event loop.
+    """
+
+    def __init__(
+        self, compute: Callable[[Rows], Scores], *, batch_rows: int, queue_rows: int, executor: Executor | None = None
+    ) -> None:
+        self._compute, self._executor = compute, executor
+        self._batch_rows, self._queue_rows = batch_rows, queue_rows
+        self._waiting: deque[_Waiting] = deque()
+        self._running = False
+        self.queued = 0
+
+    async def score(self, rows: Rows) -> Scores:
+        """Scores of a request's rows.
+
+        Raises UnavailableError when the queue is full, ValuesError when the model can't score them.
+        """
+        if self.queued and self.queued + rows.count > self._queue_rows:
+            raise UnavailableError(f"{self.queued:,} rows wait to be scored; expected at most {self._queue_rows:,}. Try again.")
+        loop = asyncio.get_running_loop()
+        request = _Waiting(rows, loop.create_future())
+        self._waiting.append(request)
+        self.queued += rows.count
+        if not self._running:
+            self._running = True
+            loop.call_soon(self._run, loop)
+        return await request.done
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch = self._next_batch()
+        if not batch:
+            self._running = False
+            return
+        if self._executor is None:
+            self._finish(batch, self._results(batch))
+            loop.call_soon(self._run, loop)
+            return
+        running = loop.run_in_executor(self._executor, self._results, batch)
+        running.add_done_callback(lambda future: (self._finish(batch, future.result()), self._run(loop)))
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The requests that are scored next, in their order: as many as fit in a batch, at least one."""
+        batch: list[_Waiting] = []
+        count = 0
+        while self._waiting and (not batch or count + self._waiting[0].rows.count <= self._batch_rows):
+            request = self._waiting.popleft()
+            self.queued -= request.rows.count
+            if not request.done.cancelled():
+                batch.append(request)
+                count += request.rows.count
+        return batch
+
+    def _results(self, batch: list[_Waiting]) -> list[Scores | Exception]:
+        """Each request's scores; when a batch fails, each request is scored alone, so that one fails and not the others."""
+        try:
+            scores = self._compute(Rows.joined([request.rows for request in batch]))
+        except Exception as error:  # noqa: BLE001 - libraries raise what they like
+            if len(batch) > 1:
+                return [result for request in batch for result in self._results([request])]
+            LOG.warning("the model could not score a request: %s: %s", type(error).__name__, error)
+            return [ValuesError(f"the model can't score these values ({type(error).__name__}). Check images and texts.")]
+        ends = np.cumsum([request.rows.count for request in batch])
+        if len(scores) != ends[-1]:
+            raise AssertionError(f"the model gave {len(scores)} scores for {ends[-1]} rows")
+        return list(np.split(scores, ends[:-1]))
+
+    @staticmethod
+    def _finish(batch: list[_Waiting], results: list[Scores | Exception]) -> None:
+        for request, result in zip(batch, results, strict=True):
+            if request.done.cancelled():
+                continue
+            if isinstance(result, Exception):
+                request.done.set_exception(result)
+            else:
+                request.done.set_result(result)

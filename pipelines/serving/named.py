@@ -1,0 +1,129 @@
+"""Named raw values of JSON, as `POST /predict` takes them, read into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from pipelines.bundles.signature import InputField
+from pipelines.serving.failures import RequestError, TooLargeError, ValuesError
+from pipelines.serving.rows import MOST_EXACT, Rows, RowSchema, problem
+
+NAN = float("nan")
+Reader = Callable[[Any], Any]
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse JSON; raises RequestError when it is none, as NaN is not."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"the body is no JSON: {error}. Expected UTF-8 JSON without NaN or Infinity.") from error
+
+
+class NamedReader:
+    """Reads one object, or a list of them, whose keys are the input schema's names; null is a missing value."""
+
+    def __init__(self, schema: RowSchema, most_rows: int) -> None:
+        self._schema, self._most_rows = schema, most_rows
+        self._numbers = [(field, READERS.get(field.type, _number)) for field in schema.numbers]
+
+    def read(self, content: Any) -> Rows:
+        """Rows of parsed JSON; raises ValuesError, which names each field that is unknown, missing or wrong."""
+        several = isinstance(content, list)
+        rows = content if several else [content]
+        if not rows:
+            raise ValuesError("the list has no row; expected at least one.")
+        if len(rows) > self._most_rows:
+            raise TooLargeError(f"received {len(rows):,} rows; expected at most {self._most_rows:,}. Send them in parts.")
+        for at, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise ValuesError(f"row {at} is {_kind(row)}; expected an object with a value for each input.")
+            self._schema.check_names(row, at if several else None)
+        problems: list[str] = []
+        made = self._rows(rows, problems, several=several)
+        if problems:
+            raise ValuesError("\n".join(problems[:10]))
+        self._schema.check(made, several=several)
+        return made
+
+    def _rows(self, rows: list[dict[str, Any]], problems: list[str], *, several: bool) -> Rows:
+        def each(field: InputField, reader: Reader) -> list[Any]:
+            values = []
+            for at, row in enumerate(rows):
+                try:
+                    values.append(reader(row[field.name]))
+                except (TypeError, ValueError, OverflowError):
+                    problems.append(problem(field, row[field.name], at if several else None))
+                    values.append(NAN)
+            return values
+
+        numbers = np.array([each(field, reader) for field, reader in self._numbers], np.float64).reshape(-1, len(rows))
+        words = {field.name: each(field, _word_reader(field)) for field in self._schema.words}
+        series = {field.name: each(field, _series_reader(field.length or 0)) for field in self._schema.series}
+        if problems:
+            return Rows(numbers, {}, {})
+        return Rows(numbers, words, {name: np.array(values, np.float64) for name, values in series.items()})
+
+
+def _number(value: Any) -> float:
+    if type(value) is float or (type(value) is int and -MOST_EXACT <= value <= MOST_EXACT):
+        return value
+    if value is None:
+        return NAN
+    raise TypeError
+
+
+def _boolean(value: Any) -> float:
+    if value is None:
+        return NAN
+    if type(value) is bool:
+        return float(value)
+    raise TypeError
+
+
+def _moment(value: Any) -> float:
+    """Seconds since 1970."""
+    if value is None:
+        return NAN
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.timestamp()
+
+
+def _word_reader(field: InputField) -> Reader:
+    """Reads text. Models take an empty one for a missing one, which a caller writes as null where the contract limits texts."""
+    limited = bool(field.allowed or field.pattern)
+
+    def read(value: Any) -> str:
+        if value is None:
+            return ""
+        if type(value) is not str or (not value and limited):
+            raise TypeError
+        return value
+
+    return read
+
+
+def _series_reader(length: int) -> Reader:
+    def read(value: Any) -> list[float]:
+        if value is None:
+            return [NAN] * length
+        if type(value) is not list or len(value) != length:
+            raise TypeError
+        return [_number(each) for each in value]
+
+    return read
+
+
+READERS: Mapping[str, Reader] = {"boolean": _boolean, "timestamp": _moment}
+
+
+def _kind(value: object) -> str:
+    names = {str: "text", list: "a list", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

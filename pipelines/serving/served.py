@@ -1,0 +1,92 @@
+"""A model that is loaded, warmed and ready to answer; it never changes, so that a request sees one model only."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from pipelines.bundles.signature import InputField
+from pipelines.errors import BundleError
+from pipelines.fitted import UNKNOWN_WORD
+from pipelines.serving.batcher import Batcher, Scores
+from pipelines.serving.bundle import Bundle
+from pipelines.serving.metrics import Metrics
+from pipelines.serving.rows import Rows, RowSchema
+from pipelines.serving.settings import Limits, Settings
+from pipelines.serving.sources import Current
+
+LOG = logging.getLogger(__name__)
+INLINE_SECONDS = 0.005  # a batch that takes less runs on the event loop: a thread's hand-over costs about as much
+WARM_UP_CALLS = 3
+FALLBACK_NUMBER = 1.0
+
+
+class ServedModel:
+    """One version of a model, with its schema, its scorer and the queue of its requests."""
+
+    def __init__(self, current: Current, settings: Settings, metrics: Metrics) -> None:
+        self.version, self.uri = current
+        self.bundle = Bundle.open(current.uri)
+        self.name = settings.name or str(self.bundle.manifest.get("pipeline") or "model")
+        self.schema = RowSchema(self.bundle.input_schema)
+        self.output = self.bundle.output_schema
+        self.threshold = _threshold(settings, self.output.threshold)
+        self._scorer, self._metrics = self.bundle.scorer(), metrics
+        self.runtime = self._scorer.runtime
+        self._limits = settings.limits
+        self.batch_seconds = self._warm_up(settings.limits)
+        self.inline = self.batch_seconds <= INLINE_SECONDS
+        self._executor = None if self.inline else ThreadPoolExecutor(1, thread_name_prefix="model")
+        self.batcher = self._new_batcher()
+        self.examples = {field.name: field.example for field in self.bundle.input_schema}
+
+    def score(self, rows: Rows) -> Scores:
+        """Scores of checked rows, computed at once; requests go through `batcher`."""
+        started = time.perf_counter()
+        scores = self._scorer.score(self.schema.inputs(rows))
+        self._metrics.observe_batch(rows.count, time.perf_counter() - started)
+        return scores
+
+    def _new_batcher(self) -> Batcher:
+        limits = self._limits
+        return Batcher(self.score, batch_rows=limits.batch_rows, queue_rows=limits.queue_rows, executor=self._executor)
+
+    def _warm_up(self, limits: Limits) -> float:
+        """Score one row and a whole batch a few times; the seconds of the quickest batch."""
+        try:
+            one = self.schema.inputs(filler_rows(self.schema, 1))
+            many = self.schema.inputs(filler_rows(self.schema, limits.batch_rows))
+            seconds = []
+            for _ in range(WARM_UP_CALLS):
+                self._scorer.score(one)
+                started = time.perf_counter()
+                scores = self._scorer.score(many)
+                seconds.append(time.perf_counter() - started)
+        except Exception as error:
+            raise BundleError(f"model {self.uri}: it can't score ({type(error).__name__}: {error}). Train again.") from error
+        expected = (limits.batch_rows,) if self.output.outputs is None else (limits.batch_rows, self.output.outputs)
+        if scores.shape != expected:
+            raise BundleError(f"model {self.uri}: it gives scores of shape {scores.shape}; expected {expected}. Train again.")
+        return min(seconds)
+
+
+def filler_rows(schema: RowSchema, count: int) -> Rows:
+    """Rows of the schema's example, or of a number and an unknown word where it has none, to warm a model up."""
+
+    def number(field: InputField) -> float:
+        return field.example if isinstance(field.example, int | float) else FALLBACK_NUMBER
+
+    numbers = np.array([[number(field)] * count for field in schema.numbers], np.float64).reshape(-1, count)
+    words = {f.name: [f.example if isinstance(f.example, str) else UNKNOWN_WORD] * count for f in schema.words}
+    series = {field.name: np.full((count, field.length or 0), FALLBACK_NUMBER) for field in schema.series}
+    return Rows(numbers, words, series)
+
+
+def _threshold(settings: Settings, chosen: float | None) -> float:
+    """The least probability of the second class: the service's own setting, the bundle's choice, or a half."""
+    if settings.threshold is not None:
+        return settings.threshold
+    return 0.5 if chosen is None else chosen

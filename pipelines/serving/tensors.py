@@ -1,0 +1,218 @@
+"""Tensors of the Open Inference Protocol v2 as rows: in JSON, or in the binary extension.
+
+Source: https://github.com/kserve/open-inference-protocol and Triton's binary tensor data extension.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.bundles.signature import InputField
+from pipelines.serving.failures import RequestError, TooLargeError, ValuesError
+from pipelines.serving.named import parse_json
+from pipelines.serving.rows import MOST_EXACT, Rows, RowSchema, problem
+from schemas.vocabulary import shown
+
+NUMBERS = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4"}
+LENGTH = struct.Struct("<I")
+
+
+class InferRequest(NamedTuple):
+    """What a request of the protocol asks: rows, its id, and whether the output is wanted in binary."""
+
+    rows: Rows
+    id: str | None
+    binary: bool
+
+
+class TensorReader:
+    """Reads requests of the protocol against the input schema."""
+
+    def __init__(self, schema: RowSchema, most_rows: int, output: str) -> None:
+        self._schema, self._most_rows, self._output = schema, most_rows, output
+
+    def read(self, body: bytes, header_bytes: int | None) -> InferRequest:
+        """Read a body whose JSON takes `header_bytes` (all of it where there is no binary data).
+
+        Raises RequestError for what is not the protocol's, ValuesError where a tensor is not of its field's type, shape or
+        values.
+        """
+        if header_bytes is not None and not 0 <= header_bytes <= len(body):
+            raise RequestError(f"Inference-Header-Content-Length is {header_bytes}; the body has {len(body)} bytes.")
+        content = parse_json(body if header_bytes is None else body[:header_bytes])
+        binary = memoryview(b"" if header_bytes is None else body)[header_bytes or 0 :]
+        request = _object(content, "the request")
+        tensors = self._tensors(request)
+        self._schema.check_names(tensors)
+        blobs = _blobs(tensors, binary)
+        values = {name: self._values(self._schema.fields[name], tensor, blobs.get(name)) for name, tensor in tensors.items()}
+        rows = self._rows(values)
+        self._schema.check(rows)
+        id_ = request.get("id")
+        if id_ is not None and not isinstance(id_, str):
+            raise RequestError(f"id is {shown(id_)}; expected text.")
+        return InferRequest(rows, id_, self._wants_binary(request))
+
+    def _tensors(self, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        inputs = request.get("inputs")
+        if not isinstance(inputs, list) or not inputs:
+            raise RequestError(f"inputs is {shown(inputs)}; expected a list of tensors, one for each input of the model.")
+        tensors = [_object(tensor, f"inputs[{at}]") for at, tensor in enumerate(inputs)]
+        names = [tensor.get("name") for tensor in tensors]
+        if wrong := [at for at, name in enumerate(names) if not isinstance(name, str)]:
+            raise RequestError(f"inputs[{wrong[0]}].name is {shown(names[wrong[0]])}; expected text.")
+        if len(set(names)) < len(names):
+            raise RequestError("inputs: a name is there twice; expected each input once.")
+        return {str(name): tensor for name, tensor in zip(names, tensors, strict=True)}
+
+    def _values(self, field: InputField, tensor: dict[str, Any], blob: memoryview | None) -> npt.NDArray[Any]:
+        datatype, legal = tensor.get("datatype"), tuple(NUMBERS) if field.datatype == "FP64" else ("BYTES",)
+        if datatype not in legal:
+            raise ValuesError(f"{field.name}: datatype {shown(datatype)}; expected {' or '.join(legal)}.")
+        count = self._check_shape(field, tensor.get("shape"))
+        size = count * (field.length or 1)
+        flat = _from_binary(field, datatype, blob, size) if blob is not None else _from_json(field, tensor.get("data"), size)
+        return flat if field.length is None else flat.reshape(count, field.length)
+
+    def _check_shape(self, field: InputField, shape: Any) -> int:
+        inner = [] if field.length is None else [field.length]
+        whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+        if not whole or len(shape) != 1 + len(inner) or shape[1:] != inner:
+            wanted = ", ".join(["rows", *map(str, inner)])
+            raise ValuesError(f"{field.name}: shape {shown(shape)}; expected [{wanted}], rows from 1 to {self._most_rows:,}.")
+        if shape[0] > self._most_rows:
+            raise TooLargeError(f"{field.name}: {shape[0]:,} rows; expected at most {self._most_rows:,}. Send them in parts.")
+        if shape[0] == 0:
+            raise ValuesError(f"{field.name}: no rows; expected at least one.")
+        return int(shape[0])
+
+    def _rows(self, values: dict[str, npt.NDArray[Any]]) -> Rows:
+        counts = {name: len(array) for name, array in values.items()}
+        if len(set(counts.values())) > 1:
+            few, many = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
+            raise ValuesError(f"{few}: {counts[few]} rows, where {many} has {counts[many]}; expected as many of each input.")
+        rows = next(iter(counts.values()))
+        numbers = np.array([values[field.name] for field in self._schema.numbers], np.float64).reshape(-1, rows)
+        words = {field.name: values[field.name].tolist() for field in self._schema.words}
+        return Rows(numbers, words, {field.name: values[field.name] for field in self._schema.series})
+
+    def _wants_binary(self, request: dict[str, Any]) -> bool:
+        binary = _parameters(request, "the request").get("binary_data_output", False)
+        outputs = request.get("outputs")
+        if outputs is None:
+            return binary is True
+        if not isinstance(outputs, list):
+            raise RequestError(f"outputs is {shown(outputs)}; expected a list.")
+        for at, output in enumerate(outputs):
+            wanted = _object(output, f"outputs[{at}]")
+            if wanted.get("name") != self._output:
+                raise RequestError(f"outputs[{at}].name is {shown(wanted.get('name'))}; expected {self._output}.")
+            binary = _parameters(wanted, f"outputs[{at}]").get("binary_data", binary)
+        return binary is True
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RequestError(f"{where} is {shown(value)}; expected an object.")
+    return value
+
+
+def _parameters(value: dict[str, Any], where: str) -> dict[str, Any]:
+    found = value.get("parameters")
+    return {} if found is None else _object(found, f"{where}'s parameters")
+
+
+def _blobs(tensors: dict[str, dict[str, Any]], binary: memoryview) -> dict[str, memoryview]:
+    """The binary data of each tensor that has some, which lie one after the other in the tensors' order."""
+    blobs, at = {}, 0
+    for name, tensor in tensors.items():
+        size = _parameters(tensor, name).get("binary_data_size")
+        if size is None:
+            continue
+        if type(size) is not int or not 0 <= size <= len(binary) - at:
+            raise RequestError(f"{name}: binary_data_size {shown(size)}; {len(binary) - at} bytes of binary data are left.")
+        blobs[name] = binary[at : at + size]
+        at += size
+    if at != len(binary):
+        raise RequestError(f"{len(binary) - at} bytes of binary data belong to no input; expected a binary_data_size for each.")
+    return blobs
+
+
+def _from_json(field: InputField, data: Any, size: int) -> npt.NDArray[Any]:
+    if not isinstance(data, list):
+        raise RequestError(f"{field.name}: data is {shown(data)}; expected a list, or binary_data_size.")
+    flat = list(chain.from_iterable(data)) if data and all(isinstance(each, list) for each in data) else data
+    if len(flat) != size:
+        raise ValuesError(f"{field.name}: {len(flat)} values; its shape says {size}.")
+    legal = (str,) if field.datatype == "BYTES" else (float, int)
+    for at, value in enumerate(flat):
+        if value is not None and type(value) not in legal:
+            kind = "text" if field.datatype == "BYTES" else "a number"
+            raise ValuesError(f"{field.name}: value {at} is {shown(value)}; expected {kind}, or null where it is missing.")
+    if field.datatype == "BYTES":
+        return np.array(["" if value is None else value for value in flat], object)
+    if large := [value for value in flat if type(value) is int and abs(value) > MOST_EXACT]:
+        raise ValuesError(problem(field, large[0]))
+    return np.array([np.nan if value is None else value for value in flat], np.float64)
+
+
+def _from_binary(field: InputField, datatype: str, blob: memoryview, size: int) -> npt.NDArray[Any]:
+    if field.datatype == "BYTES":
+        return np.array(list(_texts(field, blob, size)), object)
+    kind = np.dtype(NUMBERS[datatype])
+    if len(blob) != size * kind.itemsize:
+        raise ValuesError(f"{field.name}: {len(blob)} bytes; {size} values of {datatype} take {size * kind.itemsize}.")
+    values = np.frombuffer(blob, kind)
+    if datatype == "INT64" and size and (values.max() > MOST_EXACT or values.min() < -MOST_EXACT):
+        raise ValuesError(f"{field.name}: a whole number beyond 2^53, which FP64 does not hold exactly; expected smaller ones.")
+    return values.astype(np.float64)
+
+
+def _texts(field: InputField, blob: memoryview, size: int) -> Iterator[str]:
+    at = 0
+    for index in range(size):
+        end = at + LENGTH.size
+        length = LENGTH.unpack(blob[at:end])[0] if end <= len(blob) else len(blob)
+        if end + length > len(blob):
+            raise ValuesError(
+                f"{field.name}: its bytes end within text {index} of {size}; expected 4 bytes of length before each."
+            )
+        try:
+            yield str(blob[end : end + length], "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValuesError(f"{field.name}: text {index} is no UTF-8 ({error.reason}).") from error
+        at = end + length
+    if at != len(blob):
+        raise ValuesError(f"{field.name}: {len(blob) - at} bytes after its {size} texts; expected none.")
+
+
+def model_metadata(name: str, version: str, platform: str, schema: RowSchema, outputs: int | None) -> dict[str, Any]:
+    """The protocol's metadata of a model."""
+    inputs = [
+        {"name": field.name, "datatype": field.datatype, "shape": [-1] if field.length is None else [-1, field.length]}
+        for field in schema.fields.values()
+    ]
+    output = {"name": "output", "datatype": "FP32", "shape": [-1] if outputs is None else [-1, outputs]}
+    return {"name": name, "versions": [version], "platform": platform, "inputs": inputs, "outputs": [output]}
+
+
+def infer_response(
+    model: str, version: str, request: InferRequest, scores: npt.NDArray[np.float32]
+) -> tuple[dict[str, Any], bytes | None]:
+    """The protocol's answer as a JSON object, and the binary data that follows it where that was wanted."""
+    tensor: dict[str, Any] = {"name": "output", "datatype": "FP32", "shape": list(scores.shape)}
+    answer: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": [tensor]}
+    if request.id is not None:
+        answer["id"] = request.id
+    if not request.binary:
+        tensor["data"] = scores.reshape(-1).tolist()
+        return answer, None
+    data = scores.astype("<f4").tobytes()
+    tensor["parameters"] = {"binary_data_size": len(data)}
+    return answer, data

@@ -1,0 +1,41 @@
+"""docs/serving.md, done as it says: each block loads a model and scores its example in five lines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.serving.bundle import Bundle
+from pipelines.serving.settings import Limits, Settings
+from tests.conftest import ROOT
+from tests.pipelines.serving.tiny import FLIGHT, arrays, export_tiny
+
+PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published model."""
+    return export_tiny(tmp_path_factory.mktemp("models") / "m")
+
+
+def test_the_page_scores_a_row_in_five_lines_of_each_library(folder: Path) -> None:
+    expected = Bundle.open(str(folder)).score(arrays(FLIGHT))
+    assert [block.count("\n") for block in BLOCKS] == [5, 5]
+    for block, library in zip(BLOCKS, ("onnxruntime", "tensorflow"), strict=True):
+        assert library in block
+        names: dict[str, Any] = {"folder": str(folder)}
+        exec(compile(block, "docs/serving.md", "exec"), names)
+        np.testing.assert_allclose(np.asarray(names["score"]), expected, rtol=0, atol=1e-6)
+
+
+def test_every_option_that_the_page_names_exists() -> None:
+    known = {name.replace("_", "-") for name in (*Settings.model_fields, *Limits.model_fields)}
+    more = {"model", "config", "help", "key-variable", "no-access-log"}
+    named = set(re.findall(r"--([a-z][a-z-]+)", PAGE))
+    assert named <= known | more

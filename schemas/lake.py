@@ -238,6 +238,8 @@ EVALUATION_METRICS = Table(
         Column("metric", "string", nullable=False),
         Column("value", "double", nullable=False),
         Column("baseline", "string", comment="which baseline the value is of; none for the model's own"),
+        Column("low", "double", comment="lower bound of the value's bootstrap interval, on test"),
+        Column("high", "double", comment="upper bound of the same"),
     ),
     key=("run_id", "split", "metric", "baseline"),
     partition_by=("interval_from",),
@@ -271,6 +273,56 @@ MODELS = Table(
 )
 """A row a version and span of time: the row without a `valid_to` says how things are now, the others how they were."""
 
+MODEL_DIFFERENCES = Table(
+    "model_differences",
+    (
+        RUN,
+        *INTERVAL,
+        Column("model_run_id", "string", nullable=False),
+        Column("baseline", "string", nullable=False),
+        Column("metric", "string", nullable=False),
+        Column("difference", "double", comment="the model's value less the baseline's, on the same test rows"),
+        Column("low", "double", comment="lower bound of its paired bootstrap interval"),
+        Column("high", "double", comment="upper bound of the same"),
+    ),
+    key=("run_id", "baseline", "metric"),
+    partition_by=("interval_from",),
+)
+
+SLICE_METRICS = Table(
+    "slice_metrics",
+    (
+        RUN,
+        *INTERVAL,
+        Column("model_run_id", "string", nullable=False),
+        SPLIT,
+        Column("features", "array<string>", nullable=False, comment="by whose values rows are grouped"),
+        Column("values", "array<string>", comment="of the group; none of the groups that are suppressed, counted together"),
+        Column("rows", "bigint", unit="rows", nullable=False),
+        Column("metric", "string", nullable=False, comment="'suppressed' counts groups of too few rows"),
+        Column("value", "double", comment="none where the metric is not defined"),
+        Column("low", "double", comment="lower bound of the value's bootstrap interval"),
+        Column("high", "double", comment="upper bound of the same"),
+    ),
+    key=("run_id", "split", "features", "values", "metric"),
+    partition_by=("interval_from",),
+)
+
+FEATURE_IMPORTANCE = Table(
+    "feature_importance",
+    (
+        RUN,
+        *INTERVAL,
+        Column("model_run_id", "string", nullable=False),
+        Column("feature", "string", nullable=False),
+        Column("metric", "string", nullable=False),
+        Column("loss", "double", nullable=False, comment="by how much the metric is worse with the feature's values shuffled"),
+        Column("deviation", "double", nullable=False, comment="population standard deviation over shuffles"),
+    ),
+    key=("run_id", "feature"),
+    partition_by=("interval_from",),
+)
+
 SHARED = (
     ROW_LEDGER,
     QUARANTINE,
@@ -285,6 +337,9 @@ SHARED = (
     PREDICTIONS,
     EVALUATION_METRICS,
     MODELS,
+    MODEL_DIFFERENCES,
+    SLICE_METRICS,
+    FEATURE_IMPORTANCE,
     RUNS,
 )
 

@@ -41,7 +41,7 @@ def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object]
     for source, settings in content["sources"].items():
         settings["path"] = str(folder / f"{source}.csv")
     content["train"].update(epochs=2, batch_size=64)
-    content["evaluate"]["minimum"] = {"auc": 0.55}
+    content["evaluate"] = {"minimum": {"auc": 0.55}}
     edit(content)
     return content
 

@@ -8,6 +8,7 @@ from pipelines.config.evaluate import (
     METRICS,
     MONITOR_NAMES,
     MONITORS,
+    NEITHER_IS_BETTER,
     Costs,
     EvaluateConfig,
     GradientBoosting,
@@ -38,7 +39,7 @@ from pipelines.config.task import Binary, Multiclass, Regression, Task
 from pipelines.config.train import Mlflow, TrainConfig
 
 __all__ = [
-    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES",
+    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES", "NEITHER_IS_BETTER",
     "Absolute", "Binary", "Bounds", "ChampionGate", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution",
     "Costs", "CrossEntropy", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal",
     "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Loss", "MaintainConfig", "Mlflow", "Model",

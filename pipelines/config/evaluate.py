@@ -11,7 +11,7 @@ from pipelines.config.base import Model
 METRICS = {
     "binary": ("auc", "average_precision", "log_loss", "brier", "calibration_error", "accuracy", "precision", "recall", "f1"),
     "multiclass": ("accuracy", "log_loss", "macro_precision", "macro_recall", "macro_f1"),
-    "regression": ("mae", "rmse", "bias", "r2"),
+    "regression": ("mae", "rmse", "bias", "r2", "coverage"),
 }
 """The metrics of each kind of task, as reports show them."""
 MONITORS = {"binary": "validation_auc", "multiclass": "validation_accuracy", "regression": "validation_mae"}
@@ -36,7 +36,9 @@ Metric = Annotated[str, AfterValidator(_known_metric)]
 
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})
-"""The metrics of which less is better. Of a bias neither is: what counts is its size."""
+"""The metrics of which less is better."""
+NEITHER_IS_BETTER = frozenset({"bias", "coverage"})
+"""Those that should be near a number: 0, or the quantile that is predicted."""
 
 
 class Costs(Model):
@@ -78,7 +80,8 @@ class EvaluateConfig(Model):
     with at least the precision `minimum_precision`. Intervals of `confidence` come from `replicates` bootstrap replicates of
     the test rows; 0 leaves them out. `slices` are features of words, or pairs of them, by whose values test rows are grouped;
     groups of fewer than `minimum_slice_rows` rows are suppressed. `importance_rows` is how many test rows permutation
-    importance takes; 0 leaves it out. Another model's figures on test (`yardstick`) stand beside, as do those of the baseline
+    importance takes; 0 leaves it out. `calibration` fits on validation what turns a binary model's scores into probabilities;
+    the scores stay as they are. Another model's figures on test (`yardstick`) stand beside, as do those of the baseline
     `gradient_boosting`. On test a metric must reach `minimum` and not exceed `maximum`.
     """
 
@@ -91,6 +94,7 @@ class EvaluateConfig(Model):
     slices: tuple[Annotated[Slice, BeforeValidator(_as_slice)], ...] = ()
     minimum_slice_rows: Annotated[int, Field(ge=1)] = 100
     importance_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    calibration: Literal["isotonic", "platt"] | None = None
     gradient_boosting: GradientBoosting | None = None
     yardstick_name: str = ""
     yardstick: dict[Metric, float] = {}

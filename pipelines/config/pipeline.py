@@ -78,6 +78,12 @@ class Pipeline(Model):
         windows = self.features.windows
         return windows.horizon if windows and windows.label else None
 
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The names of all baselines: SQL over the examples, then what is fitted beside the model."""
+        boosting = self.evaluate.gradient_boosting
+        return (*self.features.baselines, *((boosting.name,) if boosting else ()))
+
     @model_validator(mode="after")
     def _in_order(self) -> Pipeline:
         try:
@@ -106,11 +112,22 @@ class Pipeline(Model):
             raise ValueError(f"features.windows.label needs a regression task; task.kind is {kind}")
         if (self.features.target and kind == "multiclass") or (self.features.target and self.horizon):
             raise ValueError("features.target needs a label that is one number; expected a binary or a regression task")
+        self._check_evaluate()
         return self
 
     def _check_train(self, train: TrainConfig) -> None:
         check_loss(train.loss, self.task)
         weights_by_label(train.class_weights, self.task)
+
+    def _check_evaluate(self) -> None:
+        features = self.features
+        boosting = self.evaluate.gradient_boosting
+        if boosting and boosting.name in features.baselines:
+            raise ValueError(f"evaluate.gradient_boosting.name: {boosting.name} is one of features.baselines; expected another")
+        if boosting and (features.text or self.horizon):
+            raise ValueError("evaluate.gradient_boosting: it takes no texts and no label with a horizon; expected none")
+        if self.evaluate.calibration and self.task.kind != "binary":
+            raise ValueError(f"evaluate.calibration: it is of a binary task's scores; task.kind is {self.task.kind}")
 
     def contract(self, source: str) -> Table:
         """The contract of one source; raises ConfigError when the contracts' module has none of that name."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipelines.config.base import Model
-from pipelines.config.evaluate import METRICS, Metric
+from pipelines.config.evaluate import METRICS, NEITHER_IS_BETTER, Metric
 
 DEFAULT_METRICS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae"}
 """By the kind of task, the metric by which a model is compared with the champion."""
@@ -58,8 +58,10 @@ def check_registry(config: RegistryConfig, task: str) -> None:
         named["champion.metric"] = {config.champion.metric}
     if config.calibration_error is not None:
         named["calibration_error"] = {"calibration_error"}
-    if config.champion and config.champion.metric == "bias":
-        raise ValueError("registry.champion.metric: neither a greater nor a smaller bias is better; expected another metric")
+    if config.champion and config.champion.metric in NEITHER_IS_BETTER:
+        raise ValueError(
+            f"registry.champion.metric: neither more nor less {config.champion.metric} is better; expected another metric"
+        )
     for key, metrics in named.items():
         if unknown := sorted(metrics - set(METRICS[task])):
             raise ValueError(

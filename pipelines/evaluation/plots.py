@@ -23,7 +23,18 @@ MAX_POINTS = 400
 MOST_NAMED = 30
 
 
-def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validation_auc") -> str:
+LOSSES = {
+    "cross_entropy": "cross-entropy (nats a row)",
+    "focal": "focal loss (nats a row)",
+    "squared": "squared error (deviations², a row)",
+    "absolute": "absolute error (deviations, a row)",
+    "huber": "Huber loss (deviations, a row)",
+    "quantile": "pinball loss (deviations, a row)",
+}
+"""What the axis of a loss says: deviations are those of the label on the train split."""
+
+
+def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validation_auc", loss: str = "cross_entropy") -> str:
     """Loss of both splits, and the validation metric, by epoch."""
     epochs = [row["epoch"] + 1 for row in history]
 
@@ -43,7 +54,7 @@ def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validatio
         right.plot(epochs, [r[metric] for r in history], color=COLOURS["test"], linestyle="--")
         right.set_ylabel(f"validation {MONITOR_NAMES[metric]} (dashed)", color=COLOURS["test"])
         right.spines["top"].set_visible(False)
-        axes.set(xlabel="epoch", ylabel="loss (squared deviations)" if metric == "validation_mae" else "loss (nats a row)")
+        axes.set(xlabel="epoch", ylabel=LOSSES[loss])
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
 
     return _svg(draw)
@@ -59,6 +70,7 @@ def binary_plots(curves: Mapping[str, Curve], threshold: float, classes: tuple[s
         "ROC": roc_plot(curves),
         "Precision and recall": precision_recall_plot(curves),
         "Calibration": calibration_plot(curves, bins),
+        "Threshold": threshold_plot(curves["validation"], threshold),
         **matrices,
     }
 
@@ -93,6 +105,23 @@ def precision_recall_plot(curves: Mapping[str, Curve]) -> str:
     return _svg(draw)
 
 
+def threshold_plot(curve: Curve, chosen: float) -> str:
+    """Precision, recall and F1 on validation, by threshold, and the threshold that was chosen."""
+    true, rows = curve.true_positives, curve.true_positives + curve.false_positives
+    positives = curve.positives.sum()
+    lines = {"precision": true / rows, "recall": true / positives, "F1": 2 * true / (rows + positives)}
+
+    def draw(axes: Axes) -> None:
+        kept = _kept(len(curve.scores))
+        for (name, values), colour in zip(lines.items(), COLOURS.values(), strict=True):
+            axes.plot(curve.scores[kept], values[kept], color=colour, label=name)
+        axes.axvline(chosen, color="#999", linestyle=":", label=f"chosen: {chosen:.3f}")
+        axes.set(xlabel="threshold (validation)", ylim=(0, 1.02))
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4)
+
+    return _svg(draw)
+
+
 def calibration_plot(curves: Mapping[str, Curve], bins: int) -> str:
     """Share of positives against mean score, by bin."""
 
@@ -117,7 +146,7 @@ def confusion_plot(counts: Confusion, classes: tuple[str, str]) -> str:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(2, 2):
             text = f"{matrix[row, column]:,.0f}\n{shares[row, column]:.1%}"
-            colour = "white" if shares[row, column] > 0.5 else "black"
+            colour = _on_blue(shares[row, column])
             axes.text(column, row, text, ha="center", va="center", color=colour)
         axes.set_xticks([0, 1], classes)
         axes.set_yticks([0, 1], classes)
@@ -125,6 +154,11 @@ def confusion_plot(counts: Confusion, classes: tuple[str, str]) -> str:
         axes.spines[:].set_visible(False)
 
     return _svg(draw)
+
+
+def _on_blue(share: float) -> str:
+    """A colour that is read on a cell of that share, by day and by night: the page recolours what is pure black."""
+    return "#ffffff" if share > 0.5 else "#101010"
 
 
 def classes_plot(confusion: npt.NDArray[np.float64], classes: Sequence[str]) -> str:
@@ -135,7 +169,7 @@ def classes_plot(confusion: npt.NDArray[np.float64], classes: Sequence[str]) -> 
         axes.imshow(confusion / whole, cmap="Blues", vmin=0, vmax=1)
         if len(classes) <= MOST_NAMED:
             for row, column in np.argwhere(confusion > 0):
-                colour = "white" if confusion[row, column] > whole[row, 0] / 2 else "black"
+                colour = _on_blue(confusion[row, column] / whole[row, 0])
                 axes.text(column, row, f"{confusion[row, column]:,.0f}", ha="center", va="center", color=colour, fontsize=7)
             axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
             axes.set_yticks(range(len(classes)), classes)
@@ -174,12 +208,27 @@ def agreement_plot(true: npt.NDArray[np.float64], predicted: npt.NDArray[np.floa
 
 def _line(axes: Axes, x: Any, y: Any, name: str, label: str) -> None:
     """A curve of at most MAX_POINTS points, evenly taken: the page stays small, the eye sees no difference."""
-    kept = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int))
+    kept = _kept(len(x))
     axes.plot(x[kept], y[kept], color=COLOURS[name], label=label)
 
 
+def _kept(points: int) -> npt.NDArray[np.int64]:
+    kept: npt.NDArray[np.int64] = np.unique(np.linspace(0, points - 1, MAX_POINTS).astype(np.int64))
+    return kept
+
+
 def _svg(draw: Callable[[Axes], None]) -> str:
-    with mpl.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "ringmill"}):
+    with mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "font.family": "sans-serif",
+            "font.size": 9,
+            "svg.hashsalt": "ringmill",
+            # The page is seen through, light or dark.
+            "savefig.transparent": True,
+            "legend.frameon": False,
+        }
+    ):
         figure = Figure(figsize=(5, 3.6), layout="constrained")
         axes = figure.subplots()
         axes.spines[["top", "right"]].set_visible(False)

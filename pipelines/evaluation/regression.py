@@ -12,7 +12,7 @@ Sums = npt.NDArray[np.float64]
 
 class Errors(NamedTuple):
     """By step of the horizon, shape (steps,): values compared, and sums of the error (predicted less true), its magnitude and
-    its square, of the label and its square.
+    its square, of the label and its square; and how many labels are at most the predicted number.
     """
 
     rows: Sums
@@ -21,11 +21,13 @@ class Errors(NamedTuple):
     squared: Sums
     label: Sums
     label_squared: Sums
+    covered: Sums = np.array(np.nan)
 
 
 def regression_metrics(errors: Errors) -> dict[str, float]:
-    """Every metric by name, over all steps: mean absolute error, root of the mean square, bias (mean error), and R², the share
-    of the label's variance about its mean that is explained. `rows` are those of one step.
+    """Every metric by name, over all steps: mean absolute error, root of the mean square, bias (mean error), R², the share of
+    the label's variance about its mean that is explained, and coverage, the share of labels that are at most the predicted
+    number (of a quantile loss: its quantile, where the model is right). `rows` are those of one step.
     """
     metrics = number_metrics(Errors(*(np.atleast_1d(values.sum()) for values in errors)))
     return {name: float(values[0]) for name, values in metrics.items()} | {"rows": float(errors.rows.max())}
@@ -42,4 +44,5 @@ def number_metrics(errors: Errors) -> dict[str, Sums]:
         "rmse": np.sqrt(errors.squared / rows),
         "bias": errors.error / rows,
         "r2": 1 - explained,
+        "coverage": errors.covered / rows,
     }

@@ -138,7 +138,7 @@ class RegressionReplicates:
         true, said = (rows.column(name).flatten().to_numpy(zero_copy_only=False).astype(float) for name in ("true", "said"))
         present = np.isfinite(true) & np.isfinite(said)
         true, error = true[present], (said - true)[present]
-        values = (np.ones_like(true), error, np.abs(error), error**2, true, true**2)
+        values = (np.ones_like(true), error, np.abs(error), error**2, true, true**2, error >= 0)
         by_row = np.stack([np.bincount(parents[present], value, rows.num_rows) for value in values])
         self._sums += by_row @ weights
 

@@ -5,34 +5,67 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any, NamedTuple
 
 import jinja2
 
 from pipelines.config import METRICS
+from pipelines.evaluation.bootstrap import Interval
 
 COUNTS = ("rows",)
 
 
+class Grid(NamedTuple):
+    """A table of text: its heading, its columns, its rows, and a sentence on it; the first `words` columns are words, the
+    others numbers.
+    """
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    words: int = 1
+
+
 @dataclass(frozen=True)
 class Findings:
-    """What was found: facts, metrics by column (a split, a baseline, another model), plots as SVG; and as rows of text (what
-    was compared, feature, PSI, KS, change of missing) how features have moved, and the most moved one of each of `intervals`.
+    """What the report shows: a verdict in words and whether the gate was passed; facts; metrics by column (a split, a baseline,
+    another model) with their intervals; tables before and after the plots; plots as SVG; as rows of text (what was compared,
+    feature, PSI, KS, change of missing) how features have moved, and the most moved one of each of `intervals`; and settings.
     """
 
     title: str
     task: str
     facts: Mapping[str, str]
+    verdict: str = ""
+    passed: bool | None = None
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    bounds: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    first: Sequence[Grid] = ()
     plots: Mapping[str, str] = field(default_factory=dict)
+    grids: Sequence[Grid] = ()
     drift: Sequence[tuple[str, ...]] = ()
     intervals: Sequence[tuple[str, ...]] = ()
+    settings: Sequence[tuple[str, str]] = ()
 
 
 def render(found: Findings) -> str:
     """The report as HTML."""
     text = files("pipelines.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
-    return template.render(found=found, rows=metric_rows(found.task, found.metrics))
+    moved = ("compared", "feature", "PSI", "KS", "missing")
+    drift = [
+        Grid("Features that moved most from the train split", moved, found.drift, words=2),
+        Grid("Intervals held against this training, each by what moved most", moved, found.intervals, words=2),
+    ]
+    metrics = Grid("Metrics", ("metric", *found.metrics), metric_rows(found.task, found.metrics))
+    return template.render(
+        found=found,
+        first=[grid for grid in found.first if grid.rows],
+        metrics=metrics if found.metrics else None,
+        bounds=bound_rows(found.task, found.metrics, found.bounds),
+        grids=[grid for grid in (*found.grids, *drift) if grid.rows],
+    )
 
 
 def metric_rows(task: str, metrics: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
@@ -41,6 +74,28 @@ def metric_rows(task: str, metrics: Mapping[str, Mapping[str, float]]) -> list[t
         (name.replace("_", " "), *(_shown(name, values.get(name)) for values in metrics.values()))
         for name in (*METRICS[task], *COUNTS)
     ]
+
+
+def bound_rows(
+    task: str, metrics: Mapping[str, Mapping[str, float]], bounds: Mapping[str, Mapping[str, Interval]]
+) -> list[tuple[str, ...]]:
+    """The intervals of the cells of `metric_rows`, as text; empty for a cell without one."""
+    columns = [bounds.get(column, {}) for column in metrics]
+    return [("", *(shown_bounds(of.get(name)) for of in columns)) for name in (*METRICS[task], *COUNTS)]
+
+
+def shown_bounds(found: Interval | None) -> str:
+    """An interval's bounds as text; empty where there are none."""
+    return "" if found is None or found.low != found.low else f"{found.low:.4f} to {found.high:.4f}"
+
+
+def flattened(name: str, value: Any) -> list[tuple[str, str]]:
+    """A setting and all below it, each by its path and as text."""
+    if isinstance(value, Mapping):
+        return [pair for key, below in value.items() for pair in flattened(f"{name}.{key}" if name else str(key), below)]
+    if isinstance(value, list | tuple):
+        return [(name, ", ".join(", ".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for v in value))]
+    return [(name, str(value))]
 
 
 def _shown(name: str, value: float | None) -> str:

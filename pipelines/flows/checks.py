@@ -80,6 +80,18 @@ def check_config(config: Pipeline) -> None:
     check_orders(config, examples)
     check_baselines(config, examples)
     _check_windows(config, columns)
+    _check_slices(config)
+
+
+def _check_slices(config: Pipeline) -> None:
+    """Raise ConfigError when a slice names what has no words to group rows by."""
+    features = config.features
+    known = [*features.categorical, *features.crossed, *features.bucketized]
+    if wrong := sorted({name for names in config.evaluate.slices for name in names} - set(known)):
+        raise ConfigError(
+            f"evaluate.slices: {', '.join(wrong)} is no categorical, crossed or bucketized feature; expected some of "
+            f"{', '.join(known) or 'none, since there is none'}. Name those, or declare it as one."
+        )
 
 
 def _check_type(config: Pipeline, key: str, column: str, columns: Mapping[str, str], types: tuple[str, ...]) -> None:

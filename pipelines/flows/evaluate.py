@@ -11,24 +11,26 @@ from pyspark.sql import functions as F
 
 from pipelines.config import EvaluateConfig
 from pipelines.errors import QualityError
-from pipelines.evaluation.plots import training_plot
-from pipelines.evaluation.report import Findings, render
+from pipelines.evaluation.importance import Importance
+from pipelines.evaluation.metrics import calibration_error, log_loss
+from pipelines.evaluation.recalibration import calibrate, calibrated
+from pipelines.evaluation.report import render
+from pipelines.evaluation.verdict import Gate
+from pipelines.flows.confidence import Confidence, confidence
 from pipelines.flows.context import Context, Outcome, Step
-from pipelines.flows.drift import moved_row
-from pipelines.flows.judging import JUDGED, Judged, Metrics, history_metric, judge
+from pipelines.flows.evaluation_tables import stage_evaluation, thresholds
+from pipelines.flows.findings import Evaluated, findings
+from pipelines.flows.fitted_baselines import fit_baselines, trained_files, trained_spec
+from pipelines.flows.importance import permutation_importance
+from pipelines.flows.judging import JUDGED, Judged, judge
 from pipelines.flows.runs import Run
 from pipelines.flows.train import FEATURES, snapshot_tag
-from pipelines.io.audit import Audit
 from pipelines.io.tables import struct
 from pipelines.serving.batches import SCORES, score_batches
 from pipelines.stages.accounting import Account, check_accounts
-from pipelines.stages.drift import Moved
-from pipelines.stages.splits import SPLITS
 from pipelines.storage import write_bytes
 from schemas import lake
 from schemas.contract import Table
-
-MOST_MOVED = 10
 
 
 def trained(context: Context) -> Run:
@@ -51,13 +53,25 @@ def work(context: Context) -> Outcome:
         scored = context.stamped(_score(context, rows, run.artifacts["model"])).withColumn("model_run_id", F.lit(run.run_id))
         account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
         check_accounts([account])
-        judged = judge(context.config, audit.read(lake.PREDICTIONS).where(context.in_interval), rows)
-        _stage_metrics(context, audit, run, judged)
+        predictions = audit.read(lake.PREDICTIONS).where(context.in_interval)
+        fitted = fit_baselines(context, run)
+        judged = judge(context.config, predictions, rows, fitted.predictions)
+        sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
+        importance = _importance(context, run)
+        stage_evaluation(context, audit, run, judged, sure, importance)
         context.stage_ledger(audit, "evaluate", [account])
         report = f"{context.artifacts('reports')}/report.html"
-        write_bytes(report, render(_findings(context, run, judged)).encode())
-        outcome = Outcome((account,), audit.publish(), {"report": report})
-    _check_gate(context.config.evaluate, judged.metrics["test"], report)
+        gate = gate_of(context.config.evaluate, judged.metrics["test"])
+        files, calibration = _calibrate(context, judged)
+        facts = {**fitted.facts, **calibration}
+        drawn = Evaluated(run, judged, sure, importance, gate, account, facts, training_history(context, run))
+        write_bytes(report, render(findings(context, drawn, predictions)).encode())
+        outcome = Outcome((account,), audit.publish(), {"report": report, **files})
+    if gate.missed:
+        raise QualityError(
+            f"evaluate: the model misses its gate on test: {', '.join(gate.missed)}. The tables and {report} say more; train "
+            f"again, or change evaluate.minimum or maximum."
+        )
     return outcome
 
 
@@ -71,57 +85,40 @@ def _score(context: Context, rows: DataFrame, model: str) -> DataFrame:
     return scored.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
 
 
-def _stage_metrics(context: Context, audit: Audit, run: Run, judged: Judged) -> None:
-    start, end = context.bounds
-    judged_of: list[tuple[str | None, Metrics]] = [(None, judged.metrics), *judged.baselines.items()]
-    rows: list[dict[str, object]] = [
-        {
-            "run_id": context.run_id, "interval_from": start, "interval_to": end, "model_run_id": run.run_id,
-            "split": split, "metric": metric, "value": value, "baseline": baseline,
-        }
-        for baseline, of in judged_of
-        for split, values in of.items()
-        for metric, value in values.items()
-    ]  # fmt: skip
-    audit.stage_rows(lake.EVALUATION_METRICS, rows, context.whose_interval)
-
-
-def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Mapping[str, float]]:
-    """Metrics by what they are of: each split, each baseline on test, another model's figures on test."""
-    columns = {**metrics, **{name.replace("_", " "): of["test"] for name, of in baselines.items()}}
-    return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
-
-
-def _findings(context: Context, run: Run, judged: Judged) -> Findings:
+def _confidence(
+    context: Context, run: Run, predictions: DataFrame, rows: DataFrame, judged: Judged, fitted: Mapping[str, DataFrame]
+) -> Confidence | None:
+    """Intervals and slices, where the configuration asks for either."""
     config = context.config
-    metric = history_metric(config)
-    return Findings(
-        title=config.title or config.pipeline,
-        task=config.task.kind,
-        facts={
-            "interval": f"{context.interval.start} to {context.interval.end}",
-            "splits": f"{config.features.split}; rows: {_proportions(context, run)}",
-            "model": run.artifacts["model"],
-            "network": ", ".join(f"{name} {value}" for name, value in config.train.network.model_dump().items()),
-            **judged.facts,
-            "runs": f"features {run.inputs['features']}, train {run.run_id}, evaluate {context.run_id}",
-        },
-        metrics=compared(config.evaluate, judged.metrics, judged.baselines),
-        plots={"Training": training_plot(training_history(context, run), metric), **judged.plots},
-        drift=_drift(context),
-    )
+    if not config.evaluate.replicates and not config.evaluate.slices:
+        return None
+    spec = trained_spec(context, run) if config.evaluate.slices else None
+    return confidence(config, spec, predictions, rows, thresholds(judged), fitted)
 
 
-def _drift(context: Context) -> list[tuple[str, ...]]:
-    rows = sorted(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval), key=itemgetter("psi"), reverse=True)
-    return [moved_row(row["compared"], Moved(**{name: row[name] for name in Moved._fields})) for row in rows[:MOST_MOVED]]
+def _importance(context: Context, run: Run) -> list[Importance]:
+    """Permutation importance on test rows of the snapshot that was trained on, where the configuration asks for it."""
+    rows, task = context.config.evaluate.importance_rows, context.config.task
+    if not rows:
+        return []
+    spec, files = trained_spec(context, run), trained_files(context, run, "test")
+    return permutation_importance(context.spark, score_batches, run.artifacts["model"], task, spec, files, rows)
 
 
-def _proportions(context: Context, run: Run) -> str:
-    rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval)
-    counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
-    every = sum(counts.values())
-    return ", ".join(f"{split} {counts[split]:,} ({counts[split] / every:.1%})" for split in SPLITS)
+def _calibrate(context: Context, judged: Judged) -> tuple[dict[str, str], dict[str, str]]:
+    """Fit the calibration that the configuration asks for, and keep it as JSON; its place, and what it does to test."""
+    method, bins = context.config.evaluate.calibration, context.config.evaluate.calibration_bins
+    if method is None:
+        return {}, {}
+    calibration = calibrate(method, judged.curves["validation"])
+    path = f"{context.artifacts('calibrations')}/calibration.json"
+    write_bytes(path, calibration.model_dump_json().encode())
+    before = judged.curves["test"]
+    after = calibrated(before, calibration)
+    error = f"calibration error on test {calibration_error(before, bins):.4f}, calibrated {calibration_error(after, bins):.4f}"
+    return {"calibration": path}, {
+        "calibration": f"{method}, {error}; log loss {log_loss(before):.4f} and {log_loss(after):.4f}"
+    }
 
 
 def training_history(context: Context, run: Run) -> list[dict[str, object]]:
@@ -129,14 +126,13 @@ def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     return sorted(context.lake.rows(lake.TRAINING_HISTORY, {"run_id": run.run_id}), key=itemgetter("epoch"))
 
 
-def _check_gate(config: EvaluateConfig, found: Mapping[str, float], report: str) -> None:
-    missed = [f"{name} {found[name]:.4f} < {bound}" for name, bound in config.minimum.items() if not found[name] >= bound]
-    missed += [f"{name} {found[name]:.4f} > {bound}" for name, bound in config.maximum.items() if not found[name] <= bound]
-    if missed:
-        raise QualityError(
-            f"evaluate: the model misses its gate on test: {', '.join(missed)}. The tables and {report} say more; train "
-            f"again, or change evaluate.minimum or maximum."
-        )
+def gate_of(config: EvaluateConfig, metrics: Mapping[str, float]) -> Gate:
+    """What the configuration demands of the test metrics, and which of it they miss."""
+    least = [(f"{name} {metrics[name]:.4f} < {bound}", metrics[name] >= bound) for name, bound in config.minimum.items()]
+    most = [(f"{name} {metrics[name]:.4f} > {bound}", metrics[name] <= bound) for name, bound in config.maximum.items()]
+    bounds = [f"{name} at least {bound:g}" for name, bound in config.minimum.items()]
+    bounds += [f"{name} at most {bound:g}" for name, bound in config.maximum.items()]
+    return Gate(bounds, [text for text, met in least + most if not met])
 
 
 STEP = Step("evaluate", ("evaluate", "task"), inputs, work)

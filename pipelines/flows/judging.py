@@ -25,21 +25,38 @@ Metrics = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Judged:
-    """What predictions are worth: metrics by split, those of each baseline, plots as SVG, and facts beside them."""
+    """What predictions are worth: metrics by split, those of each baseline, plots as SVG, and facts beside them; of a binary
+    task also each split's curve.
+    """
 
     metrics: Metrics
     plots: Mapping[str, str]
     facts: Mapping[str, str] = field(default_factory=dict)
     baselines: Mapping[str, Metrics] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
 
 
-def judge(config: Pipeline, predictions: DataFrame, features: DataFrame) -> Judged:
-    """Judge a model's predictions, and baselines by their columns of the features table, as the task asks."""
+def judge(
+    config: Pipeline, predictions: DataFrame, features: DataFrame, fitted: Mapping[str, DataFrame] | None = None
+) -> Judged:
+    """Evaluate a model's predictions, and baselines: those of the features table's columns, and the predictions of `fitted`."""
+    declared = {name: baseline_predictions(config, features, name) for name in config.features.baselines}
+    baselines = {**declared, **(fitted or {})}
     if isinstance(config.task, Binary):
-        return _judge_binary(config, config.task, predictions, features)
+        return _judge_binary(config, config.task, predictions, baselines)
     if isinstance(config.task, Multiclass):
-        return _judge_classes(config, config.task, predictions, features)
-    return _judge_numbers(config, config.task, predictions, features)
+        return _judge_classes(config.task, predictions, baselines)
+    return _judge_numbers(config, config.task, predictions, baselines)
+
+
+def baseline_predictions(config: Pipeline, features: DataFrame, name: str) -> DataFrame:
+    """What a baseline of the features table predicts, where it does, with the columns of the table `predictions`."""
+    label, predicted = ("labels", "predictions") if config.horizon else ("label", "predicted")
+    if config.task.kind == "binary":
+        predicted = "score"
+    column = F.col(f"baseline_{name}")
+    row_id = [name for name in ("row_id",) if name in features.columns]
+    return features.where(column.isNotNull()).select(*row_id, "split", F.col("label").alias(label), column.alias(predicted))
 
 
 def history_metric(config: Pipeline) -> str:
@@ -47,13 +64,13 @@ def history_metric(config: Pipeline) -> str:
     return MONITORS[config.task.kind]
 
 
-def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, features: DataFrame) -> Judged:
+def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, others: Mapping[str, DataFrame]) -> Judged:
     bins = config.evaluate.calibration_bins
     curves = _curves(predictions)
     threshold, why = choose_threshold(curves["validation"], config.evaluate)
     baselines = {}
-    for name in config.features.baselines:
-        found = _curves(_baseline(features, name, "score"))
+    for name, frame in others.items():
+        found = _curves(frame)
         _check_scores(name, found)
         own = _threshold_of_baseline(found["validation"], config.evaluate)
         baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in found.items()}
@@ -62,6 +79,7 @@ def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, featur
         plots=plots.binary_plots(curves, threshold, task.classes, bins),
         facts={"threshold": f"{threshold:.4f}, {why}"},
         baselines=baselines,
+        curves=curves,
     )
 
 
@@ -80,12 +98,6 @@ def _curves(predictions: DataFrame) -> dict[str, Curve]:
     counted = predictions.groupBy("split", "score").agg(positive, negative).toArrow().to_pandas()
     parts = {name: counted[counted["split"] == name] for name in JUDGED}
     return {n: Curve.of(*(p[c].to_numpy() for c in ("score", "positives", "negatives"))) for n, p in parts.items()}
-
-
-def _baseline(features: DataFrame, name: str, predicted: str) -> DataFrame:
-    """A baseline's predictions where it has one."""
-    column = F.col(f"baseline_{name}")
-    return features.where(column.isNotNull()).select("split", "label", column.alias(predicted))
 
 
 def _check_any(name: str, predicted: Mapping[str, float]) -> None:
@@ -108,13 +120,14 @@ def _check_scores(name: str, curves: Mapping[str, Curve]) -> None:
             )
 
 
-def _judge_classes(config: Pipeline, task: Multiclass, predictions: DataFrame, features: DataFrame) -> Judged:
+def _judge_classes(task: Multiclass, predictions: DataFrame, others: Mapping[str, DataFrame]) -> Judged:
     own = F.get("predictions", F.col("label").cast("int"))
     loss = -F.log(F.greatest(own.cast("double"), F.lit(FLOAT32_EPS)))
     found = _confusions(predictions, len(task.classes), loss)
     baselines = {}
-    for name in config.features.baselines:
-        judged = _confusions(_baseline(features, name, "predicted"), len(task.classes), F.lit(float("nan")), name)
+    for name, frame in others.items():
+        its_loss = loss if "predictions" in frame.columns else F.lit(float("nan"))
+        judged = _confusions(frame, len(task.classes), its_loss, name)
         _check_any(name, {split: counts.sum() for split, (counts, _) in judged.items()})
         baselines[name] = {split: multiclass_metrics(*counts) for split, counts in judged.items()}
     return Judged(
@@ -144,18 +157,12 @@ def _confusions(
     return {split: (counts[split], losses[split]) for split in JUDGED}
 
 
-def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, features: DataFrame) -> Judged:
-    if config.horizon is None:
-        steps = predictions.select("split", F.array("label").alias("true"), F.array("predicted").alias("said"))
-    else:
-        steps = predictions.select("split", F.col("labels").alias("true"), F.col("predictions").alias("said"))
+def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, frames: Mapping[str, DataFrame]) -> Judged:
+    steps = _steps(config, predictions)
     found = _errors(steps)
     others = {}
-    for name in config.features.baselines:
-        rows = _baseline(features, name, "said").withColumnRenamed("label", "true")
-        if config.horizon is None:
-            rows = rows.select("split", F.array("true").alias("true"), F.array("said").alias("said"))
-        others[name] = _errors(rows)
+    for name, frame in frames.items():
+        others[name] = _errors(_steps(config, frame))
         _check_any(name, {split: errors.rows.sum() for split, errors in others[name].items()})
     drawn = {"Agreement on test": _agreement(steps.where(F.col("split") == "test"), task.unit)}
     if config.horizon is not None:
@@ -169,11 +176,19 @@ def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, f
     )
 
 
+def _steps(config: Pipeline, predictions: DataFrame) -> DataFrame:
+    """True and predicted numbers as arrays: a horizon's, or of one."""
+    if config.horizon is None:
+        return predictions.select("split", F.array("label").alias("true"), F.array("predicted").alias("said"))
+    return predictions.select("split", F.col("labels").alias("true"), F.col("predictions").alias("said"))
+
+
 def _errors(steps: DataFrame) -> dict[str, Errors]:
     """By split: sums of errors by step."""
     each = _each(steps)
     error, true = F.col("said") - F.col("true"), F.col("true")
     sums = {"error": error, "absolute": F.abs(error), "squared": error * error, "label": true, "label_squared": true * true}
+    sums["covered"] = (error >= 0).cast("double")
     summed = each.groupBy("split", "step").agg(
         F.count("*").alias("rows"), *(F.sum(value).alias(name) for name, value in sums.items())
     )

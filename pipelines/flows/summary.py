@@ -12,7 +12,8 @@ from rich.table import Table as Grid
 from pipelines.config import MONITOR_NAMES
 from pipelines.evaluation.report import metric_rows
 from pipelines.flows.context import Context
-from pipelines.flows.evaluate import compared, trained, training_history
+from pipelines.flows.evaluate import trained, training_history
+from pipelines.flows.findings import compared
 from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
 from pipelines.flows.registry import read_history
@@ -91,7 +92,7 @@ def _history(context: Context) -> Grid:
 def _metrics(context: Context) -> Grid:
     config = context.config
     metrics: dict[str | None, dict[str, dict[str, float]]] = {
-        name: {split: {} for split in JUDGED} for name in (None, *config.features.baselines)
+        name: {split: {} for split in JUDGED} for name in (None, *config.baselines)
     }
     for row in context.lake.rows(lake.EVALUATION_METRICS, context.whose_interval):
         metrics[row["baseline"]][row["split"]][row["metric"]] = row["value"]

@@ -129,6 +129,17 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
             lambda c: c["evaluate"].update(threshold_by="cost"),
             r"evaluate: threshold_by is cost and costs is not given; expected costs with threshold_by: cost",
         ),
+        (
+            lambda c: (
+                c["features"].update(baselines={"trees": "0.5"}),
+                c["evaluate"].update(gradient_boosting={"name": "trees"}),
+            ),
+            r"gradient_boosting\.name: trees is one of features\.baselines",
+        ),
+        (
+            lambda c: c.update(task={"kind": "regression"}, train={}, evaluate={"calibration": "platt"}),
+            r"evaluate\.calibration: it is of a binary task's scores; task\.kind is regression",
+        ),
         (lambda c: c["evaluate"].update(minimum_precision=0.5), r"threshold_by is f1 and minimum_precision is given"),
         (
             lambda c: c["evaluate"].update(threshold_by="cost", costs={"false_positive": 0, "false_negative": 0}),
@@ -193,7 +204,11 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
             r"train\.monitor is validation_auc; expected .* validation_mae",
         ),
         (
-            lambda c: c.update(task={"kind": "regression"}, train={}),
+            lambda c: c.update(
+                task={"kind": "regression"},
+                train={},
+                evaluate={"yardstick": {"auc": 0.7, "average_precision": 0.5, "log_loss": 0.5}},
+            ),
             r"evaluate\.yardstick: auc, average_precision, log_loss is no metric of a regression task; expected some of mae",
         ),
         (
@@ -314,6 +329,10 @@ def test_wrong_keys_and_types_are_named(tmp_path: Path, edit: Edit, message: str
         (
             lambda c: c["sources"].update(planes={"kind": "jdbc", "url": "jdbc:x?password=secret", "table": "t"}),
             r"^sources\.planes: a source of kind jdbc: its url holds a user or a password",
+        ),
+        (
+            lambda c: c["evaluate"].update(slices=["origin", ["temp", "airline"]]),
+            r"evaluate\.slices: temp is no categorical, crossed or bucketized feature; expected some of airline, ",
         ),
     ],
 )

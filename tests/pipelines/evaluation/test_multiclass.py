@@ -30,9 +30,10 @@ def test_numbers() -> None:
     true = random.normal(50, 20, (300, 4))
     predicted = true + random.normal(1, 5, true.shape)
     error = predicted - true
-    values = (np.ones_like(true), error, np.abs(error), error**2, true, true**2)
+    values = (np.ones_like(true), error, np.abs(error), error**2, true, true**2, error >= 0)
     found = regression_metrics(Errors(*(value.sum(axis=0) for value in values)))
     assert found["mae"] == pytest.approx(metrics.mean_absolute_error(true, predicted))
     assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(true.ravel(), predicted.ravel()))
     assert found["r2"] == pytest.approx(metrics.r2_score(true.ravel(), predicted.ravel()))
     assert (found["bias"], found["rows"]) == pytest.approx((error.mean(), 300))
+    assert found["coverage"] == pytest.approx((true <= predicted).mean())

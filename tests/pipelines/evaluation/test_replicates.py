@@ -93,6 +93,7 @@ def test_replicates_of_numbers_are_scikit_learns() -> None:
             "rmse": peer.root_mean_squared_error(true.ravel(), said.ravel(), sample_weight=every),
             "bias": np.average(errors, weights=every),
             "r2": peer.r2_score(true.ravel(), said.ravel(), sample_weight=every),
+            "coverage": np.average((true <= said).ravel(), weights=every),
         }
         assert {name: values[at] for name, values in ours.items()} == pytest.approx(expected, rel=0, abs=1e-9)
 

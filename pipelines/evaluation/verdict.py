@@ -1,0 +1,84 @@
+"""The report's first paragraph: is the model better, by how much, how certain is that, and did it pass its gate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pipelines.config import LOWER_IS_BETTER, NEITHER_IS_BETTER
+from pipelines.evaluation.bootstrap import Interval
+
+PRIMARY = {"binary": "auc", "multiclass": "accuracy", "regression": "mae"}
+"""The metric of each kind of task by which models are compared first."""
+SPOKEN = {"auc": "AUC", "mae": "mean absolute error", "rmse": "root mean square error", "r2": "R²"}
+
+
+class Gate(NamedTuple):
+    """The bounds that the model was held against on test, in words, and those that it misses."""
+
+    bounds: Sequence[str]
+    missed: Sequence[str]
+
+
+def verdict(
+    task: str, metric: Interval, differences: Mapping[str, Interval], gate: Gate | None, confidence: float, *, replicates: int
+) -> str:
+    """One paragraph. `metric` is the model's `PRIMARY` one on test, `differences` the same less that of each other model.
+    Without a gate nothing is said of one.
+    """
+    name = PRIMARY[task]
+    sentences = [f"On test the model has {_article(spoken(name))} of {_value(metric, confidence)}."]
+    sentences += [_compared(name, other, found, confidence) for other, found in differences.items()]
+    if not differences:
+        sentences.append("No baseline is declared that predicts the same rows, so nothing says whether that is good.")
+    elif replicates:
+        sentences.append(f"Intervals are bootstrap intervals of {replicates:,} replicates that all models share.")
+    return " ".join(filter(None, [*sentences, _gate(gate)]))
+
+
+def outcome(metric: str, difference: Interval) -> str:
+    """How a model compares by the interval of a difference: better, worse, or neither for certain."""
+    if math.isnan(difference.low) or difference.low <= 0 <= difference.high or metric in NEITHER_IS_BETTER:
+        return "no clear difference"
+    return "better" if (difference.estimate < 0) == (metric in LOWER_IS_BETTER) else "worse"
+
+
+def spoken(metric: str) -> str:
+    """A metric's name in a sentence."""
+    return SPOKEN.get(metric, metric.replace("_", " "))
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aAR' else 'a'} {noun}"
+
+
+def _value(found: Interval, confidence: float) -> str:
+    return f"{found.estimate:.4f}" + ("" if math.isnan(found.low) else f" ({_bounds(found, confidence)})")
+
+
+def _bounds(found: Interval, confidence: float) -> str:
+    return f"{confidence:.0%} interval {found.low:.4f} to {found.high:.4f}"
+
+
+def _compared(metric: str, other: str, difference: Interval, confidence: float) -> str:
+    direction = "higher" if difference.estimate > 0 else "lower"
+    size = Interval(*(value if difference.estimate > 0 else -value for value in difference))
+    bounds = Interval(size.estimate, min(size.low, size.high), max(size.low, size.high))
+    by = f"its {spoken(metric)} is {direction} by {_value(bounds, confidence)}"
+    if math.isnan(difference.low):
+        return f"Compared with {other}, {by}; without replicates nothing says how certain that is."
+    judged = outcome(metric, difference)
+    if judged == "no clear difference":
+        return f"It is not clearly better or worse than {other}: {by}, which includes 0."
+    return f"It is {judged} than {other}: {by}."
+
+
+def _gate(gate: Gate | None) -> str:
+    if gate is None:
+        return ""
+    if not gate.bounds:
+        return "It had no gate to pass."
+    if gate.missed:
+        return f"It does not pass its gate: {', '.join(gate.missed)}."
+    return f"It passes its gate: {', '.join(gate.bounds)}."

@@ -1,0 +1,152 @@
+"""How sure the test split's metrics are: intervals of the model, of what it differs by from each baseline, and of slices."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.config import Pipeline
+from pipelines.errors import DataError
+from pipelines.evaluation.bootstrap import Interval, Replicates, interval, paired_difference
+from pipelines.expressions import col, cols
+from pipelines.fitted import PART, FittedBucketized, FittedCategorical, FittedCrossed, FittedSpec
+from pipelines.flows.bootstrap import replicate_metrics
+from pipelines.flows.judging import baseline_predictions
+
+MODEL = "model"
+SLICE = "slice"
+UNKNOWN = "(unknown)"
+Intervals = Mapping[str, Interval]
+
+
+class SliceMetrics(NamedTuple):
+    """The metrics of the test rows that share the values of some features."""
+
+    features: tuple[str, ...]
+    values: tuple[str, ...]
+    rows: int
+    intervals: Intervals
+
+
+class Suppressed(NamedTuple):
+    """How many groups of a slice had too few rows to be shown, and how many rows these were."""
+
+    features: tuple[str, ...]
+    groups: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Intervals of the model's metrics and of each baseline's, of the model's less each baseline's, and of slices."""
+
+    model: Intervals
+    baselines: Mapping[str, Intervals]
+    differences: Mapping[str, Intervals]
+    slices: Sequence[SliceMetrics]
+    suppressed: Sequence[Suppressed]
+
+
+def confidence(
+    config: Pipeline,
+    spec: FittedSpec | None,
+    predictions: DataFrame,
+    features: DataFrame,
+    thresholds: Mapping[str, float],
+    fitted: Mapping[str, DataFrame],
+) -> Confidence:
+    """Measure the test rows of a model's predictions and of baselines, by the features table's columns or `fitted` by name.
+
+    `thresholds` has the threshold of the model (as `MODEL`) and of each baseline; `spec` the words of the sliced features.
+    """
+    test = predictions.where(F.col("split") == "test")
+    rows = features.where(F.col("split") == "test")
+    declared = {name: baseline_predictions(config, rows, name) for name in config.features.baselines}
+    others = {name: frame.where(F.col("split") == "test") for name, frame in fitted.items()}
+    models = {MODEL: test, **declared, **others}
+    settings = config.evaluate
+    found = replicate_metrics(
+        models,
+        task=config.task,
+        thresholds=thresholds,
+        bins=settings.calibration_bins,
+        replicates=settings.replicates,
+        slices=_sliced(settings.slices, test, rows),
+        least_rows=settings.minimum_slice_rows,
+    )
+    slices, suppressed = _slices(settings.slices, spec, found, settings.confidence)
+    of_models = {name: _intervals(found[name], settings.confidence) for name in models}
+    return Confidence(
+        model=of_models.pop(MODEL),
+        baselines=of_models,
+        differences=_differences(found, [name for name in models if name != MODEL], settings.confidence),
+        slices=slices,
+        suppressed=suppressed,
+    )
+
+
+def _intervals(replicates: Replicates, share: float) -> dict[str, Interval]:
+    return {name: interval(values, share) for name, values in replicates.metrics.items()}
+
+
+def _differences(found: Mapping[str, Replicates], baselines: Sequence[str], share: float) -> dict[str, Intervals]:
+    """The model's metrics less each baseline's; a baseline that predicts only some of the rows can't be compared."""
+    differences: dict[str, Intervals] = {}
+    for name in baselines:
+        try:
+            metrics = found[MODEL].metrics
+            differences[name] = {metric: paired_difference(found[name], found[MODEL], metric, share) for metric in metrics}
+        except DataError:
+            continue
+    return differences
+
+
+def _sliced(slices: Sequence[tuple[str, ...]], test: DataFrame, rows: DataFrame) -> DataFrame | None:
+    """The predictions once a slice, with a group that names the slice's position and the ids of its features."""
+    if not slices:
+        return None
+    ids = rows.select("row_id", *cols(dict.fromkeys(name for names in slices for name in names)))
+    groups = F.array(*(_group(position, names) for position, names in enumerate(slices)))
+    return test.join(ids, "row_id").withColumn("group", F.explode(groups))
+
+
+def _group(position: int, names: Sequence[str]) -> Column:
+    return F.concat_ws(":", F.lit(SLICE), F.lit(position), *(col(name).cast("string") for name in names))
+
+
+def _slices(
+    slices: Sequence[tuple[str, ...]], spec: FittedSpec | None, found: Mapping[str, Replicates], share: float
+) -> tuple[list[SliceMetrics], list[Suppressed]]:
+    measured: list[SliceMetrics] = []
+    few: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    words = {feature.name: _words(feature) for feature in (spec.features if spec else ())}
+    for group, replicates in found.items():
+        if not group.startswith(f"{SLICE}:"):
+            continue
+        position, *ids = map(int, group.split(":")[1:])
+        names = slices[position]
+        if not replicates.metrics:
+            few[names].append(replicates.rows)
+            continue
+        values = tuple(words[name][number] for name, number in zip(names, ids, strict=True))
+        measured.append(SliceMetrics(names, values, replicates.rows, _intervals(replicates, share)))
+    order = {names: position for position, names in enumerate(slices)}
+    measured.sort(key=lambda one: (order[one.features], -one.rows, one.values))
+    return measured, [Suppressed(names, len(rows), sum(rows)) for names, rows in few.items()]
+
+
+def _words(feature: object) -> list[str]:
+    """What each id of a feature stands for, in words."""
+    if isinstance(feature, FittedCategorical | FittedCrossed):
+        return [UNKNOWN, *(word.replace(PART, ", ") for word in feature.vocabulary)]
+    if isinstance(feature, FittedBucketized):
+        edges = [f"{edge:g}" for edge in feature.edges]
+        between = [f"{low} to {high}" for low, high in pairwise(edges)]
+        return ["(missing)", f"below {edges[0]}", *between, f"{edges[-1]} and above"]
+    return []

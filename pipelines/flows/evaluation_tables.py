@@ -1,0 +1,84 @@
+"""What evaluate found, as rows of its tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.importance import Importance
+from pipelines.evaluation.verdict import PRIMARY
+from pipelines.flows.confidence import MODEL, Confidence, Intervals
+from pipelines.flows.context import Context
+from pipelines.flows.judging import Judged, Metrics
+from pipelines.flows.runs import Run
+from pipelines.io.audit import Audit
+from schemas import lake
+from schemas.contract import Table
+
+Row = dict[str, object]
+SUPPRESSED = "suppressed"
+
+
+def stage_evaluation(
+    context: Context,
+    audit: Audit,
+    run: Run,
+    judged: Judged,
+    confidence: Confidence | None,
+    importance: Sequence[Importance],
+) -> None:
+    """Write metrics, differences, slices and importance, in the place of the interval's former ones."""
+    start, end = context.bounds
+    stamp: Row = {"run_id": context.run_id, "interval_from": start, "interval_to": end, "model_run_id": run.run_id}
+    rows: list[tuple[Table, Iterable[Row]]] = [(lake.EVALUATION_METRICS, _metrics(judged, confidence))]
+    if confidence is not None:
+        rows += [(lake.MODEL_DIFFERENCES, _differences(confidence)), (lake.SLICE_METRICS, _slices(confidence))]
+    if importance:
+        metric = PRIMARY[context.config.task.kind]
+        rows.append((lake.FEATURE_IMPORTANCE, ({**one._asdict(), "metric": metric} for one in importance)))
+    for contract, of in rows:
+        audit.stage_rows(contract, [{**stamp, **row} for row in of], context.whose_interval)
+
+
+def _metrics(judged: Judged, confidence: Confidence | None) -> Iterator[Row]:
+    models: list[tuple[str | None, Metrics]] = [(None, judged.metrics), *judged.baselines.items()]
+    intervals: dict[str | None, Intervals] = {}
+    if confidence is not None:
+        intervals.update(confidence.baselines)
+        intervals[None] = confidence.model
+    for baseline, of in models:
+        for split, values in of.items():
+            for metric, value in values.items():
+                bounds = intervals.get(baseline, {}).get(metric) if split == "test" else None
+                yield {"split": split, "metric": metric, "value": value, "baseline": baseline, **_bounds(bounds)}
+
+
+def _differences(confidence: Confidence) -> Iterator[Row]:
+    for baseline, metrics in confidence.differences.items():
+        for metric, found in metrics.items():
+            yield {"baseline": baseline, "metric": metric, "difference": _number(found.estimate), **_bounds(found)}
+
+
+def _slices(confidence: Confidence) -> Iterator[Row]:
+    for one in confidence.slices:
+        shared: Row = {"split": "test", "features": list(one.features), "values": list(one.values), "rows": one.rows}
+        for metric, found in one.intervals.items():
+            yield {**shared, "metric": metric, "value": _number(found.estimate), **_bounds(found)}
+    for few in confidence.suppressed:
+        shared = {"split": "test", "features": list(few.features), "rows": few.rows}
+        yield {**shared, "metric": SUPPRESSED, "value": float(few.groups)}
+
+
+def _bounds(found: Interval | None) -> Row:
+    return {} if found is None else {"low": _number(found.low), "high": _number(found.high)}
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def thresholds(judged: Judged) -> dict[str, float]:
+    """The threshold of the model and of each baseline, where the task has them."""
+    models = {MODEL: judged.metrics, **judged.baselines}
+    return {name: of["test"]["threshold"] for name, of in models.items() if "threshold" in of["test"]}

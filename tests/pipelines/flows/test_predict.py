@@ -19,7 +19,7 @@ from sklearn.metrics import log_loss
 
 from pipelines.config import ChampionGate
 from pipelines.errors import BundleError, ConfigError, DataError, QualityError
-from pipelines.fitted import FittedCategorical, FittedFeature, FittedHashed, FittedNumeric, FittedSpec
+from pipelines.fitted import FittedCategorical, FittedChannel, FittedFeature, FittedHashed, FittedNumeric, FittedSpec
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.comparison import compare
 from pipelines.flows.context import Context
@@ -261,3 +261,27 @@ def test_arrays_for_a_model_have_nan_and_empty_text_for_null(bundles: tuple[Path
     assert list(score_raw_batches(iter([batch.slice(0, 0)]), nothing, ())) == []  # no row, no model
     with pytest.raises(BundleError, match="it has changed while rows were scored"):
         list(score_raw_batches(iter([batch]), ScoringModel(str(bundles[0]), "other"), ()))
+
+
+def test_rows_without_a_whole_window_are_filtered_and_the_others_scored(rides: Rides, tmp_path: Path) -> None:
+    def hourly(content: dict[str, Any]) -> None:
+        content["sources"]["rides"]["path"] = str(tmp_path / "hourly.csv")
+        content["features"]["windows"] = {"by": ["town"], "at": "at", "step_minutes": 60}
+        content["features"]["sequence"] = {"past": {"of": {"miles": {}}, "length": 2}}
+
+    times = {1: "08", 2: "09", 3: "10", 4: "12"}  # no ride at 11
+    lines = [f"{number},2013-05-01T{hour}:00:00Z,{number},4,Bonn,0" for number, hour in times.items()]
+    (tmp_path / "hourly.csv").write_text("\n".join([DAY.splitlines()[0], *lines]))
+    past = FittedChannel(
+        name="past_miles", sequence="past", of="miles", length=2, fill=0, clip=None, log1p=False, offset=1, scale=2
+    )
+    bundle = export_model(tmp_path / "windows", IN_WORDS.model_copy(update={"features": (*IN_WORDS.features, past)}), 3)
+    only = version(1, uri=str(bundle), hash=bundle_hash(str(bundle)), alias="champion", metrics={})
+    change_models(rides.run(), lambda _: history(only))
+    context = rides.run(INGEST, CLEAN, predict_step(), edit=hourly)
+    raw = {"miles": [2.0, 3.0], "seats": [4.0, 4.0], "town": ["Bonn", "Bonn"], "past_miles": [[1.0, 2.0], [2.0, 3.0]]}
+    rows = rides.scores(1)
+    assert [(row.id, row.predicted) for row in rows] == [(2, None), (3, None)]  # no threshold was chosen
+    assert [row.score for row in rows] == pytest.approx(expected_scores(bundle, raw).tolist(), abs=1e-6)
+    [ledger] = context.lake.read("row_ledger").where("stage = 'predict'").collect()
+    assert (ledger.rows_in, ledger.rows_out, ledger.quarantined, ledger.filtered) == (4, 2, 0, 2)

@@ -23,7 +23,7 @@ from pipelines.flows import publish as publishing
 from pipelines.flows.context import Context
 from pipelines.flows.drift import trained
 from pipelines.flows.execute import execute
-from pipelines.flows.promote import Promotion, promote_step
+from pipelines.flows.promote import Promotion, promote_step, run_promote
 from pipelines.flows.publish import publish_step
 from pipelines.flows.registry import read_history, sync_aliases
 from pipelines.flows.runs import Run, RunLog
@@ -346,3 +346,18 @@ def test_a_publication_whose_champion_changed_meanwhile_is_told(models: Models, 
     with pytest.raises(ConflictError, match=r"the champion changed while .* it is version 2 \(run run\d+, by ann\) now"):
         models.publish()
     assert models.aliases() == {1: None, 2: "champion"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of the arguments --version --rollback is required"),
+        (["--version", "2", "--rollback"], "argument --rollback: not allowed with argument --version"),
+        (["--version", "two"], "argument --version: invalid int value: 'two'"),
+    ],
+)
+def test_a_promotion_that_names_no_version_is_exit_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_promote(["--config", "conf/flights.yaml", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -60,6 +60,7 @@ def run_publish(argv: Sequence[str]) -> int:
 
 
 def _work(context: Context, arguments: Arguments) -> None:
+    sync_aliases(context)  # also when there is nothing to do
     execute(publish_step(arguments.run), context, force=arguments.force)
 
 

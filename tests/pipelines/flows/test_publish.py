@@ -254,7 +254,7 @@ def test_a_worse_model_or_one_without_parity_is_refused(models: Models, monkeypa
     models.publish()
     compared = []
 
-    def compare(context: Context, uri: str, rival: Any, gate: Any) -> Comparison:
+    def compare(context: Context, uri: str, rival: Any, *_: object) -> Comparison:
         compared.append((uri, rival.version))
         return Comparison(rival.version, "log_loss", 0.02, 0.01, 0.03)
 

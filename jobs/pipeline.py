@@ -1,4 +1,4 @@
-"""Run a whole pipeline in one application: ingest, clean, features, train, evaluate; then say what came of it.
+"""Run a whole pipeline in one application: ingest, clean, features, train, evaluate, publish; then say what came of it.
 
 spark-submit jobs/pipeline.py --config conf/flights.yaml [--from DATE --to DATE] [--force]
 """

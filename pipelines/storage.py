@@ -12,7 +12,16 @@ from urllib.parse import urlparse
 
 from pyarrow import fs
 
+from pipelines.config import LakeConfig
+
 OBJECT_STORES = {"s3", "gcs"}
+
+
+def warehouse_uri(lake: LakeConfig) -> str:
+    """The warehouse's path or URI; a relative path counts from the folder in which the job was started."""
+    if urlparse(lake.warehouse).scheme not in ("", "file"):
+        return lake.warehouse.rstrip("/")
+    return str(Path(urlparse(lake.warehouse).path).absolute())
 
 
 def locate(uri: str) -> tuple[fs.FileSystem, str]:

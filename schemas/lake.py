@@ -250,6 +250,34 @@ EVALUATION_METRICS = Table(
     partition_by=("interval_from",),
 )
 
+MODELS = Table(
+    "models",
+    (
+        Column("name", "string", nullable=False, comment="the model's name: its pipeline's"),
+        Column("version", "int", nullable=False, comment="counted from 1"),
+        Column("alias", "string", allowed=("champion", "challenger"), comment="from valid_from to valid_to; none has no use"),
+        Column("valid_from", "timestamp", unit="UTC", nullable=False, comment="since when the row holds, included"),
+        Column("valid_to", "timestamp", unit="UTC", comment="until when, excluded; none: it holds now"),
+        Column("change", "string", nullable=False, allowed=("published", "promoted", "rolled_back", "replaced")),
+        Column("changed_by", "string", nullable=False, comment="who or what brought the change"),
+        Column("change_reason", "string", nullable=False),
+        RUN,
+        Column("state", "string", nullable=False, allowed=("passed", "refused"), comment="of its gate"),
+        Column("reasons", "array<string>", nullable=False, comment="every reason for which the gate refused it"),
+        Column("uri", "string", nullable=False, comment="the bundle's folder"),
+        Column("hash", "string", nullable=False, comment="SHA-256 that stands for all files of the bundle"),
+        Column("train_run_id", "string", nullable=False),
+        Column("evaluate_run_id", "string", nullable=False),
+        *INTERVAL,
+        Column("lineage", "string", nullable=False, comment="JSON: runs, snapshots, digests of configuration and code"),
+        Column("metrics", "string", nullable=False, comment="JSON: metric on test to its value"),
+        Column("gate", "string", nullable=False, comment="JSON: digest of the gate's settings, and the version compared with"),
+        Column("created_at", "timestamp", unit="UTC", nullable=False, comment="when the version was registered"),
+    ),
+    key=("name", "version", "valid_from"),
+)
+"""A row a version and span of time: the row without a `valid_to` says how things are now, the others how they were."""
+
 MODEL_DIFFERENCES = Table(
     "model_differences",
     (
@@ -313,6 +341,7 @@ SHARED = (
     SEARCH_TRIALS,
     PREDICTIONS,
     EVALUATION_METRICS,
+    MODELS,
     MODEL_DIFFERENCES,
     SLICE_METRICS,
     FEATURE_IMPORTANCE,
@@ -395,4 +424,29 @@ def features(
         partition_by=("interval_from", "interval_to", "split"),
         sorted_by=("row_id",),
         properties=FEATURE_FILES,
+    )
+
+
+SCORED = (
+    RUN,
+    *INTERVAL,
+    Column("model_version", "int", nullable=False, comment="of the table models"),
+    ROW_ID,
+    Column("label", "float", comment="where it is known"),
+    Column("labels", "array<float>", comment="of a label with a horizon, step by step, where it is known"),
+    Column("score", "float", comment="estimated probability: of the label, of several classes that of the predicted one"),
+    Column("calibrated_score", "float", comment="the score after calibration; none where the model carries none"),
+    Column("predicted", "float", comment="the predicted class, or number"),
+    Column("predictions", "array<float>", comment="each class's probability, or each step's predicted number"),
+)
+"""What a scored row has beside the columns of its key, none of which may have such a name."""
+
+
+def scores(identifying: tuple[Column, ...]) -> Table:
+    """The rows that a version scored in batches: what identifies a row, and its score."""
+    return Table(
+        "scores",
+        (*SCORED[:5], *identifying, *SCORED[5:]),
+        key=("model_version", "row_id"),
+        partition_by=("interval_from", "interval_to", "model_version"),
     )

@@ -20,7 +20,7 @@ READ_CONFIG = """
 import json, sys
 from pathlib import Path
 from pipelines.config import read_config
-from pipelines.io.catalog import warehouse_uri
+from pipelines.storage import warehouse_uri
 config = read_config(Path(sys.argv[1]))
 print(json.dumps({"ranks": config.train.ranks, "port": config.train.channel_port, "warehouse": warehouse_uri(config.lake)}))
 """

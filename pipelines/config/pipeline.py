@@ -18,6 +18,7 @@ from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.problems import explain, shortened
+from pipelines.config.registry import RegistryConfig, check_registry
 from pipelines.config.search import SearchConfig, check_search
 from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
@@ -69,6 +70,7 @@ class Pipeline(Model):
     train: TrainConfig = TrainConfig()
     search: SearchConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
+    registry: RegistryConfig = RegistryConfig()
     maintain: MaintainConfig = MaintainConfig()
 
     @property
@@ -107,6 +109,7 @@ class Pipeline(Model):
                 raise ValueError(
                     f"evaluate.{key}: {', '.join(wrong)} is no metric of a {kind} task; expected some of {', '.join(metrics)}"
                 )
+        check_registry(self.registry, kind)
         if self.horizon and not isinstance(self.task, Regression):
             raise ValueError(f"features.windows.label needs a regression task; task.kind is {kind}")
         if (self.features.target and kind == "multiclass") or (self.features.target and self.horizon):

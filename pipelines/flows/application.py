@@ -36,7 +36,7 @@ Check = Callable[[Pipeline, Interval], None]
 
 
 def run_application(
-    name: str, steps: Sequence[Step], argv: Sequence[str], finish: Callable[[Context, float], None] | None = None
+    name: str, steps: Sequence[Step], argv: Sequence[str], finish: Callable[[Context, float, Arguments], None] | None = None
 ) -> int:
     """Run steps in one Spark application and return its exit code; errors go to standard error, without a traceback
     unless they are bugs.
@@ -44,10 +44,10 @@ def run_application(
     started = time.monotonic()
 
     def work(context: Context, arguments: Arguments) -> None:
-        intervals = _intervals(context.config, arguments)
+        intervals = intervals_of(context.config, arguments)
         run_intervals(steps, context, intervals, force=arguments.force)
         if finish and len(intervals) == 1:
-            finish(context, started)
+            finish(context, started, arguments)
 
     sections = [section for step in steps for section in step.sections]
     checks = [step.check for step in steps if step.check]
@@ -110,7 +110,7 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
     config = read_config(arguments.config)
     check_sections(config, sections)
     check_config(config)
-    intervals = _intervals(config, arguments)
+    intervals = intervals_of(config, arguments)
     for check in checks:
         check(config, intervals[0])
     with spark_session(config, name) as spark:
@@ -131,7 +131,8 @@ def _context(config: Pipeline, spark: SparkSession, interval: Interval) -> Conte
     return Context(config, interval, spark, lake, RunLog(lake, interval), console())
 
 
-def _intervals(config: Pipeline, arguments: argparse.Namespace) -> list[Interval]:
+def intervals_of(config: Pipeline, arguments: argparse.Namespace) -> list[Interval]:
+    """The interval that arguments name, or its parts by --every; raises ConfigError when they make no sense."""
     whole = _interval(config, arguments)
     if arguments.every is None:
         return [whole]

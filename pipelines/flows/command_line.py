@@ -14,8 +14,8 @@ from pipelines.errors import ConfigError
 from pipelines.interruption import PROCESS
 
 PURPOSES = {
-    "pipeline": "Run a whole pipeline in one application: ingest, clean, features, train, evaluate. It ends with rows,\n"
-    "epochs, metrics, and where the tables, the model and the report are.",
+    "pipeline": "Run a whole pipeline in one application: ingest, clean, features, train, evaluate, publish. It ends\n"
+    "with rows, epochs, metrics, and where the tables, the model and the report are.",
     "ingest": "Land every source of a pipeline as it was received, once an interval: tables raw_<source>.",
     "clean": "Validate every landed row by its contract: tables clean_<source>, quarantine, broken_rules and row_ledger.",
     "features": "Join and derive examples from the clean tables, fit features on the train split, and write the tables\n"
@@ -27,6 +27,11 @@ PURPOSES = {
     "A feature beyond drift.<measure>.fail is exit code 4.",
     "replay": "Validate quarantined rows again, after their contract was corrected; those that pass become clean rows.",
     "search": "Search the configuration of training (section search); evaluate goes on with the best trial's model.",
+    "publish": "Register a run's model and apply its gate: the first that passes is champion, others get registry.alias.\n"
+    "A refusal is exit code 4, with every reason.",
+    "promote": "Make another version the champion, or go back to the one before.",
+    "predict": "Score an interval's rows with a registered model, labelled or not: table scores. Rows that have not\n"
+    "been landed and cleaned are so first.",
     "maintain": "Keep a pipeline's tables small: compact files, expire snapshots, remove what killed runs left behind.",
 }
 EXIT_CODES = """\
@@ -35,7 +40,7 @@ exit codes:
   1    a bug; please report the traceback
   2    wrong arguments or configuration
   3    the data breaks its contract; no table was changed
-  4    a quality gate is not met (evaluate, drift), or the model's features are not Spark's
+  4    a quality gate is not met (evaluate, drift, publish), or the model's features are not Spark's
   5    something outside failed: a source, the warehouse, a port, a rank
   130  interrupted by Ctrl-C (SIGINT)
   143  ended by SIGTERM"""
@@ -49,8 +54,8 @@ class JobParser(argparse.ArgumentParser):
         raise ConfigError(f"arguments: {message}. Try --help.")
 
 
-def parser(name: str, *, interval: bool = True) -> JobParser:
-    """A job's arguments: its configuration, and the interval for jobs that work on one."""
+def parser(name: str, *, interval: bool = True, parts: bool = True) -> JobParser:
+    """A job's arguments: its configuration, the interval for jobs that work on one, and for some of these its parts."""
     made = JobParser(
         prog=f"spark-submit jobs/{name}.py",
         description=PURPOSES.get(name, f"ringmill's {name} job."),
@@ -65,9 +70,12 @@ def parser(name: str, *, interval: bool = True) -> JobParser:
         "--from", dest="start", metavar="TIME", help="start of the interval, ISO, included (default: the config's)"
     )
     made.add_argument("--to", dest="end", metavar="TIME", help="end of the interval, ISO, excluded (default: the config's)")
-    made.add_argument(
-        "--every", metavar="LENGTH", help="do the interval in parts, one after the other: day, week, month, 6 hours, …"
-    )
+    if parts:
+        made.add_argument(
+            "--every", metavar="LENGTH", help="do the interval in parts, one after the other: day, week, month, 6 hours, …"
+        )
+    else:
+        made.set_defaults(every=None)
     made.add_argument("--force", action="store_true", help="do the work even when the same was done before")
     return made
 
@@ -79,12 +87,46 @@ def maintain_parser() -> JobParser:
     return made
 
 
+def publish_parser() -> JobParser:
+    """The arguments of publish."""
+    made = parser("publish", parts=False)
+    made.add_argument("--run", help="the training run (default: the interval's last evaluated one)")
+    return made
+
+
+def promote_parser() -> JobParser:
+    """The arguments of promote, which works on no interval."""
+    made = parser("promote", interval=False)
+    what = made.add_mutually_exclusive_group(required=True)
+    what.add_argument("--version", type=int, help="the version that becomes champion")
+    what.add_argument("--rollback", action="store_true", help="go back to the champion before the present one")
+    made.add_argument("--reason", default="", help="why; it is kept in the table models")
+    made.add_argument("--by", default="", help="who or what promotes (default: the user who runs the job)")
+    return made
+
+
+def predict_parser() -> JobParser:
+    """The arguments of predict."""
+    made = parser("predict")
+    made.add_argument("--model", default="champion", help="an alias or a version's number (default: champion)")
+    return made
+
+
+PARSERS = {"maintain": maintain_parser, "publish": publish_parser, "promote": promote_parser, "predict": predict_parser}
+"""Those of jobs that have arguments of their own."""
+
+
+def parser_of(name: str) -> JobParser:
+    """The arguments of a job of `PURPOSES`."""
+    return PARSERS[name]() if name in PARSERS else parser(name)
+
+
 def main(name: str, argv: Sequence[str]) -> int:
     """Run a job of `PURPOSES` and return its exit code. Help and signals are answered before anything large is imported."""
     PROCESS.begin()
     started = time.monotonic()
     try:
-        (maintain_parser() if name == "maintain" else parser(name)).parse_args(argv)
+        parser_of(name).parse_args(argv)
         code: int = import_module("pipelines.flows.jobs").run(name, argv)
     except ConfigError as error:
         print(f"ringmill: {name} failed: {error}", file=sys.stderr)

@@ -18,11 +18,11 @@ from pipelines.config import Interval, Pipeline
 from pipelines.flows.activity import Activity
 from pipelines.flows.runs import RunLog
 from pipelines.io.audit import Audit
-from pipelines.io.catalog import warehouse_uri
 from pipelines.io.source import Source
 from pipelines.io.sources import make_source
 from pipelines.io.tables import Lake, same_interval
 from pipelines.stages.accounting import Account
+from pipelines.storage import warehouse_uri
 from schemas.lake import ROW_LEDGER
 
 T = TypeVar("T")

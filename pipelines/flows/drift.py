@@ -13,6 +13,7 @@ from pipelines.evaluation.report import Findings, render
 from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
+from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
 from pipelines.stages.aggregates import Question, answers, every, nothing
@@ -26,11 +27,23 @@ NAMED = 5
 
 
 def trained(context: Context) -> Run:
-    """The last successful training run over whichever interval; raises DataError when there is none."""
-    runs = context.runs.everywhere("train").values()
+    """The last successful training run over whichever interval, but for those whose gate failed; raises DataError when there is
+    none.
+    """
+    runs = [run for run in context.runs.all("train") if run.status == "succeeded"]
     if not runs:
         raise DataError("drift: no model has been trained. Run jobs/train.py over some interval first.")
-    return max(runs, key=lambda run: run.started_at)
+    refused = refused_runs(context)
+    usable = [run for run in runs if run.run_id not in refused]
+    last = max(runs, key=lambda run: run.started_at)
+    if not usable:
+        raise DataError(
+            f"drift: no trained model has passed its gate; run {last.run_id}: {refused[last.run_id]} Train a better one, or "
+            f"change the gate and run jobs/evaluate.py and jobs/publish.py again."
+        )
+    if last.run_id in refused:
+        context.console.print(f"    drift: run {last.run_id} is not used, its gate failed", style="yellow")
+    return max(usable, key=lambda run: run.started_at)
 
 
 def inputs(context: Context) -> dict[str, str]:

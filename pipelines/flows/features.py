@@ -55,7 +55,12 @@ RAW_JSON = internal("raw_json")
 
 def inputs(context: Context) -> dict[str, str]:
     """The run that cleaned the interval's rows; raises DataError when none did."""
-    clean, replay = context.runs.needed("clean", by="features"), context.runs.latest("replay")
+    return cleaned(context, by="features")
+
+
+def cleaned(context: Context, by: str) -> dict[str, str]:
+    """The run that cleaned the interval, and one that replayed some rows since; raises DataError when none cleaned it."""
+    clean, replay = context.runs.needed("clean", by=by), context.runs.latest("replay")
     replayed = {"replay": replay.run_id} if replay and replay.outputs and replay.started_at > clean.started_at else {}
     return {"clean": clean.run_id, **replayed}
 

@@ -7,6 +7,7 @@ from functools import partial
 from importlib import import_module
 
 from pipelines.flows.application import run_application
+from pipelines.flows.command_line import PARSERS
 from pipelines.flows.context import Step
 from pipelines.flows.summary import print_job, print_summary
 
@@ -14,8 +15,8 @@ from pipelines.flows.summary import print_job, print_summary
 def run(name: str, argv: Sequence[str]) -> int:
     """Run a job and return its exit code. The module of each is imported where it runs: Optuna takes a second."""
     module = import_module(f"pipelines.flows.{name}")
-    if name == "maintain":
-        code: int = module.run_maintenance(argv)
+    if name in PARSERS:
+        code: int = module.run(argv)
         return code
     if name == "pipeline":
         return run_application(name, module.STEPS, argv, print_summary)

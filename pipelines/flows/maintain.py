@@ -11,10 +11,11 @@ from pipelines.flows.application import Arguments, run_job
 from pipelines.flows.command_line import maintain_parser
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.execute import execute
+from pipelines.flows.registry import sync_aliases
 from pipelines.io.maintenance import Keep, Maintained, Maintenance
 
 
-def run_maintenance(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str]) -> int:
     """Run the job maintain and return its exit code."""
     return run_job("maintain", maintain_parser(), argv, _work)
 
@@ -35,6 +36,8 @@ def maintain(context: Context, *, dry: bool = False) -> Outcome:
         context.console.print(_line(Maintenance(context.lake, table, keep, dry=dry).run(), dry=dry))
 
     context.at_once(*(partial(work, table) for table in tables))
+    if not dry and sync_aliases(context):
+        context.console.print("   models: the alias file was behind the table and was written anew", style="yellow")
     heads = {table: context.lake.snapshot_id(table) for table in tables}
     return Outcome(outputs={table: head for table, head in heads.items() if head is not None})
 

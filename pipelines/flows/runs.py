@@ -61,6 +61,10 @@ class RunLog:
         """All successful runs of a job over this interval, whether their work still stands or not."""
         return {run.run_id for run in self._read() if run.job == job and run.status == "succeeded"}
 
+    def all(self, job: str) -> list[Run]:
+        """All runs of a job over whichever interval, failed ones too."""
+        return [_from_row(row) for row in self._lake.rows(RUNS, {"job": job})]
+
     def everywhere(self, job: str) -> dict[Interval, Run]:
         """The job's last successful run over each interval, in order of time."""
         rows = self._lake.rows(RUNS, {"job": job, "status": "succeeded"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from operator import itemgetter
+from pathlib import Path
 
 from rich import box
 from rich.table import Table as Grid
@@ -17,25 +19,29 @@ from pipelines.flows.evaluate import trained, training_history
 from pipelines.flows.findings import MOST_MOVED, compared
 from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
-from pipelines.io.catalog import warehouse_uri
+from pipelines.flows.registry import read_history
+from pipelines.registry.versions import CHAMPION, holder
 from pipelines.stages.drift import Moved
+from pipelines.storage import warehouse_uri
 from schemas import lake
 
+Arguments = Namespace
 JOBS = tuple(step.name for step in STEPS)
 
 
-def print_summary(context: Context, started: float) -> None:
-    """Print rows, history, metrics, seconds and places of the interval's latest runs; `started` is the job's monotonic
-    start, in seconds.
+def print_summary(context: Context, started: float, arguments: Arguments) -> None:
+    """Print rows, history, metrics, seconds and places of the interval's latest runs, the champion and what to do with it;
+    `started` is the job's monotonic start, in seconds.
     """
     say = context.console.print
     for grid in (_rows(context, JOBS), _history(context), _metrics(context)):
         say(grid)
     _print_seconds(context, JOBS, started)
     _print_places(context, JOBS)
+    _print_champion(context, arguments.config)
 
 
-def print_job(job: str, context: Context, started: float) -> None:
+def print_job(job: str, context: Context, started: float, _: Arguments) -> None:
     """The same of one job: its own rows and metrics, and where its results are."""
     say = context.console.print
     for grid in SECTIONS[job](context) if job in SECTIONS else []:
@@ -60,6 +66,21 @@ def _print_places(context: Context, jobs: Sequence[str]) -> None:
     for name in ("model", "report"):
         if name in artifacts:
             say(f"[bold]{name.capitalize():<7}[/]  {artifacts[name]}", soft_wrap=True)
+
+
+def _print_champion(context: Context, config: Path) -> None:
+    """The version that is in use, and what to do with it next."""
+    say = context.console.print
+    if champion := holder(read_history(context), CHAMPION):
+        say(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id}. To use it, try")
+        for command in _commands(config):
+            say(f"           {command}", soft_wrap=True)
+
+
+def _commands(config: Path) -> list[str]:
+    """What to do with a champion next: score rows in a batch, and answer requests."""
+    model = f"--model {CHAMPION} --config {config}"
+    return [f"spark-submit jobs/predict.py {model}", f"python -m pipelines.serving {model}"]
 
 
 def _grid(title: str, *columns: str) -> Grid:

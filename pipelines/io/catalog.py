@@ -10,13 +10,7 @@ from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError
 from pipelines.io.tables import CATALOG
 from pipelines.io.variables import expanded
-
-
-def warehouse_uri(lake: LakeConfig) -> str:
-    """The warehouse's path or URI; a relative path counts from the folder in which the job was started."""
-    if urlparse(lake.warehouse).scheme not in ("", "file"):
-        return lake.warehouse.rstrip("/")
-    return str(Path(urlparse(lake.warehouse).path).absolute())
+from pipelines.storage import warehouse_uri
 
 
 def catalog_settings(lake: LakeConfig) -> dict[str, str]:

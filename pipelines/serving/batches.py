@@ -21,12 +21,12 @@ def score_batches(batches: Iterator[pa.RecordBatch], uri: str, kept: tuple[str, 
     forget_archives()
     bundle = _load_once(uri)
     for batch in batches:
-        scores = _columns(bundle.manifest["task"]["kind"], bundle.score_features(batch))
+        scores = score_columns(bundle.manifest["task"]["kind"], bundle.score_features(batch))
         held = [batch.column(name) for name in kept]
         yield pa.RecordBatch.from_arrays([*held, *(scores[name] for name in SCORES)], names=[*kept, *SCORES])
 
 
-def _columns(task: str, scores: npt.NDArray[np.float32]) -> dict[str, pa.Array]:
+def score_columns(task: str, scores: npt.NDArray[np.float32]) -> dict[str, pa.Array]:
     """Scores (n,) or (n, several) as columns: what a task does not have is null."""
     whole = dict(zip(SCORES, (pa.nulls(len(scores), kind) for kind in SCORE_TYPES), strict=True))
     if scores.ndim > 1:

@@ -6,13 +6,12 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import singledispatch
-from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.expressions import all_of, col, cols, literal, number, quoted, sum_of
+from pipelines.expressions import col, cols, number, quoted, sum_of
 from pipelines.fitted import (
     UNKNOWN_ID,
     UNKNOWN_TOKEN,
@@ -33,6 +32,7 @@ from pipelines.fitted import (
     Scaling,
 )
 from pipelines.stages.aggregates import bend, crossed_word
+from pipelines.stages.feature_checks import Transformed, split_by_features, working_columns
 from pipelines.stages.images import levels
 from pipelines.stages.target_means import fold_of
 from pipelines.stages.texts import bucket_of, hashed_id, words_of
@@ -40,16 +40,7 @@ from schemas.names import internal
 
 SCANNED = 8  # more words are not looked for one after the other
 PLACES_A_WORD = 2
-FLOAT_MAX = 3.4028234663852886e38
-PARTITION, RAW = internal("partition"), internal("raw")
 Outputs = Iterator[tuple[str, Column]]
-
-
-class Transformed(NamedTuple):
-    """Rows that became features, and rows in which a number was not finite; together all rows that went in."""
-
-    rows: DataFrame
-    quarantined: DataFrame
 
 
 def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_of_fold: bool = False) -> Transformed:
@@ -62,44 +53,17 @@ def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_
     features = dict(output for feature in spec.features for output in _outputs(feature))
     if out_of_fold:
         features |= {f.name: _out_of_fold(f) for f in spec.features if isinstance(f, FittedTarget)}
-    types = spec.columns
-    computed = examples.select(
-        *cols(kept),
-        *(features[name].cast(type_).alias(internal(name)) for name, type_ in types.items()),
-        F.to_json(F.struct("*")).alias(RAW),
-        # Nothing that can be told from other columns, so that Spark does not work out all features twice: for the filter first.
-        F.spark_partition_id().alias(PARTITION),
-    )
-    fine = F.coalesce(all_of([F.col(PARTITION) >= 0, *_conditions(spec)]), F.lit(False))
-    good = computed.where(fine).select(*cols(kept), *(_made(name).alias(name) for name in types))
-    # Reasons are for the few that are refused: Spark interprets array_compact, and would make an array for every row.
-    wrong = [
-        f"case when not ({_fine(name, type_)}) then {literal(f'{name}: expected {_expected(type_)}')} end"
-        for name, type_ in types.items()
-        if "int" not in type_
-    ]
-    reasons = F.expr(f"array_compact(array({', '.join(wrong)}))" if wrong else "array()")
-    of_no_line = (F.lit(None).cast(kind).alias(name) for name, kind in (("source_file", "string"), ("source_line", "bigint")))
-    bad = computed.where(~fine).select(
-        reasons.alias("reasons"), *of_no_line, F.col(RAW).alias("raw"), F.lit(False).alias("unparsed")
-    )
-    return Transformed(good, bad)
+    computed = examples.select(*cols(kept), *working_columns(features, spec))
+    split = split_by_features(computed, spec)
+    made = (col(internal(name)).alias(name) for name in spec.columns)
+    return Transformed(split.rows.select(*cols(kept), *made), split.quarantined)
 
 
-def _conditions(spec: FittedSpec) -> Iterator[Column]:
-    """What is true of a row whose numbers are all finite."""
-    if spec.numbers:
-        # A finite number times 0 is 0, any other is not a number: one sum without a branch.
-        zero = F.lit(0.0).cast("float")
-        yield sum_of(_made(name) * zero for name in spec.numbers) == 0
-    for name, type_ in spec.columns.items():
-        if type_ == "array<float>":
-            yield F.expr(_fine(name, type_))
-
-
-def _made(name: str) -> Column:
-    """A feature's column, as it is called until rows are told apart."""
-    return col(internal(name))
+def usable(examples: DataFrame, spec: FittedSpec) -> Transformed:
+    """Split rows by whether they would become features as `transform` makes them; the rows pass as they are, raw values."""
+    features = dict(output for feature in spec.features for output in _outputs(feature))
+    split = split_by_features(examples.select("*", *working_columns(features, spec)), spec)
+    return Transformed(split.rows.select(*cols(examples.columns)), split.quarantined)
 
 
 @singledispatch
@@ -245,19 +209,3 @@ def _words(words: Sequence[str]) -> Column:
 def _numbers(values: Sequence[float], type_: str) -> Column:
     """Numbers as a literal array."""
     return F.split(F.lit(",".join(map(repr, values))), ",").cast(f"array<{type_}>")
-
-
-def _fine(name: str, type_: str) -> str:
-    """SQL that is true of a feature whose numbers are all finite."""
-    value = quoted(internal(name))
-    if type_ == "float":
-        return _finite(value)
-    return f"{value} is not null and not exists({value}, each -> not ({_finite('each')}))"
-
-
-def _expected(type_: str) -> str:
-    return "a finite number" if type_ == "float" else "finite numbers of it alone (of an image, a PNG as base64)"
-
-
-def _finite(value: str) -> str:
-    return f"{value} is not null and not isnan({value}) and abs({value}) <= {number(FLOAT_MAX)}"

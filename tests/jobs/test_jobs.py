@@ -155,6 +155,9 @@ def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(
     assert done.stdout.count("nothing to do") == 5
     for heading in ("Rows", "Training", "Metrics", "Seconds", "Tables", "Model", "Report", "make sql"):
         assert heading in done.stdout
+    assert "Champion version 1 of run " in done.stdout
+    assert f"spark-submit jobs/predict.py --model champion --config {folder / 'flights.yaml'}" in done.stdout
+    assert f"python -m pipelines.serving --model champion --config {folder / 'flights.yaml'}" in done.stdout
     assert left_since(before) == set()
     assert left_in(temporary) == []
     # Named by its process as well: jobs may start in the same second.

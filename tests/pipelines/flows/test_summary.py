@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +37,7 @@ VISITS = ("1,2013-05-01 10:00:00,1.5,a", "2,2013-05-01 11:00:00,2.5,b", "3,2013-
 def shown(context: Context, job: str) -> list[list[str]]:
     """What a job prints at its end, as words by line."""
     text = io.StringIO()
-    print_job(job, replace(context, console=Console(file=text, width=160, highlight=False)), time.monotonic())
+    print_job(job, replace(context, console=Console(file=text, width=160, highlight=False)), time.monotonic(), Namespace())
     return [line.split() for line in text.getvalue().splitlines() if re.search(r"\w", line)]
 
 

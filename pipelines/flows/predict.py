@@ -1,0 +1,133 @@
+"""Score an interval's rows, labelled or not, with a registered model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.errors import ExternalError
+from pipelines.expressions import quoted
+from pipelines.flows.application import Arguments, intervals_of, run_job
+from pipelines.flows.checks import examples_contract
+from pipelines.flows.clean import STEP as CLEAN
+from pipelines.flows.command_line import predict_parser
+from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.examples import examples
+from pipelines.flows.execute import execute
+from pipelines.flows.features import cleaned
+from pipelines.flows.ingest import STEP as INGEST
+from pipelines.flows.intervals import run_steps
+from pipelines.flows.registry import resolve
+from pipelines.flows.scoring import score_examples
+from pipelines.io.audit import Audit
+from pipelines.registry.versions import CHAMPION, ModelVersion
+from pipelines.serving.bundle import Bundle
+from pipelines.stages.accounting import Account, check_accounts, check_quarantine
+from pipelines.stages.feature_transform import usable
+from schemas import lake
+from schemas.contract import Column as ContractColumn
+from schemas.contract import Table
+
+NAME = "predict"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the job predict and return its exit code."""
+    return run_job(NAME, predict_parser(), argv, _work)
+
+
+def _work(context: Context, arguments: Arguments) -> None:
+    """Land and clean what was not yet, then score, an interval at a time; --force scores again and lands nothing again."""
+    for interval in intervals_of(context.config, arguments):
+        own = context.over(interval)
+        run_steps([INGEST, CLEAN], own, force=False)
+        execute(predict_step(arguments.model), own, force=arguments.force)
+
+
+def predict_step(model: str = CHAMPION) -> Step:
+    """The step that scores with a model, given by its alias or its version's number."""
+    return Step(NAME, ("features", "clean", "task"), partial(inputs, model=model), partial(work, model=model))
+
+
+def inputs(context: Context, model: str) -> dict[str, str]:
+    """The run that cleaned the interval's rows, and the hash of the model; raises DataError when there is none of either."""
+    version = resolve(context, model)
+    return {**cleaned(context, by=NAME), "model": f"version {version.version}, {version.hash}"}
+
+
+def work(context: Context, model: str) -> Outcome:
+    """Write scores, and to quarantine the rows that become no features, once the rows account for each other.
+
+    Rows of the interval that the same version scored before are replaced. Raises what `resolve` raises, DataError when too many
+    rows are quarantined, AccountingError when rows are lost, and ExternalError when the bundle is not whole.
+    """
+    version = resolve(context, model)
+    bundle = Bundle(version.uri)
+    if bundle.digest != version.hash:
+        raise ExternalError(f"model {version.uri}: it changed just now; expected SHA-256 {version.hash}. Run predict again.")
+    rows_of = context.config.features.rows_of
+    with examples(context, []) as (rows, _, rows_in, _), context.audit(NAME) as audit:
+        whole, filtered = _whole_windows(rows, bundle)
+        kept, quarantined = usable(whole, bundle.spec)
+        written = audit.stage(*_scores(context, kept, bundle, version))
+        refused = _stage_quarantine(context, audit, quarantined, written < rows_in - filtered)
+        account = Account(NAME, rows_of, rows_in, written, refused, filtered=filtered)
+        check_accounts([account])
+        check_quarantine([_explained(context, audit, account)], context.config.clean.max_quarantined_share, {rows_of})
+        context.stage_ledger(audit, NAME, [account])
+        return Outcome((account,), audit.publish())
+
+
+def _whole_windows(rows: DataFrame, bundle: Bundle) -> tuple[DataFrame, int]:
+    """The rows whose windows are whole, and how many others there are: they are no examples, and no bad rows either."""
+    series = [name for name, kind in bundle.spec.inputs.items() if kind.length is not None]
+    if not series:
+        return rows, 0
+    whole = rows.where(" and ".join(f"{quoted(name)} is not null" for name in series))
+    return whole, rows.count() - whole.count()
+
+
+def _scores(context: Context, rows: DataFrame, bundle: Bundle, version: ModelVersion) -> tuple[Table, DataFrame, Column]:
+    """The table of scores, its rows, and which of its rows they replace."""
+    identifying = identifying_columns(context)
+    label = "label" if context.config.horizon is None else "labels"
+    kept = (lake.ROW_ID, *identifying, next(column for column in lake.SCORED if column.name == label))
+    labelled = rows.withColumn(label, F.col("label").cast("float" if label == "label" else "array<float>"))
+    threshold = version.metrics.get("threshold")
+    scored = score_examples(context, labelled, bundle, kept, threshold)
+    constant = {"model_version": F.lit(version.version), "calibrated_score": F.lit(None).cast("float")}
+    table = lake.scores(identifying)
+    absent = [column for column in table.columns if column.name in {"label", "labels"} - {label}]
+    constant |= {column.name: F.lit(None).cast(column.type) for column in absent}
+    replaced = context.in_interval & (F.col("model_version") == version.version)
+    return table, context.stamped(scored.withColumns(constant)), replaced
+
+
+def identifying_columns(context: Context) -> tuple[ContractColumn, ...]:
+    """The columns of the examples' key and time, but for those whose names the table of scores has itself."""
+    contract = examples_contract(context.config)
+    names = dict.fromkeys((*contract.key, *((contract.event_time,) if contract.event_time else ())))
+    taken = {column.name.lower() for column in lake.SCORED}
+    return tuple(contract.column(name) for name in names if name.lower() not in taken)
+
+
+def _stage_quarantine(context: Context, audit: Audit, refused: DataFrame, some: bool) -> int:
+    """Stage the rows that become no features, in the place of the interval's former ones; return how many."""
+    if not some:  # a second pass would find nothing
+        return audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": NAME})
+    rows = context.stamped(refused).withColumn("source", F.lit(NAME))
+    return audit.stage(lake.QUARANTINE, rows, context.in_interval & (F.col("source") == NAME))
+
+
+def _explained(context: Context, audit: Audit, account: Account) -> Account:
+    """The account with one reason for which a row was quarantined, which is also shown."""
+    if not account.quarantined:
+        return account
+    rows = audit.read(lake.QUARANTINE).where(context.in_interval & (F.col("source") == NAME))
+    example = rows.agg(F.min(F.get("reasons", F.lit(0)))).collect()[0][0] or ""
+    context.console.print(f"  predict: {account.quarantined:,} rows quarantined, {example}", style="yellow", soft_wrap=True)
+    return replace(account, example=example)

@@ -1,0 +1,54 @@
+"""Examples scored by a bundle on Spark, from raw values."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.errors import ConfigError
+from pipelines.expressions import col, cols
+from pipelines.fitted import Raw
+from pipelines.flows.context import Context
+from pipelines.io.tables import struct
+from pipelines.serving.batches import SCORES
+from pipelines.serving.bundle import Bundle
+from pipelines.serving.raw_batches import ScoringModel, score_raw_batches
+from schemas import lake
+from schemas.contract import Column as ContractColumn
+from schemas.contract import Table
+from schemas.names import internal
+
+SCORE_COLUMNS = tuple(column for column in lake.SCORED if column.name in SCORES)
+
+
+def score_examples(
+    context: Context, rows: DataFrame, bundle: Bundle, kept: tuple[ContractColumn, ...], threshold: float | None = None
+) -> DataFrame:
+    """The `kept` columns of examples beside their scores. Raises ConfigError when the model takes what examples do not have.
+
+    `threshold` decides a binary model's predicted class; without one there is none.
+    """
+    if missing := sorted(set(bundle.spec.inputs) - set(rows.columns)):
+        raise ConfigError(
+            f"model {bundle.uri}: it takes {', '.join(missing)}, which {context.config.contracts} EXAMPLES no longer has; "
+            f"expected all of its inputs. Derive them again, or use a model that was trained on what there is."
+        )
+    types = dict(rows.dtypes)
+    inputs = [_taken(name, kind, types[name]).alias(internal(name)) for name, kind in bundle.spec.inputs.items()]
+    names = tuple(column.name for column in kept)
+    model = ScoringModel(bundle.uri, bundle.digest, threshold)
+    given = rows.select(*cols(names), *inputs)
+    return given.mapInArrow(
+        partial(score_raw_batches, model=model, kept=names), struct(Table("scored", (*kept, *SCORE_COLUMNS)))
+    )
+
+
+def _taken(name: str, kind: Raw, type_: str) -> Column:
+    """A raw value as a model takes it: of a time the seconds since 1970."""
+    if kind.dtype == "string":
+        return col(name).cast("string")
+    if kind.length is not None:
+        return col(name).cast("array<double>")
+    return F.unix_micros(col(name)) / 1e6 if type_ == "timestamp" else col(name).cast("double")

@@ -1,0 +1,1 @@
+"""Versions of models, their gate and their aliases. Plain Python: no Spark, no TensorFlow."""

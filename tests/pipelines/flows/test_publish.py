@@ -1,0 +1,364 @@
+"""Publish, promote and roll back on small tables: what is registered, what is refused, and who wins a race."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from rich.console import Console
+
+from pipelines.errors import ConflictError, DataError, ExternalError, QualityError, RingmillError
+from pipelines.flows import promote as promoting
+from pipelines.flows import publish as publishing
+from pipelines.flows.command_line import main
+from pipelines.flows.context import Context
+from pipelines.flows.drift import trained
+from pipelines.flows.execute import execute
+from pipelines.flows.promote import Promotion, promote_step
+from pipelines.flows.publish import publish_step
+from pipelines.flows.registry import read_history, sync_aliases
+from pipelines.flows.runs import Run, RunLog
+from pipelines.io.iceberg import IcebergTable
+from pipelines.io.tables import Lake
+from pipelines.registry.aliases import alias_uri, champion
+from pipelines.registry.digest import check_bundle
+from pipelines.registry.gate import Comparison
+from pipelines.registry.versions import current
+from schemas import lake as tables
+from schemas.contract import Table
+from tests.conftest import ROOT
+from tests.sample import pipeline
+
+numbers = itertools.count()
+WHOLE = {"format": 1, "files": {}, "task": {"kind": "binary"}}
+MANIFEST = {**WHOLE, "parity": {"rows": 9, "difference": 1e-8}, "onnx": {"features": 0.0, "scores": 1e-7, "missing": None}}
+Edit = Callable[[dict[str, Any]], object]
+
+
+class Models:
+    """A pipeline whose models were never trained: tables and bundles hold what publish reads of a training."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.folder = folder
+        self._spark = spark
+        self._name = f"models_{abs(hash(folder)) % 10**8}"
+
+    def context(self, edit: Edit = lambda _: None, said: Console | None = None) -> Context:
+        """A run of its own over the pipeline's tables."""
+        config = pipeline(self.folder, self._name, lambda content: (content.pop("registry"), edit(content)))
+        lake = Lake(self._spark, self._name, f"run{next(numbers)}")
+        interval = config.interval.located(config.timezone)
+        return Context(config, interval, self._spark, lake, RunLog(lake, interval), said or Console(quiet=True))
+
+    def train(self, auc: float = 0.7, *, gate_failed: bool = False, manifest: dict[str, Any] | None = None) -> str:
+        """What training and evaluating a model leave; the training run's id."""
+        context = self.context()
+        run = context.run_id
+        bundle = self.folder / "models" / run
+        bundle.mkdir(parents=True)
+        (bundle / "manifest.json").write_text(json.dumps({**MANIFEST, "run_id": run} if manifest is None else manifest))
+        features = Table("features", (tables.ROW_ID,))
+        context.lake.append_rows(features, [{"row_id": 1}])
+        table = IcebergTable(self._spark, context.lake.identifier("features"))
+        table.tag(f"train_{run}", int(table.snapshot_id() or 0))
+        common = {"pipeline": self._name, "config_hash": "c", "code_version": "1+abc", "seconds": 1.0, "fingerprint": run}
+        now = datetime.now(UTC)
+        status, error = ("failed", "evaluate: the model misses its gate") if gate_failed else ("succeeded", None)
+        context.runs.add(
+            Run(run, job="train", status="succeeded", started_at=now, inputs={"features": "features1"},
+                artifacts={"model": str(bundle)}, **common)  # type: ignore[arg-type]
+        )  # fmt: skip
+        context.runs.add(
+            Run(f"{run}_evaluate", job="evaluate", status=status, error=error, started_at=now,
+                inputs={"train": run, "features": "features1"}, **common)  # type: ignore[arg-type]
+        )  # fmt: skip
+        self._evaluated(context, auc)
+        return run
+
+    def _evaluated(self, context: Context, auc: float) -> None:
+        start, end = context.bounds
+        rows = [
+            {"run_id": f"{context.run_id}_evaluate", "interval_from": start, "interval_to": end, "split": split,
+             "model_run_id": context.run_id, "metric": metric, "value": value, "baseline": baseline}
+            for split, metric, value, baseline in (
+                ("test", "auc", auc, None), ("test", "log_loss", 0.5, None), ("test", "calibration_error", 0.03, None),
+                ("validation", "auc", 0.99, None), ("test", "auc", 0.01, "mean"),
+            )
+        ]  # fmt: skip
+        with context.audit("evaluate") as audit:
+            audit.stage_rows(tables.EVALUATION_METRICS, rows, context.whose_interval)
+            audit.publish()
+
+    def publish(self, edit: Edit = lambda _: None, run: str | None = None, *, force: bool = False) -> Context:
+        """Publish the last evaluated model, or a run's."""
+        context = self.context(edit)
+        execute(publish_step(run), context, force=force)
+        return context
+
+    def promote(self, version: int | None = None, reason: str = "", by: str = "ann") -> Context:
+        """Promote a version, or roll back."""
+        context = self.context()
+        execute(promote_step(Promotion(version, by, reason)), context, force=True)
+        return context
+
+    def aliases(self) -> dict[int, str | None]:
+        """The aliases of all versions."""
+        return {row.version: row.alias for row in current(read_history(self.context()))}
+
+
+@pytest.fixture
+def models(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Models:
+    """A pipeline without a model, in which each new one is a little better than the champion."""
+    monkeypatch.setattr(publishing, "compare", lambda *_: Comparison(1, "log_loss", -0.01, -0.02, 0.0))
+    return Models(spark, tmp_path)
+
+
+def to_champion(content: dict[str, Any]) -> None:
+    """A model that passes becomes champion at once."""
+    content["registry"] = {"alias": "champion"}
+
+
+def test_the_first_model_is_champion_the_next_challenger_and_promotion_moves_the_alias(models: Models) -> None:
+    with pytest.raises(DataError, match=r"publish: no model has been evaluated for .* Run jobs/evaluate\.py"):
+        models.publish()
+    with pytest.raises(DataError, match=r"no version 1; the registry is empty"):
+        models.promote(1)
+    first = models.train()
+    context = models.publish()
+    assert models.aliases() == {1: "champion"}
+    assert champion(context.config).version == 1
+    [row] = read_history(context)
+    assert (row.train_run_id, row.state, row.change, row.changed_by) == (first, "passed", "published", "jobs/publish.py")
+    assert row.metrics == {"auc": 0.7, "log_loss": 0.5, "calibration_error": 0.03}
+    assert row.lineage.runs == {
+        "train": first, "evaluate": f"{first}_evaluate", "features": "features1", "publish": context.run_id,
+    }  # fmt: skip
+    assert row.lineage.snapshots == {"features": context.lake.snapshot_id("features")}
+    assert row.lineage.code == "1+abc"
+    models.publish()  # done already
+    models.publish(force=True)  # the same model again is no other version
+    assert models.aliases() == {1: "champion"}
+
+    models.train()
+    models.publish()
+    assert models.aliases() == {1: "champion", 2: "challenger"}
+    models.promote(2, "better on new routes", "bob")
+    assert models.aliases() == {1: None, 2: "champion"}
+    assert champion(context.config) == (2, *_located(models, 2))
+    moved = next(row for row in current(read_history(context)) if row.version == 2)
+    assert (moved.change, moved.changed_by, moved.change_reason) == ("promoted", "bob", "better on new routes")
+    models.promote(2)  # the champion already
+    models.promote()
+    assert models.aliases() == {1: "champion", 2: None}
+    with pytest.raises(DataError, match=r"no champion came before version 1"):
+        models.promote()
+    models.train()
+    models.publish(to_champion)
+    assert models.aliases() == {1: None, 2: None, 3: "champion"}
+    assert champion(context.config).version == 3
+    jobs = [(run.status, run.job) for job in ("publish", "promote") for run in models.context().runs.all(job)]
+    assert jobs.count(("failed", "promote")) == 2
+    _check_champions_by_day(models)
+
+
+def _located(models: Models, version: int) -> tuple[str, str]:
+    row = next(row for row in current(read_history(models.context())) if row.version == version)
+    return row.uri, row.hash
+
+
+def _check_champions_by_day(models: Models) -> None:
+    """The documented query names who was champion on a day, from rows whose times are moved to days in March."""
+    context = models.context()
+    held = sorted((row for row in read_history(context) if row.alias == "champion"), key=lambda row: row.valid_from)
+    bounds = ["2026-03-01 08:00", "2026-03-02 08:00", "2026-03-02 20:00", "2026-03-05 00:00", None]
+    frame = context.spark.createDataFrame(
+        [
+            (row.version, "champion", start, end, row.changed_by, row.change_reason)
+            for row, start, end in zip(held, bounds, bounds[1:], strict=False)
+        ],
+        "version int, alias string, valid_from string, valid_to string, changed_by string, change_reason string",
+    ).selectExpr("*", "cast(valid_from as timestamp) as f", "cast(valid_to as timestamp) as t")
+    frame = frame.drop("valid_from", "valid_to").withColumnsRenamed({"f": "valid_from", "t": "valid_to"})
+    frame.createOrReplaceTempView("models_by_day")
+    page = (ROOT / "docs" / "registry.md").read_text()
+    query = re.search(r"```sql\n(.*?)```", page, re.DOTALL)
+    assert query
+    assert [row.version for row in held] == [1, 2, 1, 3]
+
+    def champions(day: str) -> list[int]:
+        sql = query[1].replace("lake.flights.models", "models_by_day").replace("2026-03-14", day)
+        return [row.version for row in context.spark.sql(sql).collect()]
+
+    assert champions("2026-02-28") == []
+    assert champions("2026-03-01") == [1]
+    assert champions("2026-03-02") == [1, 2, 1]
+    assert champions("2026-03-04") == [1]
+    assert champions("2026-03-05") == [3]
+    assert champions("2026-11-28") == [3]
+
+
+def test_a_refused_model_is_exit_4_in_the_table_and_used_by_nothing(models: Models) -> None:
+    good = models.train()
+    models.publish()
+    bad = models.train(auc=0.5)
+    with pytest.raises(QualityError) as caught:
+        models.publish(lambda c: c.update(registry={"minimum": {"auc": 0.6}, "calibration_error": 0.01}))
+    assert caught.value.exit_code == 4
+    expected = (
+        "auc on test is 0.5000; evaluate.minimum.auc is 0.55",
+        "auc on test is 0.5000; registry.minimum.auc is 0.6",
+        "calibration_error on test is 0.0300; registry.calibration_error is 0.01",
+    )
+    assert "; ".join(expected) in str(caught.value)
+    context = models.context()
+    row = next(row for row in current(read_history(context)) if row.version == 2)
+    assert (row.state, row.alias, row.reasons, row.train_run_id) == ("refused", None, expected, bad)
+    with pytest.raises(QualityError, match=r"version 2 was refused by its gate and is not used: auc on test"):
+        models.publish(lambda c: c.update(registry={"minimum": {"auc": 0.6}, "calibration_error": 0.01}))
+    with pytest.raises(QualityError, match=r"version 2 was refused by its gate"):
+        models.promote(2)
+    assert models.aliases() == {1: "champion", 2: None}
+    with pytest.raises(DataError, match="version 2 is not among the versions that passed their gate"):
+        champion(context.config, "2")
+    assert trained(models.context()).run_id == good
+    models.publish(lambda c: c["evaluate"].update(minimum={}))  # another gate, which it passes
+    assert models.aliases() == {1: "champion", 2: None, 3: "challenger"}
+    assert trained(models.context()).run_id == bad
+
+
+def test_drift_uses_no_model_whose_evaluation_failed(models: Models) -> None:
+    with pytest.raises(DataError, match="drift: no model has been trained"):
+        trained(models.context())
+    bad = models.train(gate_failed=True)
+    with pytest.raises(DataError, match=rf"no trained model has passed its gate; run {bad}: evaluate: the model misses"):
+        trained(models.context())
+    good, _ = models.train(), models.train(gate_failed=True)
+    assert trained(models.context()).run_id == good
+
+
+def test_a_worse_model_or_one_without_parity_is_refused(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    models.train(manifest={**WHOLE, "parity": {"rows": 0, "difference": 0.0}})
+    with pytest.raises(QualityError, match="no parity figures"):
+        models.publish()
+    assert models.aliases() == {1: None}
+    models.train()
+    models.publish()
+    compared = []
+
+    def compare(context: Context, uri: str, rival: Any, *_: object) -> Comparison:
+        compared.append((uri, rival.version))
+        return Comparison(rival.version, "log_loss", 0.02, 0.01, 0.03)
+
+    monkeypatch.setattr(publishing, "compare", compare)
+    run = models.train()
+    with pytest.raises(QualityError, match=r"worse than the champion, version 2: log_loss .* interval \+0\.0100 to \+0\.0300"):
+        models.publish()
+    assert compared == [(str(models.folder / "models" / run), 2)]
+    assert models.aliases() == {1: None, 2: "champion", 3: None}
+
+
+def test_a_bundle_deleted_behind_the_registry_is_exit_5(models: Models) -> None:
+    for _ in range(2):
+        run = models.train()
+        models.publish()
+    (models.folder / "models" / run / "added").touch()
+    with pytest.raises(ExternalError, match=rf"models/{run}: manifest\.json does not name added; expected no other files"):
+        models.promote(2)
+    shutil.rmtree(models.folder / "models" / run)
+    with pytest.raises(ExternalError, match=rf"models/{run}: its manifest can't be read .* promote another version") as caught:
+        models.promote(2)
+    assert caught.value.exit_code == 5
+    with pytest.raises(ExternalError, match="its manifest can't be read"):
+        models.publish(force=True)
+    assert models.aliases() == {1: "champion", 2: "challenger"}
+
+
+def test_an_alias_file_that_lags_is_written_anew(models: Models) -> None:
+    models.train()
+    context = models.publish()
+    path = Path(alias_uri(context.config))
+    assert not sync_aliases(context)
+    for content in ('{"format": 1}', path.read_text().replace('"champion": 1', '"champion": 4')):
+        path.write_text(content)
+        with pytest.raises(DataError):
+            champion(context.config)
+        assert sync_aliases(context)
+        assert champion(context.config).version == 1
+    path.unlink()
+    models.promote(1)  # nothing to do, but for the file
+    assert champion(context.config).version == 1
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        models.train()
+        models.publish()
+    both = threading.Barrier(2)
+
+    def wait(uri: str, expected: str) -> None:
+        check_bundle(uri, expected)
+        both.wait(timeout=60)  # both have read who is champion
+
+    monkeypatch.setattr(promoting, "check_bundle", wait)
+
+    def race(version: int | None) -> RingmillError | None:
+        try:
+            models.promote(version, by=f"by{version}")
+        except RingmillError as error:
+            return error
+        return None
+
+    for pair in ((2, 3), (1, None), (2, 2)):
+        with ThreadPoolExecutor(2) as pool:
+            results = list(pool.map(race, pair))
+        lost = [error for error in results if error]
+        assert len(lost) == 1
+        assert isinstance(lost[0], ConflictError)
+        assert lost[0].exit_code == 5
+        now = [version for version, alias in models.aliases().items() if alias == "champion"]
+        assert len(now) == 1
+        assert f"version {now[0]} is the champion now (run run" in str(lost[0])
+        assert champion(models.context().config).version == now[0]
+    spans = sorted((row for row in read_history(models.context()) if row.alias == "champion"), key=lambda row: row.valid_from)
+    assert [one.valid_to for one in spans[:-1]] == [other.valid_from for other in spans[1:]]
+
+
+def test_a_publication_whose_champion_changed_meanwhile_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        models.train()
+        models.publish()
+    models.train()
+
+    def overtaken(*_: object) -> Comparison:
+        models.promote(2)
+        return Comparison(1, "log_loss", -0.01, -0.02, 0.0)
+
+    monkeypatch.setattr(publishing, "compare", overtaken)
+    with pytest.raises(ConflictError, match=r"the champion changed while .* it is version 2 \(run run\d+, by ann\) now"):
+        models.publish()
+    assert models.aliases() == {1: None, 2: "champion"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of the arguments --version --rollback is required"),
+        (["--version", "2", "--rollback"], "argument --rollback: not allowed with argument --version"),
+        (["--version", "two"], "argument --version: invalid int value: 'two'"),
+    ],
+)
+def test_a_promotion_that_names_no_version_is_exit_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("promote", ["--config", "conf/flights.yaml", *arguments]) == 2
+    assert message in capsys.readouterr().err

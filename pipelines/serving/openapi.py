@@ -147,14 +147,14 @@ def _model_paths(model: ServedModel) -> Json:
             "name": {"type": "string"},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
             "datatype": {"enum": ["FP64", "FP32", "INT64", "INT32", "BYTES"]},
-            "parameters": {"type": "object"},
+            "parameters": {"type": ["object", "null"]},
             "data": {"type": "array"},
         },
         "required": ["name", "shape", "datatype"],
     }
     request = {
         "type": "object",
-        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": tensor, "minItems": 1}},
+        "properties": {"id": {"type": ["string", "null"]}, "inputs": {"type": "array", "items": tensor, "minItems": 1}},
         "required": ["inputs"],
     }
     paths: Json = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,23 @@ from mlflow import MlflowClient
 from pyspark.sql import functions as F
 
 from pipelines.errors import QualityError
+from pipelines.flows.context import Context
 from pipelines.flows.evaluate import STEP as EVALUATE
 from pipelines.flows.features import STEP as FEATURES
 from pipelines.flows.search import STEP as SEARCH
 from pipelines.serving.bundle import Bundle
 from tests.pipelines.flows.conftest import Run
 from tests.processes import left_since, running
+
+EVERYTHING: dict[str, Any] = {
+    "replicates": 20,
+    "slices": ["origin", ["origin", "airline"]],
+    "minimum_slice_rows": 100,
+    "gradient_boosting": {"name": "trees", "rows": 2000, "iterations": 10},
+    "importance_rows": 200,
+    "calibration": "isotonic",
+}
+"""All that evaluate can do beside metrics and plots."""
 
 
 def searching(**section: Any) -> Any:
@@ -50,6 +62,7 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, t
     def edit(content: dict[str, Any]) -> None:
         content["train"]["mlflow"] = {"tracking_uri": uri, "experiment": "trials"}
         content["search"] = search
+        content["evaluate"].update(EVERYTHING)
 
     context = cleaned(FEATURES, SEARCH, EVALUATE, config=edit)
     assert left_since(before, ("pipelines.training.rank",)) == set()  # nor of the trial that was ended early
@@ -69,6 +82,7 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, t
     trained, evaluated = context.runs.latest("train"), context.runs.latest("evaluate")
     assert trained is not None
     assert evaluated is not None
+    check_evaluated(context, evaluated.artifacts)
     assert trained.run_id == context.run_id
     bundle = Bundle.open(trained.artifacts["model"])
     manifest = bundle.manifest
@@ -91,6 +105,31 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, t
     assert of_best.data.params["optimizer.learning_rate"] == "0.003"
     losses = told.get_metric_history(of_best.info.run_id, "validation_loss")
     assert [metric.value for metric in losses] == [row.validation_loss for row in sorted(history, key=lambda row: row.epoch)]
+
+
+def check_evaluated(context: Context, artifacts: Mapping[str, str]) -> None:
+    """Hold what evaluate wrote besides metrics against its predictions."""
+    mine = F.col("run_id") == context.run_id
+    metrics = context.lake.read("evaluation_metrics").where(mine & F.expr("split = 'test' and metric = 'auc'")).collect()
+    by_name = {row.baseline: row for row in metrics}
+    assert set(by_name) == {None, "trees"}
+    assert all(row.low < row.value < row.high for row in metrics)
+    [gain] = context.lake.read("model_differences").where(mine & F.expr("metric = 'auc'")).collect()
+    assert gain.difference == pytest.approx(by_name[None].value - by_name["trees"].value, abs=1e-9)
+    assert gain.low < gain.difference < gain.high
+    test = context.lake.read("predictions").where(mine & F.expr("split = 'test'")).count()
+    slices = context.lake.read("slice_metrics").where(mine & F.expr("metric in ('auc', 'suppressed')")).collect()
+    rows = {(*(row.features), *(row["values"] or ())): row.rows for row in slices}
+    assert sum(count for key, count in rows.items() if key[0:1] == ("origin",) and key[1:2] != ("airline",)) == test
+    assert sum(count for key, count in rows.items() if key[:2] == ("origin", "airline")) == test
+    assert {key[1] for key in rows if len(key) == 2 and key[1] != "airline"} == {"EWR", "JFK", "LGA"}
+    importance = context.lake.read("feature_importance").where(mine).collect()
+    assert len(importance) == context.lake.read("feature_stats").where("kind != 'label'").count()
+    calibration = json.loads(Path(artifacts["calibration"]).read_text())
+    assert calibration["values"] == sorted(calibration["values"])
+    report = Path(artifacts["report"]).read_text()
+    for heading in ("Permutation importance", "Test rows by origin and airline", "Largest errors on test", "Configuration"):
+        assert f"<h2>{heading}</h2>" in report
 
 
 @pytest.mark.slow

@@ -23,16 +23,20 @@ REWRITE = "Run jobs/maintain.py, which writes it anew from the table models."
 
 
 class ModelBundle(NamedTuple):
-    """A version to use: its number, its bundle's folder, and the hash that stands for the bundle."""
+    """A version to use: its number, its bundle's folder, the hash that stands for the bundle, and of a binary model the least
+    probability of the second class.
+    """
 
     version: int
     uri: str
     hash: str
+    threshold: float | None
 
 
 class _Location(Model):
     uri: str
     hash: str
+    threshold: float | None = None
 
 
 class AliasFile(Model):
@@ -70,7 +74,7 @@ def champion(config: Pipeline, name: str = CHAMPION) -> ModelBundle:
             f"them, or run jobs/promote.py --version."
         )
     check_bundle(location.uri, location.hash)
-    return ModelBundle(version, location.uri, location.hash)
+    return ModelBundle(version, location.uri, location.hash, location.threshold)
 
 
 def write_aliases(config: Pipeline, history: Sequence[ModelVersion], snapshot: int | None) -> bool:
@@ -82,7 +86,7 @@ def write_aliases(config: Pipeline, history: Sequence[ModelVersion], snapshot: i
         name=config.pipeline,
         snapshot=snapshot,
         aliases={row.alias: row.version for row in rows if row.alias},
-        versions={row.version: _Location(uri=row.uri, hash=row.hash) for row in rows if row.state == "passed"},
+        versions={row.version: _location(row) for row in rows if row.state == "passed"},
     )
     try:
         same = _read(uri).model_copy(update={"snapshot": snapshot}) == content
@@ -91,6 +95,10 @@ def write_aliases(config: Pipeline, history: Sequence[ModelVersion], snapshot: i
     if not same:
         write_bytes(uri, content.model_dump_json(indent=2).encode())
     return not same
+
+
+def _location(version: ModelVersion) -> _Location:
+    return _Location(uri=version.uri, hash=version.hash, threshold=version.metrics.get("threshold"))
 
 
 def _read(uri: str) -> AliasFile:

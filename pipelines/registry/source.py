@@ -9,10 +9,11 @@ from pipelines.registry.aliases import champion
 
 
 class CurrentModel(NamedTuple):
-    """The version that callers see, and its bundle's folder."""
+    """The version that callers see, its bundle's folder, and the threshold that its evaluation chose on validation."""
 
     version: str
     uri: str
+    threshold: float | None
 
 
 class AliasSource:
@@ -25,4 +26,4 @@ class AliasSource:
     def current(self) -> CurrentModel:
         """The version to serve now; raises what `champion` raises."""
         bundle = champion(self._config, self._name)
-        return CurrentModel(str(bundle.version), bundle.uri)
+        return CurrentModel(str(bundle.version), bundle.uri, bundle.threshold)

@@ -28,12 +28,13 @@ class ServedModel:
     """One version of a model, with its schema, its scorer and the queue of its requests."""
 
     def __init__(self, current: Current, settings: Settings, metrics: Metrics) -> None:
-        self.version, self.uri = current
+        self.current = current
+        self.version, self.uri = current.version, current.uri
         self.bundle = Bundle.open(current.uri)
         self.name = settings.name or str(self.bundle.manifest.get("pipeline") or "model")
         self.schema = RowSchema(self.bundle.input_schema)
         self.output = self.bundle.output_schema
-        self.threshold = _threshold(settings, self.output.threshold)
+        self.threshold = _threshold(settings, current.threshold, self.output.threshold)
         self._scorer, limits = self.bundle.scorer(), settings.limits
         self.runtime = self._scorer.runtime
         self.batch_seconds = self._warm_up(limits)
@@ -82,8 +83,6 @@ def filler_rows(schema: RowSchema, count: int) -> Rows:
     return Rows(numbers, words, series)
 
 
-def _threshold(settings: Settings, chosen: float | None) -> float:
-    """The least probability of the second class: the service's own setting, the bundle's choice, or a half."""
-    if settings.threshold is not None:
-        return settings.threshold
-    return 0.5 if chosen is None else chosen
+def _threshold(settings: Settings, *chosen: float | None) -> float:
+    """The least probability of the second class: the service's own setting, the first that was chosen, or a half."""
+    return next((value for value in (settings.threshold, *chosen) if value is not None), 0.5)

@@ -68,7 +68,7 @@ class Service:
             current = self._failed
             try:
                 current = await asyncio.to_thread(self._source.current)
-                if self._model and current == (self._model.version, self._model.uri):
+                if self._model and current == self._model.current:
                     return False
                 self._take(await asyncio.to_thread(self._load, current))
             except RingmillError as error:

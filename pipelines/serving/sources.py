@@ -16,10 +16,11 @@ ALIAS_SOURCE = "pipelines.registry.source:AliasSource"
 
 
 class Current(NamedTuple):
-    """The version that callers see, and the path or URI of its folder."""
+    """The version that callers see, the path or URI of its folder, and the threshold that was chosen for it, where one was."""
 
     version: str
     uri: str
+    threshold: float | None = None
 
 
 class ModelSource(Protocol):

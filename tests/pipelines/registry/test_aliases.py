@@ -31,20 +31,22 @@ def config(tmp_path: Path) -> Pipeline:
         digest = hashlib.sha256(f'{{"number": {number}}}'.encode()).hexdigest()
         rows.append(version(number, uri=str(folder), hash=digest, state="refused" if number == 3 else "passed"))
     made = pipeline(tmp_path, "toy")
-    assert write_aliases(made, history(rows[0], rows[1].model_copy(update={"alias": "champion"}), rows[2]), 77)
+    assert write_aliases(
+        made, history(rows[0], rows[1].model_copy(update={"alias": "champion", "metrics": {"threshold": 0.31}}), rows[2]), 77
+    )
     return made
 
 
 def test_an_alias_or_a_number_names_a_version(config: Pipeline, tmp_path: Path) -> None:
     found = champion(config)
-    assert found == (2, str(tmp_path / "bundle2"), hashlib.sha256(b'{"number": 2}').hexdigest())
+    assert found == (2, str(tmp_path / "bundle2"), hashlib.sha256(b'{"number": 2}').hexdigest(), 0.31)
     assert champion(config, "champion") == found
     assert champion(config, "1").uri == str(tmp_path / "bundle1")
     assert json.loads(Path(alias_uri(config)).read_text())["snapshot"] == 77
     source = AliasSource(config, "champion")
-    assert source.current() == ("2", str(tmp_path / "bundle2"))
+    assert source.current() == ("2", str(tmp_path / "bundle2"), 0.31)
     assert write_aliases(config, history(version(1, alias="champion", uri=found.uri, hash=found.hash)), 78)
-    assert source.current() == ("1", str(tmp_path / "bundle2"))
+    assert source.current() == ("1", str(tmp_path / "bundle2"), None)
 
 
 def test_the_file_is_written_only_when_it_says_another_thing(config: Pipeline) -> None:

@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-training bench-width bench-yardsticks lock clean
+.PHONY: run run-sources serve test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-serving bench-training bench-width bench-yardsticks lock clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -30,6 +30,9 @@ run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sen
 run-sources: setup data  ## the same from PostgreSQL and a JSON API, which it starts; then compare with `make run`'s tables
 	@$(ENV) python setup/run_sources.py --force $(ARGS) $(QUIET)
 	@$(ENV) python setup/compare.py conf/flights.yaml conf/flights_sources.yaml $(QUIET)
+
+serve: setup  ## the champion of a pipeline over HTTP, with a page to try it; ARGS='--port 9000' and what --help lists
+	@$(ENV) python -m pipelines.serving --model champion --config $(CONFIG) $(ARGS)
 
 test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests, three at a time; ARGS='-n0 -k word' for some
 	@$(ENV) python -m pytest --numprocesses 3 $(ARGS)
@@ -54,6 +57,9 @@ bench-features: setup  ## fit, transform and write of features against Spark ML,
 
 bench-width: setup  ## planning time as contracts and features get wide, and whether all steps pass
 	@$(ENV) python benchmarks/width.py $(ARGS)
+
+bench-serving: setup  ## the service by ONNX Runtime against SavedModel and Keras, under load from another process
+	@$(ENV) python -m benchmarks.serving $(ARGS)
 
 bench-training: setup  ## training against the stock launcher, torch, Keras alone and the cores' ceiling, side by side
 	@$(ENV) python benchmarks/training.py $(ARGS)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pipelines.config import MONITOR_NAMES
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import Confusion, auc, average_precision, calibration, confusion
 from pipelines.evaluation.regression import Errors
+
+if TYPE_CHECKING:  # Matplotlib takes a third of a second, which jobs that draw nothing need not wait for
+    from matplotlib.axes import Axes
 
 COLOURS = {"train": "#7a869a", "validation": "#d98324", "test": "#1f6f8b"}
 MAX_POINTS = 400
@@ -49,7 +48,7 @@ def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validatio
         )
         best = next(row for row in reversed(history) if row["best"])
         axes.axvline(best["epoch"] + 1, color="#999", linestyle=":", label=f"kept: epoch {best['epoch'] + 1}")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         right = axes.twinx()
         right.plot(epochs, [r[metric] for r in history], color=COLOURS["test"], linestyle="--")
         right.set_ylabel(f"validation {MONITOR_NAMES[metric]} (dashed)", color=COLOURS["test"])
@@ -187,7 +186,7 @@ def horizon_plot(errors: Mapping[str, Errors], unit: str) -> str:
             steps = np.arange(1, len(found.rows) + 1)
             style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if at == 0 else {"linestyle": "--"}
             axes.plot(steps, found.absolute / found.rows, label=name, markersize=3, **style)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="step ahead", ylabel=f"mean absolute error ({unit})" if unit else "mean absolute error", ylim=(0, None))
         axes.legend()
 
@@ -218,6 +217,9 @@ def _kept(points: int) -> npt.NDArray[np.int64]:
 
 
 def _svg(draw: Callable[[Axes], None]) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(
         {
             "svg.fonttype": "none",

@@ -48,7 +48,7 @@ def training_plot(history: Sequence[Mapping[str, Any]], metric: str = "validatio
         )
         best = next(row for row in reversed(history) if row["best"])
         axes.axvline(best["epoch"] + 1, color="#999", linestyle=":", label=f"kept: epoch {best['epoch'] + 1}")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         right = axes.twinx()
         right.plot(epochs, [r[metric] for r in history], color=COLOURS["test"], linestyle="--")
         right.set_ylabel(f"validation {MONITOR_NAMES[metric]} (dashed)", color=COLOURS["test"])
@@ -186,7 +186,7 @@ def horizon_plot(errors: Mapping[str, Errors], unit: str) -> str:
             steps = np.arange(1, len(found.rows) + 1)
             style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if at == 0 else {"linestyle": "--"}
             axes.plot(steps, found.absolute / found.rows, label=name, markersize=3, **style)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.set(xlabel="step ahead", ylabel=f"mean absolute error ({unit})" if unit else "mean absolute error", ylim=(0, None))
         axes.legend()
 

@@ -32,6 +32,7 @@ PURPOSES = {
     "promote": "Make another version the champion, or go back to the one before.",
     "predict": "Score an interval's rows with a registered model, labelled or not: table scores. Rows that have not\n"
     "been landed and cleaned are so first.",
+    "compare": "Compare the models of two evaluation runs on the same test rows, in the terminal and as HTML.",
     "maintain": "Keep a pipeline's tables small: compact files, expire snapshots, remove what killed runs left behind.",
 }
 EXIT_CODES = """\
@@ -112,7 +113,20 @@ def predict_parser() -> JobParser:
     return made
 
 
-PARSERS = {"maintain": maintain_parser, "publish": publish_parser, "promote": promote_parser, "predict": predict_parser}
+def compare_parser() -> JobParser:
+    """The arguments of compare."""
+    made = parser("compare", interval=False)
+    made.add_argument("runs", nargs=2, metavar="RUN", help="the id of an evaluation run, from the table runs")
+    return made
+
+
+PARSERS = {
+    "maintain": maintain_parser,
+    "publish": publish_parser,
+    "promote": promote_parser,
+    "predict": predict_parser,
+    "compare": compare_parser,
+}
 """Those of jobs that have arguments of their own."""
 
 

@@ -1,0 +1,11 @@
+"""Compare the models of two evaluation runs on the same test rows, in the terminal and as HTML.
+
+spark-submit jobs/compare.py --config conf/flights.yaml RUN RUN
+"""
+
+import sys
+
+from pipelines.flows.command_line import main
+
+if __name__ == "__main__":
+    sys.exit(main("compare", sys.argv[1:]))

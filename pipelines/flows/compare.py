@@ -18,8 +18,8 @@ from pipelines.evaluation.bootstrap import Interval, interval, paired_difference
 from pipelines.evaluation.report import Findings, Grid, render, shown_bounds
 from pipelines.evaluation.verdict import PRIMARY, outcome, spoken, verdict
 from pipelines.flows.application import Arguments, run_job
-from pipelines.flows.command_line import compare_parser
 from pipelines.flows.bootstrap import replicate_metrics
+from pipelines.flows.command_line import compare_parser
 from pipelines.flows.context import Context
 from pipelines.io.tables import same_interval
 from pipelines.storage import write_bytes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -11,7 +14,8 @@ from pipelines.errors import DataError
 from pipelines.flows.bootstrap import paired_interval
 from pipelines.flows.context import Context
 from pipelines.flows.examples import examples
-from pipelines.flows.scoring import score_examples
+from pipelines.flows.scoring import score_examples, score_features
+from pipelines.flows.train import FEATURES, snapshot_tag
 from pipelines.registry.gate import Comparison
 from pipelines.registry.versions import ModelVersion
 from pipelines.serving.bundle import Bundle
@@ -23,20 +27,11 @@ def compare(
     context: Context, uri: str, champion: ModelVersion, gate: ChampionGate, threshold: float | None = None
 ) -> Comparison:
     """The paired interval of a model's metric less the champion's, on the interval's labelled test rows, of which both make
-    features. Both score them anew from raw values, since their features may have been fitted on other rows.
+    features. Where both take the same fitted features, these are read from their table; else both score raw values anew.
     """
     bundles = Bundle(champion.uri), Bundle(uri)
     metric = gate.metric or DEFAULT_METRICS[context.config.task.kind]
-    with examples(context, []) as (rows, *_):
-        tested = rows.where((F.col("split") == "test") & F.col("label").isNotNull())
-        for bundle in bundles:
-            tested = usable(tested, bundle.spec).rows
-        if not tested.head(1):
-            raise DataError(
-                f"publish: the interval has no labelled test row of which both this model and version {champion.version} make "
-                f"features; expected some to compare them on. Check features.split and the interval."
-            )
-        own, rival = (_scores(context, tested, bundle) for bundle in reversed(bundles))
+    with _scored(context, *bundles) as (rival, own):
         found = paired_interval(
             rival,
             own,
@@ -48,6 +43,26 @@ def compare(
             confidence=gate.level,
         )
     return Comparison(champion.version, metric, found.estimate, found.low, found.high)
+
+
+@contextmanager
+def _scored(context: Context, champion: Bundle, model: Bundle) -> Iterator[tuple[DataFrame, DataFrame]]:
+    """The test rows with the scores of each model."""
+    if champion.spec.fingerprint == model.spec.fingerprint:
+        rows = context.lake.read(FEATURES, snapshot_tag(str(model.manifest["run_id"])))
+        tested = rows.where(context.in_interval & (F.col("split") == "test"))
+        yield score_features(context, tested, champion.uri), score_features(context, tested, model.uri)
+        return
+    with examples(context, []) as (rows, *_):
+        tested = rows.where((F.col("split") == "test") & F.col("label").isNotNull())
+        for bundle in (champion, model):
+            tested = usable(tested, bundle.spec).rows
+        if not tested.head(1):
+            raise DataError(
+                "publish: the interval has no labelled test row of which both this model and the champion make features; "
+                "expected some to compare them on. Check features.split and the interval."
+            )
+        yield _scores(context, tested, champion), _scores(context, tested, model)
 
 
 def _scores(context: Context, rows: DataFrame, bundle: Bundle) -> DataFrame:

@@ -26,13 +26,12 @@ from pipelines.flows.fitted_baselines import fit_baselines, trained_files, train
 from pipelines.flows.importance import permutation_importance
 from pipelines.flows.judging import JUDGED, Judged, judge
 from pipelines.flows.runs import Run
+from pipelines.flows.scoring import score_features
 from pipelines.flows.train import FEATURES, snapshot_tag
-from pipelines.io.tables import struct
-from pipelines.serving.batches import SCORES, score_batches
+from pipelines.serving.batches import score_batches
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.storage import write_bytes
 from schemas import lake
-from schemas.contract import Table
 
 
 def trained(context: Context) -> Run:
@@ -52,7 +51,8 @@ def work(context: Context) -> Outcome:
     with context.audit("evaluate") as audit:
         # The snapshot that the model was trained on: features made since may be scaled otherwise.
         rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
-        scored = context.stamped(_score(context, rows, run.artifacts["model"])).withColumn("model_run_id", F.lit(run.run_id))
+        scored = score_features(context, rows, run.artifacts["model"])
+        scored = context.stamped(scored).withColumn("model_run_id", F.lit(run.run_id))
         with ThreadPoolExecutor(1, thread_name_prefix="baselines") as pool:
             fitting = pool.submit(inheritable_thread_target(context.spark)(partial(fit_baselines, context, run)))
             account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
@@ -77,16 +77,6 @@ def work(context: Context) -> Outcome:
             f"again, or change evaluate.minimum or maximum."
         )
     return outcome
-
-
-def _score(context: Context, rows: DataFrame, model: str) -> DataFrame:
-    label = "label" if context.config.horizon is None else "labels"
-    kept = ("row_id", "split", label)
-    contract = Table("scored", tuple(lake.PREDICTIONS.column(name) for name in (*kept, *SCORES)))
-    named = rows.withColumnRenamed("label", label)
-    scored = named.mapInArrow(partial(score_batches, uri=model, kept=kept), struct(contract))
-    missing = [column for column in lake.PREDICTIONS.columns if column.name in ("label", "labels") and column.name != label]
-    return scored.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
 
 
 def _confidence(

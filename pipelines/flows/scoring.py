@@ -1,4 +1,4 @@
-"""Examples scored by a bundle on Spark, from raw values."""
+"""Rows scored by a bundle on Spark: examples from raw values, rows of the features table from its columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.expressions import col, cols
 from pipelines.fitted import Raw
 from pipelines.flows.context import Context
 from pipelines.io.tables import struct
-from pipelines.serving.batches import SCORES
+from pipelines.serving.batches import SCORES, score_batches
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel, score_raw_batches
 from schemas import lake
@@ -43,6 +43,17 @@ def score_examples(
     return given.mapInArrow(
         partial(score_raw_batches, model=model, kept=names), struct(Table("scored", (*kept, *SCORE_COLUMNS)))
     )
+
+
+def score_features(context: Context, rows: DataFrame, model: str) -> DataFrame:
+    """Rows of the features table as `predictions` has them, by the bundle at a URI that was trained on such features."""
+    label = "label" if context.config.horizon is None else "labels"
+    kept = ("row_id", "split", label)
+    contract = Table("scored", tuple(lake.PREDICTIONS.column(name) for name in (*kept, *SCORES)))
+    named = rows.withColumnRenamed("label", label)
+    scored = named.mapInArrow(partial(score_batches, uri=model, kept=kept), struct(contract))
+    missing = [column for column in lake.PREDICTIONS.columns if column.name in ("label", "labels") and column.name != label]
+    return scored.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
 
 
 def _taken(name: str, kind: Raw, type_: str) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Literal, NamedTuple
@@ -12,6 +13,7 @@ from pydantic import Field, TypeAdapter
 from pipelines.config import Model, Transform
 from schemas.contract import ColumnType
 
+ROUNDING = 1e-12
 UNKNOWN_ID = 0
 UNKNOWN_WORD = "\ufffe"  # what Keras calls the unknown; no character, so no word of any text
 UNKNOWN_TOKEN = 1  # in a text, where 0 is no word at all
@@ -420,3 +422,17 @@ class FittedSpec(Model, allow_inf_nan=True):
     def fingerprint(self) -> str:
         """SHA-256 of the spec's JSON."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def agrees_with(self, other: FittedSpec) -> bool:
+        """Whether another spec makes the same features, but for the rounding of sums that were added in another order."""
+        return _agree(self.model_dump(), other.model_dump())
+
+
+def _agree(one: object, other: object) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING) or (math.isnan(one) and math.isnan(other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_agree(value, other[name]) for name, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_agree, one, other))
+    return bool(one == other)

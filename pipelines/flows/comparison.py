@@ -48,7 +48,7 @@ def compare(
 @contextmanager
 def _scored(context: Context, champion: Bundle, model: Bundle) -> Iterator[tuple[DataFrame, DataFrame]]:
     """The test rows with the scores of each model."""
-    if champion.spec.fingerprint == model.spec.fingerprint:
+    if champion.spec.agrees_with(model.spec):
         rows = context.lake.read(FEATURES, snapshot_tag(str(model.manifest["run_id"])))
         tested = rows.where(context.in_interval & (F.col("split") == "test"))
         yield score_features(context, tested, champion.uri), score_features(context, tested, model.uri)

@@ -56,7 +56,9 @@ def _print_seconds(context: Context, jobs: Sequence[str], started: float) -> Non
     seconds = {job: run.seconds for job, run in runs.items() if run and run.run_id == context.run_id}
     spent, total = sum(seconds.values()), time.monotonic() - started
     parts = ", ".join(f"{job} {value:.1f}" for job, value in seconds.items()) or "nothing was to be done"
-    context.console.print(f"[bold]Seconds[/]  {parts}; start-up and the rest {total - spent:.1f}; in all {total:.1f}")
+    context.console.print(
+        f"[bold]Seconds[/]  {parts}; start-up and the rest {total - spent:.1f}; in all {total:.1f}", soft_wrap=True
+    )
 
 
 def _print_places(context: Context, jobs: Sequence[str]) -> None:

@@ -130,7 +130,7 @@ def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], Data
     model = Path(artifacts["train"]["model"])
     assert sorted(path.name for path in model.iterdir()) == [
         "features.json", "input_schema.json", "manifest.json", "model.keras", "model.onnx", "model_card.json",
-        "output_schema.json", "saved_model",
+        "network.onnx", "output_schema.json", "saved_model",
     ]  # fmt: skip
     features = json.loads((model / "features.json").read_text())["features"]
     one = {f["name"]: tf.constant([""]) if f["kind"] == "categorical" else tf.constant([1.0], tf.float64) for f in features}

@@ -21,6 +21,7 @@ from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.drift import stage_drift, warn_of
 from pipelines.flows.examples import examples
+from pipelines.flows.refused_rows import reason_of, stage_refused
 from pipelines.flows.split_counts import (
     SplitFacts,
     check_known,
@@ -147,17 +148,12 @@ def _write(context: Context, audit: Audit, rows: DataFrame, fitted: Fit, expecte
     transformed = transform(_with_baselines(context, labelled, label), spec, (*kept, *predicted), out_of_fold=True)
     table = lake.features(carried, spec.columns, label, tuple(context.config.features.baselines))
     written = audit.stage(table, context.stamped(transformed.rows), context.in_interval)
-    if written == expected:  # a second pass would find nothing
-        return written, audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": STEP.name})
-    refused = context.stamped(transformed.quarantined).withColumn("source", F.lit(STEP.name))
-    return written, audit.stage(lake.QUARANTINE, refused, context.in_interval & (F.col("source") == STEP.name))
+    return written, stage_refused(context, audit, STEP.name, transformed.quarantined, some=written != expected)
 
 
 def _check_quarantined(context: Context, audit: Audit, account: Account) -> None:
     """Raise DataError when too many labelled rows became no features, or all of a split or class; name the others."""
-    refused = audit.read(lake.QUARANTINE).where(context.in_interval & (F.col("source") == STEP.name))
-    example = refused.agg(F.min(F.get("reasons", F.lit(0)))).collect()[0][0] or ""
-    config = context.config
+    config, example = context.config, reason_of(context, audit, STEP.name)
     check_quarantine([replace(account, example=example)], config.clean.max_quarantined_share)
     written = count_features(config, audit.read(lake.features((), {})).where(context.in_interval))
     if empty := [name for name in SPLITS if name not in {row.split for row in written}]:

@@ -21,6 +21,7 @@ from pipelines.flows.execute import execute
 from pipelines.flows.features import cleaned
 from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.intervals import run_steps
+from pipelines.flows.refused_rows import reason_of, stage_refused
 from pipelines.flows.registry import resolve
 from pipelines.flows.scoring import score_examples
 from pipelines.io.audit import Audit
@@ -74,7 +75,7 @@ def work(context: Context, model: str) -> Outcome:
         whole, filtered = _whole_windows(rows, bundle)
         kept, quarantined = usable(whole, bundle.spec)
         written = audit.stage(*_scores(context, kept, bundle, version))
-        refused = _stage_quarantine(context, audit, quarantined, written < rows_in - filtered)
+        refused = stage_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
         account = Account(NAME, rows_of, rows_in, written, refused, filtered=filtered)
         check_accounts([account])
         check_quarantine([_explained(context, audit, account)], context.config.clean.max_quarantined_share, {rows_of})
@@ -115,19 +116,10 @@ def identifying_columns(context: Context) -> tuple[ContractColumn, ...]:
     return tuple(contract.column(name) for name in names if name.lower() not in taken)
 
 
-def _stage_quarantine(context: Context, audit: Audit, refused: DataFrame, some: bool) -> int:
-    """Stage the rows that become no features, in the place of the interval's former ones; return how many."""
-    if not some:  # a second pass would find nothing
-        return audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": NAME})
-    rows = context.stamped(refused).withColumn("source", F.lit(NAME))
-    return audit.stage(lake.QUARANTINE, rows, context.in_interval & (F.col("source") == NAME))
-
-
 def _explained(context: Context, audit: Audit, account: Account) -> Account:
     """The account with one reason for which a row was quarantined, which is also shown."""
     if not account.quarantined:
         return account
-    rows = audit.read(lake.QUARANTINE).where(context.in_interval & (F.col("source") == NAME))
-    example = rows.agg(F.min(F.get("reasons", F.lit(0)))).collect()[0][0] or ""
+    example = reason_of(context, audit, NAME)
     context.console.print(f"  predict: {account.quarantined:,} rows quarantined, {example}", style="yellow", soft_wrap=True)
     return replace(account, example=example)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.bundles.sessions import open_session
 from pipelines.fitted import FittedSpec
 
 if TYPE_CHECKING:
@@ -36,20 +37,12 @@ class FeaturesScorer(Protocol):
 
 
 class OnnxScorer:
-    """An ONNX graph on one thread. Does not import TensorFlow.
-
-    Threads of its own would compete with the caller's, and spin while they wait; the arena never gives memory back.
-    """
+    """An ONNX graph on one thread. Does not import TensorFlow."""
 
     def __init__(self, path: Path) -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(path.read_bytes())
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._output = [self._session.get_outputs()[0].name]
         self.runtime = f"ONNX Runtime {onnxruntime.__version__}"

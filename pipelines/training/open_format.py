@@ -14,12 +14,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import tensorflow as tf
 import tf2onnx
 from onnx import helper
 from tf2onnx.graph import Graph, Node
 
+from pipelines.bundles.sessions import open_session
 from pipelines.fitted import UNKNOWN_WORD, FittedCrossed, FittedSpec
 from pipelines.training.parity import Arrays
 from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, crossing
@@ -184,16 +184,11 @@ def _log1p(graph: Graph, node: Node, name: str, _: Any) -> None:
 
     Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 1.14.1.
     """
-    x, type_ = node.input[0], graph.get_dtype(node.input[0])
-    one = graph.make_const(f"{name}/one", np.ones((), helper.tensor_dtype_to_np_dtype(type_))).output[0]
-
-    def made(operator: str, *of: str, dtype: int = type_) -> str:
-        return str(graph.make_node(operator, list(of), dtypes=[dtype]).output[0])
-
-    above = made("Add", x, one)
-    same = made("Equal", above, one, dtype=onnx.TensorProto.BOOL)
-    bent = made("Mul", made("Log", above), made("Div", x, made("Sub", above, one)))
-    _replace(graph, node, "Where", [same, x, bent])
+    x, one, append = _arithmetic(graph, node, name)
+    above = append("Add", x, one)
+    same = append("Equal", above, one, dtype=onnx.TensorProto.BOOL)
+    ratio = append("Mul", append("Log", above), append("Div", x, append("Sub", above, one)))
+    _replace(graph, node, "Where", [same, x, ratio])
 
 
 def _expm1(graph: Graph, node: Node, name: str, _: Any) -> None:
@@ -201,18 +196,24 @@ def _expm1(graph: Graph, node: Node, name: str, _: Any) -> None:
 
     Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 1.14.1.
     """
+    x, one, append = _arithmetic(graph, node, name)
+    power = append("Exp", x)
+    less = append("Sub", power, one)
+    same = append("Equal", power, one, dtype=onnx.TensorProto.BOOL)
+    small = append("Where", same, x, append("Mul", less, append("Div", x, append("Log", power))))
+    far = append("Greater", append("Abs", x), one, dtype=onnx.TensorProto.BOOL)
+    _replace(graph, node, "Where", [far, less, small])
+
+
+def _arithmetic(graph: Graph, node: Node, name: str) -> tuple[str, str, Callable[..., str]]:
+    """A node's input, the number one in its type, and what appends an operator and names its output."""
     x, type_ = node.input[0], graph.get_dtype(node.input[0])
     one = graph.make_const(f"{name}/one", np.ones((), helper.tensor_dtype_to_np_dtype(type_))).output[0]
 
-    def made(operator: str, *of: str, dtype: int = type_) -> str:
+    def append(operator: str, *of: str, dtype: int = type_) -> str:
         return str(graph.make_node(operator, list(of), dtypes=[dtype]).output[0])
 
-    power = made("Exp", x)
-    less = made("Sub", power, one)
-    same = made("Equal", power, one, dtype=onnx.TensorProto.BOOL)
-    small = made("Where", same, x, made("Mul", less, made("Div", x, made("Log", power))))
-    far = made("Greater", made("Abs", x), one, dtype=onnx.TensorProto.BOOL)
-    _replace(graph, node, "Where", [far, less, small])
+    return x, one, append
 
 
 def _upper_bound(graph: Graph, node: Node, name: str, _: Any) -> None:
@@ -241,11 +242,8 @@ class Runtime:
     """A serialized model, ready to compute on one thread. Raises NotExpressibleError when the runtime lacks an operator."""
 
     def __init__(self, model: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = open_session(model)
         except Exception as error:  # of no common type
             raise NotExpressibleError(f"ONNX Runtime can't run it: {error}") from error
         self._outputs = [output.name for output in self._session.get_outputs()]

@@ -10,7 +10,6 @@ import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from pyspark.sql import SparkSession
 
@@ -26,7 +25,7 @@ from pipelines.flows.session import spark_session
 from pipelines.flows.signals import silence, take_over_signals
 from pipelines.flows.terminal import console
 from pipelines.flows.width import plan_for, widest
-from pipelines.interruption import PROCESS
+from pipelines.interruption import PROCESS, end_process
 from pipelines.io.tables import Lake
 
 __all__ = ["Arguments", "new_run_id", "parser", "run_application", "run_job"]
@@ -76,16 +75,9 @@ def run_job(
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the last line of defence: a bug becomes an exit code)
         code = report(name, error, time.monotonic() - started)
         if PROCESS.number is not None:
-            _leave(code)
+            end_process(code)  # Python would wait for threads that wait for a source
         return code
     return 0
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process at once: Python would wait for threads that wait for a source."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def report(name: str, error: BaseException, seconds: float) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
+from pipelines.interruption import end_process
 from pipelines.lean import import_keras, uncollected
 from pipelines.training.reporter import Reporter
 
@@ -42,12 +41,6 @@ def _pin() -> None:
         os.environ[name] = str(max(share, 1))
 
 
-def leave(code: int) -> NoReturn:
-    """End the process at once: to tear down TensorFlow's modules takes half a second, for which the launch would wait."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
-    leave(main())
+    # To tear down TensorFlow's modules takes half a second, for which the launch would wait.
+    end_process(main())

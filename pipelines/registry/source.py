@@ -8,12 +8,12 @@ from pipelines.config import Pipeline
 from pipelines.registry.aliases import champion
 
 
-class CurrentModel(NamedTuple):
-    """The version that callers see, its bundle's folder, and the threshold that its evaluation chose on validation."""
+class Current(NamedTuple):
+    """The version that callers see, the path or URI of its folder, and the threshold that was chosen for it, where one was."""
 
     version: str
     uri: str
-    threshold: float | None
+    threshold: float | None = None
 
 
 class AliasSource:
@@ -23,7 +23,7 @@ class AliasSource:
         self._config = config
         self._name = name
 
-    def current(self) -> CurrentModel:
+    def current(self) -> Current:
         """The version to serve now; raises what `champion` raises."""
         bundle = champion(self._config, self._name)
-        return CurrentModel(str(bundle.version), bundle.uri, bundle.threshold)
+        return Current(str(bundle.version), bundle.uri, bundle.threshold)

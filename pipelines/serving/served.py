@@ -11,13 +11,13 @@ import numpy as np
 from pipelines.bundles.signature import InputField
 from pipelines.errors import BundleError
 from pipelines.fitted import UNKNOWN_WORD
+from pipelines.registry.source import Current
 from pipelines.serving.batcher import Batcher, Scores
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.metrics import Metrics
 from pipelines.serving.rows import Rows, RowSchema
 from pipelines.serving.scorers import Scorer
 from pipelines.serving.settings import Limits, Settings
-from pipelines.serving.sources import Current
 
 INLINE_SECONDS = 0.005  # a batch that takes less runs on the event loop: a thread's hand-over costs about as much
 WARM_UP_CALLS = 3

@@ -6,12 +6,13 @@ import asyncio
 import logging
 
 from pipelines.errors import RingmillError
+from pipelines.registry.source import Current
 from pipelines.serving.failures import NotFoundError, UnavailableError
 from pipelines.serving.metrics import Metrics
 from pipelines.serving.request_log import RequestLog
 from pipelines.serving.served import ServedModel
 from pipelines.serving.settings import Settings
-from pipelines.serving.sources import Current, ModelSource
+from pipelines.serving.sources import ModelSource
 
 LOG = logging.getLogger(__name__)
 

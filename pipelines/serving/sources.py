@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from pipelines.bundles.manifest import MANIFEST
 from pipelines.config import load, read_config
 from pipelines.errors import BundleError
+from pipelines.registry.source import Current
 from pipelines.storage import read_bytes
 
 ALIAS_SOURCE = "pipelines.registry.source:AliasSource"
 """What resolves an alias of a pipeline's registry: called with the configuration and the alias, it gives a ModelSource."""
-
-
-class Current(NamedTuple):
-    """The version that callers see, the path or URI of its folder, and the threshold that was chosen for it, where one was."""
-
-    version: str
-    uri: str
-    threshold: float | None = None
 
 
 class ModelSource(Protocol):

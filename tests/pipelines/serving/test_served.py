@@ -18,11 +18,12 @@ import pytest
 
 from pipelines.bundles.manifest import write_manifest
 from pipelines.errors import BundleError, ConfigError, DataError
+from pipelines.registry.source import Current
 from pipelines.serving.app import build_app
 from pipelines.serving.gate import Gate
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Limits, Settings
-from pipelines.serving.sources import Current, PathSource, model_source
+from pipelines.serving.sources import PathSource, model_source
 from tests.conftest import ROOT
 from tests.pipelines.serving.running import ROW
 

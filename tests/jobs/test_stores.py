@@ -142,6 +142,7 @@ def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(stores: Store
 
     again = stores.submit("jobs/pipeline.py", "--config", str(config))
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
-    assert again.stdout.count("nothing to do") == 5, again.stdout
+    steps = ["ingest", "clean", "features", "train", "evaluate", "publish"]
+    assert re.findall(r"(\w+): nothing to do", again.stdout) == steps, again.stdout
     kept = stores.submit("jobs/maintain.py", "--config", str(config))
     assert kept.returncode == 0, f"{kept.stdout}\n{kept.stderr}"

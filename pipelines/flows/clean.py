@@ -35,6 +35,7 @@ from schemas.contract import Table
 BROADCAST_ROWS = 1_000_000
 SHARED_KEYS = 1_000_000  # of so many hashes each task can hold a copy
 SMALL_ROWS = 200_000  # with fewer, looking for shared keys first costs more than it saves
+SMALL_VALUES = 4_000_000  # of so many, one task judges all rows faster than several that have to move them
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,9 @@ def _ready_to_judge(context: Context, case: Case, cases: Mapping[str, Case], kep
 
 
 def _judged(context: Context, case: Case, kept: ExitStack) -> DataFrame:
-    # In one part few rows are judged without being moved: tasks for each of many parts would take longer than their rows.
-    raw = case.raw.coalesce(1) if case.rows <= SMALL_ROWS else case.raw
+    # In one part few values are judged without being moved: tasks for each of many parts would take longer than their rows.
+    small = case.rows * len(case.contract.columns) <= SMALL_VALUES
+    raw = case.raw.coalesce(1) if small else case.raw
     return _keep(judge(raw, case.contract, *context.bounds, case.aids), kept)
 
 

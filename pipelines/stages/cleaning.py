@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.expressions import any_sql, col, cols, quoted
-from pipelines.stages.checking import Check, Fences, all_checks, findings, known_name, rule_name, text_name
+from pipelines.stages.checking import Check, Fences, all_checks, findings, known_name, refusing_sql, rule_name, text_name
 from pipelines.stages.duplicates import (
     CLEAN,
     DUPLICATE,
@@ -177,7 +177,7 @@ def parse_rows(raw: DataFrame, contract: Table, aids: Aids, checks: Sequence[Che
     for at, reference in enumerate(contract.references):
         parsed = _join_known(parsed, reference, known_name(at), aids)
     # Asked of the checks, not of what is found: Spark interprets functions of arrays, and all that is put into them.
-    refusing = F.expr(any_sql(check.broken for check in checks if check.severity == "quarantine"))
+    refusing = F.expr(refusing_sql(checks))
     return parsed.withColumn(REFUSED, F.col("broken_line").isNotNull() | F.coalesce(refusing, F.lit(False)))
 
 

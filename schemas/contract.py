@@ -150,8 +150,9 @@ class Table:
     """A table's contract.
 
     `key` names a row; of several rows with one key the greatest by `latest_by` wins; without a key, rows that are the same
-    in every column count once. `unique` names further columns whose values no two clean rows share. `event_time` is the
-    timestamp that places a row in an interval; a table without one belongs whole to the interval in which it was landed.
+    in every column count once. `unique` names further columns whose values no two clean rows share. A table with an
+    `event_time`, the timestamp that places a row in an interval, holds events; one without is a snapshot, complete at each
+    landing, of which a window reads the newest.
     `one_partition` says that the rows of a write are all of one partition. Raises ContractError when it names a column that
     it does not declare.
     """

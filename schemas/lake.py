@@ -47,9 +47,10 @@ ROW_LEDGER = Table(
         Column("duplicates", "bigint", unit="rows", nullable=False),
         Column("repeated", "bigint", unit="rows", comment="of the duplicates, copies that equal the row that stays"),
         Column("filtered", "bigint", unit="rows", nullable=False),
+        Column("replaced", "array<string>", comment="smaller intervals whose rows the run replaced, in UTC"),
     ),
-    key=("stage", "source", "interval_from"),
-    partition_by=("stage", "interval_from"),
+    key=("stage", "source", "interval_from", "interval_to"),
+    partition_by=("stage", "interval_from", "interval_to"),
 )
 
 QUARANTINE = Table(
@@ -64,7 +65,7 @@ QUARANTINE = Table(
         Column("raw", "string", nullable=False, comment="the row as received, as JSON, or the broken line itself"),
         Column("unparsed", "boolean", comment="whether raw is a line that is no row"),
     ),
-    partition_by=("source", "interval_from"),
+    partition_by=("source", "interval_from", "interval_to"),
 )
 
 BROKEN_RULES = Table(
@@ -78,8 +79,8 @@ BROKEN_RULES = Table(
         Column("rows", "bigint", unit="rows that broke the rule", nullable=False),
         Column("example", "string"),
     ),
-    key=("source", "interval_from", "rule"),
-    partition_by=("interval_from",),
+    key=("source", "interval_from", "interval_to", "rule"),
+    partition_by=("interval_from", "interval_to"),
 )
 
 FEATURE_STATS = Table(
@@ -111,7 +112,7 @@ FEATURE_STATS = Table(
         Column("provenance", "string", comment="JSON: snapshots of the clean tables, digest of the declared spec, the code"),
     ),
     key=("fingerprint", "feature"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 DRIFT_METRICS = Table(
@@ -126,8 +127,8 @@ DRIFT_METRICS = Table(
         Column("ks", "double", comment="Kolmogorov-Smirnov distance; none for words"),
         Column("missing", "double", unit="share of rows", nullable=False, comment="missing now, less missing in train"),
     ),
-    key=("interval_from", "compared", "feature"),
-    partition_by=("interval_from", "compared"),
+    key=("interval_from", "interval_to", "compared", "feature"),
+    partition_by=("interval_from", "compared", "interval_to"),
 )
 
 FEATURE_SAMPLES = Table(
@@ -140,7 +141,7 @@ FEATURE_SAMPLES = Table(
         Column("features", "string", nullable=False, comment="JSON: what Spark made of them"),
     ),
     key=("row_id",),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 TRAINING_HISTORY = Table(
@@ -247,7 +248,7 @@ EVALUATION_METRICS = Table(
         Column("high", "double", comment="upper bound of the same"),
     ),
     key=("run_id", "split", "metric", "baseline"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 MODELS = Table(
@@ -291,7 +292,7 @@ MODEL_DIFFERENCES = Table(
         Column("high", "double", comment="upper bound of the same"),
     ),
     key=("run_id", "baseline", "metric"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 SLICE_METRICS = Table(
@@ -310,7 +311,7 @@ SLICE_METRICS = Table(
         Column("high", "double", comment="upper bound of the same"),
     ),
     key=("run_id", "split", "features", "values", "metric"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 FEATURE_IMPORTANCE = Table(
@@ -325,7 +326,7 @@ FEATURE_IMPORTANCE = Table(
         Column("deviation", "double", nullable=False, comment="population standard deviation over shuffles"),
     ),
     key=("run_id", "feature"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 SHARED = (

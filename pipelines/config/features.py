@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from pipelines.config import kinds
 from pipelines.config.base import Model
+from pipelines.config.lengths import Length
 from pipelines.config.splits import Split
 from schemas.lake import IDENTIFIED
 
@@ -39,7 +40,8 @@ class FeaturesConfig(Model):
 
     `known_at` names, for a feature, the column with the time from which its value was known: a row whose value was known only
     after it was to be used (`predicted_at`, by default the examples' event time) fails the run. A feature that alone ranks the
-    label with an AUC above `proxy_auc` is named in a warning: it may be the label in disguise. `baselines` are SQL over the
+    label with an AUC above `proxy_auc` is named in a warning: it may be the label in disguise. With `look_back` the function is
+    also given the events of so long before the window; examples are those of the window alone. `baselines` are SQL over the
     examples' columns that predict the label, each judged beside the model.
     """
 
@@ -48,6 +50,7 @@ class FeaturesConfig(Model):
     parameters: dict[str, int | float | str] = {}
     split: Split
     windows: Windows | None = None
+    look_back: Length | None = None
     predicted_at: str | None = None
     known_at: dict[str, str] = {}
     proxy_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.95

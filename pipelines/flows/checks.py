@@ -77,6 +77,8 @@ def check_config(config: Pipeline) -> None:
             )
         for column in feature.columns(name):
             _check_type(config, f"features.{kind}.{name}", column, columns, feature.types)
+    if config.features.look_back:
+        example_time(config)
     check_orders(config, examples)
     check_baselines(config, examples)
     _check_windows(config, columns)
@@ -92,6 +94,23 @@ def _check_slices(config: Pipeline) -> None:
             f"evaluate.slices: {', '.join(wrong)} is no categorical, crossed or bucketized feature; expected some of "
             f"{', '.join(known) or 'none, since there is none'}. Name those, or declare it as one."
         )
+
+
+def example_time(config: Pipeline) -> str:
+    """The examples' column that says whether one is of the window: the event time of the rows that they are of, where examples
+    have it, else their own.
+
+    Raises ConfigError when there is neither, as where derivations look back before the window.
+    """
+    examples, rows_of = examples_contract(config), config.contract(config.features.rows_of)
+    if rows_of.event_time in examples.column_names:
+        return str(rows_of.event_time)
+    if rows_of.event_time is None or examples.event_time is None:
+        raise ConfigError(
+            f"features.look_back: expected an event_time in the contract of {rows_of.name} and in {config.contracts} EXAMPLES, "
+            f"by which the examples of the window are known. Declare it, or leave look_back out."
+        )
+    return examples.event_time
 
 
 def _check_type(config: Pipeline, key: str, column: str, columns: Mapping[str, str], types: tuple[str, ...]) -> None:

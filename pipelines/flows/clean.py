@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from pipelines.errors import DataError
 from pipelines.expressions import union_of
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.coverage import landing_run, replaced_intervals, report_replaced
 from pipelines.flows.landed import landed, landed_with, late_runs, may_come_late
 from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
@@ -63,8 +64,11 @@ class Result(NamedTuple):
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The run that landed the interval's rows, and those that landed late ones; raises DataError when none did the first."""
-    return {"ingest": context.runs.needed("ingest", by="clean").run_id, **late_runs(context)}
+    """The run that landed the interval's rows, and those that landed late ones; raises DataError when none did the first, and
+    ConfigError when the interval cuts through one that is cleaned.
+    """
+    replaced_intervals(context, "clean")
+    return {"ingest": landing_run(context), **late_runs(context)}
 
 
 def work(context: Context) -> Outcome:
@@ -83,10 +87,11 @@ def work(context: Context) -> Outcome:
         check_accounts(accounts)
         check_failures(broken)
         check_quarantine(accounts, context.config.clean.max_quarantined_share, _may_be_empty(context))
+        replaced = report_replaced(context, "clean", replaced_intervals(context, "clean"))
         context.at_once(
             lambda: _write_quarantine(context, audit, cases, results),
             lambda: _write_broken(context, audit, broken),
-            lambda: context.stage_ledger(audit, "clean", accounts),
+            lambda: context.stage_ledger(audit, "clean", accounts, replaced),
         )
         return Outcome(accounts, audit.publish())
 
@@ -183,7 +188,7 @@ def _write_judged(context: Context, audit: Audit, case: Case, judged: DataFrame)
     seen = Observation()
     rows = clean_rows(judged.observe(seen, *verdicts(case.contract)), case.contract, case.aids)
     table, rows = lake.clean(case.contract), context.stamped(rows)
-    written = audit.stage(table, rows, context.in_interval) if case.judged else audit.add(table, rows)
+    written = audit.stage(table, rows, context.replaced) if case.judged else audit.add(table, rows)
     return written, seen.get
 
 
@@ -192,7 +197,7 @@ def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: Sieve)
     seen = Observation()
     looked = sieve.sift(case.raw).observe(seen, *sieve.tallies())
     rows = context.stamped(clean_rows(looked, case.contract, case.aids))
-    written = audit.stage(lake.clean(case.contract), rows, context.in_interval)
+    written = audit.stage(lake.clean(case.contract), rows, context.replaced)
     return sieve.tally(seen.get), written
 
 
@@ -252,9 +257,9 @@ def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], re
     ]
     if parts:
         rows = context.stamped(union_of(parts))
-        written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
+        written = audit.stage(lake.QUARANTINE, rows, context.replaced & F.col("source").isin(*cases))
     else:
-        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": tuple(cases)})
+        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_replaced, "source": tuple(cases)})
     expected = sum(result.account.quarantined for result in results.values())
     check_accounts([Account("quarantine", "all sources", expected, written)])
 
@@ -269,7 +274,7 @@ def _write_broken(context: Context, audit: Audit, broken: list[Broken]) -> None:
     rows: list[dict[str, object]] = [
         {"run_id": context.run_id, "interval_from": start, "interval_to": end, **found._asdict()} for found in broken
     ]
-    audit.stage_rows(lake.BROKEN_RULES, rows, context.whose_interval)
+    audit.stage_rows(lake.BROKEN_RULES, rows, context.whose_replaced)
 
 
 STEP = Step("clean", ("clean", "sources"), inputs, work)

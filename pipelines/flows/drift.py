@@ -15,6 +15,7 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
+from pipelines.flows.window import window_runs
 from pipelines.io.audit import Audit
 from pipelines.stages.aggregates import Question, answers, every, nothing
 from pipelines.stages.drift import Broken, Moved, broken_bounds, drifts
@@ -47,8 +48,8 @@ def trained(context: Context) -> Run:
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The run that cleaned the interval, and the one that trained the model."""
-    return {"clean": context.runs.needed("clean", by="drift").run_id, "train": trained(context).run_id}
+    """The runs that cleaned the window, and the one that trained the model."""
+    return {**window_runs(context, by=STEP.name), "train": trained(context).run_id}
 
 
 def work(context: Context) -> Outcome:
@@ -60,7 +61,8 @@ def work(context: Context) -> Outcome:
     spec, stats = _reference(context, reference)
     asked = known_questions(spec)
     question = Question(asked, F.lit(WHOLE))
-    with examples(context, [question]) as (_, folder, rows_in, _), context.audit("drift") as audit:
+    with examples(context, [question], by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
+        rows_in = sources[context.config.features.rows_of].rows_in
         [found] = answers(context.spark, folder, [question._replace(values=every(rows_in))])
         now = stats_of(spec, found.get(WHOLE, nothing(asked)))
         moved = drifts(spec, stats, now)
@@ -142,4 +144,4 @@ def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
     ]
 
 
-STEP = Step("drift", ("features", "drift"), inputs, work)
+STEP = Step("drift", ("features", "drift"), inputs, work, derives=True)

@@ -31,6 +31,7 @@ from pipelines.flows.split_counts import (
     count_splits,
     counts_of,
 )
+from pipelines.flows.window import window_accounts, window_runs
 from pipelines.io.audit import Audit
 from pipelines.launch.barrier import slots
 from pipelines.launch.ranks import warming
@@ -55,15 +56,8 @@ RAW_JSON = internal("raw_json")
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The run that cleaned the interval's rows; raises DataError when none did."""
-    return cleaned(context, by="features")
-
-
-def cleaned(context: Context, by: str) -> dict[str, str]:
-    """The run that cleaned the interval, and one that replayed some rows since; raises DataError when none cleaned it."""
-    clean, replay = context.runs.needed("clean", by=by), context.runs.latest("replay")
-    replayed = {"replay": replay.run_id} if replay and replay.outputs and replay.started_at > clean.started_at else {}
-    return {"clean": clean.run_id, **replayed}
+    """The runs that cleaned the window's rows; raises DataError, with what to run, when parts of it are not cleaned."""
+    return window_runs(context, by=STEP.name)
 
 
 def work(context: Context) -> Outcome:
@@ -73,8 +67,8 @@ def work(context: Context) -> Outcome:
     too many rows become no features; AccountingError when rows are lost.
     """
     config = context.config.features
-    laid_out = examples(context, _questions(context))
-    with warming(context.spark, slots(context.spark)), laid_out as (rows, folder, rows_in, snapshots):
+    laid_out = examples(context, _questions(context), by=STEP.name)
+    with warming(context.spark, slots(context.spark)), laid_out as (rows, folder, sources, snapshots):
         splits = _checked_splits(context, rows)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
         trained_on = splits["train"].counts.rows
@@ -87,15 +81,15 @@ def work(context: Context) -> Outcome:
         unlabelled = sum(split.counts.unlabelled for split in splits.values())
         with context.audit("features") as audit:
             written, quarantined = _write(context, audit, rows, fitted, labelled)
-            account = Account("features", config.rows_of, rows_in, written, quarantined, filtered=unlabelled)
+            account, *others = window_accounts(STEP.name, config.rows_of, sources, written, quarantined, unlabelled)
             check_accounts([account])
             if quarantined:
-                _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0))
+                _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0, duplicates=0))
             context.at_once(
                 partial(_write_samples, context, audit, rows, fitted),
                 partial(_write_stats, context, audit, fitted, aucs, _provenance(context, snapshots)),
                 partial(_write_drift, context, audit, fitted, found),
-                partial(context.stage_ledger, audit, "features", [account]),
+                partial(context.stage_ledger, audit, "features", [account, *others]),
             )
             return Outcome((account,), audit.publish())
 
@@ -237,4 +231,4 @@ def _write_drift(context: Context, audit: Audit, fitted: Fit, found: Mapping[str
         warn_of(context, f"{split} against train", broken)
 
 
-STEP = Step("features", ("clean", "features", "drift", "task"), inputs, work)
+STEP = Step("features", ("clean", "features", "drift", "task"), inputs, work, derives=True)

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pipelines.config import Interval, Pipeline
 from pipelines.errors import DataError
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.coverage import replaced_intervals, report_replaced
 from pipelines.flows.promises import check_promises
 from pipelines.io.audit import Audit
 from pipelines.io.sources import make_source
@@ -29,7 +30,9 @@ def check(config: Pipeline, interval: Interval) -> None:
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """Each source's version."""
+    """Each source's version; raises ConfigError when the interval cuts through one that is landed or cleaned."""
+    for stage in ("ingest", "clean"):
+        replaced_intervals(context, stage)
     return {
         name: source.version(context.spark, context.config.contract(name), context.interval)
         for name, source in context.sources.items()
@@ -44,7 +47,8 @@ def work(context: Context) -> Outcome:
     with _kept(context), context.audit("ingest") as audit:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
-        context.stage_ledger(audit, "ingest", accounts)
+        replaced = report_replaced(context, "ingest", replaced_intervals(context, "ingest"))
+        context.stage_ledger(audit, "ingest", accounts, replaced)
         return Outcome(accounts, audit.publish())
 
 
@@ -70,10 +74,12 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     source, contract = context.sources[name], context.config.contract(name)
     read = Observation()
     unknown = F.max(F.array_join(F.map_keys("extra"), ", ")).alias("unknown")
+    for absent in source.absent(context.spark, contract, context.interval):
+        context.console.print(f"   ingest: {name}: there is no {absent}, nothing landed of it", style="yellow", soft_wrap=True)
     with source.reading(context.spark, contract, context.interval) as rows:
         placed = rows.observe(read, F.count("*").alias("rows"), unknown).withColumn("event_at", event_time(contract))
         try:
-            landed = audit.stage(lake.raw(contract), context.stamped(placed), context.in_interval)
+            landed = audit.stage(lake.raw(contract), context.stamped(placed), context.replaced)
         except (Py4JJavaError, PySparkException) as error:
             if explained := source.explain(error, contract):
                 raise explained from error

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Interval
 from pipelines.flows.context import Context
+from pipelines.flows.coverage import written
 from pipelines.flows.runs import Run
 from schemas import lake
 
@@ -35,12 +36,15 @@ def landed_with(context: Context, name: str) -> DataFrame:
 
 def late_intervals(context: Context) -> list[Interval]:
     """Other intervals, cleaned before, to which rows belong that landed with this one, now or when it was last landed."""
-    cleaned = {interval: run for interval, run in context.runs.everywhere("clean").items() if interval != context.interval}
-    others = list(cleaned)
+    if not any(may_come_late(context, name) for name in context.sources):
+        return []
+    runs = context.runs.everywhere("clean")
+    cleaned = [one.interval(context) for one in written(context, "clean", {})]
+    others = [other for other in cleaned if other != context.interval]
     if not others:
         return []
     mine = context.runs.ids("ingest")
-    found = {number for number, other in enumerate(others) if mine & _late_runs(cleaned[other])}
+    found = {number for number, other in enumerate(others) if other in runs and mine & _late_runs(runs[other])}
     for name in context.sources:
         if may_come_late(context, name):
             rows = context.lake.read(lake.raw(context.config.contract(name)).name).where(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from operator import itemgetter
 from typing import Any
 
 from pipelines.config import Interval
 from pipelines.errors import DataError
+from pipelines.io.driver_rows import Bound
 from pipelines.io.tables import Lake
 from schemas.lake import RUNS
 
@@ -51,26 +52,27 @@ class RunLog:
         """The job's last successful run, which another job goes on from; raises DataError, naming it, when there is none."""
         run = self.latest(job)
         if run is None:
-            raise DataError(
-                f"{by}: {job} has not been done for {self._interval.start} to {self._interval.end}. "
-                f"Run jobs/{job}.py over the same interval first."
-            )
+            bounds = (self._interval.start, self._interval.end)
+            span = "all data" if self._interval.is_whole else " to ".join(f"{bound:%Y-%m-%d %H:%M}" for bound in bounds)
+            raise DataError(f"{by}: {job} has not been done for {span}. Run jobs/{job}.py over the same interval first.")
         return run
 
     def ids(self, job: str) -> set[str]:
-        """All successful runs of a job over this interval, whether their work still stands or not."""
-        return {run.run_id for run in self._read() if run.job == job and run.status == "succeeded"}
+        """All successful runs of a job over this interval or one within it, whether their work still stands or not."""
+        within = {"interval_from": Bound(">=", self._interval.start), "interval_to": Bound("<=", self._interval.end)}
+        return {row["run_id"] for row in self._lake.rows(RUNS, {"job": job, "status": "succeeded", **within})}
 
     def all(self, job: str) -> list[Run]:
         """All runs of a job over whichever interval, failed ones too."""
         return [_from_row(row) for row in self._lake.rows(RUNS, {"job": job})]
 
     def everywhere(self, job: str) -> dict[Interval, Run]:
-        """The job's last successful run over each interval, in order of time."""
+        """The job's last successful run over each interval, in order of time and in this interval's time zone."""
+        zone = self._interval.start.tzinfo
         rows = self._lake.rows(RUNS, {"job": job, "status": "succeeded"})
         latest: dict[Interval, Run] = {}
         for row in sorted(rows, key=itemgetter("interval_from", "interval_to", "started_at")):
-            latest[Interval(start=row["interval_from"], end=row["interval_to"])] = _from_row(row)
+            latest[_interval_of(row, zone)] = _from_row(row)
         return latest
 
     def add(self, run: Run) -> None:
@@ -91,6 +93,10 @@ class RunLog:
             whole = {"interval_from": self._interval.start, "interval_to": self._interval.end}
             self._runs = [_from_row(row) for row in self._lake.rows(RUNS, whole)]
         return self._runs
+
+
+def _interval_of(row: dict[str, Any], zone: tzinfo | None) -> Interval:
+    return Interval(start=row["interval_from"].astimezone(zone), end=row["interval_to"].astimezone(zone))
 
 
 def _from_row(row: dict[str, Any]) -> Run:

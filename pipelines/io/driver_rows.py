@@ -6,13 +6,14 @@ is an ordinary data file: with the table's field ids, its metrics and its partit
 
 from __future__ import annotations
 
+import operator
 import posixpath
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,13 +23,27 @@ from schemas.contract import Table
 
 Row: TypeAlias = Mapping[str, object]
 Where: TypeAlias = Mapping[str, object]
-"""Columns, each with the value that a row must have in it, or with a tuple of values of which it must have one."""
+"""Columns, each with the value that a row must have in it, a `Bound` of it, or a tuple of values of which it must have one."""
+
+BOUNDS = {"<": (operator.lt, "lessThan"), "<=": (operator.le, "lessThanOrEqual"), ">": (operator.gt, "greaterThan"),
+          ">=": (operator.ge, "greaterThanOrEqual")}  # fmt: skip
 
 FIELD_ID = b"PARQUET:field_id"  # by which Iceberg finds a column in a file, whatever it is called
 ARROW_TYPES = {
     "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
     "string": pa.string(), "date": pa.date32(), "timestamptz": pa.timestamp("us", "UTC"),
 }  # fmt: skip
+
+
+class Bound(NamedTuple):
+    """Selects the rows whose value is less or greater than another, as the operator says; a missing value is neither."""
+
+    operator: Literal["<", "<=", ">", ">="]
+    value: Any
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is of the selection."""
+        return value is not None and bool(BOUNDS[self.operator][0](value, self.value))
 
 
 def arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:
@@ -57,17 +72,28 @@ def expression(jvm: Any, where: Where) -> Any:
     both, either = getattr(expressions, "and"), getattr(expressions, "or")
 
     def one(column: str, wanted: object) -> Any:
+        if isinstance(wanted, Bound):
+            return getattr(expressions, BOUNDS[wanted.operator][1])(column, _literal(wanted.value))
         if isinstance(wanted, tuple):
             return reduce(either, (one(column, value) for value in wanted), expressions.alwaysFalse())
-        value = wanted.isoformat() if isinstance(wanted, datetime) else wanted
-        return expressions.equal(column, value)
+        return expressions.equal(column, _literal(wanted))
 
     return reduce(both, (one(*each) for each in where.items()), expressions.alwaysTrue())
 
 
+def _literal(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 def matches(row: Row, where: Where) -> bool:
     """Whether a row is of a selection."""
-    return all(row[name] in wanted if isinstance(wanted, tuple) else row[name] == wanted for name, wanted in where.items())
+    return all(_matches(row[name], wanted) for name, wanted in where.items())
+
+
+def _matches(value: object, wanted: object) -> bool:
+    if isinstance(wanted, Bound):
+        return wanted.holds(value)
+    return value in wanted if isinstance(wanted, tuple) else value == wanted
 
 
 def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Where) -> list[dict[str, Any]]:

@@ -7,18 +7,19 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from py4j.protocol import Py4JJavaError
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.config import Interval
+from pipelines.config.lengths import begins_period, check_period
 from pipelines.errors import ConfigError, DataError, ExternalError, RingmillError
 from pipelines.io.file_kinds import check_is_text
 from pipelines.io.file_names import File, file_system, is_hidden, list_files, qualified, reader, settings_for
 from pipelines.io.java_errors import java_reason, unreadable
-from pipelines.io.source import Source
+from pipelines.io.source import Source, received
 from schemas.contract import Table
 
 T = TypeVar("T")
@@ -31,11 +32,28 @@ PLACEHOLDER = re.compile(r"\{(from|to)(?::([^}]*))?\}")
 class FileSource(Source):
     """A source that lies in files, on any file system that Spark reads.
 
-    `path` is a file, a folder or a pattern. `{from:%Y-%m-%d}` and `{to:…}` in it stand for the interval's bounds, as strftime
-    writes them in the pipeline's time zone; then a run is given its own interval's files, else all of them.
+    `path` is a file, a folder or a pattern. `{from:%Y-%m-%d}` and `{to:…}` in it stand for the bounds of a period, as strftime
+    writes them in the pipeline's time zone; then a run is given the files of its interval's periods, else all of them. `every`
+    is the period: an interval has one of them or many. A path with both bounds may do without: its period is the interval. A
+    period whose file is `missing` fails the run, or is reported and lands nothing.
     """
 
     path: Annotated[str, Field(min_length=1)]
+    every: Annotated[str, AfterValidator(check_period)] | None = None
+    missing: Literal["fail", "report"] = "fail"
+
+    @model_validator(mode="after")
+    def _period_declared(self) -> FileSource:
+        bounds = {match[1] for match in PLACEHOLDER.finditer(self.path)}
+        if bounds and self.every is None and bounds != {"from", "to"}:
+            raise ValueError(
+                f"path {self.path} has a period, but not how long it is; expected every, such as `every: day` or `every: month`"
+            )
+        if not bounds and (self.every or self.missing == "report"):
+            raise ValueError(
+                f"every and missing are of a period in the path, and {self.path} has none; expected one, such as {{from:%Y-%m}}"
+            )
+        return self
 
     @property
     def place(self) -> str:
@@ -48,24 +66,35 @@ class FileSource(Source):
         return PLACEHOLDER.search(self.path) is not None
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
-        """Each file's name, size and time of change; empty when there is no file."""
-        files = self._list(spark, self.path_for(interval), contract)
+        """Each file's name, size and time of change; empty when there is no file.
+
+        Raises ConfigError when the interval is no whole number of the path's periods.
+        """
+        files = [file for found in self._by_path(spark, contract, interval).values() for file in found]
         return ";".join(f"{file.path}:{file.size}:{file.changed}" for file in files)
+
+    def absent(self, spark: SparkSession, contract: Table, interval: Interval) -> list[str]:
+        """The paths of periods without a file, where these are to be reported."""
+        if self.missing == "fail":
+            return []
+        return [qualified(spark, path) for path, files in self._by_path(spark, contract, interval).items() if not files]
 
     def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
         """The interval's files' rows, as `Source.read` says."""
-        path = self.path_for(interval)
-        files = self._list(spark, path, contract)
-        if not files:
+        by_path = self._by_path(spark, contract, interval)
+        without = [path for path, files in by_path.items() if not files]
+        if without and self.missing == "fail":
+            more = f" (nor those of {len(without) - 1:,} other periods)" if len(without) > 1 else ""
             raise ExternalError(
-                f"source {contract.name}: no file at {qualified(spark, path)}. Mend sources.{contract.name}.path (a relative "
-                f"one counts from the folder in which the job was started), or put the file there (`make data` extracts the "
-                f"example's)."
+                f"source {contract.name}: no file at {qualified(spark, without[0])}{more}. Mend sources.{contract.name}.path "
+                f"(a relative one counts from the folder in which the job was started), or put the file there (`make data` "
+                f"extracts the example's)."
             )
+        files = [file for found in by_path.values() for file in found]
         filled = [file.path for file in files if file.size]
-        if not filled:
-            raise DataError(f"source {contract.name}: {qualified(spark, path)} is empty; expected rows.")
-        return self.read_files(spark, contract, filled)
+        if files and not filled:
+            raise DataError(f"source {contract.name}: {qualified(spark, next(iter(by_path)))} is empty; expected rows.")
+        return self.read_files(spark, contract, filled) if filled else received(spark.range(0), contract, {})
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
         """What Spark said of a file that it can't read."""
@@ -73,9 +102,27 @@ class FileSource(Source):
         return DataError(f"source {contract.name}: {told}. Mend or remove the file. No table was changed.") if told else None
 
     def path_for(self, interval: Interval) -> str:
-        """The path or pattern of an interval's files."""
+        """The path or pattern of a period's files."""
         bounds = {"from": interval.start, "to": interval.end}
         return PLACEHOLDER.sub(lambda found: bounds[found[1]].strftime(found[2] or "%Y-%m-%d"), self.path)
+
+    def periods(self, contract: Table, interval: Interval) -> list[Interval]:
+        """The interval in the periods of the path; raises ConfigError when it is no whole number of them."""
+        if self.every is None:
+            return [interval]
+        ends = (interval.start, interval.end)
+        if not all(begins_period(bound, self.every) for bound in ends):
+            start, end = (f"{bound:%Y-%m-%d %H:%M}" for bound in ends)
+            raise ConfigError(
+                f"sources.{contract.name}.every: the interval {start} to {end} is no whole number of periods of the calendar "
+                f"({self.every}), of each of which the path {self.path} names a file; expected bounds at which periods begin. "
+                f"Give --from and --to that do."
+            )
+        return interval.cut(self.every)
+
+    def _by_path(self, spark: SparkSession, contract: Table, interval: Interval) -> dict[str, list[File]]:
+        paths = dict.fromkeys(self.path_for(period) for period in self.periods(contract, interval))
+        return {path: self._list(spark, path, contract) for path in paths}
 
     def _list(self, spark: SparkSession, path: str, contract: Table) -> list[File]:
         try:

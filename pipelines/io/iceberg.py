@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
@@ -16,12 +16,20 @@ from pyspark.sql import SparkSession
 
 from pipelines.errors import ConflictError
 from pipelines.io.driver_rows import Row, Where, arrow_schema, expression, read_rows, write_rows
+from pipelines.io.scopes import overlap
 from schemas.contract import Table
 
 MAIN = "main"
 RUN, SCOPE = "run_id", "scope"  # what a snapshot's summary says of the run that made it, and of what that replaced
 COMMIT_ATTEMPTS = 20
 COMMIT_PAUSE_SECONDS = 0.5  # at most; a random share of it lets several writers pass each other
+
+
+class Publisher(NamedTuple):
+    """The run that made a snapshot, and the scope that the snapshot replaced."""
+
+    run_id: str
+    scope: str
 
 
 class IcebergTable:
@@ -83,15 +91,16 @@ class IcebergTable:
         fields = self._table.spec().fields()
         return tuple(f.name() if f.transform().isIdentity() else f"{f.transform()}({f.name()})" for f in fields)
 
-    def publisher(self, scope: str, head: int | None = None, since: int | None = None) -> str | None:
-        """The run whose snapshot of `scope` is the newest up to `head` (of main, when None); None when there is none.
+    def publisher(self, scope: str, head: int | None = None, since: int | None = None) -> Publisher | None:
+        """Who made the newest snapshot of a scope that overlaps this one, up to `head` (of main, when None), if anyone did.
 
         Only snapshots after `since` are looked at, where it is given.
         """
         snapshot = self._table.currentSnapshot() if head is None else self._table.snapshot(head)
         while snapshot is not None and snapshot.snapshotId() != since:
-            if snapshot.summary().get(SCOPE) == scope:
-                return str(snapshot.summary().get(RUN))
+            summary = snapshot.summary()
+            if (written := summary.get(SCOPE)) is not None and overlap(scope, str(written)):
+                return Publisher(str(summary.get(RUN)), str(written))
             parent = snapshot.parentId()
             snapshot = None if parent is None else self._table.snapshot(parent)
         return None

@@ -78,6 +78,10 @@ class Source(Model):
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
         """What changes whenever the rows of the interval may have changed, found without reading them all."""
 
+    def absent(self, spark: SparkSession, contract: Table, interval: Interval) -> list[str]:
+        """What there is nothing of, such as files of some of the interval's periods, where that is to be reported."""
+        return []
+
     def keeping(self, folder: str) -> Source:
         """The same source with a folder of its own, for what it fetches before it reads it; most kinds need none."""
         return self

@@ -13,6 +13,7 @@ from pipelines.flows.java_lookups import remember_lookups
 def test_a_function_that_was_called_before_is_not_looked_up_again(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     remember_lookups()
     F.acosh(F.lit(1))
+    assert spark._jvm is not None
     spark._jvm.java.util.Collections.emptyList()
     sent: list[str] = []
     send = JavaClient.send_command

@@ -126,7 +126,7 @@ class Browser:
             self.send("Input.dispatchMouseEvent", type=type_, x=box[0], y=box[1], button="left", clickCount=1)
 
     def check_layout(self) -> None:
-        """Fail where something is wider than the page and does not scroll within its box, or a label of a drawing is cut off."""
+        """Fail where something is wider than the page and does not scroll in its box, or a drawing cuts a label off."""
         assert self.evaluate(OVERFLOW) == {"page": 0, "wide": []}
         assert self.evaluate(CUT_LABELS) == []
 

@@ -314,6 +314,22 @@ SLICE_METRICS = Table(
     partition_by=("interval_from", "interval_to"),
 )
 
+LIVE_METRICS = Table(
+    "live_metrics",
+    (
+        RUN,
+        *INTERVAL,
+        Column("model_version", "int", nullable=False, comment="of the table models"),
+        Column("rows", "bigint", unit="rows", nullable=False, comment="rows that it scored, whose labels are known by now"),
+        Column("metric", "string", nullable=False),
+        Column("value", "double", comment="none where the metric is not defined"),
+        Column("low", "double", comment="lower bound of the value's bootstrap interval"),
+        Column("high", "double", comment="upper bound of the same"),
+    ),
+    key=("interval_from", "model_version", "metric"),
+    partition_by=("interval_from",),
+)
+
 FEATURE_IMPORTANCE = Table(
     "feature_importance",
     (
@@ -346,6 +362,7 @@ SHARED = (
     MODEL_DIFFERENCES,
     SLICE_METRICS,
     FEATURE_IMPORTANCE,
+    LIVE_METRICS,
     RUNS,
 )
 

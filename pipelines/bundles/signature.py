@@ -53,7 +53,8 @@ class OutputField(Model):
     """What a model gives: a probability of the second class, one a class, or a number or several in `unit`.
 
     `outputs` is how many values a row has; none where that is a single number without a dimension of its own. `threshold` is
-    the least probability of the second class, where one was chosen.
+    the least probability of the second class, where one was chosen. `calibration` is how the folder's calibration.json turns
+    the output, on which the threshold counts, into a calibrated probability.
     """
 
     name: str = "output"
@@ -63,6 +64,7 @@ class OutputField(Model):
     classes: tuple[str, ...] = ()
     unit: str = ""
     threshold: float | None = None
+    calibration: Literal["isotonic", "platt"] | None = None
 
 
 def output_schema(task: Task, outputs: int | None) -> OutputField:

@@ -9,10 +9,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError, QualityError
-from pipelines.evaluation.report import Findings, render
+from pipelines.evaluation.report import Findings, Grid, render
 from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
+from pipelines.flows.live_metrics import live_grids, measure_live, scored_by, stage_live
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
 from pipelines.flows.window import window_runs
@@ -48,13 +49,13 @@ def trained(context: Context) -> Run:
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The runs that cleaned the window, and the one that trained the model."""
-    return {**window_runs(context, by=STEP.name), "train": trained(context).run_id}
+    """The runs that cleaned the window, the one that trained the model, and the one that scored the window, if any did."""
+    return {**window_runs(context, by=STEP.name), "train": trained(context).run_id, **scored_by(context)}
 
 
 def work(context: Context) -> Outcome:
-    """Write drift_metrics of all the interval's examples, labelled or not, and a report of them; then raise QualityError when a
-    feature moved beyond a bound that fails.
+    """Write drift_metrics of all the interval's examples, labelled or not, live_metrics of the scored rows whose labels are
+    known, and a report of both; then raise QualityError when a feature moved beyond a bound that fails.
     """
     model = trained(context)
     reference = model.inputs["features"]
@@ -67,9 +68,11 @@ def work(context: Context) -> Outcome:
         now = stats_of(spec, found.get(WHOLE, nothing(asked)))
         moved = drifts(spec, stats, now)
         stage_drift(context, audit, {WHOLE: moved}, reference)
+        live = measure_live(context)
+        stage_live(context, audit, live)
         held = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
         report = f"{context.artifacts('reports')}/drift.html"
-        write_bytes(report, render(_findings(context, model, moved, held)).encode())
+        write_bytes(report, render(_findings(context, model, moved, held, live_grids(live))).encode())
         outcome = Outcome(outputs=audit.publish(), artifacts={"report": report})
     context.console.print(f"   report: {report}", soft_wrap=True)
     broken = broken_bounds(moved, stats, now, context.config.drift)
@@ -88,8 +91,10 @@ def moved_row(compared: str, moved: Moved) -> tuple[str, ...]:
     return compared, moved.feature, f"{moved.psi:.3f}", "" if moved.ks is None else f"{moved.ks:.3f}", f"{moved.missing:+.1%}"
 
 
-def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFrame) -> Findings:
-    """The interval's features, the most moved first; and the most moved of each interval held against the same training."""
+def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFrame, live: Sequence[Grid]) -> Findings:
+    """Live metrics; the interval's features, the most moved first; and the most moved of each interval held against the same
+    training.
+    """
     zone = context.interval.start.tzinfo
     worst = held.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*Moved._fields), "psi").alias("worst"))
     intervals = [
@@ -104,6 +109,7 @@ def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFr
             "model": model.artifacts["model"],
             "runs": f"features {model.inputs['features']}, train {model.run_id}, drift {context.run_id}",
         },
+        first=live,
         drift=[moved_row(WHOLE, each) for each in sorted(moved, key=lambda each: -each.psi)],
         intervals=[moved_row(*each) for each in intervals],
     )

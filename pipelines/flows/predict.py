@@ -107,7 +107,7 @@ def _scores(context: Context, rows: DataFrame, bundle: Bundle, version: ModelVer
     labelled = rows.withColumn(label, F.col("label").cast("float" if label == "label" else "array<float>"))
     threshold = version.metrics.get("threshold")
     scored = score_examples(context, labelled, bundle, kept, threshold)
-    constant = {"model_version": F.lit(version.version), "calibrated_score": F.lit(None).cast("float")}
+    constant = {"model_version": F.lit(version.version)}
     table = lake.scores(identifying)
     absent = [column for column in table.columns if column.name in {"label", "labels"} - {label}]
     constant |= {column.name: F.lit(None).cast(column.type) for column in absent}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.bundles.calibration import Calibration
 from pipelines.bundles.signature import OutputField
 from pipelines.fitted import FittedSpec, Scaling
 from pipelines.serving.batcher import Scores
@@ -17,8 +18,10 @@ METHOD = (
 )
 
 
-def predictions(scores: Scores, output: OutputField, threshold: float) -> list[dict[str, Any]]:
-    """Scores (n,) or (n, outputs) as one answer a row."""
+def predictions(
+    scores: Scores, output: OutputField, threshold: float, calibration: Calibration | None = None
+) -> list[dict[str, Any]]:
+    """Scores (n,) or (n, outputs) as one answer a row. The threshold counts on the probability before calibration."""
     if output.task == "multiclass":
         return [
             {"class": output.classes[int(row.argmax())], "probabilities": dict(zip(output.classes, row.tolist(), strict=True))}
@@ -27,7 +30,11 @@ def predictions(scores: Scores, output: OutputField, threshold: float) -> list[d
     if output.task == "binary":
         first, second = output.classes
         values = scores.tolist()
-        return [{"class": second if p >= threshold else first, "probability": p, "threshold": threshold} for p in values]
+        answers = [{"class": second if p >= threshold else first, "probability": p, "threshold": threshold} for p in values]
+        if calibration is None:
+            return answers
+        calibrated = calibration.apply(scores).tolist()
+        return [{**answer, "calibrated_probability": p} for answer, p in zip(answers, calibrated, strict=True)]
     key = "value" if scores.ndim == 1 else "values"
     return [{key: value, "unit": output.unit} for value in scores.tolist()]
 

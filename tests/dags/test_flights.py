@@ -31,7 +31,7 @@ def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_the_steps_follow_each_other(dag: dict[str, Any]) -> None:
     after = {name: task["after"] for name, task in dag["tasks"].items()}
-    steps = ["ingest", "clean", "features", "train", "evaluate"]
+    steps = ["ingest", "clean", "features", "train", "evaluate", "publish", "predict"]
     assert after == {step: steps[index - 1 : index] if index else [] for index, step in enumerate(steps)}
 
 

@@ -14,7 +14,7 @@ came since, sees the owner, and gives up.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -30,6 +30,7 @@ from pipelines.expressions import cols
 from pipelines.interruption import PROCESS
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
+from pipelines.io.task_files import FileLayout, WrittenFile
 from schemas.contract import Table
 from schemas.lake import ROW_LEDGER
 
@@ -77,6 +78,24 @@ class Audit:
         staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
         properties = {RUN: self._lake.run_id, SCOPE: self._scope}
         self._table(contract.name).overwrite_rows(branch, contract, rows, where, properties)
+        return self._count(staged).rows
+
+    def stage_files(
+        self,
+        contract: Table,
+        partitions: Sequence[Row],
+        where: Where,
+        write: Callable[[FileLayout], Sequence[WrittenFile]],
+    ) -> int:
+        """Commit the files that `write` writes by the layout of these partitions; return how many rows they have.
+
+        They take the place of the rows that `where` selects. Nothing is committed when `write` fails.
+        """
+        self._lake.create(contract)
+        branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
+        staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
+        table, properties = self._table(contract.name), {RUN: self._lake.run_id, SCOPE: self._scope}
+        table.overwrite_files(branch, partitions, write(table.layout(partitions)), where, properties)
         return self._count(staged).rows
 
     def add(self, contract: Table, frame: DataFrame) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipelines.config.base import Day, Model
+from pipelines.model import Day, Model
 
 
 class TimeSplit(Model):

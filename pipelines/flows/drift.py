@@ -10,19 +10,22 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import DataError, QualityError
 from pipelines.evaluation.report import Findings, render
+from pipelines.features.groups import INTERVAL, every_row
+from pipelines.features.kinds.statistics import Profiles, Stats
 from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
-from pipelines.stages.aggregates import Question, answers, every, nothing
 from pipelines.stages.drift import Broken, Moved, broken_bounds, drifts
-from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
+from pipelines.stages.feature_fit import fitted_requests, stats_of
+from pipelines.stages.profiles import every, profile
 from pipelines.storage import write_bytes
+from pipelines.survey import Survey, files_of
 from schemas import lake
 
-WHOLE = "interval"
+WHOLE = INTERVAL
 NAMED = 5
 
 
@@ -58,11 +61,10 @@ def work(context: Context) -> Outcome:
     model = trained(context)
     reference = model.inputs["features"]
     spec, stats = _reference(context, reference)
-    asked = known_questions(spec)
-    question = Question(asked, F.lit(WHOLE))
-    with examples(context, [question]) as (_, folder, rows_in, _), context.audit("drift") as audit:
-        [found] = answers(context.spark, folder, [question._replace(values=every(rows_in))])
-        now = stats_of(spec, found.get(WHOLE, nothing(asked)))
+    with examples(context) as (_, folder, rows_in, _), context.audit("drift") as audit:
+        survey = Survey(fitted_requests(spec), every_row, (), values=every(rows_in))
+        [profiles] = profile(context.spark, files_of(folder), [survey])
+        now = stats_of(spec, profiles.get(WHOLE, Profiles()))
         moved = drifts(spec, stats, now)
         stage_drift(context, audit, {WHOLE: moved}, reference)
         held = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from posixpath import dirname
@@ -14,11 +14,11 @@ from pyspark.sql import functions as F
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load, midnight
 from pipelines.errors import ConfigError
 from pipelines.expressions import col, cols
+from pipelines.flows.baselines import with_baselines
 from pipelines.flows.checks import examples_contract
 from pipelines.flows.context import Context
 from pipelines.flows.derived import as_declared, check_types
 from pipelines.flows.session import short_methods
-from pipelines.stages.aggregates import Question, laid_out
 from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
 from pipelines.stages.windows import windowed
 from pipelines.storage import delete_folder, idle_folders
@@ -36,12 +36,12 @@ class Examples(NamedTuple):
 
 
 @contextmanager
-def examples(context: Context, questions: Sequence[Question]) -> Iterator[Examples]:
-    """The interval's examples with their contract's columns, a row id and a split, laid out for questions in files of a folder
-    that is there while they are used.
+def examples(context: Context, *, baselines: bool = False) -> Iterator[Examples]:
+    """The interval's examples with their contract's columns, a row id and a split, in files of a folder that is there while
+    they are used. With `baselines` labelled rows have what each baseline predicts, a column each.
 
-    Files, and not Spark's cache: they take less time to make, `answers` reads them without Spark, and what is held in memory
-    does not grow with the rows.
+    Files, and not Spark's cache: they take less time to make, tasks read them by Arrow, and what is held in memory does not
+    grow with the rows.
     """
     config = context.config
     contract = examples_contract(config)
@@ -58,13 +58,14 @@ def examples(context: Context, questions: Sequence[Question]) -> Iterator[Exampl
         kept = windowed(kept, config.features.windows, config.features.sequence)
     identified = kept.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": _split(config, contract.event_time)})
     rows = identified.withColumn("label", _outside_embargo(config, contract.event_time))
+    if baselines:
+        rows = with_baselines(config, rows)
     folder = context.artifacts("examples")
     for left_behind in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
         _remove(left_behind)
     try:
         with short_methods(context.spark):
-            written = laid_out(rows, questions)
-            written.write.options(**_file_options(written)).parquet(folder)
+            rows.write.options(**_file_options(rows)).parquet(folder)
             # A warehouse's path may have brackets in it.
             read = context.spark.read.option("__globPaths__", "false").parquet(folder)
             yield Examples(read.select(*cols(rows.columns)), folder, rows_in, snapshots)

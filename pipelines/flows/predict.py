@@ -71,7 +71,7 @@ def work(context: Context, model: str) -> Outcome:
     if bundle.digest != version.hash:
         raise ExternalError(f"model {version.uri}: it changed just now; expected SHA-256 {version.hash}. Run predict again.")
     rows_of = context.config.features.rows_of
-    with examples(context, []) as (rows, _, rows_in, _), context.audit(NAME) as audit:
+    with examples(context) as (rows, _, rows_in, _), context.audit(NAME) as audit:
         whole, filtered = _whole_windows(rows, bundle)
         kept, quarantined = usable(whole, bundle.spec)
         written = audit.stage(*_scores(context, kept, bundle, version))

@@ -72,12 +72,13 @@ class Writer:
 
 
 def staged(lake: Lake, tasks: int, repeated: int | None = None) -> int:
-    """Write and publish the rows of so many tasks."""
+    """Write the rows of so many tasks, of which none is seen before they are published; how many."""
+    before = lake.read("measured").count() if lake.exists("measured") else 0
     with lake.audit("measured in May") as audit:
         rows = audit.stage_files(
             MEASURED, PARTITIONS, WHERE, lambda layout: run_tasks(lake.spark, tasks, Writer(layout, repeated))
         )
-        assert lake.read("measured").where(F.col("begins") == F.lit(MAY)).where("n >= 0").count() in (0, 2 * ROWS)
+        assert lake.read("measured").count() == before
         audit.publish()
     return rows
 

@@ -37,9 +37,10 @@ from pipelines.flows.feature_files import FeatureWriter
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
+from pipelines.row_groups import files_of
 from pipelines.stages.feature_fit import Fit, fit, requests
 from pipelines.stages.profiles import every, profile
-from pipelines.survey import Survey, files_of
+from pipelines.survey import Survey
 from schemas import lake
 
 NUMBERS, WORDS = 32, 8
@@ -194,7 +195,9 @@ def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, An
     parts, passed = files.parts, ("row_id", "split", "label")
 
     def write(layout: FileLayout) -> list[WrittenFile]:
-        return run_tasks(spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL))
+        return run_tasks(
+            spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL, every(expected, 256))
+        )
 
     with Lake(spark, "bench", "ours").audit("bench") as audit:
         partitions = [{**INTERVAL, "split": split} for split in SPLITS]

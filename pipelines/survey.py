@@ -1,10 +1,9 @@
-"""What is in the columns of Parquet files: tasks summarize row groups by Arrow and NumPy, and what they found is merged."""
+"""Profiles of the columns of Parquet files: tasks summarize row groups by Arrow and NumPy, and their summaries are merged."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
@@ -12,21 +11,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.errors import ExternalError
 from pipelines.features.arrays import ArrowRows
 from pipelines.features.kinds.statistics import TRAIN, Request, Words
-from pipelines.storage import list_files, locate
+from pipelines.row_groups import RowGroup, read_batches
 from pipelines.summaries import TRACKED_WORDS, Moments, Values, levels_of, merged_moments, moments_of, percentiles_of
 from pipelines.summaries import Words as WordCounts
 from pipelines.workers import forget_archives
 
-PART_ROWS = 1 << 18  # a task reads so many rows or more, whatever the cluster: what is merged follows from the files alone
-SLICE_ROWS = 1 << 16  # are looked at at once: of a column as much as lies close to the processor
 TEXT_WORDS = 500_000  # words of texts are counted exactly up to so many distinct ones
 HELD_VALUES = 1 << 20  # a task passes values on once it holds so many
-FOOTERS_AT_ONCE = 16
 
 GROUP, PART = "group", "part"
 _MOMENTS = "present long, mean double, squares double, minimum double, maximum double"
@@ -38,20 +32,6 @@ _TYPES = {
     "array<double>": pa.list_(pa.float64()), "array<string>": pa.list_(pa.string()), "array<long>": pa.list_(pa.int64()),
 }  # fmt: skip
 Mask: TypeAlias = npt.NDArray[np.bool_]
-
-
-class RowGroup(NamedTuple):
-    """One of a file's row groups."""
-
-    uri: str
-    place: int
-
-
-class Files(NamedTuple):
-    """The Parquet files of a folder: their columns, and their row groups, in parts that a task each reads."""
-
-    columns: tuple[str, ...]
-    parts: tuple[tuple[RowGroup, ...], ...]
 
 
 class Survey(NamedTuple):
@@ -66,28 +46,6 @@ class Survey(NamedTuple):
     columns: tuple[str, ...]
     rows: int = 1
     values: int = 1
-
-
-def files_of(folder: str) -> Files:
-    """Read the footers of a folder's Parquet files; raises ExternalError when none is there."""
-    uris = [uri for uri in list_files(folder) if uri.endswith(".parquet")]
-    if not uris:
-        raise ExternalError(
-            f"{folder}: no Parquet file is there; expected those that Spark has just written. Do Spark and pyarrow take this "
-            f"path for the same place? Write lake.warehouse with its scheme."
-        )
-    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        footers = list(pool.map(_footer, uris))
-    parts: list[list[RowGroup]] = [[]]
-    rows = 0
-    for uri, footer in zip(uris, footers, strict=True):
-        for index in range(footer.num_row_groups):
-            if rows >= PART_ROWS:
-                parts.append([])
-                rows = 0
-            parts[-1].append(RowGroup(uri, index))
-            rows += footer.row_group(index).num_rows
-    return Files(tuple(footers[0].schema.to_arrow_schema().names), tuple(tuple(part) for part in parts if part))
 
 
 def summarize(
@@ -232,22 +190,6 @@ def _read(groups: Sequence[RowGroup], surveys: Sequence[Survey], ids: str) -> It
     grouped = {column for survey in surveys for column in survey.columns}
     columns = {column for request in requests for column in request.columns} | thinned | grouped
     return (ArrowRows(batch) for batch in read_batches(groups, columns, words))
-
-
-def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """The columns of row groups, some rows at a time; `words` are those that are read as words of a dictionary."""
-    for uri, of_file in groupby(groups, lambda group: group.uri):
-        filesystem, path = locate(uri)
-        with filesystem.open_input_file(path) as opened:
-            # Spark writes times in 96 bits, which Arrow would read in nanoseconds: of 292 years alone.
-            file = pq.ParquetFile(opened, read_dictionary=sorted(words), pre_buffer=True, coerce_int96_timestamp_unit="us")
-            for group in of_file:
-                yield from file.iter_batches(SLICE_ROWS, [group.place], sorted(columns), use_threads=False)
-
-
-def _footer(uri: str) -> pq.FileMetaData:
-    filesystem, path = locate(uri)
-    return pq.read_metadata(path, filesystem=filesystem)
 
 
 def _values(found: Mapping[tuple[str, int], _Summary], part: int, at: int) -> pa.RecordBatch:

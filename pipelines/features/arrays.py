@@ -49,7 +49,7 @@ class ArrowRows:
     def numbers(self, names: Sequence[str]) -> tuple[Values, Mask]:
         [name] = names
         if name not in self._numbers:
-            self._numbers[name] = _numbers(whole(self.table[name]))
+            self._numbers[name] = numbers_of(whole(self.table[name]))
         return self._numbers[name]
 
     def series(self, name: str, length: int) -> tuple[Values, Mask]:
@@ -59,7 +59,7 @@ class ArrowRows:
         # A series that is not there, or not as long, is not missing in part: what is made of it is not finite.
         complete = pc.fill_null(pc.equal(pc.list_value_length(column), length), False).to_numpy(zero_copy_only=False)
         some = column if complete.all() else column.filter(pa.array(complete))
-        flat, lacking = _numbers(some.flatten())
+        flat, lacking = numbers_of(some.flatten())
         values[complete], missing[complete] = flat.reshape(-1, length), lacking.reshape(-1, length)
         return values, missing
 
@@ -95,7 +95,7 @@ class ArrowRows:
 
     def text_lengths(self, name: str) -> Values:
         """The number of characters of a text, NaN where missing."""
-        return _numbers(pc.utf8_length(whole(self.table[name])))[0]
+        return numbers_of(pc.utf8_length(whole(self.table[name])))[0]
 
     def word_counts(self, name: str) -> Values:
         """The number of words of a text, NaN where there is none."""
@@ -187,10 +187,10 @@ def texts(column: pa.Array) -> list[str | None]:
     return [None if each is None else each.decode(errors="replace") for each in column.cast(pa.binary()).to_pylist()]
 
 
-def _numbers(column: pa.Array) -> tuple[Values, Mask]:
+def numbers_of(column: pa.Array) -> tuple[Values, Mask]:
     """Numbers, NaN where missing, of a time the seconds since 1970; and which are missing."""
     if pa.types.is_timestamp(column.type):
-        micros, missing = _numbers(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()))
+        micros, missing = numbers_of(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()))
         return micros / MICROS, missing
     if not pa.types.is_float64(column.type):
         column = column.cast(pa.float64(), safe=False)

@@ -18,11 +18,12 @@ from pipelines.flows.examples import examples
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
+from pipelines.row_groups import files_of
 from pipelines.stages.drift import Broken, Moved, broken_bounds, drifts
 from pipelines.stages.feature_fit import fitted_requests, stats_of
 from pipelines.stages.profiles import every, profile
 from pipelines.storage import write_bytes
-from pipelines.survey import Survey, files_of
+from pipelines.survey import Survey
 from schemas import lake
 
 WHOLE = INTERVAL

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import TimestampType
 
 from pipelines.config import Regression
 from pipelines.errors import DataError
-from pipelines.expressions import col, cols
 from pipelines.features.groups import LABELLED, labelled_splits, train_classes
 from pipelines.features.kinds.statistics import TRAIN, Profiles
 from pipelines.flows.baselines import baseline_columns, label_type
@@ -22,7 +21,7 @@ from pipelines.flows.code import code_version
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.drift import stage_drift, warn_of
 from pipelines.flows.examples import examples
-from pipelines.flows.feature_files import FeatureWriter
+from pipelines.flows.feature_files import FeatureSample, FeatureWriter, samples_of
 from pipelines.flows.refused_rows import reason_of, stage_refused
 from pipelines.flows.split_counts import (
     SplitFacts,
@@ -37,6 +36,7 @@ from pipelines.io.audit import Audit
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from pipelines.launch.barrier import slots
 from pipelines.launch.ranks import warming
+from pipelines.row_groups import Files, files_of
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
 from pipelines.stages.drift import broken_bounds, drifts
@@ -47,7 +47,7 @@ from pipelines.stages.profiles import every, profile
 from pipelines.stages.split_checks import check_splits, split_warnings
 from pipelines.stages.splits import SPLITS
 from pipelines.stages.target_means import sum_labels
-from pipelines.survey import Files, Survey, files_of
+from pipelines.survey import Survey
 from schemas import lake
 
 SAMPLES = 256
@@ -87,13 +87,15 @@ def work(context: Context) -> Outcome:
         labelled = sum(split.counts.rows for split in splits.values())
         unlabelled = sum(split.counts.unlabelled for split in splits.values())
         with context.audit("features") as audit:
-            written, quarantined = _write(context, audit, rows, files, fitted, labelled)
-            account = Account("features", config.rows_of, derived.rows_in, written, quarantined, filtered=unlabelled)
+            written = _write(context, audit, rows, files, fitted, labelled)
+            account = Account(
+                "features", config.rows_of, derived.rows_in, written.rows, written.quarantined, filtered=unlabelled
+            )
             check_accounts([account])
-            if quarantined:
+            if written.quarantined:
                 _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0))
             context.at_once(
-                partial(_write_samples, context, audit, rows, fitted),
+                partial(_write_samples, context, audit, written.samples),
                 partial(_write_stats, context, audit, fitted, aucs, _provenance(context, derived.snapshots)),
                 partial(_write_drift, context, audit, fitted, profiles),
                 partial(context.stage_ledger, audit, "features", [account]),
@@ -133,21 +135,33 @@ def _fit(context: Context, rows: DataFrame, profiles: Profiles, split: SplitFact
     return fit(config, profiles, sum_labels(train, config), label)
 
 
-def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted: Fit, expected: int) -> tuple[int, int]:
-    """Write the `expected` labelled rows as features, or to quarantine those that become none; how many of each."""
+class Written(NamedTuple):
+    """How many rows became features, how many were quarantined, and samples of the former."""
+
+    rows: int
+    quarantined: int
+    samples: list[FeatureSample]
+
+
+def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted: Fit, expected: int) -> Written:
+    """Write the `expected` labelled rows as features, or to quarantine those that become none."""
     config, contract, spec = context.config, examples_contract(context.config), fitted.spec
     carried = (contract.column(contract.event_time),) if contract.event_time else ()
     table = lake.features(carried, spec.columns, label_type(config), tuple(config.features.baselines))
     passed = ("row_id", "split", "label", *(column.name for column in carried), *baseline_columns(config))
+    written: list[WrittenFile] = []
 
     def write(layout: FileLayout) -> list[WrittenFile]:
-        writer = FeatureWriter(files.parts, spec, layout, SPLITS, passed, context.whose_interval)
-        return run_tasks(context.spark, len(files.parts), writer)
+        sample_every = every(fitted.stats[0].rows, SAMPLES)
+        writer = FeatureWriter(files.parts, spec, layout, SPLITS, passed, context.whose_interval, sample_every)
+        written.extend(run_tasks(context.spark, len(files.parts), writer))
+        return written
 
     partitions = [{**context.whose_interval, "split": split} for split in SPLITS]
-    written = audit.stage_files(table, partitions, context.whose_interval, write)
+    count = audit.stage_files(table, partitions, context.whose_interval, write)
     labelled = rows.where(F.col("label").isNotNull()).withColumn("label", F.col("label").cast(label_type(config)))
-    return written, stage_refused(context, audit, STEP.name, refused(labelled, spec), some=written != expected)
+    quarantined = stage_refused(context, audit, STEP.name, refused(labelled, spec), some=count != expected)
+    return Written(count, quarantined, samples_of(written))
 
 
 def _check_quarantined(context: Context, audit: Audit, account: Account) -> None:
@@ -195,26 +209,10 @@ def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str,
     audit.stage_rows(lake.FEATURE_STATS, rows, context.whose_interval)
 
 
-def _write_samples(context: Context, audit: Audit, rows: DataFrame, fitted: Fit) -> None:
-    """Keep about `SAMPLES` rows, raw and as the features table has them, for the model to be held against.
-
-    Where a feature of train rows is not what a served row gets, the rows are those of the other splits.
-    """
-    spec, counts = fitted.spec, fitted.stats[0].rows
-    some = F.pmod("row_id", F.lit(every(counts, SAMPLES))) == 0
-    if any(feature.differs_in_train for feature in spec.features):
-        some &= F.col("split") != TRAIN
-    times = {field.name for field in rows.schema if field.dataType == TimestampType()}
-    raw = F.to_json(F.struct(*(_as_taken(name, name in times) for name in spec.inputs)))
-    table = audit.read(lake.features((), {})).where(context.in_interval & some)
-    features = table.select("row_id", F.to_json(F.struct(*cols(spec.columns))).alias("features"))
-    sampled = rows.where(F.col("label").isNotNull() & some).select("row_id", raw.alias("raw"))
-    audit.stage(lake.FEATURE_SAMPLES, context.stamped(sampled.join(features, "row_id")), context.in_interval)
-
-
-def _as_taken(name: str, is_time: bool) -> Column:
-    """A raw value as a model takes it: of a time the seconds since 1970."""
-    return (F.unix_micros(col(name)) / 1e6).alias(name) if is_time else col(name)
+def _write_samples(context: Context, audit: Audit, samples: Sequence[FeatureSample]) -> None:
+    """Keep about `SAMPLES` rows, raw and as the features table has them, for the model to be held against."""
+    stamp = {"run_id": context.run_id, **context.whose_interval}
+    audit.stage_rows(lake.FEATURE_SAMPLES, [{**stamp, **sample._asdict()} for sample in samples], context.whose_interval)
 
 
 def _write_drift(context: Context, audit: Audit, fitted: Fit, profiles: Mapping[str, Profiles]) -> None:

@@ -24,15 +24,19 @@ from pipelines.workers import forget_archives
 
 CODECS = {"lz4_raw": "lz4"}  # by Iceberg's name; Arrow's LZ4 is the raw format
 DEFAULT_CODEC, DEFAULT_GROUP_BYTES, DEFAULT_PAGE_ROWS = "zstd", 128 << 20, 20_000
-WRITTEN = "uri string, partition int, rows long"
+WRITTEN = "uri string, partition int, rows long, report string"
 
 
 class WrittenFile(NamedTuple):
-    """A data file: its URI, the position of its partition among those of the layout, and its rows."""
+    """A data file: its URI, the position of its partition among those of the layout, and its rows.
+
+    `report` is what else its task has to tell the driver, as text of a few kilobytes.
+    """
 
     uri: str
     partition: int
     rows: int
+    report: str = ""
 
 
 class FileLayout(NamedTuple):
@@ -95,7 +99,7 @@ def run_tasks(spark: SparkSession, tasks: int, write: Write) -> list[WrittenFile
         return []
     numbers = spark.range(0, tasks, 1, tasks)
     rows = numbers.mapInArrow(partial(_run_task, write=write), WRITTEN).collect()
-    return [WrittenFile(row.uri, row.partition, row.rows) for row in rows]
+    return [WrittenFile(row.uri, row.partition, row.rows, row.report) for row in rows]
 
 
 def _run_task(batches: Iterable[pa.RecordBatch], write: Write) -> Iterator[pa.RecordBatch]:
@@ -107,7 +111,7 @@ def _run_task(batches: Iterable[pa.RecordBatch], write: Write) -> Iterator[pa.Re
 
 
 def _written_schema() -> pa.Schema:
-    return pa.schema([("uri", pa.string()), ("partition", pa.int32()), ("rows", pa.int64())])
+    return pa.schema([("uri", pa.string()), ("partition", pa.int32()), ("rows", pa.int64()), ("report", pa.string())])
 
 
 def data_files(jvm: Any, table: Any, partitions: Sequence[Row], written: Sequence[WrittenFile]) -> list[Any]:

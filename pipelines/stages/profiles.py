@@ -10,8 +10,9 @@ from pyspark.sql import Row, SparkSession
 
 from pipelines.errors import DataError
 from pipelines.features.kinds.statistics import ColumnProfile, Profiles
+from pipelines.row_groups import Files
 from pipelines.summaries import Levels
-from pipelines.survey import GROUP, MERGED, PART, SUMMARY, Files, Survey, merge, summarize
+from pipelines.survey import GROUP, MERGED, PART, SUMMARY, Survey, merge, summarize
 
 SAMPLED_ROWS = 200_000  # that percentiles are taken of: the standard error of a median is then 0.0011 in rank
 

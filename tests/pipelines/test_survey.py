@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import survey
+from pipelines import row_groups, survey
 from pipelines.errors import ExternalError
 from pipelines.features.arrays import ArrowRows
 from pipelines.features.kinds.statistics import Request, Words, number, presence, word
+from pipelines.row_groups import files_of
 from pipelines.summaries import PERCENTILES
-from pipelines.survey import Survey, files_of, merge, summarize
+from pipelines.survey import Survey, merge, summarize
 
 REQUESTS = (number("x"), word("w"), presence("t"))
 FIRST = [pa.RecordBatch.from_pydict({"id": [0]})]  # the number of the first part
@@ -53,7 +54,7 @@ def asked(folder: str, *surveys: Survey) -> Found:
 
 
 def test_what_tasks_found_is_merged_by_group_and_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "PART_ROWS", 1)
+    monkeypatch.setattr(row_groups, "PART_ROWS", 1)
     first = {"g": ["a", "b", "a", None], "x": [1.0, 10.0, None, 7.0], "w": ["u", "u", "v", "u"], "t": [1, None, 3, 4]}
     second = {"g": ["a", "a"], "x": [3.0, 5.0], "w": ["v", None], "t": pa.array([None, None], pa.int64())}
     folder = written(tmp_path, first, second)
@@ -97,7 +98,7 @@ def test_numbers_of_any_type_are_taken_and_those_that_are_not_finite_left(tmp_pa
 
 
 def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "PART_ROWS", 250)
+    monkeypatch.setattr(row_groups, "PART_ROWS", 250)
     files = files_of(written(tmp_path, {"x": range(730)}, {"x": pa.array([], pa.int64())}, {"x": range(120)}, row_group=100))
     assert files.columns == ("x",)
     groups = [group for part in files.parts for group in part]
@@ -112,7 +113,7 @@ def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path
 
 
 def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "SLICE_ROWS", 10)
+    monkeypatch.setattr(row_groups, "SLICE_ROWS", 10)
     monkeypatch.setattr(survey, "HELD_VALUES", 25)
     folder = written(tmp_path, {"g": ["a"] * 90, "x": np.arange(90.0)})
     parts = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[:1])], "id"))

@@ -8,8 +8,9 @@ from pyspark.sql import functions as F
 
 from pipelines.features.arrays import ArrowRows
 from pipelines.features.kinds.statistics import Profiles, Request, Words
+from pipelines.row_groups import files_of
 from pipelines.stages.profiles import profile
-from pipelines.survey import Survey, files_of
+from pipelines.survey import Survey
 
 GROUP = "__group"
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipelines.config.base import Day, Model
 from pipelines.config.lengths import Length, before
+from pipelines.model import Day, Model
 
 
 class TimeSplit(Model):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, kinds, load, load_examples
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, load, load_examples
 from pipelines.errors import ConfigError
+from pipelines.features.kinds.base import NUMBERS
 from pipelines.flows.contract_checks import check_baselines, check_orders, check_sources
 from pipelines.flows.names import check_names
 from schemas.contract import Table
@@ -88,7 +89,7 @@ def check_config(config: Pipeline) -> None:
 def _check_slices(config: Pipeline) -> None:
     """Raise ConfigError when a slice names what has no words to group rows by."""
     features = config.features
-    known = [*features.categorical, *features.crossed, *features.bucketized]
+    known = [name for _, name, feature in features.declared if feature.sliceable]
     if wrong := sorted({name for names in config.evaluate.slices for name in names} - set(known)):
         raise ConfigError(
             f"evaluate.slices: {', '.join(wrong)} is no categorical, crossed or bucketized feature; expected some of "
@@ -128,7 +129,7 @@ def _check_windows(config: Pipeline, columns: Mapping[str, str]) -> None:
     """Raise ConfigError when windows name a column that is not there, or the label is declared in two places or none."""
     windows, label = config.features.windows, "label" in columns
     if windows and windows.label:
-        _check_type(config, "features.windows.label", windows.label, columns, kinds.NUMBERS)
+        _check_type(config, "features.windows.label", windows.label, columns, NUMBERS)
     if label == bool(windows and windows.label):
         raise ConfigError(
             f"{config.contracts} EXAMPLES: {'a' if label else 'no'} column label, and features.windows.label "

@@ -10,6 +10,8 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import DataError, QualityError
 from pipelines.evaluation.report import Findings, Grid, render
+from pipelines.features.groups import INTERVAL, every_row
+from pipelines.features.kinds.statistics import Profiles, Stats
 from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
@@ -18,13 +20,15 @@ from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
 from pipelines.flows.window import window_runs
 from pipelines.io.audit import Audit
-from pipelines.stages.aggregates import Question, answers, every, nothing
+from pipelines.row_groups import files_of
 from pipelines.stages.drift import Broken, Moved, broken_bounds, drifts
-from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
+from pipelines.stages.feature_fit import fitted_requests, stats_of
+from pipelines.stages.profiles import every, profile
 from pipelines.storage import write_bytes
+from pipelines.survey import Survey
 from schemas import lake
 
-WHOLE = "interval"
+WHOLE = INTERVAL
 NAMED = 5
 
 
@@ -60,12 +64,11 @@ def work(context: Context) -> Outcome:
     model = trained(context)
     reference = model.inputs["features"]
     spec, stats = _reference(context, reference)
-    asked = known_questions(spec)
-    question = Question(asked, F.lit(WHOLE))
-    with examples(context, [question], by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
+    with examples(context, by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
         rows_in = sources[context.config.features.rows_of].rows_in
-        [found] = answers(context.spark, folder, [question._replace(values=every(rows_in))])
-        now = stats_of(spec, found.get(WHOLE, nothing(asked)))
+        survey = Survey(fitted_requests(spec), every_row, (), values=every(rows_in))
+        [profiles] = profile(context.spark, files_of(folder), [survey])
+        now = stats_of(spec, profiles.get(WHOLE, Profiles()))
         moved = drifts(spec, stats, now)
         stage_drift(context, audit, {WHOLE: moved}, reference)
         live = measure_live(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from posixpath import dirname
@@ -14,12 +14,12 @@ from pyspark.sql import functions as F
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load
 from pipelines.errors import ConfigError
 from pipelines.expressions import col, cols
+from pipelines.flows.baselines import with_baselines
 from pipelines.flows.checks import example_time, examples_contract
 from pipelines.flows.context import Context
 from pipelines.flows.derived import as_declared, check_types
 from pipelines.flows.session import short_methods
 from pipelines.flows.window import WindowRows, window_of, window_rows
-from pipelines.stages.aggregates import Question, laid_out
 from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
 from pipelines.stages.windows import windowed
 from pipelines.storage import delete_folder, idle_folders
@@ -39,12 +39,12 @@ class Examples(NamedTuple):
 
 
 @contextmanager
-def examples(context: Context, questions: Sequence[Question], by: str) -> Iterator[Examples]:
-    """The window's examples with their contract's columns, a row id and a split, laid out for questions in files of a folder
-    that is there while they are used.
+def examples(context: Context, by: str, *, baselines: bool = False) -> Iterator[Examples]:
+    """The window's examples with their contract's columns, a row id and a split, in files of a folder that is there while
+    they are used. With `baselines` labelled rows have what each baseline predicts, a column each.
 
-    Files, and not Spark's cache: they take less time to make, `answers` reads them without Spark, and what is held in memory
-    does not grow with the rows. Raises DataError, in the name of the step `by`, when the window is not cleaned.
+    Files, and not Spark's cache: they take less time to make, tasks read them by Arrow, and what is held in memory does not
+    grow with the rows. Raises DataError, in the name of the step `by`, when the window is not cleaned.
     """
     config = context.config
     contract = examples_contract(config)
@@ -66,13 +66,14 @@ def examples(context: Context, questions: Sequence[Question], by: str) -> Iterat
     split = _split(config, contract.event_time, end)
     identified = kept.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": split})
     rows = identified.withColumn("label", _outside_embargo(config, contract.event_time, end))
+    if baselines:
+        rows = with_baselines(config, rows)
     folder = context.artifacts("examples")
     for left_behind in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
         _remove(left_behind)
     try:
         with short_methods(context.spark):
-            written = laid_out(rows, questions)
-            written.write.options(**_file_options(written)).parquet(folder)
+            rows.write.options(**_file_options(rows)).parquet(folder)
             # A warehouse's path may have brackets in it.
             read = context.spark.read.option("__globPaths__", "false").parquet(folder)
             yield Examples(read.select(*cols(rows.columns)), folder, sources, snapshots)

@@ -77,7 +77,7 @@ def work(context: Context, model: str) -> Outcome:
     if bundle.digest != version.hash:
         raise ExternalError(f"model {version.uri}: it changed just now; expected SHA-256 {version.hash}. Run predict again.")
     rows_of = context.config.features.rows_of
-    with examples(context, [], by=NAME) as (rows, _, sources, _), context.audit(NAME) as audit:
+    with examples(context, by=NAME) as (rows, _, sources, _), context.audit(NAME) as audit:
         rows_in = sources[rows_of].rows_in - sources[rows_of].duplicates
         whole, filtered = _whole_windows(rows, bundle)
         kept, quarantined = usable(whole, bundle.spec)

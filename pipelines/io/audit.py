@@ -19,7 +19,7 @@ after the owner. That one replaces what the owner has published, and the owner g
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -36,6 +36,7 @@ from pipelines.interruption import PROCESS
 from pipelines.io.driver_rows import BOUNDS, Bound, Row, Where
 from pipelines.io.iceberg import RUN, SCOPE, IcebergTable, Publisher
 from pipelines.io.scopes import covers
+from pipelines.io.task_files import FileLayout, WrittenFile
 from schemas.contract import Table
 from schemas.lake import ROW_LEDGER
 
@@ -84,6 +85,24 @@ class Audit:
         staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
         properties = {RUN: self._lake.run_id, SCOPE: self._scope}
         self._table(contract.name).overwrite_rows(branch, contract, rows, where, properties)
+        return self._count(staged).rows
+
+    def stage_files(
+        self,
+        contract: Table,
+        partitions: Sequence[Row],
+        where: Where,
+        write: Callable[[FileLayout], Sequence[WrittenFile]],
+    ) -> int:
+        """Commit the files that `write` writes by the layout of these partitions; return how many rows they have.
+
+        They take the place of the rows that `where` selects. Nothing is committed when `write` fails.
+        """
+        self._lake.create(contract)
+        branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
+        staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
+        table, properties = self._table(contract.name), {RUN: self._lake.run_id, SCOPE: self._scope}
+        table.overwrite_files(branch, partitions, write(table.layout(partitions)), where, properties)
         return self._count(staged).rows
 
     def add(self, contract: Table, frame: DataFrame) -> int:

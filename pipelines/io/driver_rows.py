@@ -129,24 +129,42 @@ def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: S
     return files
 
 
-def _write_file(jvm: Any, table: Any, schema: pa.Schema, rows: Sequence[Row], partition_by: Sequence[str]) -> Any:
-    iceberg, spec = jvm.org.apache.iceberg, table.spec()
-    key = iceberg.PartitionKey(spec, table.schema())
-    record = iceberg.data.GenericRecord.create(table.schema())
-    for column in partition_by:
-        record.setField(column, _java(jvm, rows[0][column]))
-    key.partition(iceberg.data.InternalRecordWrapper(table.schema().asStruct()).wrap(record))
-    name = f"00000-0-{uuid.uuid4()}.parquet"
+def partition_key(jvm: Any, table: Any, values: Row) -> Any:
+    """The partition of a table (Java's) in which the columns that it is partitioned by have these values."""
+    iceberg, schema, spec = jvm.org.apache.iceberg, table.schema(), table.spec()
+    key, record = iceberg.PartitionKey(spec, schema), iceberg.data.GenericRecord.create(schema)
+    for column, value in values.items():
+        record.setField(column, _java(jvm, value))
+    key.partition(iceberg.data.InternalRecordWrapper(schema.asStruct()).wrap(record))
+    return key
+
+
+def partition_folder(table: Any, key: Any) -> str:
+    """The URI of the folder in which files of a partition lie."""
     # Of a table without partitions the path would have an empty part, which object stores take for a name of its own.
-    uri = str(table.locationProvider().newDataLocation(*((spec, key, name) if partition_by else (name,))))
+    spec = table.spec()
+    name = "any.parquet"
+    position = (spec, key, name) if spec.isPartitioned() else (name,)
+    return posixpath.dirname(str(table.locationProvider().newDataLocation(*position)))
+
+
+def data_file(jvm: Any, table: Any, uri: str, key: Any) -> Any:
+    """A Parquet file that lies at a URI as a data file of a partition of a table, with its metrics."""
+    iceberg = jvm.org.apache.iceberg
+    stored = table.io().newInputFile(uri)
+    metrics = iceberg.parquet.ParquetUtil.fileMetrics(stored, iceberg.MetricsConfig.forTable(table))
+    file = iceberg.DataFiles.builder(table.spec()).withInputFile(stored).withFormat("parquet").withMetrics(metrics)
+    return (file.withPartition(key) if table.spec().isPartitioned() else file).build()
+
+
+def _write_file(jvm: Any, table: Any, schema: pa.Schema, rows: Sequence[Row], partition_by: Sequence[str]) -> Any:
+    key = partition_key(jvm, table, {column: rows[0][column] for column in partition_by})
+    uri = f"{partition_folder(table, key)}/00000-0-{uuid.uuid4()}.parquet"
     filesystem, path = locate(uri)
     filesystem.create_dir(posixpath.dirname(path), recursive=True)
     with filesystem.open_output_stream(path) as file:
         pq.write_table(pa.Table.from_pylist(list(rows), schema), file, compression="zstd")
-    stored = table.io().newInputFile(uri)
-    metrics = iceberg.parquet.ParquetUtil.fileMetrics(stored, iceberg.MetricsConfig.forTable(table))
-    file = iceberg.DataFiles.builder(spec).withInputFile(stored).withFormat("parquet").withMetrics(metrics)
-    return (file.withPartition(key) if partition_by else file).build()
+    return data_file(jvm, table, uri, key)
 
 
 def _java(jvm: Any, value: object) -> Any:

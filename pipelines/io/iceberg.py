@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from pipelines.errors import ConflictError
 from pipelines.io.driver_rows import Row, Where, arrow_schema, expression, read_rows, write_rows
 from pipelines.io.scopes import overlap
+from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_of
 from schemas.contract import Table
 
 MAIN = "main"
@@ -162,8 +163,21 @@ class IcebergTable:
         self, branch: str, contract: Table, rows: Sequence[Row], where: Where, properties: Mapping[str, str]
     ) -> None:
         """Write rows to a branch in the place of those that are selected, in one commit, without a job of Spark's."""
+        self._overwrite(branch, self._write(contract, rows), where, properties)
+
+    def layout(self, partitions: Sequence[Row]) -> FileLayout:
+        """How tasks write files of these partitions, whose values are given by column."""
+        return layout_of(self._jvm, self._table, self._schema(), partitions)
+
+    def overwrite_files(
+        self, branch: str, partitions: Sequence[Row], files: Sequence[WrittenFile], where: Where, properties: Mapping[str, str]
+    ) -> None:
+        """Add files that tasks wrote by `layout` of the same partitions in the place of the selected rows, in one commit."""
+        self._overwrite(branch, data_files(self._jvm, self._table, partitions, files), where, properties)
+
+    def _overwrite(self, branch: str, files: Sequence[Any], where: Where, properties: Mapping[str, str]) -> None:
         change = self._table.newOverwrite().overwriteByRowFilter(expression(self._jvm, where))
-        for file in self._write(contract, rows):
+        for file in files:
             change.addFile(file)
         _commit_with(change.toBranch(branch), properties)
         self._table.refresh()

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.bundles.calibration import Calibration
 from pipelines.bundles.signature import OutputField
-from pipelines.fitted import FittedSpec, Scaling
+from pipelines.fitted import FittedSpec
 from pipelines.serving.batcher import Scores
 from pipelines.serving.rows import Rows, RowSchema
 
@@ -43,7 +43,7 @@ def replaced_rows(rows: Rows, schema: RowSchema, spec: FittedSpec) -> tuple[list
     """One row once as it is, and once for each input with that input replaced; the inputs' names in that order."""
     names = [field.name for field in (*schema.numbers, *schema.words, *schema.series)]
     count = len(names) + 1
-    fills = {feature.name: feature.fill for feature in spec.features if isinstance(feature, Scaling)}
+    fills = {feature.name: feature.imputed for feature in spec.features if feature.imputed is not None}
     numbers = np.repeat(rows.numbers, count, axis=1)
     words = {name: value * count for name, value in rows.words.items()}
     series = {name: np.repeat(value, count, axis=0) for name, value in rows.series.items()}

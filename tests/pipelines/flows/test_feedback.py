@@ -16,6 +16,7 @@ from sklearn import metrics as peer
 
 from pipelines.config import read_config
 from pipelines.config.base import Interval
+from pipelines.features.kinds.statistics import Stats
 from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context
@@ -30,7 +31,6 @@ from pipelines.registry.digest import bundle_hash
 from pipelines.registry.source import AliasSource
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Settings
-from pipelines.stages.feature_statistics import Stats
 from schemas import lake as tables
 from schemas.flights import EXAMPLES, ORIGINS
 from tests.conftest import ROOT
@@ -96,8 +96,9 @@ class Feedback:
                 code_version="1", seconds=1.0, fingerprint="f", inputs={"features": "features1"},
                 artifacts={"model": str(bundle)})
         )  # fmt: skip
-        levels = {"levels": [1000.0], "rows_below": [0.0], "rows_at_most": [90.0], "percentiles": (1000.0,) * 199}
-        stats = (Stats(90, 0, 1000, 1, 1000, 1000, **levels), Stats(90, 0, shares=(1 / 3,) * 3, vocabulary=ORIGINS))
+        distances = Stats(90, 0, 1000, 1, 1000, 1000, percentiles=(1000.0,) * 199)
+        distances = distances._replace(levels=[1000.0], rows_below=[0.0], rows_at_most=[90.0])
+        stats = (distances, Stats(90, 0, shares=(1 / 3,) * 3, vocabulary=ORIGINS))
         start, end = context.bounds
         rows: list[dict[str, object]] = [
             {"run_id": "features1", "interval_from": start, "interval_to": end, "fingerprint": SPEC.fingerprint,

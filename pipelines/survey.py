@@ -72,10 +72,10 @@ def merge(batches: Iterable[pa.RecordBatch], texts: Collection[int] = ()) -> Ite
                 words.add(row["words"].values, row["counts"].values)
         table = words.table()
         ordered = np.sort(np.concatenate(values))
-        levels = levels_of(ordered)
+        levels = levels_of(ordered, ordered=True)
         found = {
             **moments._asdict(),
-            "percentiles": percentiles_of(ordered),
+            "percentiles": percentiles_of(ordered, ordered=True),
             "levels": None if levels is None else levels.to_bytes(),
         }
         whole = {"group": group, "key": key, **found, "words": table["word"], "counts": table["count"]}

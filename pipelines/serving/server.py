@@ -21,6 +21,7 @@ import uvloop
 from pipelines.errors import ConfigError, ExternalError
 from pipelines.serving.app import build_app
 from pipelines.serving.gate import Gate
+from pipelines.serving.protocol import BoundedProtocol
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Settings
 
@@ -128,7 +129,7 @@ def serve(service: Service) -> None:
         service.load_first()
         config = uvicorn.Config(
             Gate(build_app(service), service),
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -158,7 +158,7 @@ def keras_udf(rows: DataFrame, model: Path) -> DataFrame:
         for batch in batches:
             yield pd.Series(_keras_scores(folder, [column.to_numpy() for column in batch]))
 
-    score = pandas_udf(cast("Any", scores), FloatType())
+    score = cast("Any", pandas_udf)(scores, FloatType())
     return rows.select("row_id", score(*NAMES).alias("score"))
 
 

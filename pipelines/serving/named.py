@@ -90,7 +90,7 @@ def _number(value: Any) -> float:
 
 
 def _exact_numbers(rows: list[dict[str, Any]], names: list[str]) -> Floats | None:
-    """Values of some fields (fields, rows), NaN for null, converted at once; None where one is no number, or beyond 2^53."""
+    """Values of some fields (fields, rows), NaN for null, converted at once; None where one is no number, or not below 2^53."""
     values = [[row[name] for name in names] for row in rows]
     if not NUMBER_TYPES.issuperset(map(type, chain.from_iterable(values))):
         return None
@@ -98,7 +98,8 @@ def _exact_numbers(rows: list[dict[str, Any]], names: list[str]) -> Floats | Non
         numbers = np.array(values, np.float64).T
     except OverflowError:
         return None
-    return None if (np.abs(numbers) > MOST_EXACT).any() else numbers
+    # 2^53 itself may have been one more.
+    return None if (np.abs(numbers) >= MOST_EXACT).any() else numbers
 
 
 def _boolean(value: Any) -> float:

@@ -21,7 +21,7 @@ from schemas.vocabulary import shown
 
 NUMBERS = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4"}
 LEGAL = {"FP64": tuple(NUMBERS), "BYTES": ("BYTES",)}
-TYPES = {"FP64": {float, int, type(None)}, "BYTES": {str, type(None)}}
+TYPES: dict[str, set[type]] = {"FP64": {float, int, type(None)}, "BYTES": {str, type(None)}}
 LENGTH = struct.Struct("<I")
 
 

@@ -67,4 +67,4 @@ def test_a_client_that_stops_reading_is_disconnected(published: Path) -> None:
 
 def connections() -> set[tuple[int, int]]:
     """The ports at both ends of this machine's TCP connections, those of which no process knows included."""
-    return {(each.laddr.port, each.raddr.port) for each in psutil.net_connections("tcp") if each.raddr}
+    return {(each.laddr.port, each.raddr.port) for each in psutil.net_connections("tcp") if each.laddr and each.raddr}

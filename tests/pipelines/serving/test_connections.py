@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
 
-from pipelines.serving.protocol import MOST_AHEAD
+from pipelines.serving.protocol import MOST_AHEAD, JoinedWrites
 from tests.pipelines.serving.running import PATIENCE, Running, running
 
 ASK = b"GET /schema HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -68,3 +70,44 @@ def test_a_client_that_stops_reading_is_disconnected(published: Path) -> None:
 def connections() -> set[tuple[int, int]]:
     """The ports at both ends of this machine's TCP connections, those of which no process knows included."""
     return {(each.laddr.port, each.raddr.port) for each in psutil.net_connections("tcp") if each.laddr and each.raddr}
+
+
+class Wire:
+    """A transport that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self.sent.append(data)
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self.closed
+
+    def close(self) -> None:
+        """Close it."""
+        self.closed = True
+
+
+def test_what_is_written_in_one_step_is_sent_together_and_before_the_end() -> None:
+    wire = Wire()
+
+    async def write() -> None:
+        joined = JoinedWrites(cast("asyncio.WriteTransport", wire), asyncio.get_running_loop())
+        joined.write(b"head ")
+        joined.write(b"body")
+        assert wire.sent == []
+        await asyncio.sleep(0)
+        assert wire.sent == [b"head body"]
+        joined.write(b"last")
+        joined.close()
+        assert wire.sent == [b"head body", b"last"]
+        joined.write(b"too late")
+        await asyncio.sleep(0)
+        assert wire.sent == [b"head body", b"last"]
+        assert joined.is_closing()
+
+    asyncio.run(write())

@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources serve test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-serving bench-training bench-width bench-yardsticks lock clean
+.PHONY: run run-sources serve test lint doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -58,8 +58,11 @@ bench-features: setup  ## fit, transform and write of features against Spark ML,
 bench-width: setup  ## planning time as contracts and features get wide, and whether all steps pass
 	@$(ENV) python benchmarks/width.py $(ARGS)
 
-bench-serving: setup  ## the service by ONNX Runtime against SavedModel and Keras, under load from another process
+bench-serving: setup  ## the service under load, by ONNX Runtime, SavedModel and Keras, and against MLServer
 	@$(ENV) python -m benchmarks.serving $(ARGS)
+
+bench-predict: setup  ## batch scoring of predict against Keras in a pandas_udf and in predict_batch_udf
+	@$(ENV) python -m benchmarks.predict $(ARGS)
 
 bench-training: setup  ## training against the stock launcher, torch, Keras alone and the cores' ceiling, side by side
 	@$(ENV) python benchmarks/training.py $(ARGS)

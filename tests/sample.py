@@ -17,12 +17,14 @@ SMALL = ("weather", "planes", "airports", "airlines")
 Row = dict[str, str]
 
 
-def write_sample(data: Path, folder: Path, edit: Callable[[list[Row]], list[Row]] = lambda rows: rows) -> None:
+def write_sample(
+    data: Path, folder: Path, edit: Callable[[list[Row]], list[Row]] = lambda rows: rows, every: int = EVERY
+) -> None:
     """Write a sample of the flights, edited, to a folder, and link the other files beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (data / "flights.csv").open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        rows = edit([row for number, row in enumerate(reader) if number % EVERY == 0])
+        rows = edit([row for number, row in enumerate(reader) if number % every == 0])
         names = list(reader.fieldnames or ())
     with (folder / "flights.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names)

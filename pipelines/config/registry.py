@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipelines.config.evaluate import METRICS, NEITHER_IS_BETTER, Metric
+from pipelines.config.train import TrackingUri
 from pipelines.model import Model
 
 DEFAULT_METRICS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae"}
@@ -35,11 +36,21 @@ class DriftGate(Model):
     missing: Bound | None = None
 
 
+class MlflowMirror(Model):
+    """The MLflow server that follows versions and aliases: by default that of MLFLOW_TRACKING_URI, in the registered model of
+    the pipeline's name.
+    """
+
+    tracking_uri: TrackingUri | None = None
+    model: Annotated[str, Field(pattern=r"^[\w .-]+$")] | None = None
+
+
 class RegistryConfig(Model):
     """The gate of jobs/publish.py, whose bounds count on test beside those of `evaluate`, and the alias of a model that passes.
 
     `minimum` and `maximum` bound metrics, `calibration_error` that of a binary model, `parity` the greatest difference between
-    Spark's features and the model's own. The first model that passes is the champion whatever `alias` says.
+    Spark's features and the model's own. The first model that passes is the champion whatever `alias` says. `mlflow` is no part
+    of the gate, nor of the digest by which a gate is recognized.
     """
 
     alias: Literal["champion", "challenger"] = "challenger"
@@ -49,6 +60,7 @@ class RegistryConfig(Model):
     parity: Bound = 1e-5
     drift: DriftGate = DriftGate()
     champion: ChampionGate | None = ChampionGate()
+    mlflow: MlflowMirror | None = Field(default=None, exclude=True)
 
 
 def check_registry(config: RegistryConfig, task: str) -> None:

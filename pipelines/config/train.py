@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipelines.config.losses import ClassWeights, Loss
 from pipelines.config.network import Network
@@ -13,21 +13,23 @@ from pipelines.config.optimizer import Optimizer
 from pipelines.model import Model
 
 
+def _without_password(uri: str) -> str:
+    if urlsplit(uri).password:
+        raise ValueError(
+            "the uri holds a password, which configurations and models would carry on; expected one without, and "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole as MLFLOW_TRACKING_URI"
+        )
+    return uri
+
+
+TrackingUri = Annotated[str, AfterValidator(_without_password)]
+
+
 class Mlflow(Model):
     """Where MLflow hears of each training: by default where MLFLOW_TRACKING_URI says, under the pipeline's name."""
 
-    tracking_uri: str | None = None
+    tracking_uri: TrackingUri | None = None
     experiment: Annotated[str, Field(min_length=1)] | None = None
-
-    @field_validator("tracking_uri")
-    @classmethod
-    def _without_password(cls, uri: str | None) -> str | None:
-        if uri and urlsplit(uri).password:
-            raise ValueError(
-                "the uri holds a password, which configurations and models would carry on; expected one without, and "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole as MLFLOW_TRACKING_URI"
-            )
-        return uri
 
 
 class TrainConfig(Model):

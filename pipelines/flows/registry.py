@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.errors import DataError
+from pipelines.errors import DataError, ExternalError
 from pipelines.flows.context import Context
 from pipelines.io.revisions import revise
 from pipelines.registry.aliases import write_aliases
 from pipelines.registry.digest import check_bundle
+from pipelines.registry.mlflow import mirror
 from pipelines.registry.versions import ModelVersion, check_passed, current, holder, known_version
 from schemas.lake import MODELS
 
 History = list[ModelVersion]
+MIRROR_ROUNDS = 5  # after which other runs, which go on changing the registry, bring MLflow up to it
 
 
 def read_history(context: Context, snapshot: int | None = None) -> History:
@@ -61,7 +63,24 @@ def sync_aliases(context: Context) -> bool:
         if not write_aliases(context.config, read_history(context, snapshot), snapshot):
             break
         behind = True
+    _mirror(context)
     return behind
+
+
+def _mirror(context: Context) -> None:
+    """Bring an MLflow server up to the table, where the configuration names one; a failure is a warning, as the table has all.
+
+    The table is read again after each change, as for the alias file.
+    """
+    if context.config.registry.mlflow is None:
+        return
+    try:
+        for _ in range(MIRROR_ROUNDS):
+            snapshot = context.lake.snapshot_id(MODELS.name)
+            if snapshot is None or not mirror(context.config, current(read_history(context, snapshot))):
+                break
+    except ExternalError as error:
+        context.console.print(f"  registry.mlflow: not up to date: {error}", style="yellow", soft_wrap=True, markup=False)
 
 
 def refused_runs(context: Context) -> dict[str, str]:

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -94,10 +95,10 @@ class Batcher:
                 return [result for request in batch for result in self._results([request])]
             LOG.warning("the model could not score a request: %s: %s", type(error).__name__, error)
             return [ValuesError(f"the model can't score these values ({type(error).__name__}). Check images and texts.")]
-        ends = np.cumsum([request.rows.count for request in batch])
+        ends = list(accumulate(request.rows.count for request in batch))
         if len(scores) != ends[-1]:
             raise AssertionError(f"the model gave {len(scores)} scores for {ends[-1]} rows")
-        return list(np.split(scores, ends[:-1]))
+        return [scores[start:end] for start, end in pairwise((0, *ends))]
 
     @staticmethod
     def _finish(batch: list[_Waiting], results: list[Scores | Exception]) -> None:

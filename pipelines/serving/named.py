@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import orjson
 
 from pipelines.bundles.signature import InputField
 from pipelines.serving.failures import RequestError, TooLargeError, ValuesError
-from pipelines.serving.rows import MOST_EXACT, Rows, RowSchema, problem
+from pipelines.serving.rows import MOST_EXACT, Floats, Rows, RowSchema, problem
 
 NAN = float("nan")
+NUMBER_TYPES = frozenset({float, int, type(None)})
 Reader = Callable[[Any], Any]
 
 
@@ -31,6 +33,9 @@ class NamedReader:
     def __init__(self, schema: RowSchema, most_rows: int) -> None:
         self._schema, self._most_rows = schema, most_rows
         self._numbers = [(field, READERS.get(field.type, _number)) for field in schema.numbers]
+        self._plain = [at for at, (_, reader) in enumerate(self._numbers) if reader is _number]
+        self._others = [at for at, (_, reader) in enumerate(self._numbers) if reader is not _number]
+        self._plain_names = [schema.numbers[at].name for at in self._plain]
 
     def read(self, content: Any) -> Rows:
         """Rows of parsed JSON; raises ValuesError, which names each field that is unknown, missing or wrong."""
@@ -62,7 +67,13 @@ class NamedReader:
                     values.append(NAN)
             return values
 
-        numbers = np.array([each(field, reader) for field, reader in self._numbers], np.float64).reshape(-1, len(rows))
+        plain = _exact_numbers(rows, self._plain_names)
+        read = range(len(self._numbers)) if plain is None else self._others
+        numbers = np.empty((len(self._numbers), len(rows)))
+        if plain is not None:
+            numbers[self._plain] = plain
+        for at in read:
+            numbers[at] = each(*self._numbers[at])
         words = {field.name: each(field, _word_reader(field)) for field in self._schema.words}
         series = {field.name: each(field, _series_reader(field.length or 0)) for field in self._schema.series}
         if problems:
@@ -76,6 +87,19 @@ def _number(value: Any) -> float:
     if value is None:
         return NAN
     raise TypeError
+
+
+def _exact_numbers(rows: list[dict[str, Any]], names: list[str]) -> Floats | None:
+    """Values of some fields (fields, rows), NaN for null, converted at once; None where one is no number, or not below 2^53."""
+    values = [[row[name] for name in names] for row in rows]
+    if not NUMBER_TYPES.issuperset(map(type, chain.from_iterable(values))):
+        return None
+    try:
+        numbers = np.array(values, np.float64).T
+    except OverflowError:
+        return None
+    # 2^53 itself may have been one more.
+    return None if (np.abs(numbers) >= MOST_EXACT).any() else numbers
 
 
 def _boolean(value: Any) -> float:

@@ -21,6 +21,8 @@ from schemas.vocabulary import shown
 
 NUMBERS = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4"}
 OUTPUT, CALIBRATED = "output", "calibrated_output"
+LEGAL = {"FP64": tuple(NUMBERS), "BYTES": ("BYTES",)}
+TYPES: dict[str, set[type]] = {"FP64": {float, int, type(None)}, "BYTES": {str, type(None)}}
 LENGTH = struct.Struct("<I")
 
 
@@ -64,16 +66,20 @@ class TensorReader:
         inputs = request.get("inputs")
         if not isinstance(inputs, list) or not inputs:
             raise RequestError(f"inputs is {shown(inputs)}; expected a list of tensors, one for each input of the model.")
-        tensors = [_object(tensor, f"inputs[{at}]") for at, tensor in enumerate(inputs)]
-        names = [tensor.get("name") for tensor in tensors]
-        if wrong := [at for at, name in enumerate(names) if not isinstance(name, str)]:
-            raise RequestError(f"inputs[{wrong[0]}].name is {shown(names[wrong[0]])}; expected text.")
-        if len(set(names)) < len(names):
-            raise RequestError("inputs: a name is there twice; expected each input once.")
-        return {str(name): tensor for name, tensor in zip(names, tensors, strict=True)}
+        tensors: dict[str, dict[str, Any]] = {}
+        for at, tensor in enumerate(inputs):
+            if not isinstance(tensor, dict):
+                raise RequestError(f"inputs[{at}] is {shown(tensor)}; expected an object.")
+            name = tensor.get("name")
+            if not isinstance(name, str):
+                raise RequestError(f"inputs[{at}].name is {shown(name)}; expected text.")
+            if name in tensors:
+                raise RequestError("inputs: a name is there twice; expected each input once.")
+            tensors[name] = tensor
+        return tensors
 
     def _values(self, field: InputField, tensor: dict[str, Any], blob: memoryview | None) -> npt.NDArray[Any]:
-        datatype, legal = tensor.get("datatype"), tuple(NUMBERS) if field.datatype == "FP64" else ("BYTES",)
+        datatype, legal = tensor.get("datatype"), LEGAL[field.datatype]
         if datatype not in legal:
             raise ValuesError(f"{field.name}: datatype {shown(datatype)}; expected {' or '.join(legal)}.")
         count = self._check_shape(field, tensor.get("shape"))
@@ -82,6 +88,9 @@ class TensorReader:
         return flat if field.length is None else flat.reshape(count, field.length)
 
     def _check_shape(self, field: InputField, shape: Any) -> int:
+        plain = field.length is None and type(shape) is list and len(shape) == 1 and type(shape[0]) is int
+        if plain and 0 < shape[0] <= self._most_rows:
+            return int(shape[0])
         inner = [] if field.length is None else [field.length]
         whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
         if not whole or len(shape) != 1 + len(inner) or shape[1:] != inner:
@@ -135,8 +144,7 @@ def _blobs(tensors: dict[str, dict[str, Any]], binary: memoryview) -> dict[str, 
     """The binary data of each tensor that has some, which lie one after the other in the tensors' order."""
     blobs, at = {}, 0
     for name, tensor in tensors.items():
-        size = _parameters(tensor, name).get("binary_data_size")
-        if size is None:
+        if "parameters" not in tensor or (size := _parameters(tensor, name).get("binary_data_size")) is None:
             continue
         if type(size) is not int or not 0 <= size <= len(binary) - at:
             raise RequestError(f"{name}: binary_data_size {shown(size)}; {len(binary) - at} bytes of binary data are left.")
@@ -150,19 +158,23 @@ def _blobs(tensors: dict[str, dict[str, Any]], binary: memoryview) -> dict[str, 
 def _from_json(field: InputField, data: Any, size: int) -> npt.NDArray[Any]:
     if not isinstance(data, list):
         raise RequestError(f"{field.name}: data is {shown(data)}; expected a list, or binary_data_size.")
-    flat = list(chain.from_iterable(data)) if data and all(isinstance(each, list) for each in data) else data
+    nested = bool(data) and isinstance(data[0], list) and all(isinstance(each, list) for each in data)
+    flat = list(chain.from_iterable(data)) if nested else data
     if len(flat) != size:
         raise ValuesError(f"{field.name}: {len(flat)} values; its shape says {size}.")
-    legal = (str,) if field.datatype == "BYTES" else (float, int)
-    for at, value in enumerate(flat):
-        if value is not None and type(value) not in legal:
-            kind = "text" if field.datatype == "BYTES" else "a number"
-            raise ValuesError(f"{field.name}: value {at} is {shown(value)}; expected {kind}, or null where it is missing.")
+    types = set(map(type, flat))
+    if not types <= TYPES[field.datatype]:
+        at = next(at for at, value in enumerate(flat) if type(value) not in TYPES[field.datatype])
+        kind = "text" if field.datatype == "BYTES" else "a number"
+        raise ValuesError(f"{field.name}: value {at} is {shown(flat[at])}; expected {kind}, or null where it is missing.")
+    if type(None) in types:
+        missing = "" if field.datatype == "BYTES" else np.nan
+        flat = [missing if value is None else value for value in flat]
     if field.datatype == "BYTES":
-        return np.array(["" if value is None else value for value in flat], object)
-    if large := [value for value in flat if type(value) is int and abs(value) > MOST_EXACT]:
+        return np.array(flat, object)
+    if int in types and (large := [value for value in flat if type(value) is int and abs(value) > MOST_EXACT]):
         raise ValuesError(problem(field, large[0]))
-    return np.array([np.nan if value is None else value for value in flat], np.float64)
+    return np.array(flat, np.float64)
 
 
 def _from_binary(field: InputField, datatype: str, blob: memoryview, size: int) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import re
@@ -40,6 +41,7 @@ from pipelines.registry.gate import Comparison
 from pipelines.registry.versions import current
 from schemas import lake as tables
 from schemas.contract import Table
+from setup.postgres import free_port
 from tests.conftest import ROOT, session_on
 from tests.pipelines.flows.promoter import promote_beside_another
 from tests.processes import environment
@@ -396,6 +398,18 @@ def test_an_alias_file_that_lags_is_written_anew(models: Models) -> None:
     path.unlink()
     models.promote(1)  # nothing to do, but for the file
     assert champion(context.config).version == 1
+
+
+def test_a_mirror_that_fails_is_a_warning_and_the_model_is_published(models: Models) -> None:
+    models.train()
+    output, address = io.StringIO(), f"http://127.0.0.1:{free_port()}"
+
+    def mirrored(content: dict[str, Any]) -> None:
+        content["registry"] = {"mlflow": {"tracking_uri": address}}
+
+    execute(publish_step(), models.context(mirrored, Console(file=output, width=500)), force=False)
+    assert models.aliases() == {1: "champion"}
+    assert f"registry.mlflow: not up to date: {address}: registered-models/get failed" in output.getvalue()
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,10 +55,11 @@ def work(context: Context) -> Outcome:
         scored = context.stamped(scored).withColumn("model_run_id", F.lit(run.run_id))
         with ThreadPoolExecutor(1, thread_name_prefix="baselines") as pool:
             fitting = pool.submit(inheritable_thread_target(context.spark)(partial(fit_baselines, context, run)))
-            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
+            own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
+            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, own))
             fitted = fitting.result()
         check_accounts([account])
-        predictions = audit.read(lake.PREDICTIONS).where(context.in_interval)
+        predictions = audit.read(lake.PREDICTIONS).where(own)
         judged = judge(context.config, predictions, rows, fitted.predictions)
         sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
         importance = _importance(context, run)

@@ -10,7 +10,7 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any, NamedTuple
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import Interval
@@ -21,7 +21,7 @@ from pipelines.flows.bulk_promises import broken_of
 from pipelines.flows.clean import check_landed, may_be_empty, report_warnings
 from pipelines.flows.context import Context, Outcome
 from pipelines.flows.coverage import Written, landing_run, overlapping, replaced_intervals
-from pipelines.flows.landed import LATE, may_come_late, raw_rows
+from pipelines.flows.landed import LATE, landing_name, may_come_late, raw_rows
 from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
@@ -107,17 +107,18 @@ def _of_batch(batch: Batch, name: str) -> DataFrame:
     return raw_rows(batch.context, name).where(batch.replaced).join(F.broadcast(batch.frame()), list(APART), "left_semi")
 
 
-def _late(batch: Batch, name: str) -> DataFrame:
+def _late(batch: Batch, name: str, *more: Column) -> DataFrame:
     """The rows that belong to an interval of the batch and landed with another, with the bounds of the one that they are of."""
     start, end = batch.context.bounds
     raw = raw_rows(batch.context, name).where((F.col("event_at") >= F.lit(start)) & (F.col("event_at") < F.lit(end)))
     late = raw.where((F.col("event_at") < F.col("interval_from")) | (F.col("event_at") >= F.col("interval_to")))
-    return batch.of_time(late, F.col("event_at"))
+    return batch.of_time(late.select("*", *more), F.col("event_at"))
 
 
 def _late_runs(batch: Batch, name: str) -> dict[Bounds, str]:
-    rows = _late(batch, name).groupBy(*APART).agg(F.sort_array(F.collect_set("run_id")).alias("runs"))
-    return {bounds_of(row): ", ".join(row["runs"]) for row in rows.select(*micros_of_bounds(), "runs").collect()}
+    rows = _late(batch, name, landing_name().alias("landing")).groupBy(*APART)
+    runs = rows.agg(F.sort_array(F.collect_set("landing")).alias("runs"))
+    return {bounds_of(row): ", ".join(row["runs"]) for row in runs.select(*micros_of_bounds(), "runs").collect()}
 
 
 def _counts(rows: DataFrame) -> dict[Bounds, int]:

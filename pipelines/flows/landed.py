@@ -16,7 +16,7 @@ from pipelines.io.driver_rows import Bound
 from schemas import lake
 from schemas.contract import LANDING_ORDER
 
-LATE = "late"
+LATE, OF = "late", "@"
 GRAIN = timedelta(minutes=15)  # of which the clocks of all time zones are made
 
 
@@ -87,7 +87,13 @@ def may_come_late(context: Context, name: str) -> bool:
 
 
 def _late_runs(run: Run) -> set[str]:
-    return {late for name, value in run.inputs.items() if name.startswith(LATE) for late in value.split(", ")}
+    landings = (late for name, value in run.inputs.items() if name.startswith(LATE) for late in value.split(", "))
+    return {landing.partition(OF)[0] for landing in landings}
+
+
+def landing_name() -> Column:
+    """What names the landing that a raw row came with: its run, and its interval, since one run may land many."""
+    return F.concat_ws(OF, "run_id", F.unix_seconds("interval_from").cast("string"))
 
 
 def _inside(context: Context) -> Column:
@@ -96,13 +102,13 @@ def _inside(context: Context) -> Column:
 
 
 def late_runs(context: Context) -> dict[str, str]:
-    """By source, the runs that landed rows of this interval late, with others."""
+    """By source, the landings that brought rows of this interval late, with others."""
     found: dict[str, str] = {}
     for name in context.sources:
         if may_come_late(context, name):
             late = context.lake.read(lake.raw(context.config.contract(name)).name).where(
                 _inside(context) & ~context.in_interval
             )
-            runs = sorted(row.run_id for row in late.select("run_id").distinct().collect())
+            runs = sorted(row.landing for row in late.select(landing_name().alias("landing")).distinct().collect())
             found |= {f"{LATE} {name}": ", ".join(runs)} if runs else {}
     return found

@@ -4,7 +4,7 @@
 files, in turn, each in an application of its own on the embedded cluster, which first does all of it on few rows, so that Java
 has the code. Numbers are imputed with the mean, half of them z-scored, half min-max scaled; words become ids by frequency. The
 peer is Imputer, StringIndexer, VectorAssembler, StandardScaler and MinMaxScaler; it writes Parquet by Spark's own writer, ours
-an Iceberg table of Parquet files, neither sorted. What is fitted must be the same to 1e-9.
+an Iceberg table of Parquet files, sorted by row id within a file. What is fitted must be the same to 1e-9.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,17 @@ from rich.table import Table
 from benchmarks.memory import peak_memory
 from benchmarks.results import store
 from pipelines.config import FeaturesConfig, LakeConfig
+from pipelines.features.groups import LABELLED, labelled_splits
 from pipelines.fitted import FittedCategorical, FittedNumeric
-from pipelines.flows.session import short_methods
+from pipelines.flows.feature_files import FeatureWriter
 from pipelines.io.catalog import catalog_settings
-from pipelines.stages.aggregates import Question, answers, every
-from pipelines.stages.feature_fit import Fit, fit
-from pipelines.stages.feature_statistics import questions
-from pipelines.stages.feature_transform import transform
-from schemas.lake import FEATURE_FILES
+from pipelines.io.tables import Lake
+from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
+from pipelines.row_groups import files_of
+from pipelines.stages.feature_fit import Fit, fit, requests
+from pipelines.stages.profiles import every, profile
+from pipelines.survey import Survey
+from schemas import lake
 
 NUMBERS, WORDS = 32, 8
 ZSCORED = tuple(f"n{at}" for at in range(NUMBERS // 2))
@@ -47,6 +50,8 @@ WORDED = tuple(f"w{at}" for at in range(WORDS))
 SIZES = (3, 7, 12, 24, 60, 120, 400, 900)
 MISSING = 0.02
 FEW = 200_000
+SPLITS = ("train", "test")
+INTERVAL = {"interval_from": datetime(2013, 1, 1, tzinfo=UTC), "interval_to": datetime(2014, 1, 1, tzinfo=UTC)}
 ROOT = Path(__file__).resolve().parent.parent
 SPEC = FeaturesConfig.model_validate(
     {
@@ -152,9 +157,8 @@ def work(who: str, rows: int, folder: Path) -> None:
         return
     contender: Callable[[DataFrame, str, str, int], dict[str, Any]] = ours if who == "ours" else spark_ml
     out = str(folder / "features")
-    with short_methods(spark) if who == "ours" else nullcontext():
-        contender(spark.read.parquet(few), few, out, FEW)
-        found = contender(spark.read.parquet(path), path, out, rows)
+    contender(spark.read.parquet(few), few, out, FEW)
+    found = contender(spark.read.parquet(path), path, out, rows)
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(folder / "lake")
     (folder / "found.json").write_text(json.dumps(found))
@@ -175,22 +179,30 @@ def made(spark: SparkSession, rows: int) -> DataFrame:
         columns.append(some(at + 50, F.concat(F.lit(f"word {at} "), place.cast("string"))).alias(f"w{at}"))
     # Another hash than that of ids, by which rows are sampled: of 20 million rows every fiftieth would be a test row.
     split = F.when(F.pmod(F.xxhash64(F.lit(2000), "row_id"), F.lit(5)) == 0, "test").otherwise("train").alias("split")
-    hashed = F.xxhash64("row_id").alias("hashed_id")
-    return spark.range(rows).withColumnRenamed("id", "row_id").select("row_id", hashed, split, *columns)
+    hashed, label = F.xxhash64("row_id").alias("row_id"), F.lit(0.0).alias("label")
+    return spark.range(rows).withColumnRenamed("id", "row_id").select(hashed, split, label, *columns)
 
 
 def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, Any]:
-    """Fit by the rows' files, transform by Column expressions, write an Iceberg table with the features table's properties."""
-    rows.sparkSession.sql("CREATE NAMESPACE IF NOT EXISTS lake.bench")
+    """Profile and fit by the rows' files, transform and write the features table by tasks, commit."""
+    spark = rows.sparkSession
     started = time.monotonic()
     rows.count()  # as the step does
-    question = Question(questions(SPEC), "split", values=every(expected))
-    fitted: Fit = fit(SPEC, answers(rows.sparkSession, folder, [question], ids="hashed_id")[0]["train"])
+    survey = Survey(requests(SPEC), labelled_splits, LABELLED, values=every(expected))
+    files = files_of(folder)
+    fitted: Fit = fit(SPEC, profile(spark, files, [survey])[0]["train"])
     fit_seconds = time.monotonic() - started
-    table = transform(rows, fitted.spec, ("row_id", "split")).rows.writeTo("lake.bench.features").using("iceberg")
-    for key, value in FEATURE_FILES.items():
-        table = table.tableProperty(key, value)
-    table.createOrReplace()
+    parts, passed = files.parts, ("row_id", "split", "label")
+
+    def write(layout: FileLayout) -> list[WrittenFile]:
+        return run_tasks(
+            spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL, every(expected, 256))
+        )
+
+    with Lake(spark, "bench", "ours").audit("bench") as audit:
+        partitions = [{**INTERVAL, "split": split} for split in SPLITS]
+        audit.stage_files(lake.features((), fitted.spec.columns), partitions, INTERVAL, write)
+        audit.publish()
     seconds = time.monotonic() - started
     numbers = [f for f in fitted.spec.features if isinstance(f, FittedNumeric)]
     return {

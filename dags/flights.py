@@ -14,7 +14,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-STEPS = ("ingest", "clean", "features", "train", "evaluate")
+STEPS = ("ingest", "clean", "features", "train", "evaluate", "publish", "predict")
 ZONE = "America/New_York"
 SUBMIT = (
     'cd "$RINGMILL_HOME" && . setup/env.sh && spark-submit jobs/{step}.py --config conf/flights.yaml '

@@ -1,6 +1,6 @@
 """Hold an interval's features against those that the last model was trained on; a bound that is broken is exit 4.
 
-spark-submit jobs/drift.py --config conf/flights.yaml [--from DATE --to DATE] [--every LENGTH] [--force]
+spark-submit jobs/drift.py --config conf/flights.yaml [--from DATE --to DATE] [--every LENGTH] [--allow-gaps] [--force]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Derive, fit on the train split, scale, and write the training table.
 
-spark-submit jobs/features.py --config conf/flights.yaml [--from DATE --to DATE] [--force]
+spark-submit jobs/features.py --config conf/flights.yaml [--from DATE --to DATE] [--allow-gaps] [--force]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Run a whole pipeline in one application: ingest, clean, features, train, evaluate, publish; then say what came of it.
 
-spark-submit jobs/pipeline.py --config conf/flights.yaml [--from DATE --to DATE] [--force]
+spark-submit jobs/pipeline.py --config conf/flights.yaml [--from DATE --to DATE] [--allow-gaps] [--force]
 """
 
 import sys

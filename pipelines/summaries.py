@@ -59,11 +59,14 @@ def merged_moments(one: Moments, other: Moments) -> Moments:
     )
 
 
-def percentiles_of(values: Values) -> Values | None:
-    """The values at `PERCENTILES`: of each share the least value that this share of all is at or below. None of no values."""
+def percentiles_of(values: Values, *, ordered: bool = False) -> Values | None:
+    """The values at `PERCENTILES`: of each share the least value that this share of all is at or below. None of no values.
+
+    `ordered` says that the values ascend already.
+    """
     if not len(values):
         return None
-    found: Values = np.sort(values)[_ranks(len(values), len(PERCENTILES) + 1)]
+    found: Values = (values if ordered else np.sort(values))[_ranks(len(values), len(PERCENTILES) + 1)]
     return found
 
 
@@ -93,20 +96,20 @@ class Levels(NamedTuple):
         return Levels(*np.frombuffer(content, np.float64).reshape(3, -1))
 
 
-def levels_of(values: Values) -> Levels | None:
+def levels_of(values: Values, *, ordered: bool = False) -> Levels | None:
     """The distribution of finite numbers: at each distinct one, or of many at the least, the greatest and those that end each
     quarter of a percent, so that one which is as much of them or more is always there. None of no values.
     """
     if not len(values):
         return None
-    ordered = np.sort(values)
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    ends = np.append(starts[1:], len(ordered))
+    ascending = values if ordered else np.sort(values)
+    starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
+    ends = np.append(starts[1:], len(ascending))
     if len(starts) > EXACT_LEVELS:
-        ranks = np.concatenate([[0], _ranks(len(ordered), LEVEL_PARTS), [len(ordered) - 1]])
+        ranks = np.concatenate([[0], _ranks(len(ascending), LEVEL_PARTS), [len(ascending) - 1]])
         kept = np.unique(np.searchsorted(starts, ranks, side="right") - 1)
         starts, ends = starts[kept], ends[kept]
-    return Levels(ordered[starts], starts.astype(np.float64), ends.astype(np.float64))
+    return Levels(ascending[starts], starts.astype(np.float64), ends.astype(np.float64))
 
 
 class Words:

@@ -1,10 +1,9 @@
-"""What is in the columns of Parquet files: tasks summarize row groups by Arrow and NumPy, and what they found is merged."""
+"""Profiles of the columns of Parquet files: tasks summarize row groups by Arrow and NumPy, and their summaries are merged."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
@@ -12,19 +11,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.errors import ExternalError
-from pipelines.storage import list_files, locate
-from pipelines.summaries import Moments, Values, Words, levels_of, merged_moments, moments_of, percentiles_of
+from pipelines.features.arrays import ArrowRows
+from pipelines.features.kinds.statistics import TRAIN, Request, Words
+from pipelines.row_groups import RowGroup, read_batches
+from pipelines.summaries import TRACKED_WORDS, Moments, Values, levels_of, merged_moments, moments_of, percentiles_of
+from pipelines.summaries import Words as WordCounts
 from pipelines.workers import forget_archives
 
-# What is asked of a column: moments and percentiles of a number, how often each word occurs, or whether there is a value.
-NUMBER, WORD, THERE = "number", "word", "there"
-PART_ROWS = 1 << 18  # a task reads so many rows or more, whatever the cluster: what is merged follows from the files alone
-SLICE_ROWS = 1 << 16  # are looked at at once: of a column as much as lies close to the processor
+TEXT_WORDS = 500_000  # words of texts are counted exactly up to so many distinct ones
 HELD_VALUES = 1 << 20  # a task passes values on once it holds so many
-FOOTERS_AT_ONCE = 16
 
 GROUP, PART = "group", "part"
 _MOMENTS = "present long, mean double, squares double, minimum double, maximum double"
@@ -36,63 +32,20 @@ _TYPES = {
     "array<double>": pa.list_(pa.float64()), "array<string>": pa.list_(pa.string()), "array<long>": pa.list_(pa.int64()),
 }  # fmt: skip
 Mask: TypeAlias = npt.NDArray[np.bool_]
-Codes: TypeAlias = npt.NDArray[np.int32]
-
-
-class RowGroup(NamedTuple):
-    """One of a file's row groups."""
-
-    uri: str
-    place: int
-
-
-class Files(NamedTuple):
-    """The Parquet files of a folder: their columns, and their row groups, in parts that a task each reads."""
-
-    columns: tuple[str, ...]
-    parts: tuple[tuple[RowGroup, ...], ...]
-
-
-class Measure(NamedTuple):
-    """One thing that is asked of one column."""
-
-    kind: str
-    column: str
 
 
 class Survey(NamedTuple):
-    """What is asked of each group of rows, which the column `by` names; rows without a group are left out.
+    """What is asked of each group of rows; rows without a group are left out.
 
-    Ids, which are hashes, thin the rows out: every `rows`-th of them is looked at, and percentiles are those of every
-    `values`-th.
+    `groups` tells the groups of rows that have `columns`. Ids, which are hashes, thin the rows out: every `rows`-th of them is
+    looked at, and percentiles are those of every `values`-th.
     """
 
-    by: str
-    measures: tuple[Measure, ...]
+    requests: tuple[Request, ...]
+    groups: Callable[[ArrowRows], Words]
+    columns: tuple[str, ...]
     rows: int = 1
     values: int = 1
-
-
-def files_of(folder: str) -> Files:
-    """Read the footers of a folder's Parquet files; raises ExternalError when none is there."""
-    uris = [uri for uri in list_files(folder) if uri.endswith(".parquet")]
-    if not uris:
-        raise ExternalError(
-            f"{folder}: no Parquet file is there; expected those that Spark has just written. Do Spark and pyarrow take this "
-            f"path for the same place? Write lake.warehouse with its scheme."
-        )
-    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        footers = list(pool.map(_footer, uris))
-    parts: list[list[RowGroup]] = [[]]
-    rows = 0
-    for uri, footer in zip(uris, footers, strict=True):
-        for index in range(footer.num_row_groups):
-            if rows >= PART_ROWS:
-                parts.append([])
-                rows = 0
-            parts[-1].append(RowGroup(uri, index))
-            rows += footer.row_group(index).num_rows
-    return Files(tuple(footers[0].schema.to_arrow_schema().names), tuple(tuple(part) for part in parts if part))
 
 
 def summarize(
@@ -105,11 +58,11 @@ def summarize(
             yield from _of_part(part, parts[part], surveys, ids)
 
 
-def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def merge(batches: Iterable[pa.RecordBatch], texts: Collection[int] = ()) -> Iterator[pa.RecordBatch]:
     """Of `SUMMARY` rows in the order of group, key, part and at, one row for each group and key: `MERGED`."""
     forget_archives()
     for (group, key), rows in groupby(_rows(batches), lambda row: (row["group"].as_py(), row["key"].as_py())):
-        moments, words = Moments(), Words()
+        moments, words = Moments(), WordCounts(TEXT_WORDS if key in texts else TRACKED_WORDS)
         values: list[Values] = [np.empty(0)]
         for row in rows:
             moments = merged_moments(moments, Moments(*(row[name].as_py() for name in Moments._fields)))
@@ -119,10 +72,10 @@ def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 words.add(row["words"].values, row["counts"].values)
         table = words.table()
         ordered = np.sort(np.concatenate(values))
-        levels = levels_of(ordered)
+        levels = levels_of(ordered, ordered=True)
         found = {
             **moments._asdict(),
-            "percentiles": percentiles_of(ordered),
+            "percentiles": percentiles_of(ordered, ordered=True),
             "levels": None if levels is None else levels.to_bytes(),
         }
         whole = {"group": group, "key": key, **found, "words": table["word"], "counts": table["count"]}
@@ -135,62 +88,29 @@ class _Summary:
 
     moments: Moments = field(default_factory=Moments)
     values: list[Values] = field(default_factory=list)
-    words: Words = field(default_factory=Words)
+    words: WordCounts = field(default_factory=WordCounts)
+
+    def count(self, words: Words, mask: Mask) -> None:
+        """Count the words of the rows of a mask."""
+        chosen = words.codes[mask if words.rows is None else mask[words.rows]]
+        counts = np.bincount(chosen, minlength=len(words.dictionary) + 1)[: len(words.dictionary)]
+        met = np.flatnonzero(counts)
+        self.words.add(words.dictionary.take(pa.array(met)), pa.array(counts[met]))
+        self.found(int(counts.sum()))
 
     def found(self, present: int) -> None:
         self.moments = self.moments._replace(present=self.moments.present + present)
-
-
-class _Read:
-    """Some rows: columns as they are asked for, each taken apart once."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-        self._numbers: dict[str, tuple[Values, Mask]] = {}
-        self._words: dict[str, tuple[Codes, pa.Array]] = {}
-
-    def numbers(self, name: str) -> tuple[Values, Mask]:
-        """A column's numbers, and which of them are there and finite."""
-        if name not in self._numbers:
-            values = np.asarray(self._table[name].to_numpy(), np.float64)
-            self._numbers[name] = values, np.isfinite(values)
-        return self._numbers[name]
-
-    def words(self, name: str) -> tuple[Codes, pa.Array]:
-        """A column's words, by their places in a dictionary; what is missing has a place beyond it."""
-        if name not in self._words:
-            column = self._table[name].unify_dictionaries().combine_chunks()
-            self._words[name] = column.indices.fill_null(len(column.dictionary)).to_numpy(), column.dictionary
-        return self._words[name]
-
-    def there(self, name: str) -> Mask:
-        """Which rows have a value."""
-        found: Mask = self._table[name].is_valid().to_numpy()
-        return found
-
-    def every(self, ids: str, number: int) -> Mask | None:
-        """Which rows are a `number`-th by their ids; None: all."""
-        if number == 1:
-            return None
-        found: Mask = self._table[ids].to_numpy() % number == 0
-        return found
-
-    def groups(self, by: str) -> Iterator[tuple[str, Mask]]:
-        """The rows of each group."""
-        codes, names = self.words(by)
-        for code in np.unique(codes):
-            if code < len(names):
-                yield names[code].as_py(), codes == code
 
 
 def _of_part(part: int, groups: Sequence[RowGroup], surveys: Sequence[Survey], ids: str) -> Iterator[pa.RecordBatch]:
     found: defaultdict[tuple[str, int], _Summary] = defaultdict(_Summary)
     at = held = 0
     for rows in _read(groups, surveys, ids):
+        values = _Values(rows)
         key = 0
         for survey in surveys:
-            held += _take(rows, survey, ids, found, key)
-            key += len(survey.measures)
+            held += _take(values, survey, ids, found, key)
+            key += 1 + len(survey.requests)
         if held > HELD_VALUES:
             yield _values(found, part, at)
             at, held = at + 1, 0
@@ -203,50 +123,73 @@ def _of_part(part: int, groups: Sequence[RowGroup], surveys: Sequence[Survey], i
     yield _batch(last, SUMMARY)
 
 
-def _take(rows: _Read, survey: Survey, ids: str, found: Mapping[tuple[str, int], _Summary], first: int) -> int:
-    """Take rows in; gives how many values are kept for percentiles."""
-    looked_at, sampled, kept = rows.every(ids, survey.rows), rows.every(ids, survey.values), 0
-    for group, of_group in rows.groups(survey.by):
+class _Values:
+    """The values that requests take from some rows, each taken once."""
+
+    def __init__(self, rows: ArrowRows) -> None:
+        self.rows = rows
+        self._taken: dict[int, Any] = {}  # by the function: two requests of one name may ask of other values
+
+    def of(self, request: Request) -> Any:
+        """The values of a request; of a number with those that are finite."""
+        key = id(request.values)
+        if key not in self._taken:
+            with np.errstate(all="ignore"):  # a logarithm that there is none of is missing
+                values = request.values(self.rows)
+            self._taken[key] = (values, np.isfinite(values)) if request.kind == "number" else values
+        return self._taken[key]
+
+    def every(self, ids: str, number: int) -> Mask | None:
+        """Which rows are a `number`-th by their ids; None: all."""
+        if number == 1:
+            return None
+        found: Mask = self.rows.table[ids].to_numpy() % number == 0
+        return found
+
+    def groups(self, survey: Survey) -> Iterator[tuple[str, Mask]]:
+        """The rows of each group."""
+        words = survey.groups(self.rows)
+        for code in np.unique(words.codes):
+            if code < len(words.dictionary):
+                yield words.dictionary[int(code)].as_py(), words.codes == code
+
+
+def _take(values: _Values, survey: Survey, ids: str, found: MutableMapping[tuple[str, int], _Summary], first: int) -> int:
+    """Take rows in, those of each group under `first` and its requests after that; how many values are kept for percentiles."""
+    looked_at, sampled, kept = values.every(ids, survey.rows), values.every(ids, survey.values), 0
+    for group, of_group in values.groups(survey):
         mask = of_group if looked_at is None else of_group & looked_at
-        chosen = np.flatnonzero(mask)
-        if not len(chosen):
+        count = int(np.count_nonzero(mask))
+        if not count:
             continue
-        some = None if sampled is None else np.flatnonzero(mask & sampled)
-        for key, measure in enumerate(survey.measures, first):
-            summary = found[group, key]
-            if measure.kind == NUMBER:
-                values, fine = rows.numbers(measure.column)
-                there = values[np.flatnonzero(mask & fine)]  # twice as fast as by the mask itself
-                summary.moments = merged_moments(summary.moments, moments_of(there))
-                summary.values.append(there if some is None else values[some][fine[some]])
+        found[group, first].found(count)
+        some = mask if sampled is None else mask & sampled
+        for key, request in enumerate(survey.requests, first + 1):
+            if request.fits and group != TRAIN:
+                continue
+            if request.kind == "words" and (group, key) not in found:
+                found[group, key] = _Summary(words=WordCounts(TEXT_WORDS))
+            summary, taken = found[group, key], values.of(request)
+            if request.kind == "number":
+                numbers, finite = taken
+                present = numbers[np.flatnonzero(mask & finite)]  # twice as fast as by the mask itself
+                summary.moments = merged_moments(summary.moments, moments_of(present))
+                summary.values.append(present if sampled is None else numbers[np.flatnonzero(some & finite)])
                 kept += len(summary.values[-1])
-            elif measure.kind == WORD:
-                codes, known = rows.words(measure.column)
-                counts = np.bincount(codes[chosen], minlength=len(known) + 1)[: len(known)]
-                met = np.flatnonzero(counts)
-                summary.words.add(known.take(pa.array(met)), pa.array(counts[met]))
-                summary.found(int(counts.sum()))
+            elif request.kind == "presence":
+                summary.found(int(np.count_nonzero(mask & taken)))
             else:
-                summary.found(int(np.count_nonzero(mask & rows.there(measure.column))))
+                summary.count(taken, mask)
     return kept
 
 
-def _read(groups: Sequence[RowGroup], surveys: Sequence[Survey], ids: str) -> Iterator[_Read]:
-    words = {survey.by for survey in surveys} | {m.column for survey in surveys for m in survey.measures if m.kind == WORD}
+def _read(groups: Sequence[RowGroup], surveys: Sequence[Survey], ids: str) -> Iterator[ArrowRows]:
+    requests = [request for survey in surveys for request in survey.requests]
+    words = {column for request in requests if request.kind == "word" for column in request.columns}
     thinned = {ids for survey in surveys if survey.rows > 1 or survey.values > 1}
-    columns = sorted({m.column for survey in surveys for m in survey.measures} | words | thinned)
-    for uri, of_file in groupby(groups, lambda group: group.uri):
-        filesystem, path = locate(uri)
-        with filesystem.open_input_file(path) as opened:
-            file = pq.ParquetFile(opened, read_dictionary=sorted(words), pre_buffer=True)
-            for group in of_file:
-                for batch in file.iter_batches(SLICE_ROWS, [group.place], columns, use_threads=False):
-                    yield _Read(pa.table(batch))
-
-
-def _footer(uri: str) -> pq.FileMetaData:
-    filesystem, path = locate(uri)
-    return pq.read_metadata(path, filesystem=filesystem)
+    grouped = {column for survey in surveys for column in survey.columns}
+    columns = {column for request in requests for column in request.columns} | thinned | grouped
+    return (ArrowRows(batch) for batch in read_batches(groups, columns, words))
 
 
 def _values(found: Mapping[tuple[str, int], _Summary], part: int, at: int) -> pa.RecordBatch:

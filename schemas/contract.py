@@ -20,6 +20,14 @@ ColumnType = Literal[
 Severity = Literal["quarantine", "warn", "fail"]
 
 
+LANDING_ORDER = "landing_order"
+"""What `latest_by` may name beside columns: of rows with one key the one that landed last stays, whatever its values."""
+
+
+VALID = ("valid_from", "valid_to")
+"""Since when a snapshot's row was valid (included; none: since ever) and until when (excluded; none: it still is)."""
+
+
 class ContractError(ValueError):
     """Raised when a contract contradicts itself: an unknown column in a key, a column declared twice."""
 
@@ -149,9 +157,12 @@ class Volume:
 class Table:
     """A table's contract.
 
-    `key` names a row; of several rows with one key the greatest by `latest_by` wins; without a key, rows that are the same
-    in every column count once. `unique` names further columns whose values no two clean rows share. `event_time` is the
-    timestamp that places a row in an interval; a table without one belongs whole to the interval in which it was landed.
+    `key` names a row; of several rows with one key the greatest by `latest_by` wins: by columns, or by `LANDING_ORDER`, in
+    which a correction that comes later replaces what it corrects. Without a key, rows that are the same in every column count
+    once. `unique` names further columns whose values no two clean rows share. A table with an
+    `event_time`, the timestamp that places a row in an interval, holds events; one without is a snapshot, complete at each
+    landing, of which a window reads the newest; with `history` it reads all that were valid during it, each row with the span
+    of time in which it was (`VALID`).
     `one_partition` says that the rows of a write are all of one partition. Raises ContractError when it names a column that
     it does not declare.
     """
@@ -162,6 +173,7 @@ class Table:
     latest_by: tuple[str, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     event_time: str | None = None
+    history: bool = False
     rules: tuple[Rule, ...] = ()
     references: tuple[Reference, ...] = ()
     freshness: Freshness | None = None
@@ -181,7 +193,7 @@ class Table:
         event_time = (self.event_time,) if self.event_time else ()
         several = (*(reference.columns for reference in self.references), *self.unique)
         used = {*self.key, *self.latest_by, *self.partition_by, *self.sorted_by, *event_time, *chain(*several)}
-        unknown = sorted(used - set(names))
+        unknown = sorted(used - {*names, *((LANDING_ORDER,) if self.in_landing_order else ())})
         if unknown:
             raise ContractError(
                 f"contract {self.name}: unknown column {', '.join(unknown)}; expected one of {', '.join(names)}. "
@@ -193,8 +205,18 @@ class Table:
                 f"contract {self.name}: {', '.join(dropped)} is personal and dropped, so nothing can be told by it. "
                 f"Hash it, or take it out of the key, latest_by, unique and references."
             )
+        if self.history and (self.event_time or set(VALID) & set(names)):
+            raise ContractError(
+                f"contract {self.name}: history is of a snapshot, whose rows get the columns {' and '.join(VALID)}; expected "
+                f"no event_time, and no columns of these names. Leave history out, or rename the columns."
+            )
         if self.freshness and not self.event_time:
             raise ContractError(f"contract {self.name}: freshness needs an event_time. Declare one, or leave freshness out.")
+
+    @property
+    def in_landing_order(self) -> bool:
+        """Whether the order in which rows landed decides which one of a key stays."""
+        return LANDING_ORDER in self.latest_by
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:

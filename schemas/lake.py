@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from schemas.contract import Column, ColumnType, Table
+from schemas.contract import LANDING_ORDER, Column, ColumnType, Table
 
 INTERVAL = (
     Column("interval_from", "timestamp", unit="UTC", nullable=False, comment="start of the interval, included"),
@@ -47,9 +47,10 @@ ROW_LEDGER = Table(
         Column("duplicates", "bigint", unit="rows", nullable=False),
         Column("repeated", "bigint", unit="rows", comment="of the duplicates, copies that equal the row that stays"),
         Column("filtered", "bigint", unit="rows", nullable=False),
+        Column("replaced", "array<string>", comment="smaller intervals whose rows the run replaced, in UTC"),
     ),
-    key=("stage", "source", "interval_from"),
-    partition_by=("stage", "interval_from"),
+    key=("stage", "source", "interval_from", "interval_to"),
+    partition_by=("stage", "interval_from", "interval_to"),
 )
 
 QUARANTINE = Table(
@@ -63,8 +64,9 @@ QUARANTINE = Table(
         Column("source_line", "bigint", comment="counted from the first row of its file, which is 1"),
         Column("raw", "string", nullable=False, comment="the row as received, as JSON, or the broken line itself"),
         Column("unparsed", "boolean", comment="whether raw is a line that is no row"),
+        Column(LANDING_ORDER, "string", comment="the row's, where the contract has rows of a key decided by it"),
     ),
-    partition_by=("source", "interval_from"),
+    partition_by=("source", "interval_from", "interval_to"),
 )
 
 BROKEN_RULES = Table(
@@ -78,8 +80,8 @@ BROKEN_RULES = Table(
         Column("rows", "bigint", unit="rows that broke the rule", nullable=False),
         Column("example", "string"),
     ),
-    key=("source", "interval_from", "rule"),
-    partition_by=("interval_from",),
+    key=("source", "interval_from", "interval_to", "rule"),
+    partition_by=("interval_from", "interval_to"),
 )
 
 FEATURE_STATS = Table(
@@ -111,7 +113,7 @@ FEATURE_STATS = Table(
         Column("provenance", "string", comment="JSON: snapshots of the clean tables, digest of the declared spec, the code"),
     ),
     key=("fingerprint", "feature"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 DRIFT_METRICS = Table(
@@ -126,8 +128,8 @@ DRIFT_METRICS = Table(
         Column("ks", "double", comment="Kolmogorov-Smirnov distance; none for words"),
         Column("missing", "double", unit="share of rows", nullable=False, comment="missing now, less missing in train"),
     ),
-    key=("interval_from", "compared", "feature"),
-    partition_by=("interval_from", "compared"),
+    key=("interval_from", "interval_to", "compared", "feature"),
+    partition_by=("interval_from", "compared", "interval_to"),
 )
 
 FEATURE_SAMPLES = Table(
@@ -140,7 +142,7 @@ FEATURE_SAMPLES = Table(
         Column("features", "string", nullable=False, comment="JSON: what Spark made of them"),
     ),
     key=("row_id",),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 TRAINING_HISTORY = Table(
@@ -229,7 +231,7 @@ PREDICTIONS = Table(
         Column("labels", "array<float>", comment="of a label with a horizon, step by step"),
         Column("predictions", "array<float>", comment="each class's probability, or each step's predicted number"),
     ),
-    key=("row_id",),
+    key=("run_id", "row_id"),
     partition_by=("interval_from", "interval_to", "split"),
 )
 
@@ -247,7 +249,7 @@ EVALUATION_METRICS = Table(
         Column("high", "double", comment="upper bound of the same"),
     ),
     key=("run_id", "split", "metric", "baseline"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 MODELS = Table(
@@ -291,7 +293,7 @@ MODEL_DIFFERENCES = Table(
         Column("high", "double", comment="upper bound of the same"),
     ),
     key=("run_id", "baseline", "metric"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 SLICE_METRICS = Table(
@@ -310,6 +312,22 @@ SLICE_METRICS = Table(
         Column("high", "double", comment="upper bound of the same"),
     ),
     key=("run_id", "split", "features", "values", "metric"),
+    partition_by=("interval_from", "interval_to"),
+)
+
+LIVE_METRICS = Table(
+    "live_metrics",
+    (
+        RUN,
+        *INTERVAL,
+        Column("model_version", "int", nullable=False, comment="of the table models"),
+        Column("rows", "bigint", unit="rows", nullable=False, comment="rows that it scored, whose labels are known by now"),
+        Column("metric", "string", nullable=False),
+        Column("value", "double", comment="none where the metric is not defined"),
+        Column("low", "double", comment="lower bound of the value's bootstrap interval"),
+        Column("high", "double", comment="upper bound of the same"),
+    ),
+    key=("interval_from", "model_version", "metric"),
     partition_by=("interval_from",),
 )
 
@@ -325,7 +343,7 @@ FEATURE_IMPORTANCE = Table(
         Column("deviation", "double", nullable=False, comment="population standard deviation over shuffles"),
     ),
     key=("run_id", "feature"),
-    partition_by=("interval_from",),
+    partition_by=("interval_from", "interval_to"),
 )
 
 SHARED = (
@@ -345,6 +363,7 @@ SHARED = (
     MODEL_DIFFERENCES,
     SLICE_METRICS,
     FEATURE_IMPORTANCE,
+    LIVE_METRICS,
     RUNS,
 )
 
@@ -376,11 +395,20 @@ IDENTIFIED = (ROW_ID, RUN, *INTERVAL, SPLIT)
 """What is set beside the columns of examples on their way to the features table."""
 
 
+LANDING = Column(LANDING_ORDER, "string", comment="sorts rows by their period, file, and place in it")
+"""What raw and clean tables have in addition, where the contract's `latest_by` names it."""
+
+
 def raw(source: Table) -> Table:
     """The table that a source lands in: every column as the text received, its place, and a line that is no row."""
     received = tuple(Column(name, "string") for name in source.column_names)
     parts = ("interval_from", "interval_to")
-    return Table(f"raw_{source.name}", (*received, *LANDED), partition_by=parts, one_partition=True)
+    columns = (*received, *LANDED, *_landing(source))
+    return Table(f"raw_{source.name}", columns, partition_by=parts, one_partition=True)
+
+
+def _landing(source: Table) -> tuple[Column, ...]:
+    return (LANDING,) if source.in_landing_order else ()
 
 
 def clean(source: Table) -> Table:
@@ -391,7 +419,7 @@ def clean(source: Table) -> Table:
     flags = tuple(Column(c.flag, "boolean", comment=f"{c.name} lies outside its fences") for c in source.columns if c.flag)
     return Table(
         name=f"clean_{source.name}",
-        columns=(*kept, *flags, RUN, *INTERVAL),
+        columns=(*kept, *flags, *_landing(source), RUN, *INTERVAL),
         key=source.key,
         latest_by=source.latest_by,
         event_time=source.event_time,

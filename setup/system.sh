@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Check for what no wheel brings: Python 3.11, Java 17 or 21, a C++ compiler, setpriv. On Debian or Ubuntu, as root, a missing
-# Java or compiler is installed after saying so; elsewhere one line names what is missing. So it is with MariaDB's programs, which
-# tests alone need: without them set-up goes on, and those tests are skipped. Usage: [PYTHON=...] setup/system.sh
+# Java or compiler is installed after saying so; elsewhere one line names what is missing. So it is with MariaDB's programs and
+# Chromium, which tests alone need, and wrk, which a benchmark needs: without them set-up goes on, and those tests are skipped.
+# Usage: [PYTHON=...] setup/system.sh
 set -euo pipefail
 python=${PYTHON:-python3.11}
 
@@ -33,6 +34,11 @@ install() {
   try_install "$1" "$2" || die "apt-get could not install $2. Install $1 yourself and run this again."
 }
 
+# optional NAME CONSEQUENCE PACKAGE...: what tests or a benchmark alone need; without it set-up goes on.
+optional() {
+  can_install && try_install "$1" "${@:3}" || echo "ringmill: no $1 found, $2"
+}
+
 # Debian has the server in a folder that only root's PATH names. These packages have the programs alone: no service is started.
 has_mariadb() {
   local PATH="$PATH:${MARIADB_PATH-/usr/sbin:/usr/bin}"
@@ -61,8 +67,7 @@ if ! command -v g++ >/dev/null; then
   install "C++ compiler" g++
 fi
 command -v setpriv >/dev/null || die "no setpriv found. Install util-linux 2.33 or newer."
-if ! has_mariadb; then
-  if ! can_install || ! try_install "MariaDB server" mariadb-server-core mariadb-client-core; then
-    echo "ringmill: no MariaDB server found, so its tests are skipped. They need mariadb-server-core and mariadb-client-core."
-  fi
-fi
+has_mariadb || optional "MariaDB server" "so its tests are skipped. They need mariadb-server-core and mariadb-client-core." \
+  mariadb-server-core mariadb-client-core
+command -v chromium >/dev/null || optional "Chromium" "so tests of pages are skipped. They need chromium." chromium
+command -v wrk >/dev/null || optional "wrk" "so make bench-serving can't put load on the service. It needs wrk." wrk

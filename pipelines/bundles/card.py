@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipelines.bundles.calibration import CalibrationEffect
 from pipelines.bundles.signature import InputField
 from pipelines.config import Model
 
@@ -22,7 +23,9 @@ class TrainingData(Model):
 
 
 class ModelCard(Model, allow_inf_nan=True):
-    """What people should know before they use a model. `metrics` are those of the epoch that was kept, on validation rows."""
+    """What people should know before they use a model. `metrics` are those of the epoch that was kept, on validation rows;
+    `calibration` is what the folder's calibration changes on test rows.
+    """
 
     title: str
     pipeline: str
@@ -31,6 +34,7 @@ class ModelCard(Model, allow_inf_nan=True):
     data: TrainingData
     metrics: dict[str, float]
     limits: tuple[str, ...]
+    calibration: CalibrationEffect | None = None
 
 
 def limits_of(inputs: tuple[InputField, ...], data: TrainingData, onnx_missing: str | None) -> tuple[str, ...]:

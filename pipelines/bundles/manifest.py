@@ -15,6 +15,7 @@ from pipelines.errors import BundleError
 FORMAT = 1
 MANIFEST = "manifest.json"
 FEATURES, INPUT_SCHEMA, OUTPUT_SCHEMA, CARD = "features.json", "input_schema.json", "output_schema.json", "model_card.json"
+CALIBRATION = "calibration.json"
 KERAS_FILE, SAVED_MODEL, ONNX_FILE, NETWORK_FILE = "model.keras", "saved_model", "model.onnx", "network.onnx"
 LIBRARIES = ("tensorflow-cpu", "tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "numpy", "pyarrow")
 SHOWN = 5
@@ -26,12 +27,15 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Describe a folder that is otherwise complete: the facts, the libraries' versions, and each file's bytes and SHA-256."""
+    """Describe a folder that is otherwise complete: the facts, the libraries' versions, and each file's bytes and SHA-256.
+
+    Facts with `libraries` say which ones exported the model, as a folder's manifest does that is written anew.
+    """
     described = {
         "format": FORMAT,
+        "libraries": library_versions(),
         **facts,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "libraries": library_versions(),
         "files": {name: _describe(folder / name) for name in _names(folder)},
     }
     write_json(folder / MANIFEST, described)

@@ -6,17 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from pipelines.config import Model, Multiclass, Regression, Task
-from pipelines.fitted import (
-    FittedCategorical,
-    FittedChannel,
-    FittedFeature,
-    FittedHashed,
-    FittedOrdinal,
-    FittedSpec,
-    FittedTarget,
-    FittedTime,
-    Raw,
-)
+from pipelines.fitted import FittedFeature, FittedSpec, Raw
 from schemas.contract import Column, Table
 
 Value: TypeAlias = float | str | list[float | None]
@@ -53,7 +43,8 @@ class OutputField(Model):
     """What a model gives: a probability of the second class, one a class, or a number or several in `unit`.
 
     `outputs` is how many values a row has; none where that is a single number without a dimension of its own. `threshold` is
-    the least probability of the second class, where one was chosen.
+    the least probability of the second class, where one was chosen. `calibration` is how the folder's calibration.json turns
+    the output, on which the threshold counts, into a calibrated probability.
     """
 
     name: str = "output"
@@ -63,6 +54,7 @@ class OutputField(Model):
     classes: tuple[str, ...] = ()
     unit: str = ""
     threshold: float | None = None
+    calibration: Literal["isotonic", "platt"] | None = None
 
 
 def output_schema(task: Task, outputs: int | None) -> OutputField:
@@ -86,20 +78,16 @@ def input_schema(
 
 def _field(name: str, raw: Raw, spec: FittedSpec, columns: Mapping[str, Column], example: Value | None) -> InputField:
     features = [feature for feature in spec.features if name in feature.inputs]
-    channel = next((feature for feature in features if isinstance(feature, FittedChannel)), None)
-    column = columns.get(channel.of if channel else name)
-    type_ = "string" if raw.dtype == "string" else "double"
-    if any(isinstance(feature, FittedTime) for feature in features):
-        type_ = "timestamp"
+    column = columns.get(raw.of or name)
     known = InputField(
         name=name,
-        type=f"array<{type_}>" if channel else type_,
+        type=f"array<{raw.type}>" if raw.of else raw.type,
         datatype="BYTES" if raw.dtype == "string" else "FP64",
         length=raw.length,
-        from_history=channel is not None,
-        known=_words(name, features),
+        from_history=raw.of is not None,
+        known=_words(features),
     )
-    return known.model_copy(update=_declared(column, channel is not None, example)) if column else known
+    return known.model_copy(update=_declared(column, raw.of is not None, example)) if column else known
 
 
 def _declared(column: Column, of_series: bool, example: Value | None) -> dict[str, object]:
@@ -120,8 +108,9 @@ def _declared(column: Column, of_series: bool, example: Value | None) -> dict[st
     }
 
 
-def _words(name: str, features: Iterable[FittedFeature]) -> tuple[str, ...]:
-    of_words = (FittedCategorical, FittedOrdinal, FittedTarget)
-    hashed = any(isinstance(feature, FittedHashed) for feature in features)  # whose words nothing keeps
-    words = {word: None for f in features if isinstance(f, of_words) and f.name == name for word in f.vocabulary}
-    return () if hashed else tuple(words)[:MOST_WORDS]
+def _words(features: Iterable[FittedFeature]) -> tuple[str, ...]:
+    """The words that features of a raw value know, in their order; none where one takes any word."""
+    known = [feature.words for feature in features]
+    if None in known:
+        return ()
+    return tuple(dict.fromkeys(word for words in known for word in words or ()))[:MOST_WORDS]

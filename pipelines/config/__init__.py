@@ -1,7 +1,6 @@
 """A pipeline's configuration: frozen models of conf/*.yaml, in which an unknown key or a wrong type is an error."""
 
-from pipelines.config import kinds
-from pipelines.config.base import Interval, Model, midnight
+from pipelines.config.base import WHOLE, Interval, midnight
 from pipelines.config.drift import Bounds, DriftConfig
 from pipelines.config.evaluate import (
     LOWER_IS_BETTER,
@@ -14,7 +13,8 @@ from pipelines.config.evaluate import (
     GradientBoosting,
     goodness,
 )
-from pipelines.config.features import KINDS, FeaturesConfig, Windows
+from pipelines.config.features import FeaturesConfig, Windows
+from pipelines.config.lengths import Length, before
 from pipelines.config.loading import load, load_examples
 from pipelines.config.losses import (
     Absolute,
@@ -37,14 +37,16 @@ from pipelines.config.search import Choices, Halving, SearchConfig, Span, replac
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
 from pipelines.config.task import Binary, Multiclass, Regression, Task, Transform
 from pipelines.config.train import Mlflow, TrainConfig
+from pipelines.features.kinds.registry import KINDS
+from pipelines.model import Model
 
 __all__ = [
-    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES", "NEITHER_IS_BETTER",
-    "Absolute", "Binary", "Bounds", "ChampionGate", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit", "Convolution",
-    "Costs", "CrossEntropy", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig", "FeaturesConfig", "Focal",
-    "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Loss", "MaintainConfig", "Mlflow", "Model",
-    "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile", "Recurrence", "RegistryConfig", "Regression",
-    "SearchConfig", "SourceSection", "Span", "Squared", "Task", "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows",
-    "Words", "explain", "goodness", "kinds", "load", "load_examples", "midnight", "one_line", "read_config", "replaced",
-    "shortened", "weights_by_label",
+    "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES", "NEITHER_IS_BETTER", "WHOLE",
+    "Absolute", "Binary", "Bounds", "ChampionGate", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit",
+    "Convolution", "Costs", "CrossEntropy", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig",
+    "FeaturesConfig", "Focal", "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Length", "Loss",
+    "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
+    "Recurrence", "RegistryConfig", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task",
+    "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows", "Words", "before", "explain", "goodness",
+    "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "shortened", "weights_by_label",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pipelines.config.base import Model
+from pipelines.model import Model
 
 
 class Bounds(Model):

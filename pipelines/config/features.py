@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from keyword import iskeyword
-from typing import Annotated, get_args
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pipelines.config import kinds
-from pipelines.config.base import Model
+from pipelines.config.lengths import Length
 from pipelines.config.splits import Split
+from pipelines.features.kinds.registry import KINDS, Declared
+from pipelines.model import Model
 from schemas.lake import IDENTIFIED
 
 TABLE = (*(column.name for column in IDENTIFIED), "label")
@@ -33,13 +34,14 @@ class Windows(Model):
     horizon: Annotated[int, Field(ge=1, le=10_000)] = 1
 
 
-class FeaturesConfig(Model):
+class FeaturesConfig(Declared):
     """How rows become numbers: the source whose rows are the examples, the function that joins and derives, the split, and
     one declared spec of features.
 
     `known_at` names, for a feature, the column with the time from which its value was known: a row whose value was known only
     after it was to be used (`predicted_at`, by default the examples' event time) fails the run. A feature that alone ranks the
-    label with an AUC above `proxy_auc` is named in a warning: it may be the label in disguise. `baselines` are SQL over the
+    label with an AUC above `proxy_auc` is named in a warning: it may be the label in disguise. With `look_back` the function is
+    also given the events of so long before the window; examples are those of the window alone. `baselines` are SQL over the
     examples' columns that predict the label, each judged beside the model.
     """
 
@@ -48,30 +50,11 @@ class FeaturesConfig(Model):
     parameters: dict[str, int | float | str] = {}
     split: Split
     windows: Windows | None = None
+    look_back: Length | None = None
     predicted_at: str | None = None
     known_at: dict[str, str] = {}
     proxy_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.95
     baselines: dict[str, str] = {}
-    numeric: dict[str, kinds.Numeric] = {}
-    boolean: dict[str, kinds.Boolean] = {}
-    ordinal: dict[str, kinds.Ordinal] = {}
-    cyclic: dict[str, kinds.Cyclic] = {}
-    time: dict[str, kinds.Time] = {}
-    target: dict[str, kinds.Target] = {}
-    bucketized: dict[str, kinds.Bucketized] = {}
-    categorical: dict[str, kinds.Categorical] = {}
-    crossed: dict[str, kinds.Crossed] = {}
-    hashed: dict[str, kinds.Hashed] = {}
-    sequence: dict[str, kinds.Sequence] = {}
-    image: dict[str, kinds.Image] = {}
-    text: dict[str, kinds.Text] = {}
-
-    @property
-    def declared(self) -> Iterator[tuple[str, str, kinds.Kind]]:
-        """Each feature's kind, name and settings, in the order of the kinds here: numbers, then ids, then arrays."""
-        for kind in KINDS:
-            for name, feature in getattr(self, kind).items():
-                yield kind, name, feature
 
     @model_validator(mode="after")
     def _named_once(self) -> FeaturesConfig:
@@ -108,11 +91,3 @@ class FeaturesConfig(Model):
                     other = "an input of the network"
                 if other != f"{kind}.{name}":
                     yield f"{column} ({other} and {kind}.{name})"
-
-
-KINDS = tuple(
-    name
-    for name, field in FeaturesConfig.model_fields.items()
-    if any(isinstance(argument, type) and issubclass(argument, kinds.Kind) for argument in get_args(field.annotation))
-)
-"""The keys of a spec under which features are declared, each for a kind."""

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pipelines.config.base import Model
 from pipelines.config.task import Binary, Multiclass, Task
+from pipelines.model import Model
 
 
 class CrossEntropy(Model):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipelines.config.base import Model
+from pipelines.model import Model
 
 MOST_DAYS = 36_600  # a hundred years
 Days = Annotated[float, Field(ge=0, le=MOST_DAYS)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.config.base import Model, Share
+from pipelines.model import Model, Share
 
 
 class Plateau(Model):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from pipelines.config.base import Interval, Model, Share, TimeZone
+from pipelines.config.base import WHOLE, Interval
 from pipelines.config.drift import DriftConfig
 from pipelines.config.evaluate import METRICS, MONITORS, EvaluateConfig
 from pipelines.config.features import FeaturesConfig
@@ -24,6 +24,7 @@ from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
 from pipelines.config.yaml_files import read_yaml
 from pipelines.errors import ConfigError
+from pipelines.model import Model, Share, TimeZone
 from schemas.contract import Table
 
 
@@ -54,12 +55,12 @@ class CleanConfig(Model):
 
 
 class Pipeline(Model):
-    """One pipeline, whole: the content of one conf/*.yaml."""
+    """One pipeline, whole: the content of one conf/*.yaml. Without an `interval` its data is one whole, with no time."""
 
     pipeline: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     title: str = ""
     timezone: TimeZone = "UTC"
-    interval: Interval
+    interval: Interval = WHOLE
     lake: LakeConfig
     contracts: str
     sources: Annotated[dict[str, SourceSection], Field(min_length=1)]

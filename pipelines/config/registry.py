@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.config.base import Model
 from pipelines.config.evaluate import METRICS, NEITHER_IS_BETTER, Metric
 from pipelines.config.train import TrackingUri
+from pipelines.model import Model
 
 DEFAULT_METRICS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae"}
 """By the kind of task, the metric by which a model is compared with the champion."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from pipelines.config.base import Model
 from pipelines.config.problems import explain
 from pipelines.config.train import TrainConfig
+from pipelines.model import Model
 
 FIXED = (
     "ranks",

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from datetime import datetime, time
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipelines.config.base import Day, Model
+from pipelines.config.lengths import Length, before
+from pipelines.model import Day, Model
 
 
 class TimeSplit(Model):
     """Train before `validation_from`, validation before `test_from`, test from there on. Rows of the last `embargo_hours` of
     train and of validation are left out: where a label lies ahead of its row, they would tell of the next split.
+
+    In the place of these days lengths may be given: `test` is so long and ends with the window, `validation` so long and ends
+    where test begins.
     """
 
     by: Literal["time"] = "time"
-    validation_from: Day
-    test_from: Day
+    validation_from: Day | None = None
+    test_from: Day | None = None
+    validation: Length | None = None
+    test: Length | None = None
     embargo_hours: Annotated[float, Field(ge=0, le=876_000)] = 0
 
     @model_validator(mode="after")
     def _ordered(self) -> TimeSplit:
-        if self.validation_from >= self.test_from:
+        given = {name for name in ("validation_from", "test_from", "validation", "test") if getattr(self, name) is not None}
+        if given not in ({"validation_from", "test_from"}, {"validation", "test"}):
+            raise ValueError(
+                f"a split by time has {', '.join(sorted(given)) or 'no bound'}; expected validation_from and test_from, which "
+                f"are days, or validation and test, which are lengths such as 60 days and end with the window"
+            )
+        if self.validation_from and self.test_from and self.validation_from >= self.test_from:
             raise ValueError(f"validation_from ({self.validation_from}) must be before test_from ({self.test_from})")
         return self
 
+    @property
+    def is_relative(self) -> bool:
+        """Whether its bounds follow from the window's end."""
+        return self.test is not None
+
+    def bounds(self, end: datetime) -> tuple[datetime, datetime]:
+        """Where validation begins, and where test does, in a window that ends at `end`, in that time's zone."""
+        if self.validation is not None and self.test is not None:
+            test_from = before(end, self.test)
+            return before(test_from, self.validation), test_from
+        assert self.validation_from
+        assert self.test_from
+        zone = end.tzinfo
+        return datetime.combine(self.validation_from, time(), zone), datetime.combine(self.test_from, time(), zone)
+
     def __str__(self) -> str:
+        if self.is_relative:
+            return f"by time: test the last {self.test}, validation the {self.validation} before"
         return f"by time: validation from {self.validation_from}, test from {self.test_from}"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.config.base import Model
+from pipelines.model import Model
 
 Transform = Literal["none", "log1p"]
 

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipelines.config.base import Model
 from pipelines.config.losses import ClassWeights, Loss
 from pipelines.config.network import Network
 from pipelines.config.optimizer import Optimizer
+from pipelines.model import Model
 
 
 def _without_password(uri: str) -> str:

@@ -38,13 +38,8 @@ def importance_of(
     losses = []
     for repeat in range(REPEATS):
         order = np.random.default_rng([seed, repeat]).permutation(rows.num_rows)
-        losses.append(sign * (whole - primary_metric(score(_shuffled(rows, columns_of(feature), order)), task)))
+        losses.append(sign * (whole - primary_metric(score(_shuffled(rows, feature.outputs, order)), task)))
     return Importance(feature.name, float(np.mean(losses)), float(np.std(losses)))
-
-
-def columns_of(feature: FittedFeature) -> tuple[str, ...]:
-    """The columns of the features table that a feature becomes."""
-    return (*feature.numbers, *feature.ids, *((feature.name,) if feature.array else ()))
 
 
 def primary_metric(scored: pa.RecordBatch, task: Task) -> float:

@@ -149,7 +149,7 @@ def confusion_plot(counts: Confusion, classes: tuple[str, str]) -> str:
             axes.text(column, row, text, ha="center", va="center", color=colour)
         axes.set_xticks([0, 1], classes)
         axes.set_yticks([0, 1], classes)
-        axes.set(xlabel="verdict", ylabel="truth")
+        axes.set(xlabel="predicted", ylabel="true")
         axes.spines[:].set_visible(False)
 
     return _svg(draw)
@@ -172,7 +172,7 @@ def classes_plot(confusion: npt.NDArray[np.float64], classes: Sequence[str]) -> 
                 axes.text(column, row, f"{confusion[row, column]:,.0f}", ha="center", va="center", color=colour, fontsize=7)
             axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
             axes.set_yticks(range(len(classes)), classes)
-        axes.set(xlabel="verdict", ylabel="truth")
+        axes.set(xlabel="predicted", ylabel="true")
         axes.spines[:].set_visible(False)
 
     return _svg(draw)

@@ -1,51 +1,17 @@
-"""Calibration: scores mapped to probabilities that were right on validation, as data that any process can apply."""
+"""Calibration, fitted on validation: what any process applies is in `pipelines.bundles.calibration`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field
 
-from pipelines.config import Model
+from pipelines.bundles.calibration import IsotonicCalibration, PlattCalibration, logistic, logit
 from pipelines.errors import DataError
-from pipelines.evaluation.curve import Curve, Floats
-from pipelines.evaluation.metrics import FLOAT32_EPS
+from pipelines.evaluation.curve import Curve
 
 ROUNDS = 100
 TOLERANCE = 1e-12
-
-
-class IsotonicCalibration(Model):
-    """The rising steps that fit validation best in the least squares sense: knots, joined by straight lines.
-
-    Scores below the first knot and above the last one take its value.
-    """
-
-    method: Literal["isotonic"] = "isotonic"
-    scores: tuple[float, ...]
-    values: tuple[float, ...]
-
-    def apply(self, scores: npt.NDArray[np.float32] | Floats) -> Floats:
-        """Calibrated probabilities of scores, in the same shape."""
-        values: Floats = np.interp(scores.astype(np.float64), self.scores, self.values)
-        return values
-
-
-class PlattCalibration(Model):
-    """A logistic function of the score's logit: slope and intercept. Platt 1999."""
-
-    method: Literal["platt"] = "platt"
-    slope: float
-    intercept: float
-
-    def apply(self, scores: npt.NDArray[np.float32] | Floats) -> Floats:
-        """Calibrated probabilities of scores, in the same shape."""
-        return _logistic(self.slope * _logit(scores.astype(np.float64)) + self.intercept)
-
-
-Calibration = Annotated[IsotonicCalibration | PlattCalibration, Field(discriminator="method")]
 
 
 def calibrate(method: Literal["isotonic", "platt"], validation: Curve) -> IsotonicCalibration | PlattCalibration:
@@ -81,11 +47,11 @@ def fit_isotonic(curve: Curve) -> IsotonicCalibration:
 
 def fit_platt(curve: Curve) -> PlattCalibration:
     """Maximize the likelihood by Newton's method; a ridge too small to matter keeps the equations solvable."""
-    logits, rows = _logit(curve.scores), curve.positives + curve.negatives
+    logits, rows = logit(curve.scores), curve.positives + curve.negatives
     design = np.stack([logits, np.ones_like(logits)])
     weights = np.array([1.0, 0.0])
     for _ in range(ROUNDS):
-        predicted = _logistic(weights @ design)
+        predicted = logistic(weights @ design)
         gradient = design @ (rows * predicted - curve.positives)
         curvature = (design * (rows * predicted * (1 - predicted))) @ design.T + np.eye(2) * TOLERANCE
         step = np.linalg.solve(curvature, gradient)
@@ -100,14 +66,3 @@ def calibrated(curve: Curve, calibration: IsotonicCalibration | PlattCalibration
     values, index = np.unique(calibration.apply(curve.scores), return_inverse=True)
     positives, negatives = (np.bincount(index, counts, len(values)) for counts in (curve.positives, curve.negatives))
     return Curve.of(values, positives, negatives)
-
-
-def _logit(scores: Floats) -> Floats:
-    inner = np.clip(scores, FLOAT32_EPS, 1 - FLOAT32_EPS)
-    logits: Floats = np.log(inner) - np.log1p(-inner)
-    return logits
-
-
-def _logistic(values: Floats) -> Floats:
-    probabilities: Floats = 0.5 * (1 + np.tanh(values / 2))
-    return probabilities

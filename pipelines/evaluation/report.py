@@ -13,6 +13,7 @@ from pipelines.config import METRICS
 from pipelines.evaluation.bootstrap import Interval
 
 COUNTS = ("rows",)
+TONES = {"better": ' class="good"', "worse": ' class="bad"'}
 
 
 class Grid(NamedTuple):
@@ -27,11 +28,21 @@ class Grid(NamedTuple):
     words: int = 1
 
 
+class Tile(NamedTuple):
+    """A number that is seen first: what it is, the number, a few words on it, and a tone: good, bad or none."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""
+
+
 @dataclass(frozen=True)
 class Findings:
-    """What the report shows: a verdict in words and whether the gate was passed; facts; metrics by column (a split, a baseline,
-    another model) with their intervals; tables before and after the plots; plots as SVG; as rows of text (what was compared,
-    feature, PSI, KS, change of missing) how features have moved, and the most moved one of each of `intervals`; and settings.
+    """What the report shows: a verdict in words and whether the gate was passed, and the same in tiles; facts; metrics by
+    column (a split, a baseline, another model) with their intervals; tables before and after the plots; plots as SVG; as rows
+    of text (what was compared, feature, PSI, KS, change of missing) how features have moved, and the most moved one of each of
+    `intervals`; and settings.
     """
 
     title: str
@@ -39,6 +50,7 @@ class Findings:
     facts: Mapping[str, str]
     verdict: str = ""
     passed: bool | None = None
+    tiles: Sequence[Tile] = ()
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     bounds: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     first: Sequence[Grid] = ()
@@ -61,6 +73,7 @@ def render(found: Findings) -> str:
     metrics = Grid("Metrics", ("metric", *found.metrics), metric_rows(found.task, found.metrics))
     return template.render(
         found=found,
+        tones=TONES,
         first=[grid for grid in found.first if grid.rows],
         metrics=metrics if found.metrics else None,
         bounds=bound_rows(found.task, found.metrics, found.bounds),

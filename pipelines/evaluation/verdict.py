@@ -22,10 +22,17 @@ class Gate(NamedTuple):
 
 
 def verdict(
-    task: str, metric: Interval, differences: Mapping[str, Interval], gate: Gate | None, confidence: float, *, replicates: int
+    task: str,
+    metric: Interval,
+    differences: Mapping[str, Interval],
+    gate: Gate | None,
+    confidence: float,
+    *,
+    replicates: int,
+    champion: str = "",
 ) -> str:
-    """One paragraph. `metric` is the model's `PRIMARY` one on test, `differences` the same less that of each other model.
-    Without a gate nothing is said of one.
+    """One paragraph. `metric` is the model's `PRIMARY` one on test, `differences` the same less that of each other model, and
+    `champion` what `against_champion` says of the model in use. Without a gate nothing is said of one.
     """
     name = PRIMARY[task]
     sentences = [f"On test the model has {_article(spoken(name))} of {_value(metric, confidence)}."]
@@ -34,7 +41,12 @@ def verdict(
         sentences.append("No baseline is declared that predicts the same rows, so nothing says whether that is good.")
     elif replicates:
         sentences.append(f"Intervals are bootstrap intervals of {replicates:,} replicates that all models share.")
-    return " ".join(filter(None, [*sentences, _gate(gate)]))
+    return " ".join(filter(None, [*sentences, champion, _gate(gate)]))
+
+
+def against_champion(version: int, metric: str, difference: Interval, confidence: float) -> str:
+    """The sentence on the model and the champion: `difference` is the model's metric less the champion's on the same rows."""
+    return _compared(metric, f"the champion, version {version}", difference, confidence)
 
 
 def outcome(metric: str, difference: Interval) -> str:

@@ -24,6 +24,7 @@ from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
 from pipelines.flows.signals import silence, take_over_signals
 from pipelines.flows.terminal import console
+from pipelines.flows.whole import DECLARE, check_whole
 from pipelines.flows.width import plan_for, widest
 from pipelines.interruption import PROCESS, end_process
 from pipelines.io.tables import Lake
@@ -103,10 +104,10 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
     check_sections(config, sections)
     check_config(config)
     intervals = intervals_of(config, arguments)
-    for check in checks:
+    for check in (check_whole, *checks) if arguments.has_interval else checks:
         check(config, intervals[0])
     with spark_session(config, name) as spark:
-        context = _context(config, spark, intervals[0])
+        context = _context(config, spark, intervals[0], arguments)
         began = datetime.now(UTC)
         try:
             plan_for(spark, widest(config))
@@ -118,9 +119,11 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
         PROCESS.over()
 
 
-def _context(config: Pipeline, spark: SparkSession, interval: Interval) -> Context:
+def _context(config: Pipeline, spark: SparkSession, interval: Interval, arguments: Arguments) -> Context:
     lake = Lake(spark, config.pipeline, new_run_id())
-    return Context(config, interval, spark, lake, RunLog(lake, interval), console())
+    log = RunLog(lake, interval)
+    path, allow_gaps = str(arguments.config), arguments.allow_gaps
+    return Context(config, interval, spark, lake, log, console(), config_path=path, allow_gaps=allow_gaps)
 
 
 def intervals_of(config: Pipeline, arguments: argparse.Namespace) -> list[Interval]:
@@ -128,6 +131,8 @@ def intervals_of(config: Pipeline, arguments: argparse.Namespace) -> list[Interv
     whole = _interval(config, arguments)
     if arguments.every is None:
         return [whole]
+    if whole.is_whole:
+        raise ConfigError(f"arguments: --every {arguments.every}: there is no interval to be cut. {DECLARE}.")
     try:
         return whole.cut(arguments.every)
     except (ValueError, OverflowError) as error:
@@ -135,6 +140,8 @@ def intervals_of(config: Pipeline, arguments: argparse.Namespace) -> list[Interv
 
 
 def _interval(config: Pipeline, arguments: argparse.Namespace) -> Interval:
+    if config.interval.is_whole and bool(arguments.start) != bool(arguments.end):
+        raise ConfigError("arguments: the configuration has no interval; expected both --from and --to, or neither.")
     try:
         start = datetime.fromisoformat(arguments.start) if arguments.start else config.interval.start
         end = datetime.fromisoformat(arguments.end) if arguments.end else config.interval.end

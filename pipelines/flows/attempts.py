@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from pipelines.errors import ConfigError, RankError, ReceiptError
-from pipelines.flows.code import code_version
+from pipelines.flows.code import engine_version
 from pipelines.flows.context import Context
 from pipelines.flows.events import Events
 from pipelines.flows.progress import TrainingProgress
@@ -42,7 +42,7 @@ class Attempts:
         self._job = job
         self._watch = watch
         self._events = Events(context)
-        self._fingerprint = job.fingerprint(code_version())
+        self._fingerprint = job.fingerprint(engine_version())
 
     def run(self) -> None:
         """Train; raises RankError when a rank was lost once more than train.retries allows, and else what run_ranks raises."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, kinds, load, load_examples
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, Windows, load, load_examples
 from pipelines.errors import ConfigError
+from pipelines.features.kinds.base import NUMBERS
 from pipelines.flows.contract_checks import check_baselines, check_orders, check_sources
 from pipelines.flows.names import check_names
 from schemas.contract import Table
@@ -77,6 +78,8 @@ def check_config(config: Pipeline) -> None:
             )
         for column in feature.columns(name):
             _check_type(config, f"features.{kind}.{name}", column, columns, feature.types)
+    if config.features.look_back:
+        example_time(config)
     check_orders(config, examples)
     check_baselines(config, examples)
     _check_windows(config, columns)
@@ -86,12 +89,29 @@ def check_config(config: Pipeline) -> None:
 def _check_slices(config: Pipeline) -> None:
     """Raise ConfigError when a slice names what has no words to group rows by."""
     features = config.features
-    known = [*features.categorical, *features.crossed, *features.bucketized]
+    known = [name for _, name, feature in features.declared if feature.sliceable]
     if wrong := sorted({name for names in config.evaluate.slices for name in names} - set(known)):
         raise ConfigError(
             f"evaluate.slices: {', '.join(wrong)} is no categorical, crossed or bucketized feature; expected some of "
             f"{', '.join(known) or 'none, since there is none'}. Name those, or declare it as one."
         )
+
+
+def example_time(config: Pipeline) -> str:
+    """The examples' column that says whether one is of the window: the event time of the rows that they are of, where examples
+    have it, else their own.
+
+    Raises ConfigError when there is neither, as where derivations look back before the window.
+    """
+    examples, rows_of = examples_contract(config), config.contract(config.features.rows_of)
+    if rows_of.event_time in examples.column_names:
+        return str(rows_of.event_time)
+    if rows_of.event_time is None or examples.event_time is None:
+        raise ConfigError(
+            f"features.look_back: expected an event_time in the contract of {rows_of.name} and in {config.contracts} EXAMPLES, "
+            f"by which the examples of the window are known. Declare it, or leave look_back out."
+        )
+    return examples.event_time
 
 
 def _check_type(config: Pipeline, key: str, column: str, columns: Mapping[str, str], types: tuple[str, ...]) -> None:
@@ -109,7 +129,7 @@ def _check_windows(config: Pipeline, columns: Mapping[str, str]) -> None:
     """Raise ConfigError when windows name a column that is not there, or the label is declared in two places or none."""
     windows, label = config.features.windows, "label" in columns
     if windows and windows.label:
-        _check_type(config, "features.windows.label", windows.label, columns, kinds.NUMBERS)
+        _check_type(config, "features.windows.label", windows.label, columns, NUMBERS)
     if label == bool(windows and windows.label):
         raise ConfigError(
             f"{config.contracts} EXAMPLES: {'a' if label else 'no'} column label, and features.windows.label "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,10 +18,12 @@ from pyspark.sql import functions as F
 from pipelines.errors import DataError
 from pipelines.expressions import union_of
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.coverage import landing_run, replaced_intervals, report_replaced
 from pipelines.flows.landed import landed, landed_with, late_runs, may_come_late
 from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
+from pipelines.io.driver_rows import Bound
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
 from pipelines.stages.cleaning import BROKEN, Aids, clean_rows, count_broken, judge, shared_keys, split_judged, verdicts
 from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
@@ -35,6 +37,7 @@ from schemas.contract import Table
 BROADCAST_ROWS = 1_000_000
 SHARED_KEYS = 1_000_000  # of so many hashes each task can hold a copy
 SMALL_ROWS = 200_000  # with fewer, looking for shared keys first costs more than it saves
+SMALL_VALUES = 4_000_000  # of so many, one task judges all rows faster than several that have to move them
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,11 @@ class Result(NamedTuple):
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The run that landed the interval's rows, and those that landed late ones; raises DataError when none did the first."""
-    return {"ingest": context.runs.needed("ingest", by="clean").run_id, **late_runs(context)}
+    """The run that landed the interval's rows, and those that landed late ones; raises DataError when none did the first, and
+    ConfigError when the interval cuts through one that is cleaned.
+    """
+    replaced_intervals(context, "clean")
+    return {"ingest": landing_run(context), **late_runs(context)}
 
 
 def work(context: Context) -> Outcome:
@@ -81,11 +87,12 @@ def work(context: Context) -> Outcome:
         broken = [found for result in results.values() for found in result.broken]
         check_accounts(accounts)
         check_failures(broken)
-        check_quarantine(accounts, context.config.clean.max_quarantined_share, _may_be_empty(context))
+        check_quarantine(accounts, context.config.clean.max_quarantined_share, may_be_empty(context))
+        replaced = report_replaced(context, "clean", replaced_intervals(context, "clean"))
         context.at_once(
             lambda: _write_quarantine(context, audit, cases, results),
             lambda: _write_broken(context, audit, broken),
-            lambda: context.stage_ledger(audit, "clean", accounts),
+            lambda: context.stage_ledger(audit, "clean", accounts, replaced),
         )
         return Outcome(accounts, audit.publish())
 
@@ -124,8 +131,9 @@ def _ready_to_judge(context: Context, case: Case, cases: Mapping[str, Case], kep
 
 
 def _judged(context: Context, case: Case, kept: ExitStack) -> DataFrame:
-    # In one part few rows are judged without being moved: tasks for each of many parts would take longer than their rows.
-    raw = case.raw.coalesce(1) if case.rows <= SMALL_ROWS else case.raw
+    # In one part few values are judged without being moved: tasks for each of many parts would take longer than their rows.
+    small = case.rows * len(case.contract.columns) <= SMALL_VALUES
+    raw = case.raw.coalesce(1) if small else case.raw
     return _keep(judge(raw, case.contract, *context.bounds, case.aids), kept)
 
 
@@ -147,7 +155,8 @@ def _known(case: Case) -> DataFrame:
     return case.judged.where(F.col(VERDICT) == CLEAN)
 
 
-def _may_be_empty(context: Context) -> set[str]:
+def may_be_empty(context: Context) -> set[str]:
+    """The sources of which an interval may have no row."""
     return {name for name, source in context.sources.items() if source.sliced}
 
 
@@ -181,7 +190,7 @@ def _write_judged(context: Context, audit: Audit, case: Case, judged: DataFrame)
     seen = Observation()
     rows = clean_rows(judged.observe(seen, *verdicts(case.contract)), case.contract, case.aids)
     table, rows = lake.clean(case.contract), context.stamped(rows)
-    written = audit.stage(table, rows, context.in_interval) if case.judged else audit.add(table, rows)
+    written = audit.stage(table, rows, context.replaced) if case.judged else audit.add(table, rows)
     return written, seen.get
 
 
@@ -190,7 +199,7 @@ def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: Sieve)
     seen = Observation()
     looked = sieve.sift(case.raw).observe(seen, *sieve.tallies())
     rows = context.stamped(clean_rows(looked, case.contract, case.aids))
-    written = audit.stage(lake.clean(case.contract), rows, context.in_interval)
+    written = audit.stage(lake.clean(case.contract), rows, context.replaced)
     return sieve.tally(seen.get), written
 
 
@@ -206,20 +215,24 @@ def _found(judged: DataFrame, case: Case) -> list[Broken]:
 def _broken(context: Context, contract: Table, account: Account, newest: datetime | None, found: list[Broken]) -> list[Broken]:
     rows = [*merged(found), *check_freshness(contract, newest, context.interval.end)]
     if contract.volume:
-        rows += check_volume(contract, account.rows_in - account.filtered, _landed_before(context, contract.name))
-    for each in rows:
-        if each.severity == "warn":
-            context.console.print(
-                f"    clean: {contract.name}: {each.rows:,} rows, {each.example}", style="yellow", soft_wrap=True
-            )
+        rows += check_volume(contract, account.rows_in - account.filtered, landed_before(context, contract))
+    report_warnings(context, rows)
     return rows
 
 
-def _landed_before(context: Context, source: str) -> list[int]:
-    rows = context.lake.rows(lake.ROW_LEDGER, {"stage": "clean", "source": source})
-    before = [row for row in rows if row["interval_from"] < context.interval.start]
-    before.sort(key=itemgetter("interval_from"), reverse=True)
-    contract = context.config.contract(source)
+def report_warnings(context: Context, broken: Iterable[Broken]) -> None:
+    """Show the broken promises that refuse no row."""
+    for each in broken:
+        if each.severity == "warn":
+            context.console.print(
+                f"    clean: {each.source}: {each.rows:,} rows, {each.example}", style="yellow", soft_wrap=True
+            )
+
+
+def landed_before(context: Context, contract: Table) -> list[int]:
+    """How many rows of a source belong to each of the intervals before this one, the latest first, as its `volume` wants."""
+    where = {"stage": "clean", "source": contract.name, "interval_from": Bound("<", context.interval.start)}
+    before = sorted(context.lake.rows(lake.ROW_LEDGER, where), key=itemgetter("interval_from"), reverse=True)
     assert contract.volume
     return [row["rows_in"] - row["filtered"] for row in before[: contract.volume.runs]]
 
@@ -230,12 +243,16 @@ def _check_landed(context: Context, cases: Mapping[str, Case]) -> None:
     counted = {row["source"]: row["rows_out"] for row in ledger}
     for name, case in cases.items():
         rows = landed_with(context, name).count() if may_come_late(context, name) else case.rows
-        if counted.get(name, rows) != rows:
-            raise DataError(
-                f"clean: raw_{name} has {rows:,} rows of the interval, ingest landed {counted[name]:,}. They may have "
-                f"expired (maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was "
-                f"changed."
-            )
+        check_landed(name, rows, counted.get(name, rows))
+
+
+def check_landed(name: str, rows: int, landed: int) -> None:
+    """Raise DataError when there are not as many raw rows of an interval as ingest landed."""
+    if rows != landed:
+        raise DataError(
+            f"clean: raw_{name} has {rows:,} rows of the interval, ingest landed {landed:,}. They may have expired "
+            f"(maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was changed."
+        )
 
 
 def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], results: dict[str, Result]) -> None:
@@ -250,9 +267,9 @@ def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], re
     ]
     if parts:
         rows = context.stamped(union_of(parts))
-        written = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*cases))
+        written = audit.stage(lake.QUARANTINE, rows, context.replaced & F.col("source").isin(*cases))
     else:
-        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": tuple(cases)})
+        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_replaced, "source": tuple(cases)})
     expected = sum(result.account.quarantined for result in results.values())
     check_accounts([Account("quarantine", "all sources", expected, written)])
 
@@ -267,7 +284,7 @@ def _write_broken(context: Context, audit: Audit, broken: list[Broken]) -> None:
     rows: list[dict[str, object]] = [
         {"run_id": context.run_id, "interval_from": start, "interval_to": end, **found._asdict()} for found in broken
     ]
-    audit.stage_rows(lake.BROKEN_RULES, rows, context.whose_interval)
+    audit.stage_rows(lake.BROKEN_RULES, rows, context.whose_replaced)
 
 
 STEP = Step("clean", ("clean", "sources"), inputs, work)

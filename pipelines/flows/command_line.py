@@ -64,8 +64,9 @@ def parser(name: str, *, interval: bool = True, parts: bool = True) -> JobParser
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
+    made.set_defaults(has_interval=interval)
     if not interval:
-        made.set_defaults(start=None, end=None, every=None)
+        made.set_defaults(start=None, end=None, every=None, allow_gaps=False)
         return made
     made.add_argument(
         "--from", dest="start", metavar="TIME", help="start of the interval, ISO, included (default: the config's)"
@@ -78,6 +79,9 @@ def parser(name: str, *, interval: bool = True, parts: bool = True) -> JobParser
     else:
         made.set_defaults(every=None)
     made.add_argument("--force", action="store_true", help="do the work even when the same was done before")
+    made.add_argument(
+        "--allow-gaps", action="store_true", help="read a window of which parts are not cleaned (default: exit code 3)"
+    )
     return made
 
 

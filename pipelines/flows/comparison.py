@@ -53,7 +53,7 @@ def _scored(context: Context, champion: Bundle, model: Bundle) -> Iterator[tuple
         tested = rows.where(context.in_interval & (F.col("split") == "test"))
         yield score_features(context, tested, champion.uri), score_features(context, tested, model.uri)
         return
-    with examples(context, []) as (rows, *_):
+    with examples(context, by="publish") as (rows, *_):
         tested = rows.where((F.col("split") == "test") & F.col("label").isNotNull())
         for bundle in (champion, model):
             tested = usable(tested, bundle.spec).rows

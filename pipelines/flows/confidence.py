@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
@@ -15,13 +14,12 @@ from pipelines.config import Pipeline
 from pipelines.errors import DataError
 from pipelines.evaluation.bootstrap import Interval, Replicates, interval, paired_difference
 from pipelines.expressions import col, cols
-from pipelines.fitted import PART, FittedBucketized, FittedCategorical, FittedCrossed, FittedSpec
+from pipelines.fitted import FittedSpec
 from pipelines.flows.bootstrap import replicate_metrics
 from pipelines.flows.judging import baseline_predictions
 
 MODEL = "model"
 SLICE = "slice"
-UNKNOWN = "(unknown)"
 Intervals = Mapping[str, Interval]
 
 
@@ -125,7 +123,7 @@ def _slices(
 ) -> tuple[list[SliceMetrics], list[Suppressed]]:
     measured: list[SliceMetrics] = []
     few: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    words = {feature.name: _words(feature) for feature in (spec.features if spec else ())}
+    words = {feature.name: feature.labels for feature in (spec.features if spec else ())}
     for group, replicates in found.items():
         if not group.startswith(f"{SLICE}:"):
             continue
@@ -139,14 +137,3 @@ def _slices(
     order = {names: position for position, names in enumerate(slices)}
     measured.sort(key=lambda one: (order[one.features], -one.rows, one.values))
     return measured, [Suppressed(names, len(rows), sum(rows)) for names, rows in few.items()]
-
-
-def _words(feature: object) -> list[str]:
-    """What each id of a feature stands for, in words."""
-    if isinstance(feature, FittedCategorical | FittedCrossed):
-        return [UNKNOWN, *(word.replace(PART, ", ") for word in feature.vocabulary)]
-    if isinstance(feature, FittedBucketized):
-        edges = [f"{edge:g}" for edge in feature.edges]
-        between = [f"{low} to {high}" for low, high in pairwise(edges)]
-        return ["(missing)", f"below {edges[0]}", *between, f"{edges[-1]} and above"]
-    return []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from pyspark import inheritable_thread_target
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -17,10 +18,13 @@ from rich.console import Console
 from pipelines.config import Interval, Pipeline
 from pipelines.flows.activity import Activity
 from pipelines.flows.runs import RunLog
+from pipelines.flows.times import as_arguments, shown_span
 from pipelines.io.audit import Audit
+from pipelines.io.driver_rows import Bound
+from pipelines.io.scopes import scope_of
 from pipelines.io.source import Source
 from pipelines.io.sources import make_source
-from pipelines.io.tables import Lake, same_interval
+from pipelines.io.tables import Lake, same_interval, within_interval
 from pipelines.stages.accounting import Account
 from pipelines.storage import warehouse_uri
 from schemas.lake import ROW_LEDGER
@@ -32,9 +36,10 @@ SECONDS_TO_END = 3.0  # of work at once, when a run is interrupted
 
 @dataclass(frozen=True)
 class Context:
-    """One application's run: its configuration, interval (with time zones), session, tables and terminal.
+    """One application's run: its configuration, interval or window (with time zones), session, tables and terminal.
 
     `analysed` names the sources whose promises Spark has analysed; all steps and intervals of an application share it.
+    `config_path` is where the configuration lies; `allow_gaps` lets a window be read of which parts are not cleaned.
     """
 
     config: Pipeline
@@ -45,6 +50,8 @@ class Context:
     console: Console
     analysed: set[str] = field(default_factory=set)
     activity: Activity = field(default_factory=Activity)
+    config_path: str = ""
+    allow_gaps: bool = False
 
     def over(self, interval: Interval) -> Context:
         """The same run at work on another interval."""
@@ -61,9 +68,32 @@ class Context:
         return self.interval.start, self.interval.end
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The pipeline's time zone."""
+        return ZoneInfo(self.config.timezone)
+
+    def shown(self, start: datetime, end: datetime) -> str:
+        """A span of time for a message, in the pipeline's time zone."""
+        return shown_span(start, end, self.zone)
+
+    def arguments(self, start: datetime, end: datetime) -> str:
+        """A span of time as the arguments of a job."""
+        return as_arguments(start, end, self.zone)
+
+    @property
     def in_interval(self) -> Column:
         """Selects the interval's rows in any table."""
         return same_interval(*self.bounds)
+
+    @property
+    def replaced(self) -> Column:
+        """Selects the rows that ingest and clean replace: the interval's, and those of all intervals within it."""
+        return within_interval(*self.bounds)
+
+    @property
+    def whose_replaced(self) -> dict[str, object]:
+        """The same for tables of few rows."""
+        return {"interval_from": Bound(">=", self.interval.start), "interval_to": Bound("<=", self.interval.end)}
 
     @property
     def whose_interval(self) -> dict[str, object]:
@@ -83,12 +113,12 @@ class Context:
 
     def scope(self, step: str) -> str:
         """What a step replaces: the rows that it wrote for this interval. Steps share tables, never a scope."""
-        start, end = (bound.astimezone(UTC).isoformat() for bound in self.bounds)
-        return f"{step} {start} to {end}"
+        start, end = (bound.astimezone(UTC) for bound in self.bounds)
+        return scope_of(step, [(start, end)])
 
     def audit(self, step: str) -> Audit:
         """Start a step's writes, which are checked before any of them is seen."""
-        return self.lake.audit(self.scope(step))
+        return self.lake.audit(self.scope(step), f"{step} {self.shown(*self.bounds)}")
 
     def artifacts(self, kind: str) -> str:
         """Where this run keeps what is not a table."""
@@ -118,18 +148,27 @@ class Context:
         finally:
             pool.shutdown(wait=patient, cancel_futures=True)
 
-    def stage_ledger(self, audit: Audit, stage: str, accounts: Iterable[Account]) -> None:
-        """Write a stage's accounts to row_ledger, in the place of the interval's former ones."""
+    def stage_ledger(
+        self, audit: Audit, stage: str, accounts: Iterable[Account], replaced: Sequence[str] | None = None
+    ) -> None:
+        """Write a stage's accounts to row_ledger, in the place of the interval's former ones.
+
+        Where `replaced` is given, also in the place of those of intervals within it, which it names.
+        """
+        where = self.whose_interval if replaced is None else self.whose_replaced
+        audit.stage_rows(ROW_LEDGER, self.ledger_rows(stage, accounts, replaced), {**where, "stage": stage})
+
+    def ledger_rows(self, stage: str, accounts: Iterable[Account], replaced: Sequence[str] | None) -> list[dict[str, object]]:
+        """A stage's accounts of the interval as rows of row_ledger."""
         start, end = self.bounds
-        rows: list[dict[str, object]] = [
+        return [
             {
                 "run_id": self.run_id, "stage": stage, "source": a.source, "interval_from": start, "interval_to": end,
                 "rows_in": a.rows_in, "rows_out": a.rows_out, "quarantined": a.quarantined,
-                "duplicates": a.duplicates, "repeated": a.repeated, "filtered": a.filtered,
+                "duplicates": a.duplicates, "repeated": a.repeated, "filtered": a.filtered, "replaced": replaced or None,
             }
             for a in accounts
         ]  # fmt: skip
-        audit.stage_rows(ROW_LEDGER, rows, {**self.whose_interval, "stage": stage})
 
 
 @dataclass(frozen=True)
@@ -146,6 +185,7 @@ class Step:
     """A job of the pipeline: the configuration sections that shape its result, what it reads, and its work.
 
     `check` raises ConfigError for what is wrong and known before Spark starts, where the step has more of it than others.
+    `derives` says whether it works by the pipeline's own derivation (`features.derive`).
     """
 
     name: str
@@ -155,3 +195,4 @@ class Step:
     check: Callable[[Pipeline, Interval], None] | None = None
     own_progress: bool = False
     """Whether it shows itself how far it is, as training does; otherwise Spark's tasks are shown."""
+    derives: bool = False

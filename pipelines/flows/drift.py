@@ -9,20 +9,26 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError, QualityError
-from pipelines.evaluation.report import Findings, render
+from pipelines.evaluation.report import Findings, Grid, render
+from pipelines.features.groups import INTERVAL, every_row
+from pipelines.features.kinds.statistics import Profiles, Stats
 from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
+from pipelines.flows.live_metrics import live_grids, measure_live, scored_by, stage_live
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
+from pipelines.flows.window import window_runs
 from pipelines.io.audit import Audit
-from pipelines.stages.aggregates import Question, answers, every, nothing
+from pipelines.row_groups import files_of
 from pipelines.stages.drift import Broken, Moved, broken_bounds, drifts
-from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
+from pipelines.stages.feature_fit import fitted_requests, stats_of
+from pipelines.stages.profiles import every, profile
 from pipelines.storage import write_bytes
+from pipelines.survey import Survey
 from schemas import lake
 
-WHOLE = "interval"
+WHOLE = INTERVAL
 NAMED = 5
 
 
@@ -47,27 +53,29 @@ def trained(context: Context) -> Run:
 
 
 def inputs(context: Context) -> dict[str, str]:
-    """The run that cleaned the interval, and the one that trained the model."""
-    return {"clean": context.runs.needed("clean", by="drift").run_id, "train": trained(context).run_id}
+    """The runs that cleaned the window, the one that trained the model, and the one that scored the window, if any did."""
+    return {**window_runs(context, by=STEP.name), "train": trained(context).run_id, **scored_by(context)}
 
 
 def work(context: Context) -> Outcome:
-    """Write drift_metrics of all the interval's examples, labelled or not, and a report of them; then raise QualityError when a
-    feature moved beyond a bound that fails.
+    """Write drift_metrics of all the interval's examples, labelled or not, live_metrics of the scored rows whose labels are
+    known, and a report of both; then raise QualityError when a feature moved beyond a bound that fails.
     """
     model = trained(context)
     reference = model.inputs["features"]
     spec, stats = _reference(context, reference)
-    asked = known_questions(spec)
-    question = Question(asked, F.lit(WHOLE))
-    with examples(context, [question]) as (_, folder, rows_in, _), context.audit("drift") as audit:
-        [found] = answers(context.spark, folder, [question._replace(values=every(rows_in))])
-        now = stats_of(spec, found.get(WHOLE, nothing(asked)))
+    with examples(context, by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
+        rows_in = sources[context.config.features.rows_of].rows_in
+        survey = Survey(fitted_requests(spec), every_row, (), values=every(rows_in))
+        [profiles] = profile(context.spark, files_of(folder), [survey])
+        now = stats_of(spec, profiles.get(WHOLE, Profiles()))
         moved = drifts(spec, stats, now)
         stage_drift(context, audit, {WHOLE: moved}, reference)
+        live = measure_live(context)
+        stage_live(context, audit, live)
         held = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
         report = f"{context.artifacts('reports')}/drift.html"
-        write_bytes(report, render(_findings(context, model, moved, held)).encode())
+        write_bytes(report, render(_findings(context, model, moved, held, live_grids(live))).encode())
         outcome = Outcome(outputs=audit.publish(), artifacts={"report": report})
     context.console.print(f"   report: {report}", soft_wrap=True)
     broken = broken_bounds(moved, stats, now, context.config.drift)
@@ -86,22 +94,24 @@ def moved_row(compared: str, moved: Moved) -> tuple[str, ...]:
     return compared, moved.feature, f"{moved.psi:.3f}", "" if moved.ks is None else f"{moved.ks:.3f}", f"{moved.missing:+.1%}"
 
 
-def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFrame) -> Findings:
-    """The interval's features, the most moved first; and the most moved of each interval held against the same training."""
-    zone = context.interval.start.tzinfo
+def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFrame, live: Sequence[Grid]) -> Findings:
+    """Live metrics; the interval's features, the most moved first; and the most moved of each interval held against the same
+    training.
+    """
     worst = held.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*Moved._fields), "psi").alias("worst"))
     intervals = [
-        (f"{row.interval_from.astimezone(zone)} to {row.interval_to.astimezone(zone)}", Moved(*row.worst))
+        (context.shown(row.interval_from, row.interval_to), Moved(*row.worst))
         for row in worst.orderBy("interval_from", "interval_to").collect()
     ]
     return Findings(
         title=f"{context.config.title or context.config.pipeline}: drift",
         task=context.config.task.kind,
         facts={
-            "interval": f"{context.interval.start} to {context.interval.end}",
+            "interval": context.shown(*context.bounds),
             "model": model.artifacts["model"],
             "runs": f"features {model.inputs['features']}, train {model.run_id}, drift {context.run_id}",
         },
+        first=live,
         drift=[moved_row(WHOLE, each) for each in sorted(moved, key=lambda each: -each.psi)],
         intervals=[moved_row(*each) for each in intervals],
     )
@@ -142,4 +152,4 @@ def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
     ]
 
 
-STEP = Step("drift", ("features", "drift"), inputs, work)
+STEP = Step("drift", ("features", "drift"), inputs, work, derives=True)

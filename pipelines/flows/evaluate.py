@@ -11,23 +11,23 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.config import EvaluateConfig
 from pipelines.errors import QualityError
 from pipelines.evaluation.importance import Importance
-from pipelines.evaluation.metrics import calibration_error, log_loss
-from pipelines.evaluation.recalibration import calibrate, calibrated
 from pipelines.evaluation.report import render
-from pipelines.evaluation.verdict import Gate
+from pipelines.flows.assessment import Assessment, assess, gate_of
 from pipelines.flows.confidence import Confidence, confidence
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.evaluation_tables import stage_evaluation, thresholds
+from pipelines.flows.evidence import Measured
 from pipelines.flows.findings import Evaluated, findings
 from pipelines.flows.fitted_baselines import fit_baselines, trained_files, trained_spec
 from pipelines.flows.importance import permutation_importance
 from pipelines.flows.judging import JUDGED, Judged, judge
+from pipelines.flows.recalibrate import recalibrate
 from pipelines.flows.runs import Run
 from pipelines.flows.scoring import score_features
 from pipelines.flows.train import FEATURES, snapshot_tag
+from pipelines.registry.digest import bundle_hash
 from pipelines.serving.batches import score_batches
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.storage import write_bytes
@@ -46,37 +46,54 @@ def inputs(context: Context) -> dict[str, str]:
 
 
 def work(context: Context) -> Outcome:
-    """Write predictions, evaluation_metrics and the report; then raise QualityError when the model misses its gate."""
+    """Write predictions, evaluation_metrics and the report; then raise QualityError when the model misses its gate.
+
+    The report's gate is publish's as well; what misses that alone is refused there.
+    """
     run = trained(context)
     with context.audit("evaluate") as audit:
         # The snapshot that the model was trained on: features made since may be scaled otherwise.
         rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
         scored = score_features(context, rows, run.artifacts["model"])
         scored = context.stamped(scored).withColumn("model_run_id", F.lit(run.run_id))
-        with ThreadPoolExecutor(1, thread_name_prefix="baselines") as pool:
-            fitting = pool.submit(inheritable_thread_target(context.spark)(partial(fit_baselines, context, run)))
-            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
+        beside = inheritable_thread_target(context.spark)
+        with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
+            fitting = pool.submit(beside(partial(fit_baselines, context, run)))
+            own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
+            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, own))
             fitted = fitting.result()
-        check_accounts([account])
-        predictions = audit.read(lake.PREDICTIONS).where(context.in_interval)
-        judged = judge(context.config, predictions, rows, fitted.predictions)
-        sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
-        importance = _importance(context, run)
+            check_accounts([account])
+            permuting = pool.submit(beside(partial(_importance, context, run)))
+            predictions = audit.read(lake.PREDICTIONS).where(own)
+            judged = judge(context.config, predictions, rows, fitted.predictions)
+            sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
+            importance = permuting.result()
         stage_evaluation(context, audit, run, judged, sure, importance)
         context.stage_ledger(audit, "evaluate", [account])
+        calibration = recalibrate(context, run, judged)
+        measured = Measured(run, calibration.model, bundle_hash(calibration.model), judged.metrics["test"])
+        assessment = assess(context, measured)
+        facts = {**fitted.facts, **calibration.facts}
+        drawn = Evaluated(run, judged, sure, importance, assessment, account, facts, training_history(context, run))
         report = f"{context.artifacts('reports')}/report.html"
-        gate = gate_of(context.config.evaluate, judged.metrics["test"])
-        files, calibration = _calibrate(context, judged)
-        facts = {**fitted.facts, **calibration}
-        drawn = Evaluated(run, judged, sure, importance, gate, account, facts, training_history(context, run))
         write_bytes(report, render(findings(context, drawn, predictions)).encode())
-        outcome = Outcome((account,), audit.publish(), {"report": report, **files})
-    if gate.missed:
+        files = {"report": report, **calibration.files, **_kept(context, assessment)}
+        outcome = Outcome((account,), audit.publish(), files)
+    if missed := gate_of(context.config.evaluate, judged.metrics["test"]).missed:
         raise QualityError(
-            f"evaluate: the model misses its gate on test: {', '.join(gate.missed)}. The tables and {report} say more; train "
+            f"evaluate: the model misses its gate on test: {', '.join(missed)}. The tables and {report} say more; train "
             f"again, or change evaluate.minimum or maximum."
         )
     return outcome
+
+
+def _kept(context: Context, assessment: Assessment) -> dict[str, str]:
+    """Where the comparison with the champion is kept for publish."""
+    if assessment.comparison is None:
+        return {}
+    path = f"{context.artifacts('comparisons')}/comparison.json"
+    write_bytes(path, assessment.comparison.model_dump_json().encode())
+    return {"comparison": path}
 
 
 def _confidence(
@@ -99,34 +116,9 @@ def _importance(context: Context, run: Run) -> list[Importance]:
     return permutation_importance(context.spark, score_batches, run.artifacts["model"], task, spec, files, rows)
 
 
-def _calibrate(context: Context, judged: Judged) -> tuple[dict[str, str], dict[str, str]]:
-    """Fit the calibration that the configuration asks for, and keep it as JSON; its place, and what it does to test."""
-    method, bins = context.config.evaluate.calibration, context.config.evaluate.calibration_bins
-    if method is None:
-        return {}, {}
-    calibration = calibrate(method, judged.curves["validation"])
-    path = f"{context.artifacts('calibrations')}/calibration.json"
-    write_bytes(path, calibration.model_dump_json().encode())
-    before = judged.curves["test"]
-    after = calibrated(before, calibration)
-    error = f"calibration error on test {calibration_error(before, bins):.4f}, calibrated {calibration_error(after, bins):.4f}"
-    return {"calibration": path}, {
-        "calibration": f"{method}, {error}; log loss {log_loss(before):.4f} and {log_loss(after):.4f}"
-    }
-
-
 def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     """A training run's epochs, in order."""
     return sorted(context.lake.rows(lake.TRAINING_HISTORY, {"run_id": run.run_id}), key=itemgetter("epoch"))
-
-
-def gate_of(config: EvaluateConfig, metrics: Mapping[str, float]) -> Gate:
-    """What the configuration demands of the test metrics, and which of it they miss."""
-    least = [(f"{name} {metrics[name]:.4f} < {bound}", metrics[name] >= bound) for name, bound in config.minimum.items()]
-    most = [(f"{name} {metrics[name]:.4f} > {bound}", metrics[name] <= bound) for name, bound in config.maximum.items()]
-    bounds = [f"{name} at least {bound:g}" for name, bound in config.minimum.items()]
-    bounds += [f"{name} at most {bound:g}" for name, bound in config.maximum.items()]
-    return Gate(bounds, [text for text, met in least + most if not met])
 
 
 STEP = Step("evaluate", ("evaluate", "task"), inputs, work)

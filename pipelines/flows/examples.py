@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from posixpath import dirname
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load, midnight
+from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load
 from pipelines.errors import ConfigError
 from pipelines.expressions import col, cols
-from pipelines.flows.checks import examples_contract
+from pipelines.flows.baselines import with_baselines
+from pipelines.flows.checks import example_time, examples_contract
 from pipelines.flows.context import Context
 from pipelines.flows.derived import as_declared, check_types
 from pipelines.flows.session import short_methods
-from pipelines.stages.aggregates import Question, laid_out
+from pipelines.flows.window import WindowRows, window_of, window_rows
 from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
 from pipelines.stages.windows import windowed
 from pipelines.storage import delete_folder, idle_folders
@@ -27,47 +28,55 @@ from schemas.contract import Table
 
 
 class Examples(NamedTuple):
-    """The derived rows, the folder of their files, how many rows they were derived from, and the clean tables' snapshots."""
+    """The derived rows, the folder of their files, the clean rows that they were derived from by source, and the clean tables'
+    snapshots.
+    """
 
     rows: DataFrame
     folder: str
-    rows_in: int
+    sources: dict[str, WindowRows]
     snapshots: dict[str, int | None]
 
 
 @contextmanager
-def examples(context: Context, questions: Sequence[Question]) -> Iterator[Examples]:
-    """The interval's examples with their contract's columns, a row id and a split, laid out for questions in files of a folder
-    that is there while they are used.
+def examples(context: Context, by: str, *, baselines: bool = False) -> Iterator[Examples]:
+    """The window's examples with their contract's columns, a row id and a split, in files of a folder that is there while
+    they are used. With `baselines` labelled rows have what each baseline predicts, a column each.
 
-    Files, and not Spark's cache: they take less time to make, `answers` reads them without Spark, and what is held in memory
-    does not grow with the rows.
+    Files, and not Spark's cache: they take less time to make, tasks read them by Arrow, and what is held in memory does not
+    grow with the rows. Raises DataError, in the name of the step `by`, when the window is not cleaned.
     """
     config = context.config
     contract = examples_contract(config)
     snapshots = {name: context.lake.snapshot_id(lake.clean(config.contract(name)).name) for name in config.sources}
-    tables = context.each(lambda name: _clean_rows(context, name))
-    # Counted by Iceberg's metadata. The derivation reads the table as often as it likes: of Parquet only the columns that it
-    # takes, which is quicker than Spark's cache of all of them.
-    rows_in = tables[config.features.rows_of].count()
+    window = window_of(context, by)
+    # The derivation reads the table as often as it likes: of Parquet only the columns that it takes, which is quicker than
+    # Spark's cache of all of them.
+    sources = context.each(lambda name: window_rows(context, window, name))
+    tables = {name: source.rows for name, source in sources.items()}
     derive = load(config.features.derive, "features.derive")
     derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
     _check_derived(config, contract, derived)
     kept = as_declared(contract, derived)
     if config.features.windows:
         kept = windowed(kept, config.features.windows, config.features.sequence)
-    identified = kept.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": _split(config, contract.event_time)})
-    rows = identified.withColumn("label", _outside_embargo(config, contract.event_time))
+    if window.since < window.start:
+        kept = kept.where(col(example_time(config)) >= F.lit(window.start))
+    end = context.interval.end
+    split = _split(config, contract.event_time, end)
+    identified = kept.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": split})
+    rows = identified.withColumn("label", _outside_embargo(config, contract.event_time, end))
+    if baselines:
+        rows = with_baselines(config, rows)
     folder = context.artifacts("examples")
     for left_behind in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
         _remove(left_behind)
     try:
         with short_methods(context.spark):
-            written = laid_out(rows, questions)
-            written.write.options(**_file_options(written)).parquet(folder)
+            rows.write.options(**_file_options(rows)).parquet(folder)
             # A warehouse's path may have brackets in it.
             read = context.spark.read.option("__globPaths__", "false").parquet(folder)
-            yield Examples(read.select(*cols(rows.columns)), folder, rows_in, snapshots)
+            yield Examples(read.select(*cols(rows.columns)), folder, sources, snapshots)
     finally:
         _remove(folder)
 
@@ -100,26 +109,17 @@ def _check_derived(config: Pipeline, contract: Table, derived: DataFrame) -> Non
     check_types(config, contract, derived)
 
 
-def _split(config: Pipeline, event_time: str | None) -> Column:
+def _split(config: Pipeline, event_time: str | None, end: datetime) -> Column:
     split = config.features.split
     if isinstance(split, EntitySplit):
         return split_by_entity(split.columns, split.validation, split.test, split.seed)
     if isinstance(split, ColumnSplit):
         return col(split.column)
-    days = (split.validation_from, split.test_from)
-    return split_by_time(col(str(event_time)), *(midnight(day, config.timezone) for day in days))
+    return split_by_time(col(str(event_time)), *split.bounds(end))
 
 
-def _outside_embargo(config: Pipeline, event_time: str | None) -> Column:
+def _outside_embargo(config: Pipeline, event_time: str | None, end: datetime) -> Column:
     split, label = config.features.split, F.col("label")
     if not isinstance(split, TimeSplit) or not split.embargo_hours:
         return label
-    bounds = [midnight(day, config.timezone) for day in (split.validation_from, split.test_from)]
-    return outside_embargo(label, col(str(event_time)), bounds, split.embargo_hours)
-
-
-def _clean_rows(context: Context, name: str) -> DataFrame:
-    contract = context.config.contract(name)
-    table = lake.clean(contract).name
-    rows = context.lake.read(table).where(context.in_interval).count()  # by Iceberg's metadata
-    return context.lake.read(table, rows=rows).where(context.in_interval).drop("run_id", "interval_from", "interval_to")
+    return outside_embargo(label, col(str(event_time)), split.bounds(end), split.embargo_hours)

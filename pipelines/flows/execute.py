@@ -9,8 +9,9 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 
-from pipelines.flows.code import code_version
+from pipelines.flows.code import code_version, derivation_version, engine_version
 from pipelines.flows.context import Context, Step
+from pipelines.flows.full_disk import full_disk
 from pipelines.flows.runs import Run
 from pipelines.flows.step_progress import StepProgress
 from pipelines.interruption import PROCESS, Interrupted
@@ -26,7 +27,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
     started, clock = datetime.now(UTC), time.monotonic()
     inputs = step.inputs(context)
     config_hash = context.config.digest(*CONFIG_ALWAYS, *step.sections)
-    fingerprint = _fingerprint(step, context, config_hash, inputs)
+    fingerprint = fingerprint_of(step, context, config_hash, inputs)
     last = context.runs.latest(step.name)
     if last and last.fingerprint == fingerprint and not force and _stands(step, context, last):
         context.console.print(f"{step.name:>9}: nothing to do, run {last.run_id} did the same", style="dim")
@@ -47,16 +48,38 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
         with nullcontext() if step.own_progress else StepProgress(context.console, context.spark, step.name, context.activity):
             outcome = step.work(context)
     except (Exception, KeyboardInterrupt) as error:
-        cause = PROCESS.cause(error)
+        cause, full = PROCESS.cause(error), full_disk(error, context.config.lake)
         status = "interrupted" if cause else "failed"
-        run = record(status=status, seconds=time.monotonic() - clock, error=str(cause or error))
-        _record(context, run, cause or error)
+        run = record(status=status, seconds=time.monotonic() - clock, error=str(cause or full or error))
+        _record(context, run, cause or full or error)
+        if full and not cause:
+            raise full from error
         raise
     seconds = time.monotonic() - clock
     with PROCESS.shielded():
         context.runs.add(record(status="succeeded", seconds=seconds, outputs=outcome.outputs, artifacts=outcome.artifacts))
     rows = ", ".join(f"{a.source} {a.rows_out:,}" for a in outcome.accounts)
     context.console.print(f"{step.name:>9}: {seconds:5.1f} s  {rows}")
+
+
+def record_as(step: Step, context: Context, outputs: dict[str, int]) -> None:
+    """Record that this run has just published what a step would, so that the step has nothing to do next time."""
+    inputs, config_hash = step.inputs(context), context.config.digest(*CONFIG_ALWAYS, *step.sections)
+    run = Run(
+        run_id=context.run_id,
+        pipeline=context.config.pipeline,
+        job=step.name,
+        status="succeeded",
+        fingerprint=fingerprint_of(step, context, config_hash, inputs),
+        config_hash=config_hash,
+        code_version=code_version(),
+        started_at=datetime.now(UTC),
+        seconds=0.0,
+        inputs=inputs,
+        outputs=outputs,
+    )
+    with PROCESS.shielded():
+        context.runs.add(run)
 
 
 def _stands(step: Step, context: Context, last: Run) -> bool:
@@ -99,8 +122,11 @@ def _record(context: Context, run: Run, error: BaseException) -> None:
             error.recorded = True
 
 
-def _fingerprint(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:
+def fingerprint_of(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:
+    """What stands for a step's work over the context's interval: with the same one the same work was done."""
     start, end = (bound.astimezone(UTC).isoformat() for bound in context.bounds)
     contracts = [repr(context.config.contract(name)) for name in context.config.sources]
-    content = [step.name, start, end, config_hash, code_version(), contracts, inputs]
+    content = [step.name, start, end, config_hash, engine_version(), contracts, inputs]
+    if step.derives:
+        content.append(derivation_version(context.config))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

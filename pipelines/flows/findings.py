@@ -17,13 +17,15 @@ from pipelines.evaluation.bootstrap import Interval
 from pipelines.evaluation.importance import Importance
 from pipelines.evaluation.plots import training_plot
 from pipelines.evaluation.report import Findings, Grid, flattened, shown_bounds
-from pipelines.evaluation.verdict import PRIMARY, Gate, outcome, spoken, verdict
+from pipelines.evaluation.verdict import PRIMARY, outcome, spoken
+from pipelines.flows.assessment import Assessment
 from pipelines.flows.code import code_version
 from pipelines.flows.confidence import Confidence, SliceMetrics, Suppressed
 from pipelines.flows.context import Context
 from pipelines.flows.drift import moved_row
 from pipelines.flows.fitted_baselines import trained_files
 from pipelines.flows.judging import Judged, Metrics, history_metric
+from pipelines.flows.opening import opening, tiles, without_underscores
 from pipelines.flows.runs import Run
 from pipelines.stages.accounting import Account
 from pipelines.stages.drift import Moved
@@ -33,7 +35,6 @@ from schemas import lake
 
 MOST_MOVED = 10
 MOST_WRONG = 10
-NAN = float("nan")
 SHOWN_OF_SLICES = {
     "binary": ("auc", "average_precision", "log_loss"),
     "multiclass": ("accuracy", "log_loss", "macro_f1"),
@@ -49,7 +50,7 @@ class Evaluated:
     judged: Judged
     confidence: Confidence | None
     importance: Sequence[Importance]
-    gate: Gate
+    assessment: Assessment
     account: Account
     facts: Mapping[str, str]
     history: Sequence[dict[str, object]]
@@ -63,8 +64,9 @@ def findings(context: Context, found: Evaluated, predictions: DataFrame) -> Find
     return Findings(
         title=config.title or config.pipeline,
         task=config.task.kind,
-        verdict=_verdict(config, found),
-        passed=not found.gate.missed if found.gate.bounds else None,
+        verdict=opening(config, judged, found.confidence, found.assessment),
+        passed=not found.assessment.gate.missed,
+        tiles=tiles(config, judged, found.confidence, found.assessment),
         metrics=metrics,
         bounds=_bounds(found.confidence),
         first=[*_differences(found.confidence), _accounts(context, found.account)],
@@ -78,38 +80,24 @@ def findings(context: Context, found: Evaluated, predictions: DataFrame) -> Find
 
 def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Mapping[str, float]]:
     """Metrics by what they are of: each split, each baseline on test, another model's figures on test."""
-    columns = {**metrics, **{_spoken(name): of["test"] for name, of in baselines.items()}}
+    columns = {**metrics, **{without_underscores(name): of["test"] for name, of in baselines.items()}}
     return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
 
 
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _verdict(config: Pipeline, found: Evaluated) -> str:
-    primary, sure = PRIMARY[config.task.kind], found.confidence
-    metric = sure.model[primary] if sure else Interval(found.judged.metrics["test"][primary], NAN, NAN)
-    differences = {
-        _spoken(name): sure.differences[name][primary]
-        if sure and name in sure.differences
-        else Interval(metric.estimate - of["test"][primary], NAN, NAN)
-        for name, of in found.judged.baselines.items()
-    }
-    settings = config.evaluate
-    return verdict(config.task.kind, metric, differences, found.gate, settings.confidence, replicates=settings.replicates)
-
-
 def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, Interval]]:
-    return {"test": sure.model, **{_spoken(name): of for name, of in sure.baselines.items()}} if sure else {}
+    return {"test": sure.model, **{without_underscores(name): of for name, of in sure.baselines.items()}} if sure else {}
 
 
 def _differences(sure: Confidence | None) -> list[Grid]:
     columns = ("metric", "difference", "interval", "the model is")
     return [
         Grid(
-            f"The model less {_spoken(name)}, on the same test rows",
+            f"The model less {without_underscores(name)}, on the same test rows",
             columns,
-            [(_spoken(metric), f"{d.estimate:+.4f}", shown_bounds(d), outcome(metric, d)) for metric, d in of.items()],
+            [
+                (without_underscores(metric), f"{d.estimate:+.4f}", shown_bounds(d), outcome(metric, d))
+                for metric, d in of.items()
+            ],
         )
         for name, of in (sure.differences.items() if sure else ())
     ]
@@ -132,10 +120,10 @@ def _slices(config: Pipeline, sure: Confidence | None) -> Iterable[Grid]:
     if sure is None:
         return
     shown = SHOWN_OF_SLICES[config.task.kind]
-    columns = ("rows", *(text for name in shown for text in (_spoken(name), "interval")))
+    columns = ("rows", *(text for name in shown for text in (without_underscores(name), "interval")))
     suppressed = {few.features: few for few in sure.suppressed}
     for features, group in groupby(sure.slices, key=lambda one: one.features):
-        heading = f"Test rows by {' and '.join(map(_spoken, features))}"
+        heading = f"Test rows by {' and '.join(map(without_underscores, features))}"
         rows = [_slice_row(one, shown) for one in group]
         note = _suppressed(suppressed.get(features), config.evaluate.minimum_slice_rows)
         yield Grid(heading, (*features, *columns), rows, note, len(features))
@@ -185,7 +173,7 @@ def _shown(value: Any) -> str:
 def _facts(context: Context, found: Evaluated) -> dict[str, str]:
     run = found.run
     return {
-        "interval": f"{context.interval.start} to {context.interval.end}",
+        "interval": context.shown(*context.bounds),
         "splits": f"{context.config.features.split}; rows: {_proportions(context, run)}",
         "model": run.artifacts["model"],
         **found.judged.facts,

@@ -16,14 +16,15 @@ from pipelines.flows.checks import examples_contract
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.command_line import predict_parser
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.coverage import is_own_interval
 from pipelines.flows.examples import examples
 from pipelines.flows.execute import execute
-from pipelines.flows.features import cleaned
 from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.intervals import run_steps
 from pipelines.flows.refused_rows import reason_of, stage_refused
 from pipelines.flows.registry import resolve
 from pipelines.flows.scoring import score_examples
+from pipelines.flows.window import window_accounts, window_runs
 from pipelines.io.audit import Audit
 from pipelines.registry.versions import CHAMPION, ModelVersion
 from pipelines.serving.bundle import Bundle
@@ -42,22 +43,27 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _work(context: Context, arguments: Arguments) -> None:
-    """Land and clean what was not yet, then score, an interval at a time; --force scores again and lands nothing again."""
+    """Land and clean what was not yet, then score, an interval at a time; --force scores again and lands nothing again.
+
+    A window in which other intervals are landed is scored as these are.
+    """
     for interval in intervals_of(context.config, arguments):
         own = context.over(interval)
-        run_steps([INGEST, CLEAN], own, force=False)
+        if is_own_interval(own):
+            run_steps([INGEST, CLEAN], own, force=False)
         execute(predict_step(arguments.model), own, force=arguments.force)
 
 
 def predict_step(model: str = CHAMPION) -> Step:
     """The step that scores with a model, given by its alias or its version's number."""
-    return Step(NAME, ("features", "clean", "task"), partial(inputs, model=model), partial(work, model=model))
+    sections = ("features", "clean", "task")
+    return Step(NAME, sections, partial(inputs, model=model), partial(work, model=model), derives=True)
 
 
 def inputs(context: Context, model: str) -> dict[str, str]:
-    """The run that cleaned the interval's rows, and the hash of the model; raises DataError when there is none of either."""
+    """The runs that cleaned the window's rows, and the hash of the model; raises DataError when there is none of either."""
     version = resolve(context, model)
-    return {**cleaned(context, by=NAME), "model": f"version {version.version}, {version.hash}"}
+    return {**window_runs(context, by=NAME), "model": f"version {version.version}, {version.hash}"}
 
 
 def work(context: Context, model: str) -> Outcome:
@@ -71,15 +77,16 @@ def work(context: Context, model: str) -> Outcome:
     if bundle.digest != version.hash:
         raise ExternalError(f"model {version.uri}: it changed just now; expected SHA-256 {version.hash}. Run predict again.")
     rows_of = context.config.features.rows_of
-    with examples(context, []) as (rows, _, rows_in, _), context.audit(NAME) as audit:
+    with examples(context, by=NAME) as (rows, _, sources, _), context.audit(NAME) as audit:
+        rows_in = sources[rows_of].rows_in - sources[rows_of].duplicates
         whole, filtered = _whole_windows(rows, bundle)
         kept, quarantined = usable(whole, bundle.spec)
         written = audit.stage(*_scores(context, kept, bundle, version))
         refused = stage_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
-        account = Account(NAME, rows_of, rows_in, written, refused, filtered=filtered)
+        account, *others = window_accounts(NAME, rows_of, sources, written, refused, filtered)
         check_accounts([account])
         check_quarantine([_explained(context, audit, account)], context.config.clean.max_quarantined_share, {rows_of})
-        context.stage_ledger(audit, NAME, [account])
+        context.stage_ledger(audit, NAME, [account, *others])
         return Outcome((account,), audit.publish())
 
 
@@ -100,7 +107,7 @@ def _scores(context: Context, rows: DataFrame, bundle: Bundle, version: ModelVer
     labelled = rows.withColumn(label, F.col("label").cast("float" if label == "label" else "array<float>"))
     threshold = version.metrics.get("threshold")
     scored = score_examples(context, labelled, bundle, kept, threshold)
-    constant = {"model_version": F.lit(version.version), "calibrated_score": F.lit(None).cast("float")}
+    constant = {"model_version": F.lit(version.version)}
     table = lake.scores(identifying)
     absent = [column for column in table.columns if column.name in {"label", "labels"} - {label}]
     constant |= {column.name: F.lit(None).cast(column.type) for column in absent}

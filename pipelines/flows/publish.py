@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from pipelines.errors import ConflictError, DataError, QualityError
 from pipelines.flows.application import Arguments, run_job
 from pipelines.flows.command_line import publish_parser
-from pipelines.flows.comparison import compare
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.evaluation_tables import last_evaluation
+from pipelines.flows.evidence import Measured, compare_with, gather_evidence, rival, stored_comparison
 from pipelines.flows.execute import execute
 from pipelines.flows.registry import History, change_models, read_history, sync_aliases
 from pipelines.flows.runs import Run
 from pipelines.flows.train import FEATURES, snapshot_tag
 from pipelines.io.iceberg import IcebergTable
-from pipelines.registry.digest import bundle_hash, verified_manifest
-from pipelines.registry.gate import Evidence, features_drift, refusals
+from pipelines.registry.digest import bundle_hash
+from pipelines.registry.gate import Evidence, refusals
 from pipelines.registry.versions import (
     CHAMPION,
     Alias,
@@ -40,17 +40,16 @@ GATE = ("registry", "evaluate")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained and evaluated model: its training run, the run that evaluated it, its metrics on test, its bundle's hash."""
+    """A trained and evaluated model: its training run, the run that evaluated it, its metrics on test, its bundle's folder and
+    hash, and where evaluate kept its comparison with the champion.
+    """
 
     train: Run
     evaluate_run_id: str
     metrics: dict[str, float]
+    uri: str
     hash: str
-
-    @property
-    def uri(self) -> str:
-        """The folder of the model's bundle."""
-        return self.train.artifacts["model"]
+    comparison: str | None = None
 
 
 def run(argv: Sequence[str]) -> int:
@@ -111,13 +110,12 @@ def work(context: Context, run_id: str | None = None) -> Outcome:
 
 def _candidate(context: Context, run_id: str | None) -> Candidate:
     """The model to register; raises DataError when it was not evaluated over the interval, or its training run is unknown."""
-    where = context.whose_interval | ({"model_run_id": run_id} if run_id else {})
-    rows = context.lake.rows(lake.EVALUATION_METRICS, where)
+    rows = last_evaluation(context, run_id)
     if not rows:
         model = f"the model of run {run_id}" if run_id else "no model"
         raise DataError(
-            f"publish: {model} has {'not ' if run_id else ''}been evaluated for {context.interval.start} to "
-            f"{context.interval.end}. Run jobs/evaluate.py over the same interval first."
+            f"publish: {model} has {'not ' if run_id else ''}been evaluated for "
+            f"{context.shown(*context.bounds)}. Run jobs/evaluate.py over the same interval first."
         )
     trained, evaluated = rows[0]["model_run_id"], rows[0]["run_id"]
     run = next((run for run in context.runs.all("train") if run.run_id == trained and run.status == "succeeded"), None)
@@ -125,7 +123,9 @@ def _candidate(context: Context, run_id: str | None) -> Candidate:
         raise DataError(f"publish: runs has no successful run {trained} of train, whose model was evaluated. Train again.")
     own = [row for row in rows if row["baseline"] is None and row["split"] == "test"]
     metrics = {str(row["metric"]): float(row["value"]) for row in own}
-    return Candidate(run, evaluated, metrics, bundle_hash(run.artifacts["model"]))
+    files = next((one.artifacts for one in context.runs.all("evaluate") if one.run_id == evaluated), {})
+    uri = files.get("calibrated_model", run.artifacts["model"])
+    return Candidate(run, evaluated, metrics, uri, bundle_hash(uri), files.get("comparison"))
 
 
 def _registered_before(history: History, candidate: Candidate, gate: GateRecord) -> ModelVersion | None:
@@ -141,24 +141,12 @@ def _registered_before(history: History, candidate: Candidate, gate: GateRecord)
 
 
 def _evidence(context: Context, candidate: Candidate, champion: ModelVersion | None) -> Evidence:
-    compared = {"compared": "test", "reference_run_id": candidate.train.inputs["features"]}
-    drift = features_drift(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval | compared))
-    manifest = verified_manifest(candidate.uri)
-    gate = context.config.registry.champion
-    rival = champion if gate and champion and champion.hash != candidate.hash else None
-    comparison = compare(context, candidate.uri, rival, gate, candidate.metrics.get("threshold")) if gate and rival else None
-    return Evidence(candidate.metrics, _parity(manifest), drift, comparison)
-
-
-def _parity(manifest: dict[str, Any]) -> dict[str, float]:
-    """The differences that the parity gate found before the bundle was published, by what was compared."""
-    spark, onnx = manifest.get("parity") or {}, manifest.get("onnx") or {}
-    found = {
-        "Spark's features and the SavedModel's": spark.get("difference") if spark.get("rows") else None,
-        "Spark's features and the ONNX model's": onnx.get("features"),
-        "the SavedModel's scores and the ONNX model's": onnx.get("scores"),
-    }
-    return {what: float(value) for what, value in found.items() if value is not None}
+    """The evidence on a candidate, with the comparison that evaluate made where the champion is still the same."""
+    model = Measured(candidate.train, candidate.uri, candidate.hash, candidate.metrics)
+    comparison = None
+    if other := rival(context, model, champion):
+        comparison = stored_comparison(context, candidate.comparison, other) or compare_with(context, model, other).comparison
+    return gather_evidence(context, model, comparison)
 
 
 def _version(context: Context, candidate: Candidate, gate: GateRecord, reasons: tuple[str, ...]) -> ModelVersion:

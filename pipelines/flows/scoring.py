@@ -14,13 +14,13 @@ from pipelines.flows.context import Context
 from pipelines.io.tables import struct
 from pipelines.serving.batches import SCORES, score_batches
 from pipelines.serving.bundle import Bundle
-from pipelines.serving.raw_batches import ScoringModel, score_raw_batches
+from pipelines.serving.raw_batches import RAW_SCORES, ScoringModel, score_raw_batches
 from schemas import lake
 from schemas.contract import Column as ContractColumn
 from schemas.contract import Table
 from schemas.names import internal
 
-SCORE_COLUMNS = tuple(column for column in lake.SCORED if column.name in SCORES)
+SCORE_COLUMNS = tuple(next(column for column in lake.SCORED if column.name == name) for name in RAW_SCORES)
 
 
 def score_examples(

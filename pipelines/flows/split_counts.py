@@ -15,7 +15,6 @@ from pipelines.errors import DataError
 from pipelines.expressions import col
 from pipelines.flows.checks import examples_contract
 from pipelines.stages import leaks
-from pipelines.stages.aggregates import finite
 from pipelines.stages.feature_fit import LabelMoments
 from pipelines.stages.split_checks import SplitCounts
 from pipelines.stages.splits import SPLITS
@@ -158,7 +157,12 @@ def _is_class(task: Task, label: Column) -> Column:
 
 def _not_finite(label: Column) -> Column:
     """Whether a number is none that a float holds."""
-    return label.isNotNull() & finite(label.cast("float")).isNull()
+    return label.isNotNull() & _finite(label.cast("float")).isNull()
+
+
+def _finite(value: Column) -> Column:
+    """A number, missing where it is NaN or infinite: less itself, neither is 0."""
+    return F.when(value - value == 0, value)
 
 
 def _without_log1p(label: Column) -> Column:

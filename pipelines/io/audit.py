@@ -5,31 +5,39 @@ which each of its snapshots carries. Runs of different scopes all land. For one 
 order, and the run whose snapshot of the scope is the newest on the first table owns it: it carries on over whatever others
 publish, and they give up as soon as they meet it. The last run to publish the first table so ends up with every table.
 
+Scopes of intervals may overlap without being equal (pipelines.io.scopes). A run replaces all rows of the intervals within its
+own, so it may publish over those. It gives up for one that is not within its own: before it publishes the first table, when the
+newest overlapping snapshot there is of such a one, and else as soon as it meets it, like a run of the same scope.
+
 Why that holds: call this run the owner. It meets only others that have published the first table before it, so it never gives
 up, and publishes each table once. Whoever would publish a table after it needs a branch that began on the owner's snapshot:
 staged so late, it would publish the first table after the owner, which nobody does; staged anew on top of it, it looks at what
-came since, sees the owner, and gives up.
+came since, sees the owner, and gives up. Of overlapping scopes none but one that covers the owner's publishes the first table
+after the owner. That one replaces what the owner has published, and the owner gives up when it meets it at the rest.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, DataFrameWriterV2
 from pyspark.sql import functions as F
 
 from pipelines.errors import AccountingError, ConflictError
-from pipelines.expressions import cols
+from pipelines.expressions import cols, fold
 from pipelines.interruption import PROCESS
-from pipelines.io.driver_rows import Row, Where
-from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
+from pipelines.io.driver_rows import BOUNDS, Bound, Row, Spans, Where
+from pipelines.io.iceberg import RUN, SCOPE, IcebergTable, Publisher
+from pipelines.io.scopes import covers, is_of_many
+from pipelines.io.task_files import FileLayout, WrittenFile
 from schemas.contract import Table
 from schemas.lake import ROW_LEDGER
 
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
 
 AUDIT_PREFIX = "audit_"
 PUBLISH_ATTEMPTS = 20
+PART_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,10 @@ class Staged:
 class Audit:
     """Writes to audit branches. `publish` shows them all; leaving without it drops them all, and main stays as it was."""
 
-    def __init__(self, lake: Lake, scope: str) -> None:
+    def __init__(self, lake: Lake, scope: str, shown: str) -> None:
         self._lake = lake
         self._scope = scope
+        self._shown = shown
         self._staged: dict[str, Staged] = {}
         self._branches: set[tuple[str, str]] = set()
 
@@ -79,11 +89,34 @@ class Audit:
         self._table(contract.name).overwrite_rows(branch, contract, rows, where, properties)
         return self._count(staged).rows
 
+    def stage_files(
+        self,
+        contract: Table,
+        partitions: Sequence[Row],
+        where: Where,
+        write: Callable[[FileLayout], Sequence[WrittenFile]],
+    ) -> int:
+        """Commit the files that `write` writes by the layout of these partitions; return how many rows they have.
+
+        They take the place of the rows that `where` selects. Nothing is committed when `write` fails.
+        """
+        self._lake.create(contract)
+        branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
+        staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
+        table, properties = self._table(contract.name), {RUN: self._lake.run_id, SCOPE: self._scope}
+        table.overwrite_files(branch, partitions, write(table.layout(partitions)), where, properties)
+        return self._count(staged).rows
+
     def add(self, contract: Table, frame: DataFrame) -> int:
         """Write more rows beside those that are staged in a table; return how many."""
         staged = self._staged[contract.name]
         self._writer(staged, frame).append()
         return self._count(staged).rows - staged.rows
+
+    def rows_by_interval(self, contract: Table) -> dict[tuple[datetime, datetime], int]:
+        """How many rows were staged in a table by interval, as Iceberg counted them in the files written."""
+        staged = self._staged[contract.name]
+        return self._table(contract.name).added_by_interval(staged.branch)
 
     def read(self, contract: Table) -> DataFrame:
         """A staged table as it will be once published."""
@@ -110,6 +143,8 @@ class Audit:
     def _publish(self, name: str, first: str) -> int:
         for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             staged = self._staged[name]
+            if name == first:
+                self._check_covered(staged)
             try:
                 snapshot = self._table(name).publish(staged.branch)
             except ConflictError:
@@ -134,15 +169,31 @@ class Audit:
         self._drop(name, staged.branch)
         check_same_rows(staged, again)
 
+    def _check_covered(self, staged: Staged) -> None:
+        """Raise ConflictError when the newest rows of this scope, where the branch began, are of one that it does not cover."""
+        newest = self._table(staged.contract.name).publisher(self._scope, head=staged.base) if staged.base else None
+        if newest and not covers(self._scope, newest.scope):
+            raise self._overtaken(newest)
+
     def _check_owner(self, first: str) -> None:
-        """Raise ConflictError when this run is not the last that published its scope to the first table."""
+        """Raise ConflictError when this run is not the last that published rows of its scope to the first table."""
         owner = self._table(first).publisher(self._scope)
-        if owner != self._lake.run_id:
-            raise ConflictError(
-                f"run {owner} published the same ({self._scope}) while this run was at work on it, and all tables are that "
-                f"run's; what this one had staged is dropped. Nothing is to be mended: the same command again finds nothing to "
-                f"do, or replaces the rows."
+        if owner is None or owner.run_id != self._lake.run_id:
+            raise self._overtaken(owner)
+
+    def _overtaken(self, by: Publisher | None) -> ConflictError:
+        """What to raise since another run published rows of this scope."""
+        if by and by.scope != self._scope:
+            return ConflictError(
+                f"run {by.run_id} published an interval that overlaps this one ({self._shown}) and does not lie within it, or "
+                f"began to; what this run had staged is dropped. Once that run has ended, run the same command again: it says "
+                f"which interval is there. If that run was killed, run its command again first."
             )
+        return ConflictError(
+            f"run {by and by.run_id} published the same ({self._shown}) while this run was at work on it, and all tables are "
+            f"that run's; what this one had staged is dropped. Nothing is to be fixed: the same command again finds nothing to "
+            f"do, or replaces the rows."
+        )
 
     def _begin(self, name: str, branch: str) -> int | None:
         """Start a branch; return the snapshot that it stands on."""
@@ -165,6 +216,9 @@ class Audit:
         dropped = [F.lit(None).cast(field.dataType).alias(field.name) for field in stored if field.name not in known]
         writer = frame.select(*cols(names), *dropped).writeTo(self._on_branch(staged))
         writer = writer.option(f"snapshot-property.{RUN}", self._lake.run_id).option(f"snapshot-property.{SCOPE}", self._scope)
+        if is_of_many(self._scope):
+            # Small parts, so that several tasks write the many partitions.
+            return writer.option("advisory-partition-size", str(PART_BYTES))
         if contract.one_partition:
             # Every task writes to the one partition there is: to move and sort rows for that would be for nothing.
             writer = writer.option("distribution-mode", "none").option("fanout-enabled", "true")
@@ -191,8 +245,15 @@ class Audit:
 
 def _selects(where: Where) -> SparkColumn:
     """A selection as Spark has it."""
-    values = {name: wanted if isinstance(wanted, tuple) else (wanted,) for name, wanted in where.items()}
-    return reduce(and_, (F.col(name).isin(*wanted) for name, wanted in values.items()))
+    return reduce(and_, (_selects_by(F.col(name), wanted) for name, wanted in where.items()))
+
+
+def _selects_by(column: SparkColumn, wanted: object) -> SparkColumn:
+    if isinstance(wanted, Spans):
+        return fold(or_, [_selects(part) for part in wanted.parts()])
+    if isinstance(wanted, Bound):
+        return cast(SparkColumn, BOUNDS[wanted.operator][0](column, F.lit(wanted.value)))
+    return column.isin(*(wanted if isinstance(wanted, tuple) else (wanted,)))
 
 
 def check_same_rows(before: Staged, after: Staged) -> None:

@@ -6,29 +6,65 @@ is an ordinary data file: with the table's field ids, its metrics and its partit
 
 from __future__ import annotations
 
+import operator
 import posixpath
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.expressions import fold
 from pipelines.storage import locate
 from schemas.contract import Table
 
 Row: TypeAlias = Mapping[str, object]
 Where: TypeAlias = Mapping[str, object]
-"""Columns, each with the value that a row must have in it, or with a tuple of values of which it must have one."""
+"""Columns, each with the value that a row must have in it, a `Bound` of it, or a tuple of values of which it must have one.
 
+The column `interval_from` may have `Spans` instead, which the row's interval is held against.
+"""
+
+BOUNDS = {"<": (operator.lt, "lessThan"), "<=": (operator.le, "lessThanOrEqual"), ">": (operator.gt, "greaterThan"),
+          ">=": (operator.ge, "greaterThanOrEqual")}  # fmt: skip
+
+FILES_AT_ONCE = 8
 FIELD_ID = b"PARQUET:field_id"  # by which Iceberg finds a column in a file, whatever it is called
 ARROW_TYPES = {
     "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
     "string": pa.string(), "date": pa.date32(), "timestamptz": pa.timestamp("us", "UTC"),
 }  # fmt: skip
+
+
+class Bound(NamedTuple):
+    """Selects the rows whose value is less or greater than another, as the operator says; a missing value is neither."""
+
+    operator: Literal["<", "<=", ">", ">="]
+    value: Any
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is of the selection."""
+        return value is not None and bool(BOUNDS[self.operator][0](value, self.value))
+
+
+class Spans(NamedTuple):
+    """Selects the rows whose interval lies within one of several spans of time."""
+
+    spans: tuple[tuple[datetime, datetime], ...]
+
+    def holds(self, row: Row) -> bool:
+        """Whether a row is of the selection."""
+        start, end = cast(datetime, row["interval_from"]), cast(datetime, row["interval_to"])
+        return any(first <= start and end <= last for first, last in self.spans)
+
+    def parts(self) -> list[Where]:
+        """A selection for each span."""
+        return [{"interval_from": Bound(">=", first), "interval_to": Bound("<=", last)} for first, last in self.spans]
 
 
 def arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:
@@ -57,17 +93,30 @@ def expression(jvm: Any, where: Where) -> Any:
     both, either = getattr(expressions, "and"), getattr(expressions, "or")
 
     def one(column: str, wanted: object) -> Any:
+        if isinstance(wanted, Spans):
+            return fold(either, [expression(jvm, part) for part in wanted.parts()])
+        if isinstance(wanted, Bound):
+            return getattr(expressions, BOUNDS[wanted.operator][1])(column, _literal(wanted.value))
         if isinstance(wanted, tuple):
             return reduce(either, (one(column, value) for value in wanted), expressions.alwaysFalse())
-        value = wanted.isoformat() if isinstance(wanted, datetime) else wanted
-        return expressions.equal(column, value)
+        return expressions.equal(column, _literal(wanted))
 
     return reduce(both, (one(*each) for each in where.items()), expressions.alwaysTrue())
 
 
+def _literal(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 def matches(row: Row, where: Where) -> bool:
     """Whether a row is of a selection."""
-    return all(row[name] in wanted if isinstance(wanted, tuple) else row[name] == wanted for name, wanted in where.items())
+    return all(w.holds(row) if isinstance(w, Spans) else _matches(row[name], w) for name, w in where.items())
+
+
+def _matches(value: object, wanted: object) -> bool:
+    if isinstance(wanted, Bound):
+        return wanted.holds(value)
+    return value in wanted if isinstance(wanted, tuple) else value == wanted
 
 
 def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Where) -> list[dict[str, Any]]:
@@ -75,16 +124,20 @@ def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Wh
 
     Times are in UTC, with their zone. `schema` is the table's, as `arrow_schema` gives it.
     """
-    rows: list[dict[str, Any]] = []
-    for uri in uris:
-        filesystem, path = locate(uri)
-        with filesystem.open_input_file(path) as file:
-            stored = pq.read_table(file, use_threads=False)
-        names = [name for name in contract.column_names if name in stored.column_names]
-        types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
-        lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
-        rows += ({**lacking, **row} for row in stored.select(names).cast(types).to_pylist())
-    return [row for row in rows if matches(row, where)]
+    # Several at once: of many intervals each has files of its own, which an object store takes long to open.
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        parts = pool.map(partial(_read_file, contract, schema), uris)
+        return [row for part in parts for row in part if matches(row, where)]
+
+
+def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, Any]]:
+    filesystem, path = locate(uri)
+    with filesystem.open_input_file(path) as file:
+        stored = pq.ParquetFile(file).read(use_threads=False)
+    names = [name for name in contract.column_names if name in stored.column_names]
+    types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
+    lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
+    return [{**lacking, **row} for row in stored.select(names).cast(types).to_pylist()]
 
 
 def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:
@@ -103,24 +156,42 @@ def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: S
     return files
 
 
-def _write_file(jvm: Any, table: Any, schema: pa.Schema, rows: Sequence[Row], partition_by: Sequence[str]) -> Any:
-    iceberg, spec = jvm.org.apache.iceberg, table.spec()
-    key = iceberg.PartitionKey(spec, table.schema())
-    record = iceberg.data.GenericRecord.create(table.schema())
-    for column in partition_by:
-        record.setField(column, _java(jvm, rows[0][column]))
-    key.partition(iceberg.data.InternalRecordWrapper(table.schema().asStruct()).wrap(record))
-    name = f"00000-0-{uuid.uuid4()}.parquet"
+def partition_key(jvm: Any, table: Any, values: Row) -> Any:
+    """The partition of a table (Java's) in which the columns that it is partitioned by have these values."""
+    iceberg, schema, spec = jvm.org.apache.iceberg, table.schema(), table.spec()
+    key, record = iceberg.PartitionKey(spec, schema), iceberg.data.GenericRecord.create(schema)
+    for column, value in values.items():
+        record.setField(column, _java(jvm, value))
+    key.partition(iceberg.data.InternalRecordWrapper(schema.asStruct()).wrap(record))
+    return key
+
+
+def partition_folder(table: Any, key: Any) -> str:
+    """The URI of the folder in which files of a partition lie."""
     # Of a table without partitions the path would have an empty part, which object stores take for a name of its own.
-    uri = str(table.locationProvider().newDataLocation(*((spec, key, name) if partition_by else (name,))))
+    spec = table.spec()
+    name = "any.parquet"
+    position = (spec, key, name) if spec.isPartitioned() else (name,)
+    return posixpath.dirname(str(table.locationProvider().newDataLocation(*position)))
+
+
+def data_file(jvm: Any, table: Any, uri: str, key: Any) -> Any:
+    """A Parquet file that lies at a URI as a data file of a partition of a table, with its metrics."""
+    iceberg = jvm.org.apache.iceberg
+    stored = table.io().newInputFile(uri)
+    metrics = iceberg.parquet.ParquetUtil.fileMetrics(stored, iceberg.MetricsConfig.forTable(table))
+    file = iceberg.DataFiles.builder(table.spec()).withInputFile(stored).withFormat("parquet").withMetrics(metrics)
+    return (file.withPartition(key) if table.spec().isPartitioned() else file).build()
+
+
+def _write_file(jvm: Any, table: Any, schema: pa.Schema, rows: Sequence[Row], partition_by: Sequence[str]) -> Any:
+    key = partition_key(jvm, table, {column: rows[0][column] for column in partition_by})
+    uri = f"{partition_folder(table, key)}/00000-0-{uuid.uuid4()}.parquet"
     filesystem, path = locate(uri)
     filesystem.create_dir(posixpath.dirname(path), recursive=True)
     with filesystem.open_output_stream(path) as file:
         pq.write_table(pa.Table.from_pylist(list(rows), schema), file, compression="zstd")
-    stored = table.io().newInputFile(uri)
-    metrics = iceberg.parquet.ParquetUtil.fileMetrics(stored, iceberg.MetricsConfig.forTable(table))
-    file = iceberg.DataFiles.builder(spec).withInputFile(stored).withFormat("parquet").withMetrics(metrics)
-    return (file.withPartition(key) if partition_by else file).build()
+    return data_file(jvm, table, uri, key)
 
 
 def _java(jvm: Any, value: object) -> Any:

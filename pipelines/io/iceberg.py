@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, cast
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
@@ -16,12 +17,22 @@ from pyspark.sql import SparkSession
 
 from pipelines.errors import ConflictError
 from pipelines.io.driver_rows import Row, Where, arrow_schema, expression, read_rows, write_rows
+from pipelines.io.scopes import overlap
+from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_of
 from schemas.contract import Table
 
 MAIN = "main"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RUN, SCOPE = "run_id", "scope"  # what a snapshot's summary says of the run that made it, and of what that replaced
 COMMIT_ATTEMPTS = 20
 COMMIT_PAUSE_SECONDS = 0.5  # at most; a random share of it lets several writers pass each other
+
+
+class Publisher(NamedTuple):
+    """The run that made a snapshot, and the scope that the snapshot replaced."""
+
+    run_id: str
+    scope: str
 
 
 class IcebergTable:
@@ -42,6 +53,17 @@ class IcebergTable:
     def summary(self, branch: str = MAIN) -> dict[str, str]:
         """The summary of the snapshot at the head of a branch: records and files added and in all."""
         return dict(self._table.snapshot(branch).summary())
+
+    def added_by_interval(self, branch: str) -> dict[tuple[datetime, datetime], int]:
+        """How many rows the snapshot at the head of a branch added, by the interval that their files are partitioned by."""
+        fields = [str(field.name()) for field in self._table.spec().fields()]
+        places = [fields.index(name) for name in ("interval_from", "interval_to")]
+        long = self._jvm.java.lang.Class.forName("java.lang.Long")
+        rows: dict[tuple[datetime, datetime], int] = defaultdict(int)
+        for file in self._table.snapshot(branch).addedDataFiles(self._table.io()):
+            start, end = (_moment(file.partition().get(place, long)) for place in places)
+            rows[start, end] += int(file.recordCount())
+        return dict(rows)
 
     def totals(self) -> tuple[int, int]:
         """Data files on main, and their bytes."""
@@ -83,18 +105,33 @@ class IcebergTable:
         fields = self._table.spec().fields()
         return tuple(f.name() if f.transform().isIdentity() else f"{f.transform()}({f.name()})" for f in fields)
 
-    def publisher(self, scope: str, head: int | None = None, since: int | None = None) -> str | None:
-        """The run whose snapshot of `scope` is the newest up to `head` (of main, when None); None when there is none.
+    def publisher(self, scope: str, head: int | None = None, since: int | None = None) -> Publisher | None:
+        """Who made the newest snapshot of a scope that overlaps this one, up to `head` (of main, when None), if anyone did.
 
         Only snapshots after `since` are looked at, where it is given.
         """
+        return next((publisher for publisher in self._publishers(head, since) if overlap(scope, publisher.scope)), None)
+
+    def publishers(self, scopes: Sequence[str]) -> dict[str, str]:
+        """By scope, the run that made the newest snapshot of main which overlaps it, of those scopes that have one."""
+        runs: dict[str, str] = {}
+        waiting = set(scopes)
+        for publisher in self._publishers() if waiting else ():
+            runs |= dict.fromkeys((scope for scope in waiting if overlap(scope, publisher.scope)), publisher.run_id)
+            waiting -= runs.keys()
+            if not waiting:
+                break
+        return runs
+
+    def _publishers(self, head: int | None = None, since: int | None = None) -> Iterator[Publisher]:
+        """Who made the snapshots up to `head` (of main, when None) and after `since`, the newest first."""
         snapshot = self._table.currentSnapshot() if head is None else self._table.snapshot(head)
         while snapshot is not None and snapshot.snapshotId() != since:
-            if snapshot.summary().get(SCOPE) == scope:
-                return str(snapshot.summary().get(RUN))
+            summary = snapshot.summary()
+            if (written := summary.get(SCOPE)) is not None:
+                yield Publisher(str(summary.get(RUN)), str(written))
             parent = snapshot.parentId()
             snapshot = None if parent is None else self._table.snapshot(parent)
-        return None
 
     def create_branch(self, name: str) -> int | None:
         """Start a branch at the head of main, or empty in an empty table; return the snapshot that it stands on."""
@@ -153,8 +190,21 @@ class IcebergTable:
         self, branch: str, contract: Table, rows: Sequence[Row], where: Where, properties: Mapping[str, str]
     ) -> None:
         """Write rows to a branch in the place of those that are selected, in one commit, without a job of Spark's."""
+        self._overwrite(branch, self._write(contract, rows), where, properties)
+
+    def layout(self, partitions: Sequence[Row]) -> FileLayout:
+        """How tasks write files of these partitions, whose values are given by column."""
+        return layout_of(self._jvm, self._table, self._schema(), partitions)
+
+    def overwrite_files(
+        self, branch: str, partitions: Sequence[Row], files: Sequence[WrittenFile], where: Where, properties: Mapping[str, str]
+    ) -> None:
+        """Add files that tasks wrote by `layout` of the same partitions in the place of the selected rows, in one commit."""
+        self._overwrite(branch, data_files(self._jvm, self._table, partitions, files), where, properties)
+
+    def _overwrite(self, branch: str, files: Sequence[Any], where: Where, properties: Mapping[str, str]) -> None:
         change = self._table.newOverwrite().overwriteByRowFilter(expression(self._jvm, where))
-        for file in self._write(contract, rows):
+        for file in files:
             change.addFile(file)
         _commit_with(change.toBranch(branch), properties)
         self._table.refresh()
@@ -181,6 +231,10 @@ class IcebergTable:
                 time.sleep(random.uniform(0, COMMIT_PAUSE_SECONDS))  # noqa: S311 (no secret)
             else:
                 return
+
+
+def _moment(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def _commit_with(change: Any, properties: Mapping[str, str]) -> None:

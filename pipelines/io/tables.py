@@ -37,6 +37,7 @@ from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import RUN, IcebergTable
 from pipelines.io.java_errors import reason_of
+from pipelines.io.partitions import bring_partitions
 from schemas.contract import Column, Table
 
 CATALOG = "lake"
@@ -138,7 +139,7 @@ class Lake:
     def _evolve(self, contract: Table) -> None:
         """Bring a table's columns up to its contract, each change one of metadata: files stay as they were written."""
         name = self.identifier(contract.name)
-        self._check_partitions(contract)
+        bring_partitions(self.spark, self.identifier(contract.name), contract)
         self._check_case(contract)
         fields = {field.name: field for field in self.spark.table(name).schema}
         if added := [f"{quoted(c.name)} {c.type}" for c in contract.columns if c.name not in fields]:
@@ -171,16 +172,6 @@ class Lake:
                 f"former names back, or drop the table and run its jobs again over all intervals."
             )
 
-    def _check_partitions(self, contract: Table) -> None:
-        name = self.identifier(contract.name)
-        stored = IcebergTable(self.spark, name).partition_columns()
-        if stored != contract.partition_by:
-            raise ConfigError(
-                f"table {name} is partitioned by {', '.join(stored) or 'nothing'}, its contract now says "
-                f"{', '.join(contract.partition_by) or 'nothing'}. Put partition_by back, or drop the table and run its jobs "
-                f"again over all intervals."
-            )
-
     def read(self, table: str, version: int | str | None = None, rows: int | None = None) -> DataFrame:
         """The table on main, or as it was at a snapshot, given by its id or tag.
 
@@ -199,12 +190,21 @@ class Lake:
         return IcebergTable(self.spark, self.identifier(table)).snapshot_id() if self.exists(table) else None
 
     def publisher(self, table: str, scope: str) -> str | None:
-        """The run that last published `scope` to the table; None when no snapshot that is kept says so."""
-        return IcebergTable(self.spark, self.identifier(table)).publisher(scope) if self.exists(table) else None
+        """The run that last published to the table what `scope` has rows of; None when no snapshot that is kept says so."""
+        newest = IcebergTable(self.spark, self.identifier(table)).publisher(scope) if self.exists(table) else None
+        return newest and newest.run_id
 
-    def audit(self, scope: str) -> Audit:
-        """Start a set of writes that is checked before any of it is seen; `scope` names what they replace."""
-        return Audit(self, scope)
+    def publishers(self, table: str, scopes: Sequence[str]) -> dict[str, str]:
+        """The same for several scopes, those without one left out."""
+        if not self.exists(table):
+            return {}
+        return IcebergTable(self.spark, self.identifier(table)).publishers(scopes)
+
+    def audit(self, scope: str, shown: str | None = None) -> Audit:
+        """Start a set of writes that is checked before any of it is seen; `scope` names what they replace, and `shown` names it
+        in messages.
+        """
+        return Audit(self, scope, shown or scope)
 
     def rows(self, contract: Table, where: Where, snapshot_id: int | None = None) -> list[dict[str, Any]]:
         """The selected rows of a table of few, read by the driver; none of a table that was never created."""
@@ -238,6 +238,11 @@ class Lake:
 def struct(contract: Table) -> StructType:
     """A contract's columns as a Spark schema."""
     return StructType([StructField(c.name, TYPES[c.type], c.nullable) for c in contract.columns])
+
+
+def within_interval(start: datetime, end: datetime) -> SparkColumn:
+    """Selects the rows of an interval, and of all those inside it."""
+    return (F.col("interval_from") >= F.lit(start)) & (F.col("interval_to") <= F.lit(end))
 
 
 def same_interval(start: datetime, end: datetime) -> SparkColumn:

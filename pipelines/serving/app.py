@@ -6,7 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -23,7 +26,7 @@ from pipelines.serving.rows import Rows
 from pipelines.serving.scorers import Scores
 from pipelines.serving.served import ServedModel
 from pipelines.serving.service import Service
-from pipelines.serving.tensors import TensorReader, infer_response, model_metadata
+from pipelines.serving.tensors import CALIBRATED, OUTPUT, TensorReader, infer_response, model_metadata, output_names
 
 PAGE = Path(__file__).with_name("page.html")
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
@@ -100,7 +103,8 @@ class Routes:
         """Predictions of one object of named values, or of a list of them."""
         model, content = self._service.model, parse_json(await read_body(request, self._service.settings.limits))
         rows = NamedReader(model.schema, self._service.settings.limits.rows).read(content)
-        answers = predictions(await self._scores(model, rows, request), model.output, model.threshold)
+        scores = await self._scores(model, rows, request)
+        answers = predictions(scores, model.output, model.threshold, model.bundle.calibration)
         result = {"predictions": answers} if isinstance(content, list) else {"prediction": answers[0]}
         return _json({"model": model.name, "version": model.version, **result})
 
@@ -119,7 +123,7 @@ class Routes:
             {
                 "model": model.name,
                 "version": model.version,
-                "prediction": predictions(own, model.output, model.threshold)[0],
+                "prediction": predictions(own, model.output, model.threshold, model.bundle.calibration)[0],
                 "milliseconds": round(seconds * 1000, 3),
                 "method": METHOD,
                 "effects": effects(scores, names),
@@ -144,7 +148,7 @@ class Routes:
         """The protocol's metadata of the model."""
         model = self._named(request)
         platform = "onnxruntime_onnx" if model.bundle.has_onnx else "tensorflow_savedmodel"
-        return _json(model_metadata(model.name, model.version, platform, model.schema, model.output.outputs))
+        return _json(model_metadata(model.name, model.version, platform, model.schema, model.output))
 
     async def model_ready(self, request: Request) -> Response:
         """Whether the model of that name, and version, answers."""
@@ -155,9 +159,12 @@ class Routes:
         """The protocol's inference, in JSON or with binary tensors."""
         model, limits = self._named(request), self._service.settings.limits
         body, length = await read_body(request, limits), header_bytes(request)
-        wanted = TensorReader(model.schema, limits.rows, "output").read(body, length)
+        wanted = TensorReader(model.schema, limits.rows, output_names(model.output)).read(body, length)
         scores = await self._scores(model, wanted.rows, request)
-        answer, binary = infer_response(model.name, model.version, wanted, scores)
+        values: dict[str, npt.NDArray[np.floating[Any]]] = {OUTPUT: scores}
+        if model.bundle.calibration:
+            values[CALIBRATED] = model.bundle.calibration.apply(scores)
+        answer, binary = infer_response(model.name, model.version, wanted, values)
         if binary is None:
             return _json(answer)
         head = orjson.dumps(answer)

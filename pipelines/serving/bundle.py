@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
+from pipelines.bundles.calibration import Calibration
 from pipelines.bundles.manifest import (
+    CALIBRATION,
     CARD,
     FEATURES,
     INPUT_SCHEMA,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from pipelines.serving.scorers import FeaturesScorer, Scorer, TensorFlowScorer
 
 INPUTS: TypeAdapter[tuple[InputField, ...]] = TypeAdapter(tuple[InputField, ...])
+CALIBRATIONS: TypeAdapter[Calibration] = TypeAdapter(Calibration)
 
 
 class Bundle:
@@ -58,6 +61,8 @@ class Bundle:
             self.spec = FittedSpec.model_validate(self._json(FEATURES))
             self.input_schema = INPUTS.validate_python(self._json(INPUT_SCHEMA))
             self.output_schema = OutputField.model_validate(self._json(OUTPUT_SCHEMA))
+            carried = CALIBRATION in self.manifest["files"]
+            self.calibration = CALIBRATIONS.validate_python(self._json(CALIBRATION)) if carried else None
         except (OSError, ValidationError) as error:
             raise BundleError(
                 f"model {uri}: another version exported it, which this one can't read ({error}). Train again."

@@ -129,7 +129,8 @@ def _field(field: InputField) -> Json:
 def _prediction(output: OutputField) -> Json:
     number: Json = {"type": "number"}
     if output.task == "binary":
-        return _object({"class": {"enum": list(output.classes)}, "probability": number, "threshold": number})
+        calibrated = {"calibrated_probability": number} if output.calibration else {}
+        return _object({"class": {"enum": list(output.classes)}, "probability": number, "threshold": number, **calibrated})
     if output.task == "multiclass":
         return _object(
             {"class": {"enum": list(output.classes)}, "probabilities": _object(dict.fromkeys(output.classes, number))}

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.bundles.calibration import Calibration
 from pipelines.bundles.signature import OutputField
-from pipelines.fitted import FittedSpec, Scaling
+from pipelines.fitted import FittedSpec
 from pipelines.serving.batcher import Scores
 from pipelines.serving.rows import Rows, RowSchema
 
@@ -17,8 +18,10 @@ METHOD = (
 )
 
 
-def predictions(scores: Scores, output: OutputField, threshold: float) -> list[dict[str, Any]]:
-    """Scores (n,) or (n, outputs) as one answer a row."""
+def predictions(
+    scores: Scores, output: OutputField, threshold: float, calibration: Calibration | None = None
+) -> list[dict[str, Any]]:
+    """Scores (n,) or (n, outputs) as one answer a row. The threshold counts on the probability before calibration."""
     if output.task == "multiclass":
         return [
             {"class": output.classes[int(row.argmax())], "probabilities": dict(zip(output.classes, row.tolist(), strict=True))}
@@ -27,7 +30,11 @@ def predictions(scores: Scores, output: OutputField, threshold: float) -> list[d
     if output.task == "binary":
         first, second = output.classes
         values = scores.tolist()
-        return [{"class": second if p >= threshold else first, "probability": p, "threshold": threshold} for p in values]
+        answers = [{"class": second if p >= threshold else first, "probability": p, "threshold": threshold} for p in values]
+        if calibration is None:
+            return answers
+        calibrated = calibration.apply(scores).tolist()
+        return [{**answer, "calibrated_probability": p} for answer, p in zip(answers, calibrated, strict=True)]
     key = "value" if scores.ndim == 1 else "values"
     return [{key: value, "unit": output.unit} for value in scores.tolist()]
 
@@ -36,7 +43,7 @@ def replaced_rows(rows: Rows, schema: RowSchema, spec: FittedSpec) -> tuple[list
     """One row once as it is, and once for each input with that input replaced; the inputs' names in that order."""
     names = [field.name for field in (*schema.numbers, *schema.words, *schema.series)]
     count = len(names) + 1
-    fills = {feature.name: feature.fill for feature in spec.features if isinstance(feature, Scaling)}
+    fills = {feature.name: feature.imputed for feature in spec.features if feature.imputed is not None}
     numbers = np.repeat(rows.numbers, count, axis=1)
     words = {name: value * count for name, value in rows.words.items()}
     series = {name: np.repeat(value, count, axis=0) for name, value in rows.series.items()}

@@ -20,6 +20,8 @@ from pipelines.serving.scorers import Scorer
 from pipelines.workers import forget_archives
 from schemas.names import internal
 
+RAW_SCORES = (*SCORES, "calibrated_score")
+
 
 class ScoringModel(NamedTuple):
     """What a worker scores with: the bundle, the digest that it must have, and the least score of the second class."""
@@ -33,7 +35,7 @@ def score_raw_batches(
     batches: Iterator[pa.RecordBatch], model: ScoringModel, kept: tuple[str, ...]
 ) -> Iterator[pa.RecordBatch]:
     """Batches of raw values, each input of the model under the name of a working column, to batches of the `kept` columns and
-    `SCORES`. A process loads a model once, when it meets the first row.
+    `RAW_SCORES`. A process loads a model once, when it meets the first row.
     """
     forget_archives()
     for batch in batches:
@@ -41,13 +43,17 @@ def score_raw_batches(
             continue
         bundle, scorer = _load_once(model.uri, model.digest)
         task = bundle.manifest["task"]["kind"]
-        columns = score_columns(task, scorer.score(raw_arrays(batch, bundle.spec)))
+        scores = scorer.score(raw_arrays(batch, bundle.spec))
+        columns = score_columns(task, scores)
+        columns["calibrated_score"] = pa.array(
+            [None] * len(scores) if bundle.calibration is None else bundle.calibration.apply(scores), pa.float32()
+        )
         if task == "binary" and model.threshold is not None:
             columns["predicted"] = pc.greater_equal(columns["score"], pa.scalar(model.threshold, pa.float32())).cast(
                 pa.float32()
             )
         held = [batch.column(name) for name in kept]
-        yield pa.RecordBatch.from_arrays([*held, *(columns[name] for name in SCORES)], names=[*kept, *SCORES])
+        yield pa.RecordBatch.from_arrays([*held, *(columns[name] for name in RAW_SCORES)], names=[*kept, *RAW_SCORES])
 
 
 def raw_arrays(batch: pa.RecordBatch, spec: FittedSpec) -> dict[str, npt.NDArray[Any]]:

@@ -51,6 +51,7 @@ class RequestLog:
             return
         now = datetime.now(UTC)
         common = {"served_request": request_id, "served_at": now.isoformat(), "served_model": model.name}
+        calibrated = model.bundle.calibration.apply(scores).tolist() if model.bundle.calibration else [None] * len(scores)
         lines = [
             orjson.dumps(
                 {
@@ -58,10 +59,11 @@ class RequestLog:
                     "served_version": model.version,
                     "served_row": at,
                     "served_score": score,
+                    "served_calibrated_score": probability,
                     **self._values(model, rows, at),
                 }
             )
-            for at, score in enumerate(scores.tolist())
+            for at, (score, probability) in enumerate(zip(scores.tolist(), calibrated, strict=True))
         ]
         path = self._folder / f"requests-{now:%Y-%m-%d}-{os.getpid()}.jsonl"
         try:

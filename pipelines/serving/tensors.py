@@ -6,38 +6,39 @@ Source: https://github.com/kserve/open-inference-protocol and Triton's binary te
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.bundles.signature import InputField
+from pipelines.bundles.signature import InputField, OutputField
 from pipelines.serving.failures import RequestError, TooLargeError, ValuesError
 from pipelines.serving.named import parse_json
 from pipelines.serving.rows import MOST_EXACT, Rows, RowSchema, problem
 from schemas.vocabulary import shown
 
 NUMBERS = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4"}
+OUTPUT, CALIBRATED = "output", "calibrated_output"
 LEGAL = {"FP64": tuple(NUMBERS), "BYTES": ("BYTES",)}
 TYPES: dict[str, set[type]] = {"FP64": {float, int, type(None)}, "BYTES": {str, type(None)}}
 LENGTH = struct.Struct("<I")
 
 
 class InferRequest(NamedTuple):
-    """What a request of the protocol asks: rows, its id, and whether the output is wanted in binary."""
+    """What a request of the protocol asks: rows, its id, and the outputs, each with whether it is wanted in binary."""
 
     rows: Rows
     id: str | None
-    binary: bool
+    outputs: dict[str, bool]
 
 
 class TensorReader:
     """Reads requests of the protocol against the input schema."""
 
-    def __init__(self, schema: RowSchema, most_rows: int, output: str) -> None:
-        self._schema, self._most_rows, self._output = schema, most_rows, output
+    def __init__(self, schema: RowSchema, most_rows: int, outputs: tuple[str, ...]) -> None:
+        self._schema, self._most_rows, self._outputs = schema, most_rows, outputs
 
     def read(self, body: bytes, header_bytes: int | None) -> InferRequest:
         """Read a body whose JSON takes `header_bytes` (all of it where there is no binary data).
@@ -59,7 +60,7 @@ class TensorReader:
         id_ = request.get("id")
         if id_ is not None and not isinstance(id_, str):
             raise RequestError(f"id is {shown(id_)}; expected text.")
-        return InferRequest(rows, id_, self._wants_binary(request))
+        return InferRequest(rows, id_, self._wanted(request))
 
     def _tensors(self, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
         inputs = request.get("inputs")
@@ -111,19 +112,21 @@ class TensorReader:
         words = {field.name: values[field.name].tolist() for field in self._schema.words}
         return Rows(numbers, words, {field.name: values[field.name] for field in self._schema.series})
 
-    def _wants_binary(self, request: dict[str, Any]) -> bool:
-        binary = _parameters(request, "the request").get("binary_data_output", False)
+    def _wanted(self, request: dict[str, Any]) -> dict[str, bool]:
+        """The outputs by name, all where the request names none."""
+        binary = _parameters(request, "the request").get("binary_data_output", False) is True
         outputs = request.get("outputs")
-        if outputs is None:
-            return binary is True
+        if outputs is None or outputs == []:
+            return dict.fromkeys(self._outputs, binary)
         if not isinstance(outputs, list):
             raise RequestError(f"outputs is {shown(outputs)}; expected a list.")
+        wanted = {}
         for at, output in enumerate(outputs):
-            wanted = _object(output, f"outputs[{at}]")
-            if wanted.get("name") != self._output:
-                raise RequestError(f"outputs[{at}].name is {shown(wanted.get('name'))}; expected {self._output}.")
-            binary = _parameters(wanted, f"outputs[{at}]").get("binary_data", binary)
-        return binary is True
+            one = _object(output, f"outputs[{at}]")
+            if (name := one.get("name")) not in self._outputs:
+                raise RequestError(f"outputs[{at}].name is {shown(name)}; expected {' or '.join(self._outputs)}.")
+            wanted[name] = _parameters(one, f"outputs[{at}]").get("binary_data", binary) is True
+        return wanted
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:
@@ -204,27 +207,37 @@ def _texts(field: InputField, blob: memoryview, size: int) -> Iterator[str]:
         raise ValuesError(f"{field.name}: {len(blob) - at} bytes after its {size} texts; expected none.")
 
 
-def model_metadata(name: str, version: str, platform: str, schema: RowSchema, outputs: int | None) -> dict[str, Any]:
+def output_names(output: OutputField) -> tuple[str, ...]:
+    """The names of a model's outputs: the graph's, and of a model that carries a calibration the calibrated one."""
+    return (OUTPUT, CALIBRATED) if output.calibration else (OUTPUT,)
+
+
+def model_metadata(name: str, version: str, platform: str, schema: RowSchema, output: OutputField) -> dict[str, Any]:
     """The protocol's metadata of a model."""
     inputs = [
         {"name": field.name, "datatype": field.datatype, "shape": [-1] if field.length is None else [-1, field.length]}
         for field in schema.fields.values()
     ]
-    output = {"name": "output", "datatype": "FP32", "shape": [-1] if outputs is None else [-1, outputs]}
-    return {"name": name, "versions": [version], "platform": platform, "inputs": inputs, "outputs": [output]}
+    shape = [-1] if output.outputs is None else [-1, output.outputs]
+    outputs = [{"name": each, "datatype": "FP32", "shape": shape} for each in output_names(output)]
+    return {"name": name, "versions": [version], "platform": platform, "inputs": inputs, "outputs": outputs}
 
 
 def infer_response(
-    model: str, version: str, request: InferRequest, scores: npt.NDArray[np.float32]
+    model: str, version: str, request: InferRequest, scores: Mapping[str, npt.NDArray[Any]]
 ) -> tuple[dict[str, Any], bytes | None]:
-    """The protocol's answer as a JSON object, and the binary data that follows it where that was wanted."""
-    tensor: dict[str, Any] = {"name": "output", "datatype": "FP32", "shape": list(scores.shape)}
-    answer: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": [tensor]}
+    """The protocol's answer as a JSON object, from each output's values, and the binary data that follows, if wanted."""
+    tensors, data = [], b""
+    for name, binary in request.outputs.items():
+        values = scores[name].astype("<f4")
+        tensor: dict[str, Any] = {"name": name, "datatype": "FP32", "shape": list(values.shape)}
+        if binary:
+            tensor["parameters"] = {"binary_data_size": values.nbytes}
+            data += values.tobytes()
+        else:
+            tensor["data"] = values.reshape(-1).tolist()
+        tensors.append(tensor)
+    answer: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": tensors}
     if request.id is not None:
         answer["id"] = request.id
-    if not request.binary:
-        tensor["data"] = scores.reshape(-1).tolist()
-        return answer, None
-    data = scores.astype("<f4").tobytes()
-    tensor["parameters"] = {"binary_data_size": len(data)}
-    return answer, data
+    return answer, data if any(request.outputs.values()) else None

@@ -7,25 +7,28 @@ takes several calls of Java.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
-from pipelines.expressions import all_sql, col, literal, number, quoted
+from pipelines.expressions import all_sql, any_sql, col, literal, number, quoted
 from pipelines.stages.parsing import type_wanted
 from schemas.contract import Column, Severity, Table
 from schemas.names import internal
 
 Fences = Mapping[str, tuple[float, float]]
 SHOWN_LETTERS = 100
+LARGEST = sys.float_info.max  # of double precision; what is greater is infinity
 DESCRIPTIONS = "array<struct<name:string,severity:string,says:string,shows:array<struct<at:int,personal:boolean>>>>"
 
 
 class Check(NamedTuple):
     """One promise: its name, what follows when it is broken, the condition that breaks it (SQL), and the message: what it says,
-    and then the texts of the columns that it shows.
+    and then the texts of the columns that it shows. Checks may share a shorter condition (`any_broken`, SQL) that is true where
+    one of them is broken, and only there.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Check(NamedTuple):
     broken: str
     says: str
     shows: tuple[Column, ...] = ()
+    any_broken: str | None = None
 
     @property
     def message(self) -> SparkColumn:
@@ -57,6 +61,11 @@ def all_checks(contract: Table, fences: Fences) -> list[Check]:
         shows = tuple(contract.column(name) for name in reference.columns)
         checks.append(Check(f"reference: {reference.name}", reference.severity, broken, says, shows))
     return checks
+
+
+def refusing_sql(checks: Sequence[Check]) -> str:
+    """SQL that is true where one of the checks refuses a row; else it is false or null."""
+    return any_sql(dict.fromkeys(check.any_broken or check.broken for check in checks if check.severity == "quarantine"))
 
 
 def findings(checks: Sequence[Check]) -> SparkColumn:
@@ -107,20 +116,24 @@ def known_name(number: int) -> str:
 
 def _column_checks(column: Column, fences: Fences) -> Iterable[Check]:
     value, text = quoted(column.name), quoted(text_name(column))
-    yield _check(column, type_wanted(column), "quarantine", f"{text} is not null and {value} is null")
+    any_broken = _out_of_range(column)
+    unread = _check(column, type_wanted(column), "quarantine", f"{text} is not null and {value} is null")
+    yield unread._replace(any_broken=any_broken)
     if not column.nullable:
         yield _check(column, "a value", "quarantine", f"{text} is null")
     is_number = "true"
     if column.type in ("float", "double"):
         is_number = f"not isnan({value})"  # Spark takes NaN for greater than any number
-        yield _check(column, "a finite number", "quarantine", f"isnan({value}) or abs({value}) = {number(float('inf'))}")
+        broken = f"isnan({value}) or abs({value}) = {number(float('inf'))}"
+        yield _check(column, "a finite number", "quarantine", broken)._replace(any_broken=any_broken)
     if column.type == "string":
         yield _check(column, "text without NUL bytes", "quarantine", f"contains({text}, {literal(chr(0))})")
     if column.minimum is not None:
-        yield _check(column, f"at least {column.minimum:g}", column.severity, f"{value} < {number(column.minimum)}")
+        least = _check(column, f"at least {column.minimum:g}", column.severity, f"{value} < {number(column.minimum)}")
+        yield least._replace(any_broken=any_broken)
     if column.maximum is not None:
         broken = f"{value} > {number(column.maximum)} and {is_number}"
-        yield _check(column, f"at most {column.maximum:g}", column.severity, broken)
+        yield _check(column, f"at most {column.maximum:g}", column.severity, broken)._replace(any_broken=any_broken)
     if column.allowed:
         allowed = ", ".join(map(literal, column.allowed))
         yield _check(column, f"one of {', '.join(column.allowed)}", column.severity, f"{value} not in ({allowed})")
@@ -132,6 +145,20 @@ def _column_checks(column: Column, fences: Fences) -> Iterable[Check]:
         severity: Severity = "quarantine" if column.outliers.action == "quarantine" else "warn"
         broken = f"{value} not between {number(low)} and {number(high)} and {is_number}"
         yield _check(column, f"between the fences {low:g} and {high:g}", severity, broken)
+
+
+def _out_of_range(column: Column) -> str | None:
+    """SQL that is true where a number can't be read, is not finite, or is beyond the column's bounds, if these refuse a row;
+    None where a single check asks for that. No comparison with NaN or infinity holds but that it is greater than all.
+    """
+    bounded = column.severity == "quarantine"
+    low, high = (bound if bounded else None for bound in (column.minimum, column.maximum))
+    if column.type in ("float", "double"):
+        low, high = -LARGEST if low is None else low, LARGEST if high is None else high
+    value, text = quoted(column.name), quoted(text_name(column))
+    within = [f"{value} >= {number(low)}"] if low is not None else []
+    within += [f"{value} <= {number(high)}"] if high is not None else []
+    return f"{text} is not null and not coalesce({all_sql(within)}, false)" if within else None
 
 
 def _check(column: Column, expected: str, severity: Severity, broken: str) -> Check:

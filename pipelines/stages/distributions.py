@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.stages.feature_statistics import Stats
+from pipelines.features.kinds.statistics import Stats
 from pipelines.summaries import PERCENTILES
 
 BINS = 10

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.config import Bounds, DriftConfig
+from pipelines.features.kinds.statistics import Stats
 from pipelines.fitted import FittedSpec
 from pipelines.stages.distributions import Distribution, Floats, distributions
-from pipelines.stages.feature_statistics import Stats
 
 LEAST_SHARE = 1e-4  # an empty bin is taken to hold this share: the logarithm of nothing has no bound
 LEAST_ROWS = 10  # five in either of two bins (Cochran, Some methods for strengthening the common chi-square tests, 1954)

@@ -35,7 +35,7 @@ def check_freshness(contract: Table, newest: datetime | None, end: datetime) -> 
     promise = contract.freshness
     if promise is None or (newest is not None and newest >= end - timedelta(hours=promise.hours)):
         return []
-    shown = "none" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S} UTC"
+    shown = "none" if newest is None else f"{newest.astimezone(end.tzinfo):%Y-%m-%d %H:%M:%S %Z}"
     example = f"freshness: expected a row within {promise.hours:g} hours of {end:%Y-%m-%d %H:%M:%S %Z}, the newest is {shown}"
     return [Broken(contract.name, "freshness", promise.severity, 0, example)]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,11 @@ from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
 from pipelines.expressions import col
-from pipelines.stages.aggregates import ROWS, Asked
-from pipelines.stages.feature_statistics import words
+from pipelines.features.groups import CLASSES
+from pipelines.features.kinds.statistics import ColumnProfile, Profiles, Request
 from schemas.names import internal
 
 FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
-CLASSES = ("negative", "positive")
 
 
 class Ranked(NamedTuple):
@@ -27,30 +26,26 @@ class Ranked(NamedTuple):
     positives: npt.NDArray[np.float64]
 
 
-def label_class() -> Column:
-    """Which of `CLASSES` a label is."""
-    return F.when(F.col("label") > 0.5, CLASSES[1]).otherwise(CLASSES[0])
-
-
-def label_questions(spec: FeaturesConfig) -> list[Asked]:
+def leak_requests(spec: FeaturesConfig) -> tuple[Request, ...]:
     """What `single_feature_auc` asks of the rows of either class."""
-    return [*(Asked(name, {"": name}) for name in _numbers(spec)), *(Asked(name, word=w) for name, w in words(spec).items())]
+    asked = (feature.leak(name) for _, name, feature in spec.declared)
+    return tuple(request for request in asked if request is not None)
 
 
-def single_feature_auc(spec: FeaturesConfig, found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def single_feature_auc(spec: FeaturesConfig, profiles: Mapping[str, Profiles]) -> dict[str, float]:
     """How well each feature alone ranks the label, missing values included: 0.5 not at all, 1 perfectly, either way round.
 
-    By the answers of both classes to `label_questions`. Numbers by their percentiles, so within 0.005 of the rows' own; words
+    By the profiles of both classes of `leak_requests`. Numbers by their percentiles, so within 0.005 of the rows' own; words
     by their share of positives. Empty when the rows lack a class.
     """
-    if not all(name in found for name in CLASSES):
+    if not all(name in profiles for name in CLASSES):
         return {}
-    rows = {name: found[name][ROWS] for name in CLASSES}
+    classes = [profiles[name] for name in CLASSES]
     aucs = {}
-    for feature in _numbers(spec):
-        aucs[feature] = _best_with_missing([_masses(rows[name], found[name][feature]) for name in CLASSES])
-    for feature in words(spec):
-        aucs[feature] = _auc(_by_rate(rows, {name: found[name][feature] for name in CLASSES}))
+    for request in leak_requests(spec):
+        sides = [(each.rows, each.of(request.name)) for each in classes]
+        by_number = request.kind == "number"
+        aucs[request.name] = _best_with_missing([_masses(*side) for side in sides]) if by_number else _auc(_by_rate(sides))
     return aucs
 
 
@@ -81,20 +76,15 @@ def suspects(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
             )
 
 
-def _numbers(spec: FeaturesConfig) -> tuple[str, ...]:
-    return (*spec.numeric, *spec.boolean, *spec.cyclic, *spec.bucketized)
-
-
 def _auc(ranked: Ranked) -> float:
     found = area(ranked)
     return max(found, 1 - found)
 
 
-def _masses(rows: int, side: Mapping[str, Any]) -> tuple[npt.NDArray[np.float64], float, float]:
+def _masses(rows: int, side: ColumnProfile) -> tuple[npt.NDArray[np.float64], float, float]:
     """Of a class: the values that stand for its rows, how many rows each stands for, and how many rows have none."""
-    values = np.array(side["percentiles"] or [], float)
-    present = side["present"]
-    return values, present / max(len(values), 1), rows - present
+    values = np.array(side.percentiles or [], float)
+    return values, side.present / max(len(values), 1), rows - side.present
 
 
 def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]) -> float:
@@ -110,14 +100,13 @@ def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]
     return max(_auc(below), _auc(above))
 
 
-def _by_rate(rows: Mapping[str, int], said: Mapping[str, Mapping[str, Any]]) -> Ranked:
+def _by_rate(sides: Sequence[tuple[int, ColumnProfile]]) -> Ranked:
     """Words in the order of their share of positives; the rare ones as one, the missing as another."""
     counts: dict[str | None, list[float]] = {}
-    for at, name in enumerate(CLASSES):
-        side = said[name]
-        for word, count in side["counts"].items():
+    for at, (rows, side) in enumerate(sides):
+        for word, count in side.counts.items():
             counts.setdefault(word, [0.0, 0.0])[at] += count
-        counts.setdefault(None, [0.0, 0.0])[at] += rows[name] - side["present"]
+        counts.setdefault(None, [0.0, 0.0])[at] += rows - side.present
     often = [pair for pair in counts.values() if sum(pair) >= FEW]
     seldom = [pair for pair in counts.values() if sum(pair) < FEW]
     pairs = np.array([*often, *([list(np.sum(seldom, axis=0))] if seldom else [])])

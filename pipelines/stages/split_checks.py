@@ -87,6 +87,11 @@ def _needs_classes(split: str, task: Task) -> bool:
 
 
 def _way_out(split: TimeSplit | EntitySplit | ColumnSplit) -> str:
+    if isinstance(split, TimeSplit) and split.is_relative:
+        return (
+            f"Change features.split.validation ({split.validation}) or test ({split.test}), or check how labels are derived "
+            f"and whether the window is long enough."
+        )
     if isinstance(split, TimeSplit):
         return (
             f"Move features.split.validation_from ({split.validation_from}) or test_from ({split.test_from}), or check how "

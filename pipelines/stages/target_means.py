@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.config import FeaturesConfig, kinds
+from pipelines.config import FeaturesConfig
 from pipelines.expressions import col
-from pipelines.fitted import FittedTarget
-
-FOLD_SEED = 20040731
-
-
-class LabelSums(NamedTuple):
-    """The most frequent words, and by word (rows) and fold (columns) how many rows there are and the sum of their labels.
-
-    Of all rows, whatever their word: how many there are by fold, the sums of their labels, and the labels' deviation.
-    """
-
-    words: tuple[str, ...]
-    rows: npt.NDArray[np.float64]
-    totals: npt.NDArray[np.float64]
-    all_rows: npt.NDArray[np.float64]
-    all_totals: npt.NDArray[np.float64]
-    deviation: float
+from pipelines.features.folds import FOLD_SEED
+from pipelines.features.kinds.target import LabelSums, Target
 
 
 def fold_of(row_id: Column, folds: int) -> Column:
@@ -46,39 +28,7 @@ def sum_labels(rows: DataFrame, spec: FeaturesConfig) -> dict[str, LabelSums]:
     return {name: _summed(rows, name, target) for name, target in spec.target.items()}
 
 
-def fit_target(name: str, sums: LabelSums, smoothing: float) -> FittedTarget:
-    """Means drawn to the mean of all: (total + smoothing * prior) / (rows + smoothing).
-
-    Micci-Barreca: A preprocessing scheme for high-cardinality categorical attributes in classification and prediction
-    problems (2001), eq. 3 and 4, with n / (n + smoothing) for the weight of a word of n rows.
-    """
-    rows, totals = sums.all_rows, sums.all_totals
-    prior = totals.sum() / rows.sum()
-    priors = _mean(totals.sum() - totals, rows.sum() - rows, prior, 0.0)
-    outside_rows, outside = (counts.sum(axis=1, keepdims=True) - counts for counts in (sums.rows, sums.totals))
-    means = _mean(sums.totals.sum(axis=1), sums.rows.sum(axis=1), prior, smoothing)
-    of_fold = _mean(outside, outside_rows, priors, smoothing).T
-    return FittedTarget(
-        name=name,
-        vocabulary=sums.words,
-        prior=float(prior),
-        deviation=sums.deviation or 1.0,
-        means=tuple(means.tolist()),
-        out_of_fold=tuple(tuple(fold) for fold in of_fold.tolist()),
-        priors_out_of_fold=tuple(priors.tolist()),
-    )
-
-
-def _mean(
-    totals: npt.NDArray[np.float64], rows: npt.NDArray[np.float64], prior: npt.NDArray[np.float64] | float, smoothing: float
-) -> npt.NDArray[np.float64]:
-    """Smoothed means; without any row or smoothing, the prior."""
-    weight = rows + smoothing
-    whole: npt.NDArray[np.float64] = np.where(weight > 0, (totals + smoothing * prior) / np.where(weight > 0, weight, 1), prior)
-    return whole
-
-
-def _summed(rows: DataFrame, name: str, target: kinds.Target) -> LabelSums:
+def _summed(rows: DataFrame, name: str, target: Target) -> LabelSums:
     word = col(name)
     known = rows.where(word.isNotNull() & (word != "") & ~F.contains(word, F.lit("\0")))
     sums = [_by_fold(value, target.folds).alias(name) for name, value in (("rows", F.lit(1)), ("totals", F.col("label")))]

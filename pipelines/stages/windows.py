@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from pipelines.config import Windows, kinds
+from pipelines.config import Windows
 from pipelines.expressions import all_of, col, cols
+from pipelines.features.kinds.sequence import Sequence, channel_column
 from schemas.names import internal
 
 PHASE, AT, AHEAD = internal("phase"), internal("at"), internal("ahead")
 
 
-def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Sequence]) -> DataFrame:
+def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, Sequence]) -> DataFrame:
     """Add for each column of each sequence an array `<sequence>_<column>` of its last values, oldest first; and with a label
     column, `label`, its values of the horizon, the next one first.
 
@@ -36,7 +37,7 @@ def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, kinds.Se
     found = phased.withColumns(made)
     whole = {name: _whole(_rows_of(name), sequence.length) for name, sequence in sequences.items()}
     arrays = {
-        f"{name}_{column}": F.when(whole[name], col(_rows_of(name)).getField(column).cast("array<double>"))
+        channel_column(name, column): F.when(whole[name], col(_rows_of(name)).getField(column).cast("array<double>"))
         for name, sequence in sequences.items()
         for column in sequence.of
     }

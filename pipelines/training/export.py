@@ -28,6 +28,7 @@ from pipelines.bundles.signature import InputField, input_schema, output_schema
 from pipelines.config import Binary, Task
 from pipelines.fitted import FittedSpec
 from pipelines.storage import publish_folder
+from pipelines.training.generated import generated_samples
 from pipelines.training.job import Sample
 from pipelines.training.parity import Parity, SavedModel, check_parity, check_scores, raw_values
 from pipelines.training.preprocessing import build_preprocessing, build_scorer
@@ -77,7 +78,8 @@ def export(
     takes (numbers, ids and tensors by name), and both give what the head's task is read as; `features` gives the network's
     inputs of raw values. Beside it lies the same from raw values to the output as ONNX, where that has the operators, and from
     the network's inputs, the fitted features, the schemas of inputs and output, the model card, and a manifest with the
-    SHA-256 of each file. Raises QualityError when the features of either are not Spark's, or their scores differ.
+    SHA-256 of each file. Raises QualityError when the features of either, of samples or of
+    rows generated from them, are not Spark's, or their scores differ.
     """
     preprocessing = build_preprocessing(spec)
     scorer = build_scorer(network, preprocessing, head)
@@ -86,8 +88,10 @@ def export(
         archive = _archive(scorer, preprocessing, network, spec, head)
         archive.write_out(str(Path(folder) / SAVED_MODEL), verbose=False)
         saved = SavedModel(Path(folder) / SAVED_MODEL)
-        parity = check_parity(saved.features, spec, samples)
-        onnx = _export_onnx(network, spec, head, Path(folder), samples, saved)
+        generated = generated_samples(spec, samples)
+        parity = check_parity(saved.features, spec, [*samples, *generated])
+        parity = parity._replace(rows=len(samples), generated=len(generated))
+        onnx = _export_onnx(network, spec, head, Path(folder), samples, generated, saved)
         _describe(Path(folder), spec, head, manifest, description, onnx)
         facts = {"parity": parity._asdict(), "onnx": onnx._asdict(), "fingerprint": spec.fingerprint}
         write_manifest(Path(folder), {"task": Binary().model_dump(), **manifest, **facts})
@@ -108,7 +112,13 @@ def _describe(
 
 
 def _export_onnx(
-    network: keras.Model, spec: FittedSpec, head: Head, folder: Path, samples: Sequence[Sample], saved: SavedModel
+    network: keras.Model,
+    spec: FittedSpec,
+    head: Head,
+    folder: Path,
+    samples: Sequence[Sample],
+    generated: Sequence[Sample],
+    saved: SavedModel,
 ) -> Onnx:
     # Half a second, which the other ranks, and the first step, need not wait for.
     from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime, to_onnx
@@ -119,7 +129,7 @@ def _export_onnx(
         alone = Runtime(made.network) if made.network else None
     except NotExpressibleError as error:
         return Onnx(missing=str(error))
-    differ, scores = check_parity(features, spec, samples, "the ONNX model").difference, 0.0
+    differ, scores = check_parity(features, spec, [*samples, *generated], "the ONNX model").difference, 0.0
     if samples:
         raw = raw_values(spec, [sample.raw for sample in samples])
         expected = saved.scores(raw)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import keras
 import tensorflow as tf
 
-from pipelines.fitted import BETWEEN_WORDS, GREY
+from pipelines.features.calendar import DAY, transitions
+from pipelines.features.images import GREY
+from pipelines.features.tokens import BETWEEN_WORDS
 
-DAY = 24 * 3600
-FIRST_YEAR, LAST_YEAR = 1970, 2100
 ERA = 146097  # days, after which the calendar comes round again; whole weeks
 ERAS = 5  # by which days are counted from before year 1: ONNX divides negative numbers another way
 
@@ -47,7 +45,7 @@ class LocalTime(_Exact):
     """Seconds since 1970 (batch,), float64, to hour, weekday (0: Monday), month (0: January) and days since 1970 of the local
     calendar (batch, 4), int32; -1 in each where the time is missing.
 
-    `since` and `offsets`: from which second on local time is so many seconds ahead of UTC, to the year 2100. Dates from days:
+    `since` and `offsets`: from which second on local time is so many seconds ahead of UTC (`transitions`). Dates from days:
     Howard Hinnant, chrono-compatible low-level date algorithms (civil_from_days).
     """
 
@@ -183,33 +181,6 @@ class Png(_Exact):
 
 def _before_nul(texts: tf.Tensor) -> tf.Tensor:
     return tf.strings.regex_replace(texts, r"(?s)\x00.*", "")
-
-
-def transitions(zone: str) -> tuple[list[int], list[int]]:
-    """From which second since 1970 on a zone is how many seconds ahead of UTC, from 1970 to 2100."""
-    place = ZoneInfo(zone)
-
-    def ahead(second: int) -> int:
-        offset = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).astimezone(place).utcoffset()
-        return round(offset.total_seconds()) if offset is not None else 0
-
-    start, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (FIRST_YEAR, LAST_YEAR))
-    since, offsets = [start], [ahead(start)]
-    for day in range(start, end, DAY):
-        if ahead(day + DAY) == offsets[-1]:
-            continue
-        low, high = day, day + DAY  # the clock changes somewhere after `low`, at `high` it has
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if ahead(middle) == offsets[-1] else (low, middle)
-        since.append(high)
-        offsets.append(ahead(high))
-    return since, offsets
-
-
-def days_since_1970(day: date) -> int:
-    """A date as a number."""
-    return (day - date(1970, 1, 1)).days
 
 
 def crc32_table() -> list[int]:

@@ -20,9 +20,10 @@ from onnx import helper
 from tf2onnx.graph import Graph, Node
 
 from pipelines.bundles.sessions import open_session
-from pipelines.fitted import UNKNOWN_WORD, FittedCrossed, FittedSpec
+from pipelines.features.kinds.crossed import crossing
+from pipelines.fitted import UNKNOWN_WORD, FittedSpec
 from pipelines.training.parity import Arrays
-from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, crossing
+from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing
 from pipelines.training.tasks import Head
 
 OPERATORS = 18
@@ -46,9 +47,9 @@ class Encoders:
         self._label(column, name, keys_strings=[*values], values_int64s=[*values.values()])
         return name
 
-    def cross(self, feature: FittedCrossed, name: str) -> None:
-        """Look up several words together."""
-        parts, codes = crossing(feature)
+    def cross(self, names: tuple[str, ...], vocabulary: tuple[str, ...], name: str) -> str:
+        """Look up several words together. Return the result's name."""
+        parts, codes = crossing(names, vocabulary)
         total, *digits = (
             self.encode(part.column, {word: at * part.unit for at, word in enumerate(part.words, start=1)}, f"{name}_{place}")
             for place, part in enumerate(parts)
@@ -57,6 +58,7 @@ class Encoders:
             self.nodes.append(helper.make_node("Add", [total, digit], [f"{digit}_sum"]))
             total = f"{digit}_sum"
         self._label(total, name, keys_int64s=codes, values_int64s=range(1, len(codes) + 1))
+        return name
 
     def _label(self, source: str, target: str, **table: Any) -> None:
         self.nodes.append(helper.make_node("LabelEncoder", [source], [target], domain="ai.onnx.ml", default_int64=0, **table))
@@ -73,15 +75,14 @@ class _Ids(Inputs):
     def word(self, name: str) -> Tensor:
         raise NotExpressibleError(f"ONNX has no operators for what is made of the text of {name}")
 
-    def ids(self, word: str, vocabulary: tuple[str, ...], name: str) -> Tensor:
-        places = {entry: place for place, entry in enumerate(vocabulary, start=1)}
-        return self._input(self.encoders.encode(word, places or {UNKNOWN_WORD: 0}, f"{name}.id"))
+    def word_ids(self, name: str, vocabulary: tuple[str, ...]) -> Tensor:
+        positions = {entry: position for position, entry in enumerate(vocabulary, start=1)}
+        return self._input(self.encoders.encode(name, positions or {UNKNOWN_WORD: 0}, self.named(name, "id")))
 
-    def crossed(self, feature: FittedCrossed) -> Tensor:
-        if not feature.vocabulary:
-            return self.ids(feature.of[0], (), feature.name)
-        self.encoders.cross(feature, f"{feature.name}.id")
-        return self._input(f"{feature.name}.id")
+    def crossed_ids(self, names: tuple[str, ...], vocabulary: tuple[str, ...]) -> Tensor:
+        if not vocabulary:
+            return self.word_ids(names[0], ())
+        return self._input(self.encoders.cross(names, vocabulary, self.named("_".join(names), "id")))
 
     def _input(self, name: str) -> Tensor:
         self[name] = keras.Input((), dtype="int64", name=name)

@@ -24,10 +24,11 @@ Compute = Callable[[Arrays], Arrays]
 
 
 class Parity(NamedTuple):
-    """Rows that were compared, and the greatest difference: absolute below 1, relative above."""
+    """Sampled rows that were compared, and the greatest difference: absolute below 1, relative above; generated rows too."""
 
     rows: int
     difference: float
+    generated: int = 0
 
 
 def check_parity(compute: Compute, spec: FittedSpec, samples: Sequence[Sample], model: str = "the SavedModel") -> Parity:

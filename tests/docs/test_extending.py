@@ -41,7 +41,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not (made / path).exists(), f"{path} is there already"
         (made / path).write_text(content, encoding="utf-8")
         files += 1
-    assert files == 6
+    assert files == 7
     return made
 
 

@@ -1,5 +1,7 @@
 """Parquet files in parts, by one survey and several, against what is counted by hand."""
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import survey
+from pipelines import row_groups, survey
 from pipelines.errors import ExternalError
+from pipelines.features.arrays import ArrowRows
+from pipelines.features.kinds.statistics import Request, Words, number, presence, word
+from pipelines.row_groups import files_of
 from pipelines.summaries import PERCENTILES
-from pipelines.survey import NUMBER, THERE, WORD, Measure, Survey, files_of, merge, summarize
+from pipelines.survey import Survey, merge, summarize
 
-MEASURES = (Measure(NUMBER, "x"), Measure(WORD, "w"), Measure(THERE, "t"))
+REQUESTS = (number("x"), word("w"), presence("t"))
 FIRST = [pa.RecordBatch.from_pydict({"id": [0]})]  # the number of the first part
+
+
+def _words(rows: ArrowRows, column: str) -> Words:
+    return rows.words(column)
+
+
+def survey_by(column: str, requests: Sequence[Request], **thinned: int) -> Survey:
+    """A survey of the groups that a column names."""
+    return Survey(tuple(requests), partial(_words, column=column), (column,), **thinned)
+
+
 Found = dict[tuple[str, int], dict[str, Any]]
 
 
@@ -38,19 +54,19 @@ def asked(folder: str, *surveys: Survey) -> Found:
 
 
 def test_what_tasks_found_is_merged_by_group_and_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "PART_ROWS", 1)
+    monkeypatch.setattr(row_groups, "PART_ROWS", 1)
     first = {"g": ["a", "b", "a", None], "x": [1.0, 10.0, None, 7.0], "w": ["u", "u", "v", "u"], "t": [1, None, 3, 4]}
     second = {"g": ["a", "a"], "x": [3.0, 5.0], "w": ["v", None], "t": pa.array([None, None], pa.int64())}
     folder = written(tmp_path, first, second)
     assert len(files_of(folder).parts) == 2
-    found = asked(folder, Survey("g", MEASURES))
-    assert set(found) == {(group, key) for group in "ab" for key in range(3)}  # rows without a group are left out
-    number = found["a", 0]
-    assert (number["present"], number["mean"], number["squares"], number["minimum"], number["maximum"]) == (3, 3, 8, 1, 5)
-    assert [number["percentiles"][at] for at in (0, 99, 198)] == [1, 3, 5]
-    assert (found["a", 1]["words"], found["a", 1]["counts"], found["a", 1]["present"]) == (["v", "u"], [2, 1], 3)
-    assert (found["a", 2]["present"], found["b", 2]["present"]) == (2, 0)
-    assert found["b", 0]["percentiles"] == [10.0] * len(PERCENTILES)
+    found = asked(folder, survey_by("g", REQUESTS))
+    assert set(found) == {(group, key) for group in "ab" for key in range(4)}  # rows without a group are left out
+    x = found["a", 1]
+    assert (x["present"], x["mean"], x["squares"], x["minimum"], x["maximum"]) == (3, 3, 8, 1, 5)
+    assert [x["percentiles"][at] for at in (0, 99, 198)] == [1, 3, 5]
+    assert (found["a", 2]["words"], found["a", 2]["counts"], found["a", 2]["present"]) == (["v", "u"], [2, 1], 3)
+    assert (found["a", 3]["present"], found["b", 3]["present"]) == (2, 0)
+    assert found["b", 1]["percentiles"] == [10.0] * len(PERCENTILES)
 
 
 def test_several_surveys_in_one_pass_each_have_their_own_groups_and_rows(tmp_path: Path) -> None:
@@ -58,31 +74,31 @@ def test_several_surveys_in_one_pass_each_have_their_own_groups_and_rows(tmp_pat
     columns = {"id": ids, "g": np.where(ids < 0, "low", "high"), "h": np.full(1000, "all"), "x": ids.astype(float)}
     found = asked(
         written(tmp_path, columns, row_group=70),
-        Survey("g", (Measure(NUMBER, "x"),)),
-        Survey("h", (Measure(NUMBER, "x"), Measure(THERE, "h")), rows=10, values=20),
+        survey_by("g", (number("x"),)),
+        survey_by("h", (number("x"), presence("h")), rows=10, values=20),
     )
-    assert (found["low", 0]["present"], found["low", 0]["minimum"], found["high", 0]["mean"]) == (500, -500, 249.5)
-    whole = found["all", 1]
+    assert (found["low", 1]["present"], found["low", 1]["minimum"], found["high", 1]["mean"]) == (500, -500, 249.5)
+    whole = found["all", 3]
     assert (whole["present"], whole["minimum"], whole["maximum"], whole["mean"]) == (100, -500, 490, -5)
     assert whole["percentiles"][99] == -20  # of -500, -480 to 480
-    assert found["all", 2]["present"] == 100
+    assert found["all", 4]["present"] == 100
 
 
 def test_a_group_of_which_no_row_is_looked_at_is_not_there(tmp_path: Path) -> None:
     columns = {"id": [1, 10, 20], "g": ["rare", "often", "often"], "x": [1.0, 2.0, 3.0]}
-    assert set(asked(written(tmp_path, columns), Survey("g", (Measure(NUMBER, "x"),), rows=10))) == {("often", 0)}
+    assert set(asked(written(tmp_path, columns), survey_by("g", (number("x"),), rows=10))) == {("often", 0), ("often", 1)}
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.float32(), pa.float64()])
 def test_numbers_of_any_type_are_taken_and_those_that_are_not_finite_left(tmp_path: Path, kind: pa.DataType) -> None:
     values = [1.0, 3.0, None, *([float("nan"), float("inf"), -float("inf")] if pa.types.is_floating(kind) else [None])]
     folder = written(tmp_path, {"g": ["a"] * len(values), "x": pa.array(values, kind)})
-    found = asked(folder, Survey("g", (Measure(NUMBER, "x"),)))["a", 0]
+    found = asked(folder, survey_by("g", (number("x"),)))["a", 1]
     assert (found["present"], found["mean"], found["minimum"], found["maximum"]) == (2, 2, 1, 3)
 
 
 def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "PART_ROWS", 250)
+    monkeypatch.setattr(row_groups, "PART_ROWS", 250)
     files = files_of(written(tmp_path, {"x": range(730)}, {"x": pa.array([], pa.int64())}, {"x": range(120)}, row_group=100))
     assert files.columns == ("x",)
     groups = [group for part in files.parts for group in part]
@@ -97,19 +113,19 @@ def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path
 
 
 def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "SLICE_ROWS", 10)
+    monkeypatch.setattr(row_groups, "SLICE_ROWS", 10)
     monkeypatch.setattr(survey, "HELD_VALUES", 25)
     folder = written(tmp_path, {"g": ["a"] * 90, "x": np.arange(90.0)})
-    parts = list(summarize(FIRST, files_of(folder).parts, [Survey("g", MEASURES[:1])], "id"))
+    parts = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[:1])], "id"))
     values = [np.frombuffer(held) for part in parts for held in part.column("values").to_pylist() if held]
     assert [len(held) for held in values] == [30, 30, 30]
     assert all(after[0] == before[-1] + 1 for before, after in pairwise(values))
-    assert asked(folder, Survey("g", MEASURES[:1]))["a", 0]["percentiles"][99] == 44
+    assert asked(folder, survey_by("g", REQUESTS[:1]))["a", 1]["percentiles"][99] == 44
 
 
 def test_words_of_several_dictionaries_are_counted_as_one(tmp_path: Path) -> None:
     words = [f"w{number % 7}" for number in range(300)] + ["w0"] * 300
-    found = asked(written(tmp_path, {"g": ["a"] * 600, "w": words}, row_group=100), Survey("g", (Measure(WORD, "w"),)))["a", 0]
+    found = asked(written(tmp_path, {"g": ["a"] * 600, "w": words}, row_group=100), survey_by("g", (word("w"),)))["a", 1]
     counts = dict(zip(found["words"], found["counts"], strict=True))
     assert counts == {f"w{number}": words.count(f"w{number}") for number in range(7)}
 
@@ -117,7 +133,7 @@ def test_words_of_several_dictionaries_are_counted_as_one(tmp_path: Path) -> Non
 def test_a_text_that_is_no_utf_8_is_counted_as_it_is(tmp_path: Path) -> None:
     broken = pa.array([b"\xff", b"\xff", b"ok"]).view(pa.string())
     folder = written(tmp_path, {"g": ["a"] * 3, "w": broken})
-    batches = list(summarize(FIRST, files_of(folder).parts, [Survey("g", MEASURES[1:2])], "id"))
-    found = next(iter(merge(batches)))
+    batches = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[1:2])], "id"))
+    _, found = merge(batches)
     assert found.column("words")[0].values.cast(pa.binary()).to_pylist() == [b"\xff", b"ok"]
     assert found.column("counts").to_pylist() == [[2, 1]]

@@ -12,26 +12,28 @@ import pytest
 from tests.conftest import ROOT
 
 TOOLS = ("bash", "sed", "head", "id", "python3.11", "g++", "setpriv", "java")
-MARIADB = ("mariadbd", "mariadb")  # only looked for, not run
+MARIADB = ("mariadbd", "mariadb")
+OPTIONAL = (*MARIADB, "chromium", "wrk")  # only looked for, not run
 
 
 def system(tmp_path: Path, without: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the check with a PATH that holds all tools but one, and no apt-get."""
+    """Run the check with a PATH that holds all tools but one, and no apt-get unless the folder BEFORE has one."""
     tools = tmp_path / "bin"
-    tools.mkdir()
+    tools.mkdir(parents=True)
     for tool in TOOLS:
         if tool != without:
             found = shutil.which(tool)
             assert found, tool
             (tools / tool).write_text(f'#!/bin/sh\nexec "{found}" "$@"\n')
             (tools / tool).chmod(0o755)
-    for tool in MARIADB:
+    for tool in OPTIONAL:
         if tool != without:
             (tools / tool).touch(mode=0o755)
     kept = {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "PATH")}
     kept["MARIADB_PATH"] = ""
     command = [shutil.which("bash") or "bash", str(ROOT / "setup" / "system.sh")]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, "PATH": str(tools), **environment})
+    path = ":".join(filter(None, (environment.pop("BEFORE", ""), str(tools))))
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, "PATH": path, **environment})
 
 
 def test_a_machine_with_everything_passes_silently(tmp_path: Path) -> None:
@@ -55,13 +57,39 @@ def test_a_missing_tool_is_one_clear_line(tmp_path: Path, without: str, message:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("without", MARIADB)
-def test_without_mariadb_set_up_goes_on_and_says_which_tests_are_skipped(tmp_path: Path, without: str) -> None:
+NO_MARIADB = "no MariaDB server found, so its tests are skipped. They need mariadb-server-core and mariadb-client-core."
+NO_WRK = "no wrk found, so make bench-serving can't put load on the service. It needs wrk."
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        ("mariadbd", NO_MARIADB),
+        ("mariadb", NO_MARIADB),
+        ("chromium", "no Chromium found, so tests of pages are skipped. They need chromium."),
+        ("wrk", NO_WRK),
+    ],
+)
+def test_without_what_tests_alone_need_set_up_goes_on(tmp_path: Path, without: str, message: str) -> None:
     done = system(tmp_path, without)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (
-        "ringmill: no MariaDB server found, so its tests are skipped. They need mariadb-server-core and mariadb-client-core.\n"
-    )
+    assert done.stdout == f"ringmill: {message}\n"
+
+
+@pytest.mark.parametrize(("code", "last"), [(0, []), (100, [f"ringmill: {NO_WRK}"])])
+def test_what_tests_alone_need_is_installed_once_it_is_named(tmp_path: Path, code: int, last: list[str]) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "apt-get").write_text(f'#!/bin/sh\n[ "$1" = update ] || echo "$*" >&2\nexit {code}\n')
+    (tools / "id").write_text("#!/bin/sh\necho 0\n")
+    for tool in ("apt-get", "id"):
+        (tools / tool).chmod(0o755)
+    done = system(tmp_path / "machine", without="wrk", BEFORE=str(tools))
+    assert done.returncode == 0
+    assert done.stderr == "install -y -qq --no-install-recommends wrk\n"
+    first, *rest = done.stdout.splitlines()
+    assert first == "ringmill: no wrk found; installing the Debian package wrk (as root, with apt-get)"
+    assert rest == last
 
 
 def test_a_java_of_another_version_is_named(tmp_path: Path) -> None:

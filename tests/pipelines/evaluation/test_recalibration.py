@@ -8,10 +8,11 @@ from pydantic import TypeAdapter
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from pipelines.bundles.calibration import Calibration
 from pipelines.errors import DataError
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import auc, calibration_error
-from pipelines.evaluation.recalibration import Calibration, calibrate, calibrated, fit_isotonic, fit_platt
+from pipelines.evaluation.recalibration import calibrate, calibrated, fit_isotonic, fit_platt
 
 ANY: TypeAdapter[Calibration] = TypeAdapter(Calibration)
 

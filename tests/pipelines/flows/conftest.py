@@ -90,7 +90,7 @@ def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             content["interval"] = {"from": f"2013-05-{day:02}", "to": f"2013-05-{day + 1:02}"}
             path = str(tmp_path / "visits-{from:%m-%d}.csv")
             content["sources"] = {
-                "visits": {"kind": "csv", "path": path},
+                "visits": {"kind": "csv", "path": path, "every": "day"},
                 "shops": {"kind": "csv", "path": str(tmp_path / "shops.csv")},
             }
             content["clean"]["max_quarantined_share"] = 1

@@ -198,6 +198,7 @@ def test_replay_moves_rows_that_pass_now_and_doubles_none(visit: Run, day: Any) 
     assert (clean_ids(again), account(again)) == ([1, 2], (5, 2, 2, 1, 0, 0))
     replayed = sorted(map(tuple, again.lake.read("clean_visits").drop("run_id").collect()))
     anew = visit(CLEAN, contract=mended)
+    assert anew.runs.needed("clean", by="the test").run_id == context.run_id  # the replay was a cleaning: nothing to do
     assert (sorted(map(tuple, anew.lake.read("clean_visits").drop("run_id").collect())), account(anew)) == (
         replayed,
         account(again),

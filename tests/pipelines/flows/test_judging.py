@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from scipy.stats import norm
 
 from pipelines.errors import DataError
 from pipelines.flows.judging import judge
 from tests.sample import pipeline
+
+
+def evaluated(settings: dict[str, Any], content: dict[str, Any]) -> None:
+    """Replace how a configuration evaluates."""
+    content["evaluate"] = settings
+
 
 BINARY: dict[str, Any] = {"kind": "binary"}
 CLASSES: dict[str, Any] = {"kind": "multiclass", "classes": ["a", "b", "c"]}
@@ -79,3 +88,39 @@ def test_a_split_of_one_class_is_named_where_auc_is_undefined(
     config = pipeline(tmp_path, "flights", lambda content: content["features"].update(baselines={"simple": "1"}))
     with pytest.raises(DataError, match=message):
         judge(config, predictions, features)
+
+
+def test_thresholds_are_chosen_on_validation_alone(spark: SparkSession, tmp_path: Path) -> None:
+    # On validation the labels follow the scores from 0.6 on; on test from 0.3 on, where another threshold would be better.
+    rows = [(f"{split}", float(score >= least), score) for split, least in (("validation", 0.6), ("test", 0.3))
+            for score in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)]  # fmt: skip
+    frame = spark.createDataFrame([*rows, ("validation", 0.0, 0.9)], "split string, label float, score double").cache()
+    expected: dict[str, tuple[dict[str, Any], float]] = {
+        "f1": ({}, 0.6),
+        "cost": ({"costs": {"false_positive": 10, "false_negative": 1}}, np.nextafter(0.9, 1)),  # 0.9 is a negative
+        "precision": ({"minimum_precision": 0.7}, 0.6),  # 3 of 4
+    }
+    for by, (more, threshold) in expected.items():
+        edit = partial(evaluated, {"threshold_by": by, **more})
+        config = pipeline(tmp_path, "thresholds", edit)
+        found = judge(config, frame, frame)
+        assert {split: metrics["threshold"] for split, metrics in found.metrics.items()} == pytest.approx(
+            {"validation": threshold, "test": threshold}, abs=1e-12
+        )
+    assert found.metrics["test"]["recall"] == pytest.approx(3 / 6)  # at 0.6; at 0.3 it would be 1
+
+
+def test_a_predicted_quantile_covers_its_share_of_labels(spark: SparkSession, tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    true, quantile = random.normal(size=400), norm.ppf(0.9)
+    rows = [(("validation", "test")[n % 2], float(value), float(quantile)) for n, value in enumerate(true)]
+    frame = spark.createDataFrame(rows, "split string, label double, predicted double")
+
+    def edit(content: dict[str, Any]) -> None:
+        content.update(task=NUMBER, evaluate={})
+        content["train"].pop("monitor", None)
+
+    found = judge(pipeline(tmp_path, "quantile", edit), frame, frame)
+    for split, of in (("validation", true[::2]), ("test", true[1::2])):
+        assert found.metrics[split]["coverage"] == pytest.approx((of <= quantile).mean(), abs=1e-12)
+    assert found.metrics["test"]["coverage"] == pytest.approx(0.9, abs=0.05)

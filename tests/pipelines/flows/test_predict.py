@@ -15,8 +15,10 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
+from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
+from pipelines.bundles.calibration import CalibrationEffect, PlattCalibration, add_calibration
 from pipelines.config import ChampionGate
 from pipelines.errors import BundleError, ConfigError, DataError, QualityError
 from pipelines.fitted import FittedCategorical, FittedChannel, FittedFeature, FittedHashed, FittedNumeric, FittedSpec
@@ -280,6 +282,8 @@ def test_rows_without_a_whole_window_are_filtered_and_the_others_scored(spark: S
         name="past_miles", sequence="past", of="miles", length=2, fill=0, clip=None, log1p=False, offset=1, scale=2
     )
     bundle = export_model(tmp_path / "windows", IN_WORDS.model_copy(update={"features": (*IN_WORDS.features, past)}), 3)
+    effect = CalibrationEffect(method="platt", calibration_error=(0.1, 0.0), log_loss=(0.5, 0.4))
+    add_calibration(bundle, PlattCalibration(slope=0.5, intercept=-1.0), effect, threshold=0.3)
     only = version(1, uri=str(bundle), hash=bundle_hash(str(bundle)), alias="champion", metrics={})
     change_models(rides.run(), lambda _: history(only))
     context = rides.run(INGEST, CLEAN, predict_step(), edit=hourly)
@@ -292,5 +296,7 @@ def test_rows_without_a_whole_window_are_filtered_and_the_others_scored(spark: S
     rows = rides.scores(1)
     assert [(row.id, row.predicted) for row in rows] == [(2, None), (3, None)]  # no threshold was chosen
     assert [row.score for row in rows] == pytest.approx(expected_scores(bundle, raw).tolist(), abs=1e-6)
+    calibrated = expit(0.5 * logit(expected_scores(bundle, raw).astype(np.float64)) - 1)
+    assert [row.calibrated_score for row in rows] == pytest.approx(calibrated.tolist(), abs=1e-6)
     [ledger] = context.lake.read("row_ledger").where("stage = 'predict'").collect()
     assert (ledger.rows_in, ledger.rows_out, ledger.quarantined, ledger.filtered) == (4, 2, 0, 2)

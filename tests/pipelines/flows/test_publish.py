@@ -7,6 +7,8 @@ import itertools
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +21,13 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from pipelines.errors import ConflictError, DataError, ExternalError, QualityError, RingmillError
+from pipelines.flows import evidence as gathering
 from pipelines.flows import promote as promoting
-from pipelines.flows import publish as publishing
+from pipelines.flows.assessment import assess
 from pipelines.flows.command_line import main
 from pipelines.flows.context import Context
 from pipelines.flows.drift import trained
+from pipelines.flows.evidence import Measured, stored_comparison
 from pipelines.flows.execute import execute
 from pipelines.flows.promote import Promotion, promote_step
 from pipelines.flows.publish import publish_step
@@ -32,13 +36,15 @@ from pipelines.flows.runs import Run, RunLog
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.tables import Lake
 from pipelines.registry.aliases import alias_uri, champion
-from pipelines.registry.digest import check_bundle
+from pipelines.registry.digest import bundle_hash, check_bundle
 from pipelines.registry.gate import Comparison
 from pipelines.registry.versions import current
 from schemas import lake as tables
 from schemas.contract import Table
 from setup.postgres import free_port
-from tests.conftest import ROOT
+from tests.conftest import ROOT, session_on
+from tests.pipelines.flows.promoter import promote_beside_another
+from tests.processes import environment
 from tests.sample import pipeline
 
 numbers = itertools.count()
@@ -52,17 +58,24 @@ class Models:
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.folder = folder
-        self._spark = spark
-        self._name = f"models_{abs(hash(folder)) % 10**8}"
+        self.spark = spark
+        self.name = f"models_{abs(hash(folder)) % 10**8}"
 
     def context(self, edit: Edit = lambda _: None, said: Console | None = None) -> Context:
         """A run of its own over the pipeline's tables."""
-        config = pipeline(self.folder, self._name, lambda content: (content.pop("registry"), edit(content)))
-        lake = Lake(self._spark, self._name, f"run{next(numbers)}")
+        config = pipeline(self.folder, self.name, lambda content: (content.pop("registry"), edit(content)))
+        lake = Lake(self.spark, self.name, f"run{next(numbers)}")
         interval = config.interval.located(config.timezone)
-        return Context(config, interval, self._spark, lake, RunLog(lake, interval), said or Console(quiet=True))
+        return Context(config, interval, self.spark, lake, RunLog(lake, interval), said or Console(quiet=True))
 
-    def train(self, auc: float = 0.7, *, gate_failed: bool = False, manifest: dict[str, Any] | None = None) -> str:
+    def train(
+        self,
+        auc: float = 0.7,
+        *,
+        gate_failed: bool = False,
+        manifest: dict[str, Any] | None = None,
+        artifacts: dict[str, str] | None = None,
+    ) -> str:
         """What training and evaluating a model leave; the training run's id."""
         context = self.context()
         run = context.run_id
@@ -71,9 +84,9 @@ class Models:
         (bundle / "manifest.json").write_text(json.dumps({**MANIFEST, "run_id": run} if manifest is None else manifest))
         features = Table("features", (tables.ROW_ID,))
         context.lake.append_rows(features, [{"row_id": 1}])
-        table = IcebergTable(self._spark, context.lake.identifier("features"))
+        table = IcebergTable(self.spark, context.lake.identifier("features"))
         table.tag(f"train_{run}", int(table.snapshot_id() or 0))
-        common = {"pipeline": self._name, "config_hash": "c", "code_version": "1+abc", "seconds": 1.0, "fingerprint": run}
+        common = {"pipeline": self.name, "config_hash": "c", "code_version": "1+abc", "seconds": 1.0, "fingerprint": run}
         now = datetime.now(UTC)
         status, error = ("failed", "evaluate: the model misses its gate") if gate_failed else ("succeeded", None)
         context.runs.add(
@@ -82,7 +95,7 @@ class Models:
         )  # fmt: skip
         context.runs.add(
             Run(f"{run}_evaluate", job="evaluate", status=status, error=error, started_at=now,
-                inputs={"train": run, "features": "features1"}, **common)  # type: ignore[arg-type]
+                inputs={"train": run, "features": "features1"}, artifacts=artifacts or {}, **common)  # type: ignore[arg-type]
         )  # fmt: skip
         self._evaluated(context, auc)
         return run
@@ -121,7 +134,7 @@ class Models:
 @pytest.fixture
 def models(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Models:
     """A pipeline without a model, in which each new one is a little better than the champion."""
-    monkeypatch.setattr(publishing, "compare", lambda *_: Comparison(1, "log_loss", -0.01, -0.02, 0.0))
+    monkeypatch.setattr(gathering, "compare", lambda *_: Comparison(1, "log_loss", -0.01, -0.02, 0.0))
     return Models(spark, tmp_path)
 
 
@@ -261,12 +274,98 @@ def test_a_worse_model_or_one_without_parity_is_refused(models: Models, monkeypa
         compared.append((uri, rival.version))
         return Comparison(rival.version, "log_loss", 0.02, 0.01, 0.03)
 
-    monkeypatch.setattr(publishing, "compare", compare)
+    monkeypatch.setattr(gathering, "compare", compare)
     run = models.train()
     with pytest.raises(QualityError, match=r"worse than the champion, version 2: log_loss .* interval \+0\.0100 to \+0\.0300"):
         models.publish()
     assert compared == [(str(models.folder / "models" / run), 2)]
     assert models.aliases() == {1: None, 2: "champion", 3: None}
+
+
+def measured(models: Models, run: str) -> Measured:
+    """What evaluate knows of a model."""
+    context = models.context()
+    train = next(one for one in context.runs.all("train") if one.run_id == run)
+    return Measured(train, train.artifacts["model"], bundle_hash(train.artifacts["model"]), {"auc": 0.7, "log_loss": 0.5})
+
+
+def test_evaluate_says_how_a_model_compares_with_the_champion(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = models.train()
+    gate: tuple[list[str], list[str]] = (["auc at least 0.55", "parity within 1e-05"], [])
+    alone = assess(models.context(), measured(models, first))
+    assert (alone.gate, alone.champion, alone.comparison) == (gate, "There is no champion yet to compare it with.", None)
+    models.publish()
+    itself = assess(models.context(), measured(models, first))
+    assert (itself.gate, itself.champion) == (gate, "It is the champion itself, version 1.")
+
+    second = models.train()
+    found = Comparison(1, "log_loss", -0.01, -0.02, -0.005)
+    monkeypatch.setattr(gathering, "compare", lambda *_: found)
+    better = assess(models.context(), measured(models, second))
+    assert better.champion == (
+        "It is better than the champion, version 1: its log loss is lower by 0.0100 (95% interval 0.0050 to 0.0200)."
+    )
+    assert better.gate == ([*gate[0], "not worse than the champion"], [])
+
+    monkeypatch.setattr(gathering, "compare", lambda *_: Comparison(1, "log_loss", 0.02, 0.01, 0.03))
+    margin = {"registry": {"champion": {"margin": 0.005}, "minimum": {"auc": 0.71}, "drift": {"psi": 0.2}}}
+    worse = assess(models.context(lambda content: content.update(margin)), measured(models, second))
+    assert worse.champion.startswith("It is worse than the champion, version 1: its log loss is higher by 0.0200 (95%")
+    assert worse.gate.bounds[1:] == (
+        ["auc at least 0.71", "parity within 1e-05", "psi from train to test at most 0.2",
+         "not worse than the champion by more than 0.005"]
+    )  # fmt: skip
+    assert [reason.split(" ")[0] for reason in worse.gate.missed] == ["auc", "drift_metrics", "worse"]
+
+    def gone(*_: object) -> Comparison:
+        raise ExternalError("model /m: its manifest can't be read.")
+
+    monkeypatch.setattr(gathering, "compare", gone)
+    unknown = assess(models.context(), measured(models, second))
+    assert unknown.champion == "It could not be compared with the champion, version 1: model /m: its manifest can't be read."
+    silent = assess(models.context(lambda content: content.update(registry={"champion": None})), measured(models, second))
+    assert silent.champion == ""
+
+
+def test_publish_takes_the_comparison_that_evaluate_made_unless_it_is_of_another_champion(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.train()
+    models.publish()
+    kept = models.folder / "comparison.json"
+    run = models.train(artifacts={"comparison": str(kept)})
+    made = []
+
+    def compare(context: Context, uri: str, rival: Any, *_: object) -> Comparison:
+        made.append(rival.version)
+        return Comparison(rival.version, "log_loss", 0.02, 0.01, 0.03)
+
+    monkeypatch.setattr(gathering, "compare", compare)
+    worse = assess(models.context(), measured(models, run)).comparison
+    assert worse
+    kept.write_text(worse.model_dump_json())
+    for edit in (lambda _: None, lambda content: content.update(registry={"champion": {"replicates": 300}})):
+        with pytest.raises(QualityError, match="worse than the champion, version 1"):
+            models.publish(edit)
+    assert made == [1, 1]  # by evaluate, and by the publish whose gate is another one
+    context = models.context()
+    [now] = [row for row in current(read_history(context)) if row.alias == "champion"]
+    assert stored_comparison(context, str(kept), now) == worse.comparison
+    assert stored_comparison(context, str(kept), now.model_copy(update={"hash": "another"})) is None
+    assert stored_comparison(context, str(kept), now.model_copy(update={"version": 9})) is None
+    kept.write_text("{}")
+    assert stored_comparison(context, str(kept), now) is None
+    assert stored_comparison(context, str(models.folder / "none.json"), now) is None
+
+
+def test_a_calibrated_copy_of_the_bundle_is_what_is_registered(models: Models) -> None:
+    folder = models.folder / "calibrated"
+    folder.mkdir()
+    run = models.train(artifacts={"calibrated_model": str(folder)})
+    (folder / "manifest.json").write_text(json.dumps({**MANIFEST, "run_id": run, "calibrated": True}))
+    models.publish()
+    [row] = read_history(models.context())
+    assert (row.uri, row.hash) == (str(folder), bundle_hash(str(folder)))
 
 
 def test_a_bundle_deleted_behind_the_registry_is_exit_5(models: Models) -> None:
@@ -347,6 +446,27 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models
     assert [one.valid_to for one in spans[:-1]] == [other.valid_from for other in spans[1:]]
 
 
+def test_of_two_processes_that_promote_at_once_one_wins_and_the_other_is_told(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "warehouse").mkdir()
+    shared = Models(session_on(spark, tmp_path / "warehouse"), tmp_path)
+    for _ in range(3):
+        shared.train()
+        shared.publish(lambda content: content.update(registry={"champion": None}))
+    command = [sys.executable, "-m", "tests.pipelines.flows.promoter", str(tmp_path), shared.name, "2"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE) as other:
+        mine = promote_beside_another(shared.spark, tmp_path, shared.name, 3)
+        said, _ = other.communicate(timeout=120)
+    lost = {3: str(mine) if mine else "", 2: said.strip()}
+    codes = sorted((mine.exit_code if mine else 0, other.returncode))
+    assert codes == [0, 5]
+    [winner] = [version for version, error in lost.items() if not error]
+    [loser] = [version for version, error in lost.items() if error]
+    assert f"version {winner} is the champion now (run run_of_{winner}, by by{winner})" in lost[loser]
+    assert shared.aliases() == {1: None, winner: "champion", loser: shared.aliases()[loser]}
+    assert shared.aliases()[loser] in (None, "challenger")
+    assert champion(shared.context().config).version == winner
+
+
 def test_a_publication_whose_champion_changed_meanwhile_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         models.train()
@@ -357,7 +477,7 @@ def test_a_publication_whose_champion_changed_meanwhile_is_told(models: Models, 
         models.promote(2)
         return Comparison(1, "log_loss", -0.01, -0.02, 0.0)
 
-    monkeypatch.setattr(publishing, "compare", overtaken)
+    monkeypatch.setattr(gathering, "compare", overtaken)
     with pytest.raises(ConflictError, match=r"the champion changed while .* it is version 2 \(run run\d+, by ann\) now"):
         models.publish()
     assert models.aliases() == {1: None, 2: "champion"}

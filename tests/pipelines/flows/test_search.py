@@ -127,9 +127,22 @@ def check_evaluated(context: Context, artifacts: Mapping[str, str]) -> None:
     assert len(importance) == context.lake.read("feature_stats").where("kind != 'label'").count()
     calibration = json.loads(Path(artifacts["calibration"]).read_text())
     assert calibration["values"] == sorted(calibration["values"])
+    check_calibrated(context, artifacts["calibrated_model"], calibration["values"])
     report = Path(artifacts["report"]).read_text()
     for heading in ("Permutation importance", "Test rows by origin and airline", "Largest errors on test", "Configuration"):
         assert f"<h2>{heading}</h2>" in report
+
+
+def check_calibrated(context: Context, uri: str, values: list[float]) -> None:
+    """The copy of the bundle carries the calibration, the threshold and what both do to test rows."""
+    bundle = Bundle.open(uri)
+    assert bundle.calibration
+    assert bundle.calibration.model_dump()["values"] == tuple(values)
+    mine = context.lake.read("evaluation_metrics").where((F.col("run_id") == context.run_id) & F.expr("baseline is null"))
+    metrics = {row.metric: row.value for row in mine.where("split = 'test'").collect()}
+    assert (bundle.output_schema.calibration, bundle.output_schema.threshold) == ("isotonic", metrics["threshold"])
+    before = {name: bundle.card["calibration"][name][0] for name in ("calibration_error", "log_loss")}
+    assert before == pytest.approx({name: metrics[name] for name in before}, abs=1e-9)
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
 from pipelines.io.csv_files import CsvFiles
+from pipelines.io.file_heads import first_lines
 from pipelines.io.file_names import list_files
-from pipelines.io.files import first_lines
 from schemas.contract import Column, Table
 
 CONTRACT = Table("people", (Column("id", "int"), Column("name", "string")))
@@ -53,7 +53,7 @@ def test_folders_are_read_to_the_bottom_without_hidden_files(spark: SparkSession
 def test_a_path_may_depend_on_the_interval(spark: SparkSession, write: Write) -> None:
     path = write("2013-02.csv", "id,name\n2,feb\n").replace("2013-02", "{from:%Y-%m}")
     write("2013-03.csv", "id,name\n3,mar\n")
-    source = CsvFiles(kind="csv", path=path)
+    source = CsvFiles(kind="csv", path=path, every="month")
     zone = ZoneInfo("America/New_York")
     february = Interval(start=datetime(2013, 2, 1, tzinfo=zone), end=datetime(2013, 3, 1, tzinfo=zone))
     assert source.sliced

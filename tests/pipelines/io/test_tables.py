@@ -150,6 +150,16 @@ def test_any_other_change_of_type_is_refused_with_the_way_out(lake: Lake, stored
     assert lake.read("things").schema["n"].dataType == TYPES[stored]
 
 
+def test_a_table_may_be_partitioned_by_further_columns(lake: Lake) -> None:
+    lake.append(THINGS, lake.frame(THINGS, [{"day": 1, "n": 1}]))
+    finer = replace(THINGS, partition_by=("day", "n"))
+    later = Lake(lake.spark, lake.namespace, "run2")
+    later.append(finer, later.frame(finer, [{"day": 1, "n": 2}]))
+    later.append_rows(finer, [{"day": 1, "n": 2}])
+    assert IcebergTable(lake.spark, lake.identifier("things")).partition_columns() == ("day", "n")
+    assert sorted((row.day, row.n) for row in lake.read("things").collect()) == [(1, 1), (1, 2), (1, 2)]
+
+
 def test_another_partitioning_is_refused_with_the_way_out(lake: Lake) -> None:
     put(lake, 1, 10)
     with pytest.raises(ConfigError, match=r"is partitioned by day, its contract now says nothing\. Put partition_by back"):

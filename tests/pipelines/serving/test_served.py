@@ -14,18 +14,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.special import expit, logit
 
+from pipelines.bundles.calibration import Calibration, CalibrationEffect, IsotonicCalibration, PlattCalibration, add_calibration
 from pipelines.bundles.manifest import write_manifest
 from pipelines.errors import BundleError, ConfigError, DataError
 from pipelines.registry.source import Current
-from pipelines.serving.app import build_app
-from pipelines.serving.gate import Gate
+from pipelines.serving.bundle import Bundle
+from pipelines.serving.openapi import describe
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Limits, Settings
 from pipelines.serving.sources import PathSource, model_source
+from pipelines.serving.tensors import model_metadata
 from tests.conftest import ROOT
+from tests.pipelines.serving.asking import ask
 from tests.pipelines.serving.running import ROW
+from tests.pipelines.serving.tiny import FLIGHT
 
 
 class Listed:
@@ -80,33 +86,6 @@ def test_with_a_configuration_the_registry_resolves_the_alias(monkeypatch: pytes
         model_source("champion", ROOT / "conf" / "flights.yaml")
 
 
-async def ask(service: Service, *bodies: Any) -> list[tuple[int, dict[bytes, bytes], Any]]:
-    """Requests to `/predict` at once, without a server: statuses, headers and answers."""
-    app = Gate(build_app(service), service)
-
-    async def one(body: Any) -> tuple[int, dict[bytes, bytes], Any]:
-        sent: list[Any] = []
-        scope: dict[str, Any] = {
-            "type": "http",
-            "method": "POST",
-            "path": "/predict",
-            "headers": [],
-            "query_string": b"",
-            "client": None,
-        }
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await app(scope, receive, send)
-        return sent[0]["status"], dict(sent[0]["headers"]), json.loads(sent[1]["body"])
-
-    return list(await asyncio.gather(*(one(body) for body in bodies)))
-
-
 def test_a_full_queue_is_503_and_says_when_to_try_again(published: Path) -> None:
     service = Service(
         PathSource(str(published)), Settings(limits=Limits(queue_rows=3, retry_after_seconds=7), access_log=False)
@@ -117,6 +96,76 @@ def test_a_full_queue_is_503_and_says_when_to_try_again(published: Path) -> None
     _, headers, content = answers[1]
     assert headers[b"retry-after"] == b"7"
     assert content["error"].startswith("2 rows wait to be scored; expected at most 3.")
+
+
+KNOTS = ((0.2, 0.4, 0.6, 0.8), (0.0, 0.1, 0.9, 1.0))
+
+
+@pytest.fixture(params=["platt", "isotonic"])
+def calibrated(published: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """The same model with a calibration."""
+    folder = Path(shutil.copytree(published, tmp_path / "calibrated"))
+    of: dict[str, Calibration] = {
+        "platt": PlattCalibration(slope=2.0, intercept=0.5),
+        "isotonic": IsotonicCalibration(scores=KNOTS[0], values=KNOTS[1]),
+    }
+    effect = CalibrationEffect(method=request.param, calibration_error=(0.1, 0.02), log_loss=(0.5, 0.4))
+    add_calibration(folder, of[request.param], effect, threshold=0.37)
+    return folder
+
+
+def test_a_carried_calibration_is_applied_beside_the_score(calibrated: Path, published: Path, tmp_path: Path) -> None:
+    service = Service(PathSource(str(calibrated)), Settings(request_log=tmp_path / "log"))
+    plain = Service(PathSource(str(published)), Settings())
+    for each in (service, plain):
+        each.load_first()
+    [(status, _, content)], [(_, _, before)] = (asyncio.run(ask(each, ROW)) for each in (service, plain))
+    answer, score = content["prediction"], before["prediction"]["probability"]
+    assert (status, answer["probability"], answer["threshold"]) == (200, score, 0.37)
+    assert answer["class"] == ("late" if score >= 0.37 else "on time")
+    method = service.model.output.calibration
+    expected = expit(2 * logit(score) + 0.5) if method == "platt" else float(np.interp(score, *KNOTS))
+    assert answer["calibrated_probability"] == pytest.approx(expected, abs=1e-6)
+    assert "calibrated_probability" not in before["prediction"]
+    [line] = [json.loads(line) for path in (tmp_path / "log").iterdir() for line in path.read_text().splitlines()]
+    assert line["served_calibrated_score"] == answer["calibrated_probability"]
+    described = json.dumps(describe(service.model, with_key=False))
+    assert "calibrated_probability" in described
+    assert "calibrated_probability" not in json.dumps(describe(plain.model, with_key=False))
+    assert service.model.bundle.card["calibration"]["log_loss"] == [0.5, 0.4]
+
+
+def test_the_protocol_has_the_calibrated_output_beside_the_score(calibrated: Path) -> None:
+    service = Service(PathSource(str(calibrated)), Settings())
+    service.load_first()
+    fields = service.model.schema.fields.values()
+    inputs = [
+        {"name": field.name, "datatype": field.datatype, "shape": [1, *([field.length] if field.length else [])],
+         "data": np.atleast_1d(FLIGHT[field.name]).tolist()}
+        for field in fields
+    ]  # fmt: skip
+    wanted = [[], [{"name": "calibrated_output"}], [{"name": "score"}]]
+    bodies = [{"inputs": inputs, **({"outputs": outputs} if outputs else {})} for outputs in wanted]
+    both, one, wrong = asyncio.run(ask(service, *bodies, path="/v2/models/tiny/infer"))
+    [(_, _, named)] = asyncio.run(ask(service, ROW))
+    values = {tensor["name"]: tensor["data"][0] for tensor in both[2]["outputs"]}
+    assert values == pytest.approx(
+        {"output": named["prediction"]["probability"], "calibrated_output": named["prediction"]["calibrated_probability"]},
+        abs=1e-6,
+    )
+    assert [tensor["name"] for tensor in one[2]["outputs"]] == ["calibrated_output"]
+    assert wrong[0] == 400
+    assert wrong[2]["error"] == "outputs[0].name is 'score'; expected output or calibrated_output."
+    metadata = model_metadata("tiny", "1", "onnxruntime_onnx", service.model.schema, service.model.output)
+    assert [output["name"] for output in metadata["outputs"]] == ["output", "calibrated_output"]
+
+
+def test_a_changed_calibration_is_refused(calibrated: Path) -> None:
+    Bundle.open(str(calibrated))
+    path = calibrated / "calibration.json"
+    path.write_text(path.read_text().replace("0.", "1.", 1))
+    with pytest.raises(BundleError, match=r"calibration\.json is not as published"):
+        Bundle.open(str(calibrated))
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from pyspark.sql import functions as F
 from scipy.stats import ks_2samp
 
 from pipelines.config import Bounds, DriftConfig
+from pipelines.features.kinds.hashed import GROUPS
+from pipelines.features.kinds.statistics import Stats
 from pipelines.fitted import (
     FittedCategorical,
     FittedFeature,
@@ -23,10 +25,9 @@ from pipelines.fitted import (
     FittedTime,
 )
 from pipelines.stages.drift import Moved, broken_bounds, drift, exceeded, stability_index
-from pipelines.stages.feature_statistics import Stats, known_questions, stats_of
-from pipelines.stages.texts import GROUPS
+from pipelines.stages.feature_fit import fitted_requests, stats_of
 from pipelines.summaries import PERCENTILES, levels_of, percentiles_of
-from tests.pipelines.stages.answered import answered
+from tests.pipelines.stages.profiled import profiled
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
 WORD = FittedCategorical(name="x", vocabulary=("a", "b"))
@@ -42,7 +43,7 @@ def stats(spark: SparkSession, feature: FittedFeature, values: Sequence[Value]) 
     spec = FittedSpec(features=(feature,))
     kind = "timestamp" if feature is CLOCK else "double" if feature is NUMBER else "string"
     data: DataFrame = spark.createDataFrame([(value,) for value in values], f"x {kind}")
-    return stats_of(spec, answered(data, known_questions(spec), F.lit("all"))["all"])[0]
+    return stats_of(spec, profiled(data, fitted_requests(spec), F.lit("all"))["all"])[0]
 
 
 def test_the_index_by_hand() -> None:

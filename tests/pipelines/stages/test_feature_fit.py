@@ -13,13 +13,12 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
+from pipelines.features.kinds.statistics import Profiles
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
-from pipelines.stages.aggregates import every, nothing
-from pipelines.stages.feature_fit import Fit, fit
-from pipelines.stages.feature_statistics import questions
+from pipelines.stages.feature_fit import Fit, fit, requests
+from pipelines.stages.profiles import every
 from pipelines.stages.target_means import sum_labels
-from pipelines.stages.texts import count_words
-from tests.pipelines.stages.answered import answered
+from tests.pipelines.stages.profiled import profiled
 
 SPLIT = {"validation_from": "2013-10-01", "test_from": "2013-11-01"}
 Value = float | str | bool | None
@@ -38,12 +37,12 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
 
 def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
     """Fit on the train rows."""
-    return fit(config, asked(data, config)["train"], count_words(data, config), sum_labels(data, config))
+    return fit(config, asked(data, config)["train"], sum_labels(data, config))
 
 
-def asked(data: DataFrame, config: FeaturesConfig, values: int = 1) -> dict[str, dict[str, Any]]:
-    """What each split answers."""
-    return answered(data, questions(config), "split", values=values)
+def asked(data: DataFrame, config: FeaturesConfig, values: int = 1) -> dict[str, Profiles]:
+    """The profiles of each split."""
+    return profiled(data, requests(config), "split", values=values)
 
 
 def numeric(config: FeaturesConfig, data: DataFrame) -> FittedNumeric:
@@ -141,7 +140,7 @@ def test_whatever_the_other_splits_hold_no_kind_of_feature_is_fitted_on_it(spark
     def fit_on(more: list[tuple[Any, ...]]) -> Fit:
         data = spark.createDataFrame([*train, *more], schema)
         rows = data.where("split = 'train'")
-        return fit(config, asked(data, config)["train"], count_words(rows, config), sum_labels(rows, config))
+        return fit(config, asked(data, config)["train"], sum_labels(rows, config))
 
     none, one, other = (fit_on(more) for more in ([], others[:1], others[1:] * 3))
     assert none == one == other
@@ -209,7 +208,7 @@ def test_an_empty_train_split_is_refused(spark: SparkSession) -> None:
     config = spec(numeric={"x": {}})
     assert "train" not in asked(frame(spark, [], [1.0]), config)
     with pytest.raises(DataError, match="the train split is empty"):
-        fit(config, nothing(questions(config)))
+        fit(config, Profiles())
 
 
 def test_a_boolean_is_one_or_nought(spark: SparkSession) -> None:
@@ -270,7 +269,7 @@ def test_numbers_that_are_not_finite_are_missing_to_the_statistics(spark: SparkS
         config = spec(numeric={"x": settings})
         found, expected = (fitted(config, frame(spark, [*values, *more])) for more in (odd, [None] * 3))
         assert found == expected
-        assert math.isfinite(found.spec.features[0].scale)  # type: ignore[union-attr]
+        assert math.isfinite(found.spec.features[0].model_dump()["scale"])
     config = spec(cyclic={"x": {"period": 7}})
     assert fitted(config, frame(spark, [*values, *odd])) == fitted(config, frame(spark, [*values, *[None] * 3]))
     clipped = numeric(spec(numeric={"x": {"clip": [0, 10], "scale": "minmax"}}), frame(spark, [1.0, *odd]))

@@ -11,9 +11,9 @@ import tensorflow as tf
 from PIL import Image
 from pyspark.sql import SparkSession
 
+from pipelines.features.images import resize
 from pipelines.fitted import FittedImage, FittedSpec
 from pipelines.stages.feature_transform import transform
-from pipelines.stages.images import resize
 
 
 def png(mode: str, size: tuple[int, int], content: bytes) -> str:

@@ -7,8 +7,8 @@ from pyspark.sql import functions as F
 from sklearn.metrics import roc_auc_score
 
 from pipelines.config import FeaturesConfig
-from pipelines.stages.leaks import label_class, label_questions, late, single_feature_auc, suspects
-from tests.pipelines.stages.answered import answered
+from pipelines.stages.leaks import late, leak_requests, single_feature_auc, suspects
+from tests.pipelines.stages.profiled import profiled
 
 ROWS = 4000
 CONFIG = FeaturesConfig.model_validate(
@@ -51,7 +51,9 @@ def data(spark: SparkSession) -> DataFrame:
 @pytest.fixture(scope="module")
 def aucs(data: DataFrame) -> dict[str, float]:
     """What each feature alone can rank."""
-    return single_feature_auc(CONFIG, answered(data, label_questions(CONFIG), label_class()))
+    return single_feature_auc(
+        CONFIG, profiled(data, leak_requests(CONFIG), F.when(F.col("label") > 0.5, "positive").otherwise("negative"))
+    )
 
 
 @pytest.mark.parametrize("name", ["weak", "noise", "few", "reversed"])
@@ -80,7 +82,7 @@ def test_suspects_are_named_the_worst_first(aucs: dict[str, float]) -> None:
 
 
 def test_without_one_of_the_classes_there_is_nothing_to_rank(data: DataFrame) -> None:
-    of_one = answered(data.where("label = 0"), label_questions(CONFIG), label_class())
+    of_one = profiled(data.where("label = 0"), leak_requests(CONFIG), F.lit("negative"))
     assert single_feature_auc(CONFIG, of_one) == {}
 
 

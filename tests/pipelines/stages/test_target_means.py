@@ -7,11 +7,10 @@ from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
 from pipelines.fitted import FittedSpec, FittedTarget
-from pipelines.stages.feature_fit import fit
-from pipelines.stages.feature_statistics import questions
+from pipelines.stages.feature_fit import fit, requests
 from pipelines.stages.feature_transform import transform
 from pipelines.stages.target_means import fold_of, sum_labels
-from tests.pipelines.stages.answered import answered
+from tests.pipelines.stages.profiled import profiled
 
 ROWS = [("a", 1.0), ("a", 1.0), ("a", 0.0), ("b", 0.0), ("b", 0.0), (None, 1.0), ("", 0.0), ("c", 1.0)]
 
@@ -33,7 +32,7 @@ def rows(spark: SparkSession) -> DataFrame:
 
 def fitted(config: FeaturesConfig, rows: DataFrame) -> FittedTarget:
     """Fit on all rows."""
-    found = answered(rows, questions(config), "split")["train"]
+    found = profiled(rows, requests(config), "split")["train"]
     feature = fit(config, found, labels=sum_labels(rows, config)).spec.features[0]
     assert isinstance(feature, FittedTarget)
     return feature

@@ -8,12 +8,11 @@ from pyspark.sql import functions as F
 from pipelines.config import FeaturesConfig
 from pipelines.expressions import union_of
 from pipelines.stages.cleaning import judge, split_judged
-from pipelines.stages.feature_fit import fit
-from pipelines.stages.feature_statistics import questions
+from pipelines.stages.feature_fit import fit, requests
 from pipelines.stages.feature_transform import transform
 from schemas.contract import Column, Table
-from tests.pipelines.stages.answered import answered
 from tests.pipelines.stages.landed import landed
+from tests.pipelines.stages.profiled import profiled
 
 START, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
 COLUMNS, FEATURES = 250, 400
@@ -49,7 +48,7 @@ def test_hundreds_of_features_are_fitted_and_made(spark: SparkSession) -> None:
     )
     values = [f"if(id = 3, null, double(id * {at + 1})) as n{at}" for at in range(FEATURES)]
     rows = spark.range(1, 4).selectExpr("id as row_id", "'train' as part", *values)
-    spec = fit(config, answered(rows, questions(config), "part")["train"]).spec
+    spec = fit(config, profiled(rows, requests(config), "part")["train"]).spec
     made = {row.row_id: row for row in transform(rows, spec, ("row_id",)).rows.collect()}
     for at in (0, 1, FEATURES - 1):
         # From 0, which stands in for the missing, to 2 (at + 1).

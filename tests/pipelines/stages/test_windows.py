@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
-from pipelines.config import Windows, kinds
+from pipelines.config import Windows
+from pipelines.features.kinds.sequence import Sequence
 from pipelines.stages.windows import windowed
 
-PAST = {"past": kinds.Sequence.model_validate({"of": {"x": {}}, "length": 3})}
+PAST = {"past": Sequence.model_validate({"of": {"x": {}}, "length": 3})}
 START = datetime(2013, 3, 10, 5)  # the clocks of New York skip an hour at 7 UTC: a series does not
 
 

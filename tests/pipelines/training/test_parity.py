@@ -44,6 +44,7 @@ from pipelines.training.job import Sample
 from pipelines.training.networks import build_network
 from pipelines.training.open_format import Onnx, Runtime, to_onnx
 from pipelines.training.parity import SavedModel, check_parity, raw_values
+from pipelines.training.preprocessing import build_preprocessing
 from pipelines.training.tasks import BinaryHead, MulticlassHead
 
 SPEC = FittedSpec(
@@ -301,3 +302,20 @@ def test_a_few_by_hand(spark: SparkSession) -> None:
     assert made["past_x"] == pytest.approx([(1 - 0.25) / 1.75, (1.5 - 0.25) / 1.75, (3 - 0.25) / 1.75])
     assert made["review"] == [2, 3, 0, 0]
     assert made["comment"] == [1 + zlib.crc32(word) % 11 for word in (b"one", b"two", b"three")]
+
+
+def test_what_only_rows_beyond_the_samples_show_is_found_on_generated_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clipped = FittedNumeric(name="x", fill=0, clip=(0, 10), log1p=False, offset=0, scale=2)
+    spec = FittedSpec(features=(clipped, FittedCategorical(name="w", vocabulary=("a", "b"))))
+    rows = [
+        Sample(raw={"x": 1.0, "w": "a"}, features={"x": 0.5, "w": 1}),
+        Sample(raw={"x": 9.0, "w": None}, features={"x": 4.5, "w": 0}),
+    ]
+    found = export(network(spec), spec, BinaryHead(), {}, str(tmp_path / "m"), rows).parity
+    assert (found.rows, found.generated) == (2, 256)
+    unbounded = FittedSpec(features=(clipped.model_copy(update={"clip": None}), spec.features[1]))
+    monkeypatch.setattr("pipelines.training.export.build_preprocessing", lambda _: build_preprocessing(unbounded))
+    with pytest.raises(QualityError, match=r"x: Spark 5, model (5\.|6)\d*, of raw"):
+        export(network(spec), spec, BinaryHead(), {}, str(tmp_path / "other"), rows)

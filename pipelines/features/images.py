@@ -1,4 +1,4 @@
-"""Images decoded and resized: the one place where Python meets each row, since Spark has no expression for it."""
+"""PNGs in base64, decoded and resized as the served model decodes and resizes them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,15 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-from pyspark.sql import Column
-from pyspark.sql.pandas.functions import arrow_udf
 
-from pipelines.fitted import GREY, FittedImage
-
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 
-def levels(image: Column, feature: FittedImage) -> Column:
-    """An image's levels as the feature has them, a flat array of floats; null where it is missing, no PNG, or one of too
-    many pixels to be safe.
+def decode(text: str | None, height: int, width: int, channels: int) -> npt.NDArray[np.float32] | None:
+    """The levels of an image, from 0 to 255 (height, width, channels); None where it is missing, no PNG of eight bits, or one
+    of too many pixels to be safe.
     """
-    height, width, channels, divide_by = feature.height, feature.width, feature.channels, np.float32(feature.divide_by)
-
-    def decode(batch: pa.Array) -> pa.Array:
-        decoded = [_levels(text, height, width, channels, divide_by) for text in batch.to_pylist()]
-        return pa.array(decoded, pa.list_(pa.float32()))
-
-    pixels: Column = arrow_udf(decode, "array<float>")(image)  # type: ignore[call-overload]
-    return pixels
-
-
-def _levels(text: str | None, height: int, width: int, channels: int, divide_by: np.float32) -> npt.NDArray[np.float32] | None:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -43,8 +28,7 @@ def _levels(text: str | None, height: int, width: int, channels: int, divide_by:
         return None
     if channels == 1:
         pixels = (pixels @ np.array(GREY, np.float32))[..., None]
-    resized = resize(pixels, height, width)
-    return (resized / divide_by).reshape(-1)
+    return resize(pixels, height, width)
 
 
 def resize(pixels: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.float32]:

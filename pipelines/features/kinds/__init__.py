@@ -1,0 +1,1 @@
+"""The kinds of feature, a module each; `registry` lists them."""

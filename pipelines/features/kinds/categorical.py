@@ -1,0 +1,73 @@
+"""A word as an id by frequency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipelines.features.kinds.base import PART, UNKNOWN_WORD, WORDS, Array, Fitted, FittedWord, Kind, Rows
+from pipelines.features.kinds.statistics import Request, Stats, Train, word
+
+UNKNOWN_LABEL = "(unknown)"
+
+
+def frequent_words(counts: Mapping[str, int], min_count: int, max_size: int) -> tuple[str, ...]:
+    """The words of a vocabulary, the most frequent first, those as frequent by name.
+
+    Left out is what a model can't tell from others: to one "" is missing, and a NUL at the end is not there.
+    """
+    words = (each for each in counts if each and each != UNKNOWN_WORD and "\0" not in each)
+    frequent = sorted((-counts[each], each) for each in words if counts[each] >= min_count)
+    return tuple(each for _, each in frequent[:max_size])
+
+
+class FittedCategorical(FittedWord):
+    """word → 1 + its place in the vocabulary, 0 when it is missing or not there."""
+
+    kind: Literal["categorical"] = "categorical"
+    vocabulary: tuple[str, ...]
+
+    @property
+    def ids(self) -> dict[str, int]:
+        return {self.name: len(self.vocabulary) + 1}
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.vocabulary
+
+    @property
+    def labels(self) -> list[str]:
+        return [UNKNOWN_LABEL, *(word.replace(PART, ", ") for word in self.vocabulary)]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return self.vocabulary
+
+    def statistics(self) -> Request:
+        return word(self.name)
+
+    def apply(self, rows: Rows) -> dict[str, Array]:
+        return {self.name: rows.word_ids(self.name, self.vocabulary)}
+
+
+class Categorical(Kind):
+    """A word: ids by frequency, 0 for the unknown; rarer than `min_count` in the train split is unknown too."""
+
+    types = WORDS
+    fitted = FittedCategorical
+    sliceable = True
+    min_count: Annotated[int, Field(ge=1)] = 1
+    max_size: Annotated[int, Field(ge=1)] = 1000
+
+    def statistics(self, name: str) -> Iterator[Request]:
+        yield word(name)
+
+    def leak(self, name: str) -> Request:
+        return word(name)
+
+    def fit(self, name: str, train: Train) -> Iterator[tuple[Fitted, Stats]]:
+        vocabulary = frequent_words(train.profile(name).counts, self.min_count, self.max_size)
+        categorical = FittedCategorical(name=name, vocabulary=vocabulary)
+        yield categorical, categorical.stats(train.profiles)._replace(vocabulary=vocabulary)

@@ -1,0 +1,68 @@
+"""A picture as its levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipelines.features.kinds.base import WORDS, Array, Fitted, FittedWord, Kind, Rows, Tensor
+from pipelines.features.kinds.numeric import Finite
+from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
+from schemas.contract import ColumnType
+
+
+def file_length(name: str) -> Request:
+    """How long an image's file is, as text: it tells of its measures, its colours and how much there is to see."""
+    return Request(name, "number", (name,), partial(_lengths, name=name))
+
+
+def _lengths(rows: TableRows, name: str) -> Any:
+    return rows.text_lengths(name)
+
+
+class FittedImage(FittedWord):
+    """A PNG as base64 → levels, row by row, each pixel's channels side by side, divided by `divide_by`."""
+
+    kind: Literal["image"] = "image"
+    height: int
+    width: int
+    channels: int
+    divide_by: float
+
+    @property
+    def array(self) -> ColumnType:
+        return "array<float>"
+
+    @property
+    def tensor(self) -> Tensor:
+        return Tensor("image", self.name, (self.name,), (self.height, self.width, self.channels), "float32")
+
+    def statistics(self) -> Request:
+        return file_length(self.name)
+
+    def apply(self, rows: Rows) -> dict[str, Array]:
+        return {self.name: rows.levels(self.name, self.height, self.width, self.channels) / self.divide_by}
+
+
+class Image(Kind):
+    """A PNG, as base64 text: decoded, resized (bilinear, corners not aligned, as tf.image.resize does), levels of 0 to 255
+    divided by `divide_by`. One channel is grey, three are red, green and blue.
+    """
+
+    types = WORDS
+    fitted = FittedImage
+    height: Annotated[int, Field(ge=1, le=4096)]
+    width: Annotated[int, Field(ge=1, le=4096)]
+    channels: Literal[1, 3] = 3
+    divide_by: Annotated[Finite, Field(gt=0)] = 255.0
+
+    def statistics(self, name: str) -> Iterator[Request]:
+        yield file_length(name)
+
+    def fit(self, name: str, train: Train) -> Iterator[tuple[Fitted, Stats]]:
+        train.number(name)  # refuses one without a value
+        image = FittedImage(name=name, **self.model_dump())
+        yield image, image.stats(train.profiles)

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import FrameType
 
@@ -81,9 +81,9 @@ def bind(settings: Settings) -> socket.socket:
 class Server(uvicorn.Server):
     """Uvicorn's server, whose readiness goes before it stops to accept requests, and which loads new models."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, early: Sequence[int] = ()) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._early = service, early
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -95,6 +95,12 @@ class Server(uvicorn.Server):
         LOG.info("stopping: requests in work are finished")
         stop = partial(super().handle_exit, sig, frame)
         self._loop.call_soon_threadsafe(self._loop.call_later, self._service.settings.drain_seconds, stop)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and end at once when a signal to end came before uvicorn took signals over."""
+        await super().startup(sockets)
+        for number in self._early:
+            self.handle_exit(number, None)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal ends it, and look for new models meanwhile."""
@@ -145,16 +151,19 @@ def serve(service: Service) -> None:
         gc.freeze()
         scheme = "https" if settings.certificate else "http"
         LOG.info("listening on %s://%s:%d (process %d)", scheme, settings.host, listener.getsockname()[1], os.getpid())
-        with _quiet_signals(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Server(config, service).serve([listener]))
+        with _kept_signals() as early, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(Server(config, service, early).serve([listener]))
 
 
 @contextlib.contextmanager
-def _quiet_signals() -> Iterator[None]:
-    """Uvicorn raises the signals that ended it once more when it is done; here that is a normal end."""
-    before = {sig: signal.signal(sig, lambda *_: None) for sig in (signal.SIGTERM, signal.SIGINT)}
+def _kept_signals() -> Iterator[list[int]]:
+    """Keep the signals that come before uvicorn takes them over. Those that ended it are raised once more when it is done; here
+    that is a normal end.
+    """
+    early: list[int] = []
+    before = {sig: signal.signal(sig, lambda number, _: early.append(number)) for sig in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield early
     finally:
         for sig, handler in before.items():
             signal.signal(sig, handler)

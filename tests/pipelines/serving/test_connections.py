@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import cast
@@ -12,6 +14,7 @@ import psutil
 import pytest
 
 from pipelines.serving.protocol import MOST_AHEAD, JoinedWrites
+from tests.conftest import ROOT
 from tests.pipelines.serving.running import PATIENCE, Running, running
 
 ASK = b"GET /schema HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -111,3 +114,22 @@ def test_what_is_written_in_one_step_is_sent_together_and_before_the_end() -> No
         assert joined.is_closing()
 
     asyncio.run(write())
+
+
+EARLY = """
+import os, signal, sys, uvicorn
+from pipelines.serving.__main__ import main
+taken_over = uvicorn.Server.capture_signals
+def late(server):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return taken_over(server)
+uvicorn.Server.capture_signals = late
+sys.exit(main(["--model", sys.argv[1], "--port", "0"]))
+"""
+
+
+def test_a_signal_that_comes_while_the_service_starts_ends_it(published: Path) -> None:
+    command = [sys.executable, "-c", EARLY, str(published)]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "stopping: requests in work are finished" in done.stdout

@@ -16,6 +16,7 @@ from pipelines.features.kinds.statistics import Request, Stats, Train, presence
 from pipelines.model import Day, TimeZone
 
 TimePart = Literal["hour", "weekday", "month"]
+EPOCH = date(1970, 1, 1)
 SIZES = {"hour": 24, "weekday": 7, "month": 12}
 
 
@@ -64,7 +65,8 @@ class FittedTime(Fitted):
         for part in self.parts:
             values += [getattr(local, part) + 1] if self.encode == "ids" else self._circle(rows, local, part, present)
         if self.holidays:
-            days = [rows.cast(local.day == (day - date(1970, 1, 1)).days, "float64") for day in self.holidays]
+            # By `equal`: to Keras, == asks whether two tensors are the same one.
+            days = [rows.cast(rows.ops.equal(local.day, (day - EPOCH).days), "float64") for day in self.holidays]
             holiday = reduce(rows.ops.maximum, days)
             values.append(rows.ops.where(present, holiday, rows.ops.zeros_like(holiday)))
         return dict(zip(columns, values, strict=True))

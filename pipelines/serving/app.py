@@ -6,7 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import orjson
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -158,7 +160,9 @@ class Routes:
         body, length = await read_body(request, limits), header_bytes(request)
         wanted = TensorReader(model.schema, limits.rows, output_names(model.output)).read(body, length)
         scores = await self._scores(model, wanted.rows, request)
-        values = {OUTPUT: scores, **({CALIBRATED: model.bundle.calibration.apply(scores)} if model.bundle.calibration else {})}
+        values: dict[str, npt.NDArray[Any]] = {OUTPUT: scores}
+        if model.bundle.calibration:
+            values[CALIBRATED] = model.bundle.calibration.apply(scores)
         answer, binary = infer_response(model.name, model.version, wanted, values)
         if binary is None:
             return _json(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -45,13 +46,11 @@ def promote_beside_another(spark: SparkSession, folder: Path, name: str, version
         check_bundle(uri, expected)
         wait_for_other(folder, f"version{version}")
 
-    promoting.check_bundle, before = check, promoting.check_bundle
     try:
-        execute(promote_step(Promotion(version, f"by{version}", "")), context, force=True)
+        with patch.object(promoting, "check_bundle", check):
+            execute(promote_step(Promotion(version, f"by{version}", "")), context, force=True)
     except RingmillError as error:
         return error
-    finally:
-        promoting.check_bundle = before
     return None
 
 

@@ -96,8 +96,9 @@ class Feedback:
                 code_version="1", seconds=1.0, fingerprint="f", inputs={"features": "features1"},
                 artifacts={"model": str(bundle)})
         )  # fmt: skip
-        levels = {"levels": [1000.0], "rows_below": [0.0], "rows_at_most": [90.0], "percentiles": (1000.0,) * 199}
-        stats = (Stats(90, 0, 1000, 1, 1000, 1000, **levels), Stats(90, 0, shares=(1 / 3,) * 3, vocabulary=ORIGINS))
+        miles = Stats(90, 0, 1000, 1, 1000, 1000, percentiles=(1000.0,) * 199)
+        miles = miles._replace(levels=[1000.0], rows_below=[0.0], rows_at_most=[90.0])
+        stats = (miles, Stats(90, 0, shares=(1 / 3,) * 3, vocabulary=ORIGINS))
         start, end = context.bounds
         rows: list[dict[str, object]] = [
             {"run_id": "features1", "interval_from": start, "interval_to": end, "fingerprint": SPEC.fingerprint,

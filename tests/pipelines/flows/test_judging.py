@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from scipy.stats import norm
 
+from pipelines.config import EvaluateConfig
 from pipelines.errors import DataError
 from pipelines.flows.judging import judge
 from tests.sample import pipeline
@@ -88,13 +89,15 @@ def test_thresholds_are_chosen_on_validation_alone(spark: SparkSession, tmp_path
     rows = [(f"{split}", float(score >= least), score) for split, least in (("validation", 0.6), ("test", 0.3))
             for score in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)]  # fmt: skip
     frame = spark.createDataFrame([*rows, ("validation", 0.0, 0.9)], "split string, label float, score double").cache()
-    expected = {
+    expected: dict[str, tuple[dict[str, Any], float]] = {
         "f1": ({}, 0.6),
         "cost": ({"costs": {"false_positive": 10, "false_negative": 1}}, np.nextafter(0.9, 1)),  # 0.9 is a negative
         "precision": ({"minimum_precision": 0.7}, 0.6),  # 3 of 4
     }
     for by, (more, threshold) in expected.items():
-        config = pipeline(tmp_path, "thresholds", lambda c, by=by, more=more: c.update(evaluate={"threshold_by": by, **more}))
+        config = pipeline(tmp_path, "thresholds").model_copy(
+            update={"evaluate": EvaluateConfig.model_validate({"threshold_by": by, **more})}
+        )
         found = judge(config, frame, frame)
         assert {split: metrics["threshold"] for split, metrics in found.metrics.items()} == pytest.approx(
             {"validation": threshold, "test": threshold}, abs=1e-12

@@ -289,7 +289,7 @@ def measured(models: Models, run: str) -> Measured:
 
 def test_evaluate_says_how_a_model_compares_with_the_champion(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     first = models.train()
-    gate = (["auc at least 0.55", "parity within 1e-05"], [])
+    gate: tuple[list[str], list[str]] = (["auc at least 0.55", "parity within 1e-05"], [])
     alone = assess(models.context(), measured(models, first))
     assert (alone.gate, alone.champion, alone.comparison) == (gate, "There is no champion yet to compare it with.", None)
     models.publish()

@@ -105,7 +105,7 @@ KNOTS = ((0.2, 0.4, 0.6, 0.8), (0.0, 0.1, 0.9, 1.0))
 def calibrated(published: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """The same model with a calibration."""
     folder = Path(shutil.copytree(published, tmp_path / "calibrated"))
-    of = {
+    of: dict[str, PlattCalibration | IsotonicCalibration] = {
         "platt": PlattCalibration(slope=2.0, intercept=0.5),
         "isotonic": IsotonicCalibration(scores=KNOTS[0], values=KNOTS[1]),
     }

@@ -13,6 +13,7 @@ from pipelines.evaluation.report import Findings, render
 from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
+from pipelines.flows.notify import notify
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
 from pipelines.io.audit import Audit
@@ -78,6 +79,8 @@ def work(context: Context) -> Outcome:
             f"drift: features have moved from what the model was trained on: {'; '.join(failed[:NAMED])}. "
             f"drift_metrics and {report} say more; train anew, or change drift.*.fail."
         )
+    if broken:
+        notify("drift", f"drift: features have moved: {'; '.join(each.text for each in broken[:NAMED])}", severity="warn")
     return outcome
 
 

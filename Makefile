@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources run-nightly serve test lint doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
+.PHONY: run run-sources run-nightly serve status test lint doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -48,6 +48,9 @@ doctor:  ## check what the project needs, and say how to mend what is missing
 
 sql: setup  ## a SQL shell on the pipeline's tables; ARGS='-e "select ..."' runs one query
 	@$(ENV) python setup/sql.py --config $(CONFIG) -- $(ARGS)
+
+status: setup  ## last runs, ages of tables, rows, the champion, and what is stale or failed; ARGS='--max-age 26h --json'
+	@$(ENV) python jobs/status.py --config $(CONFIG) $(ARGS)
 
 bench-cleaning: setup data  ## ingest and clean against plain PySpark, and memory as rows grow
 	@$(ENV) python benchmarks/cleaning.py $(ARGS)

@@ -29,12 +29,14 @@ from pipelines.config.losses import (
 )
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.network import Convolution, Network, Recurrence, Uniform, Words
+from pipelines.config.notify import NotifyConfig
 from pipelines.config.optimizer import Optimizer, Plateau
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, read_config
 from pipelines.config.problems import explain, one_line, shortened
 from pipelines.config.registry import ChampionGate, DriftGate, RegistryConfig
 from pipelines.config.search import Choices, Halving, SearchConfig, Span, replaced
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
+from pipelines.config.status import StatusConfig
 from pipelines.config.task import Binary, Multiclass, Regression, Task, Transform
 from pipelines.config.train import Mlflow, TrainConfig
 from pipelines.features.kinds.registry import KINDS
@@ -45,8 +47,8 @@ __all__ = [
     "Absolute", "Binary", "Bounds", "ChampionGate", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit",
     "Convolution", "Costs", "CrossEntropy", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig",
     "FeaturesConfig", "Focal", "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Length", "Loss",
-    "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "Optimizer", "Pipeline", "Plateau", "Quantile",
-    "Recurrence", "RegistryConfig", "Regression", "SearchConfig", "SourceSection", "Span", "Squared", "Task",
-    "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows", "Words", "before", "explain", "goodness",
-    "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "shortened", "weights_by_label",
+    "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "NotifyConfig", "Optimizer", "Pipeline", "Plateau",
+    "Quantile", "Recurrence", "RegistryConfig", "Regression", "SearchConfig", "SourceSection", "Span", "Squared",
+    "StatusConfig", "Task", "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows", "Words", "before", "explain",
+    "goodness", "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "shortened", "weights_by_label",
 ]  # fmt: skip

@@ -17,9 +17,11 @@ from pipelines.config.keras_names import check_keras_names
 from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
+from pipelines.config.notify import NotifyConfig
 from pipelines.config.problems import explain, shortened
 from pipelines.config.registry import RegistryConfig, check_registry
 from pipelines.config.search import SearchConfig, check_search
+from pipelines.config.status import StatusConfig
 from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
 from pipelines.config.yaml_files import read_yaml
@@ -73,6 +75,8 @@ class Pipeline(Model):
     evaluate: EvaluateConfig = EvaluateConfig()
     registry: RegistryConfig = RegistryConfig()
     maintain: MaintainConfig = MaintainConfig()
+    status: StatusConfig = StatusConfig()
+    notify: NotifyConfig | None = None
 
     @property
     def horizon(self) -> int | None:

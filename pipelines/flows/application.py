@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,6 +18,8 @@ from pipelines.flows.command_line import JobParser, parser
 from pipelines.flows.context import Context, Step
 from pipelines.flows.execute import record_interruption
 from pipelines.flows.intervals import run_intervals
+from pipelines.flows.log_context import LOG
+from pipelines.flows.notify import notify_failure, set_pipeline
 from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
 from pipelines.flows.signals import silence, take_over_signals
@@ -46,6 +46,7 @@ def run_application(
     def work(context: Context, arguments: Arguments) -> None:
         intervals = intervals_of(context.config, arguments)
         run_intervals(steps, context, intervals, force=arguments.force)
+        LOG.at(None, None)
         if finish and len(intervals) == 1:
             finish(context, started, arguments)
 
@@ -75,6 +76,7 @@ def run_job(
         _run(name, arguments_of.parse_args(argv), work, sections, checks)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the last line of defence: a bug becomes an exit code)
         code = report(name, error, time.monotonic() - started)
+        notify_failure(error)
         if PROCESS.number is not None:
             end_process(code)  # Python would wait for threads that wait for a source
         return code
@@ -89,18 +91,19 @@ def report(name: str, error: BaseException, seconds: float) -> int:
         known = "; the table runs has it" if interrupted.recorded else ""
         notes = "".join(f" {note.splitlines()[0]}" for note in getattr(interrupted, "__notes__", ()))
         line = f"{interrupted} after {seconds:.1f} s{known}. The same command does again what was not done.{notes}"
-        print(f"ringmill: {name} {line}", file=sys.stderr, flush=True)
+        LOG.error(f"{name} {line}")
         return interrupted.exit_code
     if isinstance(error, RingmillError):
-        print(f"ringmill: {name} failed: {error}", file=sys.stderr)
+        LOG.error(f"{name} failed: {error}")
         return error.exit_code
-    traceback.print_exception(error)
-    print(f"ringmill: {name} failed by a bug; please report the traceback above.", file=sys.stderr)
+    LOG.trace(error)
+    LOG.error(f"{name} failed by a bug; please report the traceback above.")
     return 1
 
 
 def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], checks: Sequence[Check]) -> None:
     config = read_config(arguments.config)
+    set_pipeline(config)
     check_sections(config, sections)
     check_config(config)
     intervals = intervals_of(config, arguments)
@@ -109,6 +112,7 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
     with spark_session(config, name) as spark:
         context = _context(config, spark, intervals[0], arguments)
         began = datetime.now(UTC)
+        LOG.run_id = context.run_id
         try:
             plan_for(spark, widest(config))
             work(context, arguments)

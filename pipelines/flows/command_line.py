@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, RingmillError
+from pipelines.flows.log_context import LOG, wants_json
 from pipelines.interruption import PROCESS
 
 PURPOSES = {
@@ -34,6 +34,8 @@ PURPOSES = {
     "been landed and cleaned are so first.",
     "compare": "Compare the models of two evaluation runs on the same test rows, in the terminal and as HTML.",
     "maintain": "Keep a pipeline's tables small: compact files, expire snapshots, remove what killed runs left behind.",
+    "status": "Show the last runs, the age of each table, rows and quarantined shares, and the champion; and name what is\n"
+    "stale or failed. It reads metadata and small tables, without a Spark session, and changes nothing.",
 }
 EXIT_CODES = """\
 exit codes:
@@ -45,6 +47,10 @@ exit codes:
   5    something outside failed: a source, the warehouse, a port, a rank
   130  interrupted by Ctrl-C (SIGINT)
   143  ended by SIGTERM"""
+STATUS_EXIT_CODES = EXIT_CODES.replace(
+    "  1    a bug; please report the traceback",
+    "  1    a table is stale or a job's last run did not succeed; with a traceback a bug, please report it",
+)
 
 
 class JobParser(argparse.ArgumentParser):
@@ -63,6 +69,7 @@ def parser(name: str, *, interval: bool = True, parts: bool = True) -> JobParser
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    made.add_argument("--log-format", choices=("text", "json"), default="text", help="of what is printed (default: text)")
     made.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
     made.set_defaults(has_interval=interval)
     if not interval:
@@ -124,12 +131,23 @@ def compare_parser() -> JobParser:
     return made
 
 
+def status_parser() -> JobParser:
+    """The arguments of status, which works on whole tables."""
+    made = parser("status", interval=False)
+    made.epilog = STATUS_EXIT_CODES
+    made.add_argument("--json", action="store_true", help="print one JSON object (its keys: docs/operations.md)")
+    made.add_argument("--max-age", metavar="AGE", help="of each source's tables, such as 26h (default: status.max_age)")
+    made.add_argument("--runs", type=int, default=1, metavar="N", help="how many runs of each job are shown (default: 1)")
+    return made
+
+
 PARSERS = {
     "maintain": maintain_parser,
     "publish": publish_parser,
     "promote": promote_parser,
     "predict": predict_parser,
     "compare": compare_parser,
+    "status": status_parser,
 }
 """Those of jobs that have arguments of their own."""
 
@@ -142,14 +160,15 @@ def parser_of(name: str) -> JobParser:
 def main(name: str, argv: Sequence[str]) -> int:
     """Run a job of `PURPOSES` and return its exit code. Help and signals are answered before anything large is imported."""
     PROCESS.begin()
+    LOG.begin(name, json_lines=wants_json(argv))
     started = time.monotonic()
     try:
         parser_of(name).parse_args(argv)
         code: int = import_module("pipelines.flows.jobs").run(name, argv)
-    except ConfigError as error:
-        print(f"ringmill: {name} failed: {error}", file=sys.stderr)
+    except RingmillError as error:
+        LOG.error(f"{name} failed: {error}")
         return error.exit_code
     except KeyboardInterrupt as error:
-        print(f"ringmill: {name} {error} after {time.monotonic() - started:.1f} s.", file=sys.stderr)
+        LOG.error(f"{name} {error} after {time.monotonic() - started:.1f} s.")
         return int(getattr(error, "exit_code", 130))
     return code

@@ -16,6 +16,7 @@ from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.examples import examples
 from pipelines.flows.live_metrics import live_grids, measure_live, scored_by, stage_live
+from pipelines.flows.notify import notify
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
 from pipelines.flows.window import window_runs
@@ -86,6 +87,8 @@ def work(context: Context) -> Outcome:
             f"drift: features have moved from what the model was trained on: {'; '.join(failed[:NAMED])}. "
             f"drift_metrics and {report} say more; train anew, or change drift.*.fail."
         )
+    if broken:
+        notify("drift", f"drift: features have moved: {'; '.join(each.text for each in broken[:NAMED])}", severity="warn")
     return outcome
 
 

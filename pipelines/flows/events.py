@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.flows.context import Context
+from pipelines.flows.log_context import LOG
 from schemas.lake import RUN_EVENTS
 
 PLACE = ("rank", "host", "epoch", "step")
@@ -26,7 +27,8 @@ class Events:
         self._rows.append(
             {"run_id": self._context.run_id, "at": now, "attempt": self.attempt, "kind": kind, "message": message, **where}
         )
-        self._context.console.print(f"    {kind}: {message.splitlines()[0]}", soft_wrap=True, markup=False)
+        with LOG.of_rank(where["rank"]):
+            self._context.console.print(f"    {kind}: {message.splitlines()[0]}", soft_wrap=True, markup=False)
 
     def write(self) -> None:
         """Append them to the table; nothing happened, nothing is written."""

@@ -12,6 +12,7 @@ from functools import partial
 from pipelines.flows.code import code_version, derivation_version, engine_version
 from pipelines.flows.context import Context, Step
 from pipelines.flows.full_disk import full_disk
+from pipelines.flows.log_context import LOG
 from pipelines.flows.runs import Run
 from pipelines.flows.step_progress import StepProgress
 from pipelines.interruption import PROCESS, Interrupted
@@ -24,6 +25,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
 
     A failure or an interruption is recorded in `runs` and raised.
     """
+    LOG.at(step.name, context.interval)
     started, clock = datetime.now(UTC), time.monotonic()
     inputs = step.inputs(context)
     config_hash = context.config.digest(*CONFIG_ALWAYS, *step.sections)

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 
-from pipelines.flows.application import run_application
 from pipelines.flows.command_line import PARSERS
-from pipelines.flows.context import Step
-from pipelines.flows.summary import print_job, print_summary
 
 
 def run(name: str, argv: Sequence[str]) -> int:
-    """Run a job and return its exit code. The module of each is imported where it runs: Optuna takes a second."""
+    """Run a job and return its exit code. The modules of each are imported where it runs: some take a second."""
     module = import_module(f"pipelines.flows.{name}")
     if name in PARSERS:
         code: int = module.run(argv)
         return code
+    from pipelines.flows.application import run_application
+    from pipelines.flows.summary import print_job, print_summary
+
     if name == "pipeline":
         return run_application(name, module.STEPS, argv, print_summary)
-    steps: list[Step] = [module.STEP]
-    return run_application(name, steps, argv, partial(print_job, name))
+    return run_application(name, [module.STEP], argv, partial(print_job, name))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from pipelines.config import MONITOR_NAMES
+from pipelines.flows.log_context import LOG
 from pipelines.launch.channel import Message
 from pipelines.launch.watch import EXPORT
 
@@ -35,6 +36,10 @@ class TrainingProgress:
 
     def show(self, message: Message) -> None:
         """Show one message of a rank."""
+        with LOG.of_rank(message.get("rank")):
+            self._show(message)
+
+    def _show(self, message: Message) -> None:
         if message["kind"] == "ready" and message["rank"] == 0:
             self._started, self._begun = time.monotonic(), None
         if message["kind"] == "beat":

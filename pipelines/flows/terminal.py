@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 
+from pipelines.flows.log_context import LOG
+
 PLAIN_WIDTH = 120  # columns, where no terminal says how wide it is
+JSON_WIDTH = 10_000  # so that no message is cut in two
+WARNING = "yellow"  # the style of warnings
+
+
+class JsonConsole(Console):
+    """A console whose every line is a JSON object of the log."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(file=out, force_terminal=False, color_system=None, highlight=False, width=JSON_WIDTH)
+
+    def print(self, *objects: Any, style: Any = None, **options: Any) -> None:
+        """Print objects as Rich would, each line in an object of its own; what is yellow is of level `warning`."""
+        text = io.StringIO()
+        plain = Console(file=text, force_terminal=False, color_system=None, highlight=False, width=JSON_WIDTH)
+        plain.print(*objects, **options)
+        level = "warning" if style == WARNING else "info"
+        # Rules between a table's lines are for eyes alone.
+        lines = [LOG.json_line(level, line.strip()) for line in text.getvalue().splitlines() if re.search(r"\w", line)]
+        self.file.write("".join(f"{line}\n" for line in lines))
+        self.file.flush()
 
 
 def console() -> Console:
-    """A console on the terminal of whoever started the job, or on standard output as it is, in plain lines."""
+    """A console on the terminal of whoever started the job, or on standard output as it is, in plain lines or JSON's."""
+    if LOG.json_lines:
+        return JsonConsole(sys.stdout)
     terminal = sys.stdout if sys.stdout.isatty() else _terminal_of_spark_submit()
     if terminal is None:
         return Console(highlight=False, width=PLAIN_WIDTH)

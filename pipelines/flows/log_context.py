@@ -1,0 +1,115 @@
+"""What every line of a job's log is about, and the lines themselves as JSON where `--log-format json` asks for that."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # a job's help imports neither
+    from pipelines.config import Interval, NotifyConfig
+
+_rank: ContextVar[int | None] = ContextVar("rank", default=None)
+
+
+class LogContext:
+    """The process's job, and the pipeline, run, step and interval that it is at work on, each None until it is known."""
+
+    def __init__(self) -> None:
+        self.begin("", json_lines=False)
+
+    def begin(self, job: str, *, json_lines: bool) -> None:
+        """A job begins: forget the one before."""
+        self.json_lines = json_lines
+        self.job = job
+        self.pipeline: str | None = None
+        self.run_id: str | None = None
+        self.step: str | None = None
+        self.interval: Interval | None = None
+        self.webhook: NotifyConfig | None = None
+        if json_lines:
+            _log_as_json()
+
+    def at(self, step: str | None, interval: Interval | None) -> None:
+        """What follows is of a step and interval."""
+        self.step, self.interval = step, interval
+
+    @contextmanager
+    def of_rank(self, rank: int | None) -> Iterator[None]:
+        """Within it lines of this thread are about a rank."""
+        token = _rank.set(rank)
+        try:
+            yield
+        finally:
+            _rank.reset(token)
+
+    def fields(self) -> dict[str, Any]:
+        """Pipeline, job, step, run and interval (in ISO, with the zone), and the rank where lines are about one."""
+        start, end = (self.interval.start, self.interval.end) if self.interval else (None, None)
+        rank = _rank.get()
+        return {
+            "pipeline": self.pipeline,
+            "job": self.job,
+            "step": self.step,
+            "run_id": self.run_id,
+            "interval_from": start and start.isoformat(),
+            "interval_to": end and end.isoformat(),
+            **({} if rank is None else {"rank": rank}),
+        }
+
+    def json_line(self, level: str, message: str, **more: Any) -> str:
+        """One line of the log as a JSON object, without its line end."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return json.dumps({"time": time, "level": level, **self.fields(), "message": message, **more}, ensure_ascii=False)
+
+    def error(self, text: str) -> None:
+        """Print why the job ends, on standard error."""
+        self._print("error", text)
+
+    def warning(self, text: str) -> None:
+        """Print what goes wrong without ending the job, on standard error."""
+        self._print("warning", text if self.json_lines else f"warning: {text}")
+
+    def trace(self, error: BaseException) -> None:
+        """Print a bug's traceback, on standard error."""
+        if self.json_lines:
+            trace = "".join(traceback.format_exception(error))
+            print(self.json_line("error", f"{type(error).__name__}: {error}", trace=trace), file=sys.stderr, flush=True)
+        else:
+            traceback.print_exception(error)
+
+    def _print(self, level: str, text: str) -> None:
+        line = self.json_line(level, text) if self.json_lines else f"ringmill: {text}"
+        print(line, file=sys.stderr, flush=True)
+
+
+LOG = LogContext()
+"""The one of this process."""
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Whether arguments ask for JSON; known before they are parsed, since they may be wrong."""
+    return "--log-format=json" in argv or ("--log-format", "json") in pairwise(argv)
+
+
+class JsonLogFormatter(logging.Formatter):
+    """Records of Python's logging, such as a library's warning, as lines of the same kind."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        more = {"trace": self.formatException(record.exc_info)} if record.exc_info else {}
+        return LOG.json_line(record.levelname.lower(), record.getMessage().strip(), logger=record.name, **more)
+
+
+def _log_as_json() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLogFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)

@@ -21,7 +21,7 @@ LINE = 100
 
 MORE = """
 sources:
-  events: {kind: jsonl, path: "events/{from:%Y-%m-%d}/*.json.gz", drift: add}
+  events: {kind: jsonl, path: "events/{from:%Y-%m-%d}/*.json.gz", every: day, drift: add}
   stays: {kind: parquet, path: s3a://bucket/stays, rename: {stayId: stay_id}}
 features:
   split: {by: column, column: part}

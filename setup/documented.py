@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, Union
 
 from pydantic import BaseModel
 
-from pipelines.config import SourceSection
+from pipelines.config import WHOLE, SourceSection
 from pipelines.io.sources import KINDS
 from setup.type_words import choices, written
 
@@ -32,7 +32,6 @@ class Documented(NamedTuple):
     """One field: the name that is written for it, its type annotation, its default (or REQUIRED), and its meaning."""
 
     name: str
-    attribute: str
     hint: Any
     default: Any
     meaning: str
@@ -59,14 +58,19 @@ def fields_of(declared: type) -> Iterator[Documented]:
     """The fields of a Pydantic model or a dataclass, in order; raises MissingMeaningError for one without a meaning."""
     hints = typing.get_type_hints(declared, include_extras=True)
     if issubclass(declared, BaseModel):
-        for name, info in declared.model_fields.items():
+        for name, info in sorted(declared.model_fields.items(), key=lambda item: _distance(declared, item[0])):
             default = REQUIRED if info.is_required() else info.get_default(call_default_factory=True)
-            yield Documented(info.alias or name, name, hints[name], default, meaning_of(declared, name))
+            yield Documented(info.alias or name, hints[name], default, meaning_of(declared, name))
     elif is_dataclass(declared):
         for field in fields(declared):
             made = REQUIRED if field.default_factory is MISSING else field.default_factory()
             default = made if field.default is MISSING else field.default
-            yield Documented(field.name, field.name, hints[field.name], default, meaning_of(declared, field.name))
+            yield Documented(field.name, hints[field.name], default, meaning_of(declared, field.name))
+
+
+def _distance(declared: type, field: str) -> int:
+    """How far up the class is that declares a field: a section's own keys come before those that it shares."""
+    return next(number for number, owner in enumerate(declared.__mro__) if field in vars(owner).get("__annotations__", {}))
 
 
 def meaning_of(declared: type, field: str) -> str:
@@ -117,10 +121,11 @@ def needs_tag(hint: Any) -> bool:
     return any(isinstance(key, str) for key in chosen_by) or any(map(needs_tag, typing.get_args(hint)))
 
 
-def default_in_words(field: Documented, default: Any) -> str:
-    """A default as a table shows it."""
-    if default is REQUIRED:
-        return "required"
+def default_in_words(field: Documented) -> str:
+    """A field's default as a table shows it."""
+    default = field.default
+    if default is REQUIRED or default == WHOLE:
+        return "required" if default is REQUIRED else "all data"
     if isinstance(default, timedelta):
         return f"`{int(default.total_seconds())}s`"
     if isinstance(default, BaseModel):

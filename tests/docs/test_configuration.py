@@ -10,8 +10,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipelines.config import Model, Pipeline, SourceSection
-from pipelines.io.sources import make_source
+from pipelines.config import Model, Pipeline
+from pipelines.io.sources import KINDS
 from schemas import contract
 from setup.configuration_docs import PAGE, page
 from setup.documented import MissingMeaningError, fields_of
@@ -55,16 +55,15 @@ def test_a_meaning_is_the_string_below_its_field() -> None:
 @pytest.mark.parametrize("text", EXAMPLES["yaml"])
 def test_an_example_is_accepted_but_for_keys_that_it_leaves_out(text: str) -> None:
     content = yaml.safe_load(text)
-    assert refusals(content) == []
-    sources = {name: section for name, section in content.get("sources", {}).items() if "kind" in section}
-    for name, section in sources.items():
-        if set(section) - {"kind", "paging"}:
-            make_source(name, SourceSection.model_validate(section))
+    assert refusals(Pipeline, content) == []
+    for section in content.get("sources", {}).values():
+        assert refusals(KINDS[section.get("kind", "rest")], section) == []  # paging alone is shown of a JSON API
 
 
 def test_examples_with_an_unknown_key_or_a_wrong_value_are_refused() -> None:
-    assert refusals({"train": {"network": {"hiden": [8]}}}) == ["train.network.hiden"]
-    assert refusals({"evaluate": {"replicates": -1}}) == ["evaluate.replicates"]
+    assert refusals(Pipeline, {"train": {"network": {"hiden": [8]}}}) == ["train.network.hiden"]
+    assert refusals(Pipeline, {"evaluate": {"replicates": -1}}) == ["evaluate.replicates"]
+    assert refusals(KINDS["rest"], {"paging": {"by": "page", "sise": 5}}) == ["paging.page.sise"]
 
 
 @pytest.mark.parametrize("text", EXAMPLES["python"])
@@ -80,8 +79,10 @@ def test_an_example_of_a_contract_can_be_declared(text: str) -> None:
         ("sources.<name>.paging.by", "`none`", "required"),
         ("features.numeric.<name>.impute", "one of `mean`, `median` or number", "`median`"),
         ("features.bucketized.<name>.edges", "list of numbers, at least 1 of them, at most 64", "required"),
-        ("drift.psi.warn", "number, above 0", "`0.25`"),
-        ("drift.missing.warn", "number, above 0", "`0.1`"),
+        ("drift.psi", "section", "`{warn: 0.25}`"),
+        ("drift.psi.warn", "number, above 0", "`null`"),
+        ("interval", "section ([keys](#interval))", "all data"),
+        ("interval.from", "day or time, such as 2013-01-31 or 2013-01-31T06:00", "required"),
         ("train.channel_port", "whole number, 0 to 65,535", "`0`"),
         ("train.class_weights", "by name, a number, above 0", "`{}`"),
         ("registry.champion", "section or `null` ([keys](#registrychampion))", "its own defaults"),
@@ -101,10 +102,10 @@ def test_links_lead_to_headings() -> None:
     assert set(re.findall(r"\]\(#([^)]*)\)", TEXT)) <= set(headings)
 
 
-def refusals(content: object) -> list[str]:
+def refusals(model: type[Model], content: object) -> list[str]:
     """The keys for which a part of a configuration is refused, but for those that are missing in it."""
     try:
-        Pipeline.model_validate(content)
+        model.model_validate(content)
     except ValidationError as error:
         return list(_paths(error))
     return []

@@ -74,9 +74,9 @@ class Column:
     nullable: bool = True
     """Whether a value may be missing. Where it may not, a row without one is quarantined."""
     minimum: float | None = None
-    """Least valid value, of columns of numbers."""
+    """Least valid value."""
     maximum: float | None = None
-    """Greatest valid value, of columns of numbers."""
+    """Greatest valid value."""
     allowed: tuple[str, ...] = ()
     """The only valid values, as text. Empty allows all."""
     pattern: str | None = None
@@ -95,9 +95,9 @@ class Column:
     decimal: Literal[".", ","] = "."
     """Mark before a number's decimals."""
     received: Conversion | None = None
-    """Conversion from the unit in which numbers are received. Of float and double."""
+    """Conversion from the unit in which numbers are received."""
     outliers: Outliers | None = None
-    """How outliers are recognized, and what becomes of them. Of float and double."""
+    """How outliers are recognized, and what becomes of them."""
     zone: str | None = None
     """Time zone, or offset such as +02:00, of timestamps that name none. Without it they are UTC."""
     format: str | None = None

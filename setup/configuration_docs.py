@@ -12,7 +12,8 @@ from typing import get_args
 
 from pipelines.config import Pipeline
 from pipelines.features.kinds.base import Kind
-from schemas.contract import Table
+from schemas.contract import Column, Table
+from schemas.vocabulary import FOR_TYPES
 from setup.configuration_examples import ANY_NAME, DECLARATIONS, ROOT, Example, example_of, table_example
 from setup.documented import REQUIRED, Documented, Tag, default_in_words, fields_of, needs_tag, purpose_of, tag_of, targets_of
 from setup.type_words import in_words
@@ -144,8 +145,10 @@ def contract_sections() -> Section:
         section = Section(f"`{name}`", 3, purpose_of(declared), table_example() if declared is Table else written_here)
         for documented in fields_of(declared):
             waiting += targets_of(documented.hint).models
-            default = default_in_words(documented)
-            section.rows.append((f"`{documented.name}`", in_words(documented.hint), default, documented.meaning))
+            types = ", ".join(FOR_TYPES.get(documented.name, ()) if declared is Column else ())
+            meaning = f"{documented.meaning} For columns of type {types}." if types else documented.meaning
+            row = (f"`{documented.name}`", in_words(documented.hint), default_in_words(documented), meaning)
+            section.rows.append(row)
         top.below.append(section)
     return top
 

@@ -94,6 +94,11 @@ def test_a_key_has_its_type_with_limits_and_its_default(key: str, type_: str, de
     assert KEYS[key][:2] == (type_, default)
 
 
+def test_a_field_of_a_column_says_for_which_types_it_is() -> None:
+    assert KEYS["aliases"][2].endswith(" For columns of type string.")
+    assert KEYS["minimum"][2] == "Least valid value. For columns of type int, bigint, float, double."
+
+
 def test_links_lead_to_headings() -> None:
     headings = [
         re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in TEXT.splitlines() if line[:1] == "#"

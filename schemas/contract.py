@@ -80,7 +80,7 @@ class Column:
     allowed: tuple[str, ...] = ()
     """The only valid values, as text. Empty allows all."""
     pattern: str | None = None
-    """Java's regular expression, that matches within a valid value; `^` and `$` hold it to the whole."""
+    """Java's regular expression that matches within a valid value; `^` and `$` hold it to the whole."""
     comment: str = ""
     """What the column means, as tables and model schemas show it."""
     severity: Severity = "quarantine"

@@ -108,7 +108,9 @@ class EvaluateConfig(Model):
     importance_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Most test rows on which each feature's permutation importance is measured. 0 leaves it out."""
     calibration: Literal["isotonic", "platt"] | None = None
-    """Method, fitted on validation, that turns a binary model's scores into probabilities. The scores stay as they are."""
+    """Method, fitted on validation, that turns a binary model's scores into probabilities. publish registers a copy of the
+    model that carries it; the scores stay as they are.
+    """
     gradient_boosting: GradientBoosting | None = None
     """Trains a baseline beside the model. Without it there is none."""
     yardstick_name: str = ""

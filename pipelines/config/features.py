@@ -56,7 +56,7 @@ class FeaturesConfig(Declared):
     windows: Windows | None = None
     """How rows form series. Features of `sequence` and labels with a horizon need it."""
     look_back: Length | None = None
-    """How far before the window `derive` also receives events. Examples are those of the window alone."""
+    """How far before the window `derive` also receives events. Examples are those of the window alone. Needs event times."""
     predicted_at: str | None = None
     """Column with the time at which a row is predicted. Without it that is the examples' event time."""
     known_at: dict[str, str] = {}

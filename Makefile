@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources serve test lint docs doctor setup data sql bench-main bench-jdbc bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
+.PHONY: run run-sources run-nightly serve test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -30,6 +30,9 @@ run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sen
 run-sources: setup data  ## the same from PostgreSQL and a JSON API, which it starts; then compare with `make run`'s tables
 	@$(ENV) python setup/run_sources.py --force $(ARGS) $(QUIET)
 	@$(ENV) python setup/compare.py conf/flights.yaml conf/flights_sources.yaml $(QUIET)
+
+run-nightly: setup $(FLIGHTS)  ## 60 nights of flights, one after the other, then the same days at once; ARGS='--nights 14' for fewer
+	@$(ENV) spark-submit setup/run_nightly.py --config conf/flights_nightly.yaml $(ARGS) $(QUIET)
 
 serve: setup  ## the champion of a pipeline over HTTP, with a page to try it; ARGS='--port 9000' and what --help lists
 	@$(ENV) python -m pipelines.serving --model champion --config $(CONFIG) $(ARGS)
@@ -51,6 +54,9 @@ sql: setup  ## a SQL shell on the pipeline's tables; ARGS='-e "select ..."' runs
 
 bench-cleaning: setup data  ## ingest and clean against plain PySpark, and memory as rows grow
 	@$(ENV) python benchmarks/cleaning.py $(ARGS)
+
+bench-backfill: setup data  ## a year in one interval, in 12 months and in 365 days, and the planning of a window
+	@$(ENV) python -m benchmarks.backfill $(ARGS)
 
 bench-yardsticks: setup  ## linear models on the digits and sentiment examples, once both have run
 	@$(ENV) python benchmarks/yardsticks.py $(ARGS)

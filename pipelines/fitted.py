@@ -125,6 +125,12 @@ class FittedSpec(Model, allow_inf_nan=True):
         return {**numbers, **ids, **arrays}
 
     @property
+    def row_bytes(self) -> int:
+        """The bytes of a row's features."""
+        arrays = (math.prod(tensor.shape) for tensor in self.tensors)
+        return 4 * (len(self.numbers) + len(self.ids) + sum(arrays))
+
+    @property
     def inputs(self) -> dict[str, Raw]:
         """All raw values, each once."""
         return {name: kind for feature in self.features for name, kind in feature.inputs.items()}

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Literal
 
+from schemas.clauses import Conversion, Freshness, Outliers, Reference, Rule, Severity, Volume
 from schemas.promises import table_problems
 from schemas.vocabulary import column_problems
 
@@ -17,7 +18,18 @@ ColumnType = Literal[
     "array<float>", "array<int>",
     "map<string,string>",
 ]  # fmt: skip
-Severity = Literal["quarantine", "warn", "fail"]
+__all__ = [
+    "LANDING_ORDER", "VALID", "Column", "ColumnType", "ContractError", "Conversion", "Freshness", "Outliers", "Reference",
+    "Rule", "Severity", "Table", "Volume",
+]  # fmt: skip
+
+
+LANDING_ORDER = "landing_order"
+"""What `latest_by` may name beside columns: of rows with one key the one that landed last stays, whatever its values."""
+
+
+VALID = ("valid_from", "valid_to")
+"""Since when a snapshot's row was valid (included; none: since ever) and until when (excluded; none: it still is)."""
 
 
 class ContractError(ValueError):
@@ -28,34 +40,6 @@ def _refuse(kind: str, name: object, problems: list[str]) -> None:
     """Raise ContractError when there are problems, each a sentence, with what is declared."""
     if problems:
         raise ContractError(f"{kind} {name if str(name).strip() else repr(name)}: {' '.join(problems)}")
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """How numbers are received in another unit: received number * `factor` + `offset` is in the column's own."""
-
-    unit: str
-    """Unit in which numbers are received."""
-    factor: float = 1.0
-    """What a received number is multiplied by. Not 0."""
-    offset: float = 0.0
-    """What is added then."""
-
-
-@dataclass(frozen=True)
-class Outliers:
-    """What lies beyond fences fitted on the interval's own values (Tukey 1977), and what becomes of it."""
-
-    action: Literal["clip", "flag", "quarantine"]
-    """`clip` replaces the value by the nearer fence and counts it, `flag` keeps it beside a column `<name>_outlier`,
-    `quarantine` refuses the row.
-    """
-    low: float = 0.001
-    """Lower quantile, from 0 to 1."""
-    high: float = 0.999
-    """Upper quantile, from 0 to 1, above `low`."""
-    reach: float = 0.0
-    """How far beyond the quantiles the fences stand, in distances between both: 1.5 with 0.25 and 0.75 for Tukey's."""
 
 
 @dataclass(frozen=True)
@@ -119,61 +103,6 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A promise about a row, as SQL that is true of a good one."""
-
-    name: str
-    """The promise as a short sentence, by which reasons and `broken_rules` name it."""
-    holds: str
-    """SQL over the table's columns that is true of a good row. Null counts as true."""
-    severity: Severity = "quarantine"
-    """What becomes of a row for which it is false: it is quarantined, only counted (`warn`), or fails the run (exit 3)."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A promise that the values of `columns`, where they are all given, are those of a clean row of another source."""
-
-    columns: tuple[str, ...]
-    """Columns of this table. A row that lacks a value of theirs is not checked."""
-    source: str
-    """The other source."""
-    to: tuple[str, ...]
-    """Its columns, in the same order."""
-    severity: Severity = "quarantine"
-    """What becomes of a row without a partner, as of a rule."""
-
-    @property
-    def name(self) -> str:
-        """The promise as a sentence."""
-        return f"{', '.join(self.columns)} in {self.source}"
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """A promise about how old an interval's newest clean row is."""
-
-    hours: float
-    """Most hours from the newest clean row's event time to the interval's end."""
-    severity: Literal["warn", "fail"] = "warn"
-    """Whether an older one is reported, or fails the run (exit 3)."""
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A promise about an interval's number of rows, against the median of those before it. Nothing is promised of the first."""
-
-    low: float = 0.5
-    """Fewest rows, as a multiple of the median."""
-    high: float = 2.0
-    """Most rows, as a multiple of the median."""
-    runs: int = 7
-    """Earlier intervals of which the median is taken, the latest ones."""
-    severity: Literal["warn", "fail"] = "warn"
-    """Whether another number of rows is reported, or fails the run (exit 3)."""
-
-
-@dataclass(frozen=True)
 class Table:
     """A table's contract. Raises ContractError when it contradicts itself."""
 
@@ -184,12 +113,18 @@ class Table:
     key: tuple[str, ...] = ()
     """Columns that identify a row. Without them rows that equal each other in every column count once."""
     latest_by: tuple[str, ...] = ()
-    """Of several rows with one key the greatest by these columns stays; ties fall to a hash of the values."""
+    """Of several rows with one key the greatest by these columns stays, ties falling to a hash of the values. `landing_order`
+    lets the one stay that landed last.
+    """
     unique: tuple[tuple[str, ...], ...] = ()
     """Further groups of columns whose values no two clean rows share."""
     event_time: str | None = None
     """Timestamp by which a row belongs to an interval: the table holds events. Without it the table is a snapshot, complete at
     each landing.
+    """
+    history: bool = False
+    """Whether a window reads all snapshots that were valid during it, each with `valid_from` and `valid_to`, instead of the
+    newest. Refused with an `event_time`.
     """
     rules: tuple[Rule, ...] = ()
     """Promises about rows, across columns."""
@@ -219,7 +154,7 @@ class Table:
         event_time = (self.event_time,) if self.event_time else ()
         several = (*(reference.columns for reference in self.references), *self.unique)
         used = {*self.key, *self.latest_by, *self.partition_by, *self.sorted_by, *event_time, *chain(*several)}
-        unknown = sorted(used - set(names))
+        unknown = sorted(used - {*names, *((LANDING_ORDER,) if self.in_landing_order else ())})
         if unknown:
             raise ContractError(
                 f"contract {self.name}: unknown column {', '.join(unknown)}; expected one of {', '.join(names)}. "
@@ -231,8 +166,18 @@ class Table:
                 f"contract {self.name}: {', '.join(dropped)} is personal and dropped, so nothing can be told by it. "
                 f"Hash it, or take it out of the key, latest_by, unique and references."
             )
+        if self.history and (self.event_time or set(VALID) & set(names)):
+            raise ContractError(
+                f"contract {self.name}: history is of a snapshot, whose rows get the columns {' and '.join(VALID)}; expected "
+                f"no event_time, and no columns of these names. Leave history out, or rename the columns."
+            )
         if self.freshness and not self.event_time:
             raise ContractError(f"contract {self.name}: freshness needs an event_time. Declare one, or leave freshness out.")
+
+    @property
+    def in_landing_order(self) -> bool:
+        """Whether the order in which rows landed decides which one of a key stays."""
+        return LANDING_ORDER in self.latest_by
 
     @cached_property
     def column_names(self) -> tuple[str, ...]:

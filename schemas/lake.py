@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from schemas.contract import Column, ColumnType, Table
+from schemas.contract import LANDING_ORDER, Column, ColumnType, Table
 
 INTERVAL = (
     Column("interval_from", "timestamp", unit="UTC", nullable=False, comment="start of the interval, included"),
@@ -64,6 +64,7 @@ QUARANTINE = Table(
         Column("source_line", "bigint", comment="counted from the first row of its file, which is 1"),
         Column("raw", "string", nullable=False, comment="the row as received, as JSON, or the broken line itself"),
         Column("unparsed", "boolean", comment="whether raw is a line that is no row"),
+        Column(LANDING_ORDER, "string", comment="the row's, where the contract has rows of a key decided by it"),
     ),
     partition_by=("source", "interval_from", "interval_to"),
 )
@@ -230,7 +231,7 @@ PREDICTIONS = Table(
         Column("labels", "array<float>", comment="of a label with a horizon, step by step"),
         Column("predictions", "array<float>", comment="each class's probability, or each step's predicted number"),
     ),
-    key=("row_id",),
+    key=("run_id", "row_id"),
     partition_by=("interval_from", "interval_to", "split"),
 )
 
@@ -394,11 +395,20 @@ IDENTIFIED = (ROW_ID, RUN, *INTERVAL, SPLIT)
 """What is set beside the columns of examples on their way to the features table."""
 
 
+LANDING = Column(LANDING_ORDER, "string", comment="sorts rows by their period, file, and place in it")
+"""What raw and clean tables have in addition, where the contract's `latest_by` names it."""
+
+
 def raw(source: Table) -> Table:
     """The table that a source lands in: every column as the text received, its place, and a line that is no row."""
     received = tuple(Column(name, "string") for name in source.column_names)
     parts = ("interval_from", "interval_to")
-    return Table(f"raw_{source.name}", (*received, *LANDED), partition_by=parts, one_partition=True)
+    columns = (*received, *LANDED, *_landing(source))
+    return Table(f"raw_{source.name}", columns, partition_by=parts, one_partition=True)
+
+
+def _landing(source: Table) -> tuple[Column, ...]:
+    return (LANDING,) if source.in_landing_order else ()
 
 
 def clean(source: Table) -> Table:
@@ -409,7 +419,7 @@ def clean(source: Table) -> Table:
     flags = tuple(Column(c.flag, "boolean", comment=f"{c.name} lies outside its fences") for c in source.columns if c.flag)
     return Table(
         name=f"clean_{source.name}",
-        columns=(*kept, *flags, RUN, *INTERVAL),
+        columns=(*kept, *flags, *_landing(source), RUN, *INTERVAL),
         key=source.key,
         latest_by=source.latest_by,
         event_time=source.event_time,

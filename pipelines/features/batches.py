@@ -16,6 +16,7 @@ from schemas.contract import ColumnType
 from schemas.names import internal
 
 REASONS = internal("reasons")
+BATCH_BYTES = 64 << 20
 ARROW_TYPES = {"float": pa.float32(), "int": pa.int32()}
 EXPECTED = {
     "float": "expected a finite number",
@@ -58,7 +59,7 @@ def feature_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Raw rows to the `kept` columns and the features of those that are accepted."""
     forget_archives()
-    for batch in _filled(batches):
+    for batch in sliced(batches, spec):
         features = apply(spec, ArrowRows(batch, out_of_fold=out_of_fold))
         held = [batch.column(name) for name in kept]
         whole = pa.RecordBatch.from_arrays([*held, *features.arrow(spec.columns)], names=[*kept, *spec.columns])
@@ -68,14 +69,14 @@ def feature_batches(
 def usable_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec) -> Iterator[pa.RecordBatch]:
     """The raw rows that become features, as they are."""
     forget_archives()
-    for batch in _filled(batches):
+    for batch in sliced(batches, spec):
         yield _accepted(batch, apply(spec, ArrowRows(batch)))
 
 
 def refused_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec, kept: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Raw rows to the `kept` columns of those that become no features, and the reasons (`REASONS`)."""
     forget_archives()
-    for batch in _filled(batches):
+    for batch in sliced(batches, spec):
         features = apply(spec, ArrowRows(batch))
         if not features.refused:
             continue
@@ -86,8 +87,12 @@ def refused_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec, kept: S
         yield pa.RecordBatch.from_arrays([*held, pa.array(reasons, pa.list_(pa.string()))], names=[*kept, REASONS])
 
 
-def _filled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    return (batch for batch in batches if batch.num_rows)
+def sliced(batches: Iterable[pa.RecordBatch], spec: FittedSpec) -> Iterator[pa.RecordBatch]:
+    """Rows in batches whose features take at most `BATCH_BYTES`, whatever the size of an image; none is empty."""
+    rows = max(BATCH_BYTES // max(spec.row_bytes, 1), 1)
+    for batch in batches:
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def _accepted(batch: pa.RecordBatch, features: Features) -> pa.RecordBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +23,7 @@ from pipelines.flows.landed import landed, landed_with, late_runs, may_come_late
 from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
+from pipelines.io.driver_rows import Bound
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
 from pipelines.stages.cleaning import BROKEN, Aids, clean_rows, count_broken, judge, shared_keys, split_judged, verdicts
 from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
@@ -86,7 +87,7 @@ def work(context: Context) -> Outcome:
         broken = [found for result in results.values() for found in result.broken]
         check_accounts(accounts)
         check_failures(broken)
-        check_quarantine(accounts, context.config.clean.max_quarantined_share, _may_be_empty(context))
+        check_quarantine(accounts, context.config.clean.max_quarantined_share, may_be_empty(context))
         replaced = report_replaced(context, "clean", replaced_intervals(context, "clean"))
         context.at_once(
             lambda: _write_quarantine(context, audit, cases, results),
@@ -154,7 +155,8 @@ def _known(case: Case) -> DataFrame:
     return case.judged.where(F.col(VERDICT) == CLEAN)
 
 
-def _may_be_empty(context: Context) -> set[str]:
+def may_be_empty(context: Context) -> set[str]:
+    """The sources of which an interval may have no row."""
     return {name for name, source in context.sources.items() if source.sliced}
 
 
@@ -213,20 +215,24 @@ def _found(judged: DataFrame, case: Case) -> list[Broken]:
 def _broken(context: Context, contract: Table, account: Account, newest: datetime | None, found: list[Broken]) -> list[Broken]:
     rows = [*merged(found), *check_freshness(contract, newest, context.interval.end)]
     if contract.volume:
-        rows += check_volume(contract, account.rows_in - account.filtered, _landed_before(context, contract.name))
-    for each in rows:
-        if each.severity == "warn":
-            context.console.print(
-                f"    clean: {contract.name}: {each.rows:,} rows, {each.example}", style="yellow", soft_wrap=True
-            )
+        rows += check_volume(contract, account.rows_in - account.filtered, landed_before(context, contract))
+    report_warnings(context, rows)
     return rows
 
 
-def _landed_before(context: Context, source: str) -> list[int]:
-    rows = context.lake.rows(lake.ROW_LEDGER, {"stage": "clean", "source": source})
-    before = [row for row in rows if row["interval_from"] < context.interval.start]
-    before.sort(key=itemgetter("interval_from"), reverse=True)
-    contract = context.config.contract(source)
+def report_warnings(context: Context, broken: Iterable[Broken]) -> None:
+    """Show the broken promises that refuse no row."""
+    for each in broken:
+        if each.severity == "warn":
+            context.console.print(
+                f"    clean: {each.source}: {each.rows:,} rows, {each.example}", style="yellow", soft_wrap=True
+            )
+
+
+def landed_before(context: Context, contract: Table) -> list[int]:
+    """How many rows of a source belong to each of the intervals before this one, the latest first, as its `volume` wants."""
+    where = {"stage": "clean", "source": contract.name, "interval_from": Bound("<", context.interval.start)}
+    before = sorted(context.lake.rows(lake.ROW_LEDGER, where), key=itemgetter("interval_from"), reverse=True)
     assert contract.volume
     return [row["rows_in"] - row["filtered"] for row in before[: contract.volume.runs]]
 
@@ -237,12 +243,16 @@ def _check_landed(context: Context, cases: Mapping[str, Case]) -> None:
     counted = {row["source"]: row["rows_out"] for row in ledger}
     for name, case in cases.items():
         rows = landed_with(context, name).count() if may_come_late(context, name) else case.rows
-        if counted.get(name, rows) != rows:
-            raise DataError(
-                f"clean: raw_{name} has {rows:,} rows of the interval, ingest landed {counted[name]:,}. They may have "
-                f"expired (maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was "
-                f"changed."
-            )
+        check_landed(name, rows, counted.get(name, rows))
+
+
+def check_landed(name: str, rows: int, landed: int) -> None:
+    """Raise DataError when there are not as many raw rows of an interval as ingest landed."""
+    if rows != landed:
+        raise DataError(
+            f"clean: raw_{name} has {rows:,} rows of the interval, ingest landed {landed:,}. They may have expired "
+            f"(maintain.raw_days). Run jobs/ingest.py with --force over the same interval first. No table was changed."
+        )
 
 
 def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], results: dict[str, Result]) -> None:

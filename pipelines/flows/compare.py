@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -59,9 +59,10 @@ def _work(context: Context, arguments: Arguments) -> None:
 
 
 def read_evaluation(context: Context, run_id: str) -> Evaluation:
-    """What a run of evaluate found, from the snapshots that it published.
+    """What a run of evaluate found: its rows of evaluation_metrics and predictions.
 
-    Raises DataError when there is no such run, or its snapshots have expired.
+    Raises DataError when there is no such run, or its rows are gone: those of earlier versions were replaced by later runs, and
+    are in the snapshots that these runs published, until they expire.
     """
     rows = context.lake.rows(lake.RUNS, {"run_id": run_id, "job": "evaluate", "status": "succeeded"})
     if not rows:
@@ -70,23 +71,30 @@ def read_evaluation(context: Context, run_id: str) -> Evaluation:
             f"'evaluate'. Run `make sql` to look."
         )
     outputs = json.loads(rows[0]["outputs"])
-    own = {"interval_from": rows[0]["interval_from"], "interval_to": rows[0]["interval_to"]}
-    for contract in (lake.EVALUATION_METRICS, lake.PREDICTIONS):
-        _check_present(context, run_id, contract.name, outputs[contract.name])
-    metrics = context.lake.rows(lake.EVALUATION_METRICS, own, outputs[lake.EVALUATION_METRICS.name])
-    predictions = context.lake.read(lake.PREDICTIONS.name, outputs[lake.PREDICTIONS.name])
-    test = predictions.where(same_interval(*own.values()) & (F.col("split") == "test"))
+    bounds = rows[0]["interval_from"], rows[0]["interval_to"]
+    own = {"run_id": run_id, "interval_from": bounds[0], "interval_to": bounds[1]}
+    tables = (lake.EVALUATION_METRICS.name, lake.PREDICTIONS.name)
+    of_metrics, of_predictions = (_present(context, table, outputs[table]) for table in tables)
+    metrics = context.lake.rows(lake.EVALUATION_METRICS, own, of_metrics)
+    if not metrics:
+        _refuse_expired(run_id, lake.EVALUATION_METRICS.name)
+    predictions = context.lake.read(lake.PREDICTIONS.name, of_predictions)
+    test = predictions.where(same_interval(*bounds) & (F.col("run_id") == run_id) & (F.col("split") == "test"))
     of_test = {m["metric"]: m["value"] for m in metrics if m["baseline"] is None and m["split"] == "test"}
     return Evaluation(rows[0], of_test, test)
 
 
-def _check_present(context: Context, run_id: str, table: str, snapshot: int) -> None:
+def _present(context: Context, table: str, snapshot: int) -> int | None:
+    """The snapshot of a table, where it has not expired; else None, for the table as it is now."""
     snapshots = context.spark.table(f"{context.lake.identifier(table)}.snapshots")
-    if snapshots.where(F.col("snapshot_id") == snapshot).isEmpty():
-        raise DataError(
-            f"compare: the snapshot of {table} that run {run_id} published has expired; expected one that "
-            f"maintain.snapshot_days keeps. Evaluate that model again, or keep snapshots longer."
-        )
+    return None if snapshots.where(F.col("snapshot_id") == snapshot).isEmpty() else snapshot
+
+
+def _refuse_expired(run_id: str, table: str) -> NoReturn:
+    raise DataError(
+        f"compare: the snapshot of {table} that run {run_id} published has expired, and its rows are not in the table any "
+        f"more; expected one that maintain.snapshot_days keeps. Evaluate that model again, or keep snapshots longer."
+    )
 
 
 def comparison(context: Context, first: Evaluation, second: Evaluation) -> Findings:

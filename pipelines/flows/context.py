@@ -21,6 +21,7 @@ from pipelines.flows.runs import RunLog
 from pipelines.flows.times import as_arguments, shown_span
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Bound
+from pipelines.io.scopes import scope_of
 from pipelines.io.source import Source
 from pipelines.io.sources import make_source
 from pipelines.io.tables import Lake, same_interval, within_interval
@@ -112,8 +113,8 @@ class Context:
 
     def scope(self, step: str) -> str:
         """What a step replaces: the rows that it wrote for this interval. Steps share tables, never a scope."""
-        start, end = (bound.astimezone(UTC).isoformat() for bound in self.bounds)
-        return f"{step} {start} to {end}"
+        start, end = (bound.astimezone(UTC) for bound in self.bounds)
+        return scope_of(step, [(start, end)])
 
     def audit(self, step: str) -> Audit:
         """Start a step's writes, which are checked before any of them is seen."""
@@ -154,9 +155,13 @@ class Context:
 
         Where `replaced` is given, also in the place of those of intervals within it, which it names.
         """
-        start, end = self.bounds
         where = self.whose_interval if replaced is None else self.whose_replaced
-        rows: list[dict[str, object]] = [
+        audit.stage_rows(ROW_LEDGER, self.ledger_rows(stage, accounts, replaced), {**where, "stage": stage})
+
+    def ledger_rows(self, stage: str, accounts: Iterable[Account], replaced: Sequence[str] | None) -> list[dict[str, object]]:
+        """A stage's accounts of the interval as rows of row_ledger."""
+        start, end = self.bounds
+        return [
             {
                 "run_id": self.run_id, "stage": stage, "source": a.source, "interval_from": start, "interval_to": end,
                 "rows_in": a.rows_in, "rows_out": a.rows_out, "quarantined": a.quarantined,
@@ -164,7 +169,6 @@ class Context:
             }
             for a in accounts
         ]  # fmt: skip
-        audit.stage_rows(ROW_LEDGER, rows, {**where, "stage": stage})
 
 
 @dataclass(frozen=True)

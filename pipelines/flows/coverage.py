@@ -30,7 +30,12 @@ class Written(NamedTuple):
     @property
     def key(self) -> str:
         """What the runs of a window call the interval among their inputs."""
-        return f"clean {self.start.isoformat()} to {self.end.isoformat()}"
+        return f"clean {self.bounds}"
+
+    @property
+    def bounds(self) -> str:
+        """Start and end in UTC, as row_ledger names an interval that was replaced."""
+        return f"{self.start.isoformat()} to {self.end.isoformat()}"
 
     def interval(self, context: Context) -> Interval:
         """The interval in the pipeline's time zone."""
@@ -58,19 +63,27 @@ def overlapping(context: Context, stage: str, start: datetime, end: datetime) ->
     return written(context, stage, {"interval_from": Bound("<", end), "interval_to": Bound(">", start)})
 
 
+def _overlapping(context: Context, stage: str, known: Sequence[Written] | None) -> list[Written]:
+    start, end = (bound.astimezone(UTC) for bound in context.bounds)
+    if known is None:
+        return overlapping(context, stage, start, end)
+    return [other for other in known if other.start < end and start < other.end]
+
+
 def is_own_interval(context: Context) -> bool:
     """Whether no other interval than the context's own is landed in its span: else it is a window over others."""
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
     return all((other.start, other.end) == (start, end) for other in overlapping(context, "ingest", start, end))
 
 
-def replaced_intervals(context: Context, stage: str) -> list[Written]:
+def replaced_intervals(context: Context, stage: str, known: Sequence[Written] | None = None) -> list[Written]:
     """The intervals within the context's whose rows a run of this stage replaces, the equal one included.
 
-    Raises ConfigError when the interval would cut through another, or lies within a larger one.
+    `known` are the stage's intervals, where they have been read. Raises ConfigError when the interval would cut through
+    another, or lies within a larger one.
     """
     start, end = context.bounds
-    there = overlapping(context, stage, start, end)
+    there = _overlapping(context, stage, known)
     if cut := [other for other in there if not other.lies_within(start, end)]:
         raise ConfigError(_cut_through(context, stage, cut, there))
     return there
@@ -94,10 +107,13 @@ def _cut_through(context: Context, stage: str, cut: Sequence[Written], there: Se
     )
 
 
-def landing_run(context: Context) -> str:
-    """The run that landed exactly the context's interval; raises DataError, with what to run, when none did."""
+def landing_run(context: Context, known: Sequence[Written] | None = None) -> str:
+    """The run that landed exactly the context's interval; raises DataError, with what to run, when none did.
+
+    `known` are the intervals that have landed, where they have been read.
+    """
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
-    there = overlapping(context, "ingest", start, end)
+    there = _overlapping(context, "ingest", known)
     for landed in there:
         if (landed.start, landed.end) == (start, end):
             return landed.run_id
@@ -115,10 +131,15 @@ def landing_run(context: Context) -> str:
 
 def report_replaced(context: Context, stage: str, replaced: Sequence[Written]) -> list[str]:
     """Name on the console the smaller intervals that the context's takes the place of; return them for row_ledger, in UTC."""
-    start, end = (bound.astimezone(UTC) for bound in context.bounds)
-    smaller = [other for other in replaced if (other.start, other.end) != (start, end)]
+    smaller = smaller_than(context, replaced)
     if smaller:
         span = context.shown(smaller[0].start, smaller[-1].end)
         text = f"   {stage}: takes the place of {len(smaller):,} smaller intervals, from {span}"
         context.console.print(text, style="yellow", soft_wrap=True)
-    return [f"{other.start.isoformat()} to {other.end.isoformat()}" for other in smaller]
+    return [each.bounds for each in smaller]
+
+
+def smaller_than(context: Context, replaced: Sequence[Written]) -> list[Written]:
+    """Those of the replaced intervals that are not the context's own."""
+    start, end = (bound.astimezone(UTC) for bound in context.bounds)
+    return [other for other in replaced if (other.start, other.end) != (start, end)]

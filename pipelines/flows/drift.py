@@ -98,17 +98,16 @@ def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFr
     """Live metrics; the interval's features, the most moved first; and the most moved of each interval held against the same
     training.
     """
-    zone = context.interval.start.tzinfo
     worst = held.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*Moved._fields), "psi").alias("worst"))
     intervals = [
-        (f"{row.interval_from.astimezone(zone)} to {row.interval_to.astimezone(zone)}", Moved(*row.worst))
+        (context.shown(row.interval_from, row.interval_to), Moved(*row.worst))
         for row in worst.orderBy("interval_from", "interval_to").collect()
     ]
     return Findings(
         title=f"{context.config.title or context.config.pipeline}: drift",
         task=context.config.task.kind,
         facts={
-            "interval": f"{context.interval.start} to {context.interval.end}",
+            "interval": context.shown(*context.bounds),
             "model": model.artifacts["model"],
             "runs": f"features {model.inputs['features']}, train {model.run_id}, drift {context.run_id}",
         },

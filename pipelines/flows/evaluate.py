@@ -59,11 +59,12 @@ def work(context: Context) -> Outcome:
         beside = inheritable_thread_target(context.spark)
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
             fitting = pool.submit(beside(partial(fit_baselines, context, run)))
-            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, context.in_interval))
+            own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
+            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, own))
             fitted = fitting.result()
             check_accounts([account])
             permuting = pool.submit(beside(partial(_importance, context, run)))
-            predictions = audit.read(lake.PREDICTIONS).where(context.in_interval)
+            predictions = audit.read(lake.PREDICTIONS).where(own)
             judged = judge(context.config, predictions, rows, fitted.predictions)
             sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
             importance = permuting.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from pipelines.evaluation.bootstrap import Interval
 from pipelines.evaluation.importance import Importance
@@ -29,7 +30,7 @@ def stage_evaluation(
     confidence: Confidence | None,
     importance: Sequence[Importance],
 ) -> None:
-    """Write metrics, differences, slices and importance, in the place of the interval's former ones."""
+    """Write metrics, differences, slices and importance, beside those of earlier runs."""
     start, end = context.bounds
     stamp: Row = {"run_id": context.run_id, "interval_from": start, "interval_to": end, "model_run_id": run.run_id}
     rows: list[tuple[Table, Iterable[Row]]] = [(lake.EVALUATION_METRICS, _metrics(judged, confidence))]
@@ -38,8 +39,21 @@ def stage_evaluation(
     if importance:
         metric = PRIMARY[context.config.task.kind]
         rows.append((lake.FEATURE_IMPORTANCE, ({**one._asdict(), "metric": metric} for one in importance)))
-    stages = [partial(audit.stage_rows, table, [{**stamp, **row} for row in of], context.whose_interval) for table, of in rows]
-    context.at_once(*stages)
+    own = {**context.whose_interval, "run_id": context.run_id}
+    context.at_once(*(partial(audit.stage_rows, table, [{**stamp, **row} for row in of], own) for table, of in rows))
+
+
+def last_evaluation(context: Context, model_run_id: str | None = None) -> list[dict[str, Any]]:
+    """The rows of evaluation_metrics that the window's last evaluation wrote, of any model or of one training run's; none where
+    there is no such evaluation.
+    """
+    where = context.whose_interval | ({"model_run_id": model_run_id} if model_run_id else {})
+    rows = context.lake.rows(lake.EVALUATION_METRICS, where)
+    ids = sorted({str(row["run_id"]) for row in rows})
+    if len(ids) > 1:
+        begun = {run.run_id: run.started_at.timestamp() for run in context.runs.all("evaluate")}
+        ids.sort(key=lambda run_id: begun.get(run_id, 0.0))
+    return [row for row in rows if row["run_id"] == ids[-1]]
 
 
 def _metrics(judged: Judged, confidence: Confidence | None) -> Iterator[Row]:

@@ -27,7 +27,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
     started, clock = datetime.now(UTC), time.monotonic()
     inputs = step.inputs(context)
     config_hash = context.config.digest(*CONFIG_ALWAYS, *step.sections)
-    fingerprint = _fingerprint(step, context, config_hash, inputs)
+    fingerprint = fingerprint_of(step, context, config_hash, inputs)
     last = context.runs.latest(step.name)
     if last and last.fingerprint == fingerprint and not force and _stands(step, context, last):
         context.console.print(f"{step.name:>9}: nothing to do, run {last.run_id} did the same", style="dim")
@@ -70,7 +70,7 @@ def record_as(step: Step, context: Context, outputs: dict[str, int]) -> None:
         pipeline=context.config.pipeline,
         job=step.name,
         status="succeeded",
-        fingerprint=_fingerprint(step, context, config_hash, inputs),
+        fingerprint=fingerprint_of(step, context, config_hash, inputs),
         config_hash=config_hash,
         code_version=code_version(),
         started_at=datetime.now(UTC),
@@ -122,7 +122,8 @@ def _record(context: Context, run: Run, error: BaseException) -> None:
             error.recorded = True
 
 
-def _fingerprint(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:
+def fingerprint_of(step: Step, context: Context, config_hash: str, inputs: dict[str, str]) -> str:
+    """What stands for a step's work over the context's interval: with the same one the same work was done."""
     start, end = (bound.astimezone(UTC).isoformat() for bound in context.bounds)
     contracts = [repr(context.config.contract(name)) for name in context.config.sources]
     content = [step.name, start, end, config_hash, engine_version(), contracts, inputs]

@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.features.arrays import ArrowRows, numbers_of, whole
-from pipelines.features.batches import Features, apply
+from pipelines.features.batches import Features, apply, sliced
 from pipelines.features.kinds.statistics import TRAIN
 from pipelines.fitted import FittedSpec, Raw
 from pipelines.io.task_files import FileLayout, WrittenFile
 from pipelines.row_groups import RowGroup, read_batches
+
+HELD_BYTES = 256 << 20  # of features, that a task sorts at once
 
 
 class FeatureSample(NamedTuple):
@@ -52,14 +54,22 @@ class FeatureWriter:
     sample_every: int
 
     def __call__(self, part: int) -> Iterator[WrittenFile]:
-        """Write the part."""
-        batches, samples = [], []
-        for rows in self._labelled(part):
+        """Write the part, in several files a split where its features take more than `HELD_BYTES`."""
+        held, batches, samples = 0, list[pa.RecordBatch](), list[FeatureSample]()
+        for rows in sliced(self._labelled(part), self.spec):
             features = apply(self.spec, ArrowRows(rows, out_of_fold=True))
             accepted = features.accepted if features.refused else np.ones(rows.num_rows, np.bool_)
             made = self._made(rows, features)
             batches.append(made.filter(pa.array(accepted)) if features.refused else made)
-            samples += list(self._samples(rows, features, accepted))
+            samples += self._samples(rows, features, accepted)
+            held += batches[-1].nbytes
+            if held > HELD_BYTES:
+                yield from self._files(part, batches, samples)
+                held, batches, samples = 0, [], []
+        yield from self._files(part, batches, samples)
+
+    def _files(self, part: int, batches: Sequence[pa.RecordBatch], samples: Sequence[FeatureSample]) -> Iterator[WrittenFile]:
+        """A file of each split that the rows are of; the first reports the samples."""
         report = json.dumps(samples) if samples else ""
         for partition, ordered in self._by_split(batches):
             file = self.layout.write(partition, self._with_constants(ordered), f"{part:05d}")
@@ -73,9 +83,7 @@ class FeatureWriter:
         words = {"split", *(name for name in of_words if inputs[name].dtype == "string")}
         for batch in read_batches(self.parts[part], {*self.passed, "label", "split", "row_id", *inputs}, words):
             label = batch.column("label")
-            labelled = batch.filter(pc.is_valid(label)) if label.null_count else batch
-            if labelled.num_rows:
-                yield labelled
+            yield batch.filter(pc.is_valid(label)) if label.null_count else batch
 
     def _made(self, rows: pa.RecordBatch, features: Features) -> pa.RecordBatch:
         """Passed columns and features."""

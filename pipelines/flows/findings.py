@@ -173,7 +173,7 @@ def _shown(value: Any) -> str:
 def _facts(context: Context, found: Evaluated) -> dict[str, str]:
     run = found.run
     return {
-        "interval": f"{context.interval.start} to {context.interval.end}",
+        "interval": context.shown(*context.bounds),
         "splits": f"{context.config.features.split}; rows: {_proportions(context, run)}",
         "model": run.artifacts["model"],
         **found.judged.facts,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
-from pyspark.sql import Observation
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from pipelines.config import Interval, Pipeline
@@ -17,10 +17,14 @@ from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.coverage import replaced_intervals, report_replaced
 from pipelines.flows.promises import check_promises
 from pipelines.io.audit import Audit
+from pipelines.io.periods import PERIOD
+from pipelines.io.source import Source
 from pipelines.io.sources import make_source
 from pipelines.stages.accounting import Account, check_accounts
 from pipelines.stages.cleaning import event_time
+from pipelines.stages.landing import landing_order
 from schemas import lake
+from schemas.contract import LANDING_ORDER, Table
 
 
 def check(config: Pipeline, interval: Interval) -> None:
@@ -44,7 +48,7 @@ def work(context: Context) -> Outcome:
     can't read a contract's rule.
     """
     check_promises(context)
-    with _kept(context), context.audit("ingest") as audit:
+    with kept_pages(context, [context.interval]), context.audit("ingest") as audit:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
         replaced = report_replaced(context, "ingest", replaced_intervals(context, "ingest"))
@@ -53,37 +57,71 @@ def work(context: Context) -> Outcome:
 
 
 @contextmanager
-def _kept(context: Context) -> Iterator[None]:
+def kept_pages(context: Context, intervals: Sequence[Interval]) -> Iterator[None]:
     """Have sources forget what they fetched once it has landed, and when it is wrong, so that mended data is asked for; what
     a run fetched that broke off otherwise is kept for the next.
     """
     try:
         yield
     except DataError:
-        _forget(context)
+        _forget(context, intervals)
         raise
-    _forget(context)
+    _forget(context, intervals)
 
 
-def _forget(context: Context) -> None:
+def _forget(context: Context, intervals: Sequence[Interval]) -> None:
     for name, source in context.sources.items():
-        source.forget(context.config.contract(name), context.interval)
+        for interval in intervals:
+            source.forget(context.config.contract(name), interval)
 
 
 def _land(context: Context, audit: Audit, name: str) -> Account:
     source, contract = context.sources[name], context.config.contract(name)
     read = Observation()
-    unknown = F.max(F.array_join(F.map_keys("extra"), ", ")).alias("unknown")
-    for absent in source.absent(context.spark, contract, context.interval):
-        context.console.print(f"   ingest: {name}: there is no {absent}, nothing landed of it", style="yellow", soft_wrap=True)
+    report_absent(context, name, context.interval)
     with source.reading(context.spark, contract, context.interval) as rows:
-        placed = rows.observe(read, F.count("*").alias("rows"), unknown).withColumn("event_at", event_time(contract))
-        try:
+        placed = placed_rows(rows.observe(read, *counted_where_read()), contract, F.lit(context.interval.start))
+        with failures_explained(source, contract):
             landed = audit.stage(lake.raw(contract), context.stamped(placed), context.replaced)
-        except (Py4JJavaError, PySparkException) as error:
-            if explained := source.explain(error, contract):
-                raise explained from error
-            raise
+    check_landed(source, contract, read, landed)
+    return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
+
+
+def report_absent(context: Context, name: str, interval: Interval) -> None:
+    """Name on the console the files of an interval's periods that are not there, where that is to be reported."""
+    for absent in context.sources[name].absent(context.spark, context.config.contract(name), interval):
+        context.console.print(f"   ingest: {name}: there is no {absent}, nothing landed of it", style="yellow", soft_wrap=True)
+
+
+def counted_where_read() -> tuple[Column, Column]:
+    """Aggregates over rows where they are read: how many there are, and fields of one that the contract does not know."""
+    return F.count("*").alias("rows"), F.max(F.array_join(F.map_keys("extra"), ", ")).alias("unknown")
+
+
+def placed_rows(rows: DataFrame, contract: Table, start: Column) -> DataFrame:
+    """A source's rows with their event time and, where the contract goes by it, their landing order; `start` is that of the
+    interval, for rows that do not know their period.
+    """
+    placed = rows.withColumn("event_at", event_time(contract))
+    if contract.in_landing_order:
+        placed = placed.withColumn(LANDING_ORDER, landing_order(F.col(PERIOD) if PERIOD in rows.columns else start))
+    return placed.drop(PERIOD)
+
+
+@contextmanager
+def failures_explained(source: Source, contract: Table) -> Iterator[None]:
+    """Within it an error of Spark's that comes from the source is one of ringmill's, which says what is wrong there."""
+    try:
+        yield
+    except (Py4JJavaError, PySparkException) as error:
+        if explained := source.explain(error, contract):
+            raise explained from error
+        raise
+
+
+def check_landed(source: Source, contract: Table, read: Observation, landed: int) -> None:
+    """Raise DataError when rows have fields that the contract does not know, or there are none where some are expected."""
+    name = contract.name
     if source.fields_by_row and source.drift == "fail" and read.get["unknown"]:
         raise DataError(
             f"source {name}: a row of {source.place} has fields that the contract does not know: {read.get['unknown']}; "
@@ -92,7 +130,6 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
         )
     if not landed and not source.sliced:
         raise DataError(f"source {name}: {source.place} has no rows; expected at least one. No table was changed.")
-    return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 
 
 STEP = Step("ingest", ("sources",), inputs, work, check)

@@ -6,8 +6,12 @@ import time
 from collections.abc import Sequence
 
 from pipelines.config import Interval
+from pipelines.errors import DataError, ExternalError, RingmillError
+from pipelines.flows.batches import Batch, bounds_of_interval
+from pipelines.flows.bulk import execute_many, in_bulk, spanning
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context, Step
+from pipelines.flows.coverage import overlapping
 from pipelines.flows.execute import execute
 from pipelines.flows.landed import late_intervals
 from pipelines.flows.replay import STEP as REPLAY
@@ -15,7 +19,12 @@ from pipelines.flows.stale import report_stale
 
 
 def run_intervals(steps: Sequence[Step], context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
-    """Do the steps for each interval in turn. The first failure ends it: what was done stays, and is not done again."""
+    """Do the steps for each interval: of many at once, where the steps can, else in turn. The first failure ends it: what was
+    done stays, and is not done again.
+    """
+    if in_bulk(steps, context, intervals):
+        _run_in_bulk(steps, context, intervals, force=force)
+        return
     started = time.monotonic()
     for number, interval in enumerate(intervals):
         if len(intervals) > 1:
@@ -34,11 +43,44 @@ def run_steps(steps: Sequence[Step], context: Context, *, force: bool) -> None:
     if CLEAN not in steps and REPLAY not in steps:
         return
     late = late_intervals(context) if CLEAN in steps else []
+    _clean_late(context, late)
+    report_stale(context, [context.interval, *late])
+
+
+def _run_in_bulk(steps: Sequence[Step], context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
+    failure: RingmillError | None = None
+    for step in steps:
+        try:
+            execute_many(step, context, intervals, force=force)
+        except (DataError, ExternalError) as error:
+            intervals = _landed_of(context, intervals)
+            if step == steps[-1] or not intervals:
+                raise
+            failure = error  # what has landed all the same is cleaned first
+    _end_bulk(steps, context, intervals)
+    if failure:
+        raise failure
+
+
+def _landed_of(context: Context, intervals: Sequence[Interval]) -> list[Interval]:
+    landed = {(each.start, each.end) for each in overlapping(context, "ingest", intervals[0].start, intervals[-1].end)}
+    return [interval for interval in intervals if bounds_of_interval(interval) in landed]
+
+
+def _end_bulk(steps: Sequence[Step], context: Context, intervals: Sequence[Interval]) -> None:
+    if CLEAN in steps:
+        whole = spanning(context, intervals)
+        late = late_intervals(whole, Batch(whole, tuple(intervals)).replaced, intervals)
+        _clean_late(context, late)
+        report_stale(whole, [*intervals, *late])
+
+
+def _clean_late(context: Context, late: Sequence[Interval]) -> None:
+    """Clean other intervals anew to which rows came late."""
     for interval in late:
         span = context.shown(interval.start, interval.end)
         context.console.print(f"    clean: rows came late for {span}, which is cleaned anew", style="yellow")
         execute(CLEAN, context.over(interval), force=False)
-    report_stale(context, [context.interval, *late])
 
 
 def _progress(span: str, count: int, done: int, seconds: float) -> str:

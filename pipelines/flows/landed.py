@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.config import Interval
 from pipelines.flows.context import Context
-from pipelines.flows.coverage import written
+from pipelines.flows.coverage import overlapping, written
 from pipelines.flows.runs import Run
+from pipelines.io.driver_rows import Bound
 from schemas import lake
+from schemas.contract import LANDING_ORDER
 
 LATE = "late"
+GRAIN = timedelta(minutes=15)  # of which the clocks of all time zones are made
 
 
 def landed(context: Context, name: str, rows: int | None = None) -> DataFrame:
@@ -19,14 +25,20 @@ def landed(context: Context, name: str, rows: int | None = None) -> DataFrame:
 
     `rows` says how many there are, where that is known: a few are read in parts small enough for every slot to have one.
     """
-    contract = context.config.contract(name)
-    raw = context.lake.read(lake.raw(contract).name, rows=rows)
-    there = set(raw.columns)
-    grown = [column for column in contract.column_names if column not in there]
-    raw = raw.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else raw
+    raw = raw_rows(context, name, rows)
     if may_come_late(context, name):
         return raw.where(context.in_interval | _inside(context))
     return raw.where(context.in_interval)
+
+
+def raw_rows(context: Context, name: str, rows: int | None = None) -> DataFrame:
+    """A source's landed rows of all intervals; columns that the contract has had since only are null."""
+    contract = context.config.contract(name)
+    raw = context.lake.read(lake.raw(contract).name, rows=rows)
+    there = set(raw.columns)
+    wanted = (*contract.column_names, *((LANDING_ORDER,) if contract.in_landing_order else ()))
+    grown = [column for column in wanted if column not in there]
+    return raw.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else raw
 
 
 def landed_with(context: Context, name: str) -> DataFrame:
@@ -34,25 +46,39 @@ def landed_with(context: Context, name: str) -> DataFrame:
     return context.lake.read(lake.raw(context.config.contract(name)).name).where(context.in_interval)
 
 
-def late_intervals(context: Context) -> list[Interval]:
-    """Other intervals, cleaned before, to which rows belong that landed with this one, now or when it was last landed."""
-    if not any(may_come_late(context, name) for name in context.sources):
+def late_intervals(context: Context, landed_now: Column | None = None, done: Collection[Interval] = ()) -> list[Interval]:
+    """Other intervals, cleaned before, to which rows belong that landed with this one, now or when it was last landed.
+
+    Of several intervals that were done at once `landed_now` selects the rows, and `done` are the intervals.
+    """
+    sources = [name for name in context.sources if may_come_late(context, name)]
+    if not sources:
         return []
-    runs = context.runs.everywhere("clean")
-    cleaned = [one.interval(context) for one in written(context, "clean", {})]
-    others = [other for other in cleaned if other != context.interval]
-    if not others:
+    rows = context.in_interval if landed_now is None else landed_now
+    moments = {moment for name in sources for moment in _late_moments(context, name, rows)}
+    present = {each.run_id for each in overlapping(context, "ingest", *context.bounds)}
+    former = context.runs.ids("ingest") - present
+    # Rows that are gone again may have been of any interval; what landed now says itself where it belongs.
+    runs = context.runs.everywhere("clean") if former else {}
+    if not moments and not runs:
         return []
-    mine = context.runs.ids("ingest")
-    found = {number for number, other in enumerate(others) if other in runs and mine & _late_runs(runs[other])}
-    for name in context.sources:
-        if may_come_late(context, name):
-            rows = context.lake.read(lake.raw(context.config.contract(name)).name).where(
-                context.in_interval & ~_inside(context)
-            )
-            inside = [F.max(_between(other)).alias(str(number)) for number, other in enumerate(others)]
-            found |= {number for number, is_in in enumerate(rows.agg(*inside).collect()[0]) if is_in}
-    return [others[number] for number in sorted(found)]
+    near = {} if runs else {"interval_from": Bound("<", max(moments) + GRAIN), "interval_to": Bound(">", min(moments))}
+    others = [each.interval(context) for each in written(context, "clean", near)]
+    affected = [other for other in others if _has_any(other, moments) or (other in runs and former & _late_runs(runs[other]))]
+    return [other for other in affected if other not in {context.interval, *done}]
+
+
+def _has_any(interval: Interval, moments: Iterable[datetime]) -> bool:
+    return any(interval.start < moment + GRAIN and moment < interval.end for moment in moments)
+
+
+def _late_moments(context: Context, name: str, landed_now: Column) -> set[datetime]:
+    """The quarters of hours, in UTC, in which the event times lie that are not in the interval that their rows landed with."""
+    rows = context.lake.read(lake.raw(context.config.contract(name)).name).where(landed_now)
+    outside = (F.col("event_at") < F.col("interval_from")) | (F.col("event_at") >= F.col("interval_to"))
+    seconds = F.unix_seconds("event_at")
+    quarters = rows.where(outside).select((seconds - F.pmod(seconds, F.lit(GRAIN.seconds))).alias("start")).distinct()
+    return {datetime.fromtimestamp(row.start, UTC) for row in quarters.collect()}
 
 
 def may_come_late(context: Context, name: str) -> bool:
@@ -65,11 +91,8 @@ def _late_runs(run: Run) -> set[str]:
 
 
 def _inside(context: Context) -> Column:
-    return _between(context.interval)
-
-
-def _between(interval: Interval) -> Column:
-    return (F.col("event_at") >= F.lit(interval.start)) & (F.col("event_at") < F.lit(interval.end))
+    start, end = context.bounds
+    return (F.col("event_at") >= F.lit(start)) & (F.col("event_at") < F.lit(end))
 
 
 def late_runs(context: Context) -> dict[str, str]:

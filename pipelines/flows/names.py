@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pipelines.config import ColumnSplit, Pipeline
 from pipelines.errors import ConfigError
 from schemas import lake
-from schemas.contract import Table
+from schemas.contract import LANDING_ORDER, Table
 from schemas.names import ICEBERG, INTERNAL
 
 LABEL, LABELS = "label", "labels"
@@ -57,6 +57,7 @@ def _never(name: str) -> str | None:
 
 def _taken_of_source(contract: Table) -> dict[str, str]:
     landed = {column.name: "every raw or clean table has a column of that name beside the contract's" for column in lake.LANDED}
+    landed[LANDING_ORDER] = "raw and clean tables keep the order of landing in a column of that name"
     flags = {c.flag.lower(): f"it is what flags the outliers of {c.name}" for c in contract.columns if c.flag}
     return {**landed, **flags}
 

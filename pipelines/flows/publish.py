@@ -12,6 +12,7 @@ from pipelines.errors import ConflictError, DataError, QualityError
 from pipelines.flows.application import Arguments, run_job
 from pipelines.flows.command_line import publish_parser
 from pipelines.flows.context import Context, Outcome, Step
+from pipelines.flows.evaluation_tables import last_evaluation
 from pipelines.flows.evidence import Measured, compare_with, gather_evidence, rival, stored_comparison
 from pipelines.flows.execute import execute
 from pipelines.flows.registry import History, change_models, read_history, sync_aliases
@@ -109,13 +110,12 @@ def work(context: Context, run_id: str | None = None) -> Outcome:
 
 def _candidate(context: Context, run_id: str | None) -> Candidate:
     """The model to register; raises DataError when it was not evaluated over the interval, or its training run is unknown."""
-    where = context.whose_interval | ({"model_run_id": run_id} if run_id else {})
-    rows = context.lake.rows(lake.EVALUATION_METRICS, where)
+    rows = last_evaluation(context, run_id)
     if not rows:
         model = f"the model of run {run_id}" if run_id else "no model"
         raise DataError(
-            f"publish: {model} has {'not ' if run_id else ''}been evaluated for {context.interval.start} to "
-            f"{context.interval.end}. Run jobs/evaluate.py over the same interval first."
+            f"publish: {model} has {'not ' if run_id else ''}been evaluated for "
+            f"{context.shown(*context.bounds)}. Run jobs/evaluate.py over the same interval first."
         )
     trained, evaluated = rows[0]["model_run_id"], rows[0]["run_id"]
     run = next((run for run in context.runs.all("train") if run.run_id == trained and run.status == "succeeded"), None)

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from pipelines.flows.context import Context
 from pipelines.io.audit import Audit
 from schemas import lake
+from schemas.contract import LANDING_ORDER
 
 
 def stage_refused(context: Context, audit: Audit, step: str, refused: DataFrame, *, some: bool) -> int:
@@ -17,7 +18,7 @@ def stage_refused(context: Context, audit: Audit, step: str, refused: DataFrame,
     """
     if not some:
         return audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": step})
-    rows = context.stamped(refused).withColumn("source", F.lit(step))
+    rows = context.stamped(refused).withColumns({"source": F.lit(step), LANDING_ORDER: F.lit(None).cast("string")})
     return audit.stage(lake.QUARANTINE, rows, _own(context, step))
 
 

@@ -41,6 +41,7 @@ def work(context: Context) -> Outcome:
 
     A replay that moves rows counts as cleaning: the next run of clean has nothing to do.
     """
+    context.lake.create(lake.QUARANTINE)  # one of an earlier version lacks columns
     refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval)
     present = {row.source for row in refused.select("source").distinct().collect()}
     ledger = _ledger(context)

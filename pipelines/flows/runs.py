@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from operator import itemgetter
 from typing import Any
 
@@ -33,6 +34,11 @@ class Run:
     artifacts: dict[str, str] = field(default_factory=dict)
     error: str | None = None
 
+    @property
+    def ended(self) -> datetime:
+        """When the run was over."""
+        return self.started_at + timedelta(seconds=self.seconds)
+
 
 class RunLog:
     """The runs of one interval: read once, added to as steps end."""
@@ -46,7 +52,7 @@ class RunLog:
         """The job's last successful run over this interval; None when there is none."""
         done = [run for run in self._read() if run.job == job and run.status == "succeeded"]
         # By their ends: of runs at once, the one that published last stands, whichever began first.
-        return max(done, key=lambda run: run.started_at + timedelta(seconds=run.seconds), default=None)
+        return max(done, key=lambda run: run.ended, default=None)
 
     def needed(self, job: str, by: str) -> Run:
         """The job's last successful run, which another job goes on from; raises DataError, naming it, when there is none."""
@@ -61,6 +67,17 @@ class RunLog:
         """All successful runs of a job over this interval or one within it, whether their work still stands or not."""
         within = {"interval_from": Bound(">=", self._interval.start), "interval_to": Bound("<=", self._interval.end)}
         return {row["run_id"] for row in self._lake.rows(RUNS, {"job": job, "status": "succeeded", **within})}
+
+    def within(self, job: str) -> dict[tuple[datetime, datetime], Run]:
+        """The job's last successful run over each interval that lies within this one, by its bounds in UTC; see `latest`."""
+        within = {"interval_from": Bound(">=", self._interval.start), "interval_to": Bound("<=", self._interval.end)}
+        latest: dict[tuple[datetime, datetime], Run] = {}
+        for row in self._lake.rows(RUNS, {"job": job, "status": "succeeded", **within}):
+            bounds = row["interval_from"].astimezone(UTC), row["interval_to"].astimezone(UTC)
+            run = _from_row(row)
+            if bounds not in latest or latest[bounds].ended < run.ended:
+                latest[bounds] = run
+        return latest
 
     def all(self, job: str) -> list[Run]:
         """All runs of a job over whichever interval, failed ones too."""
@@ -78,21 +95,28 @@ class RunLog:
     def add(self, run: Run) -> None:
         """Record a run."""
         self._read().append(run)
-        row = {
-            **vars(run),
-            "interval_from": self._interval.start,
-            "interval_to": self._interval.end,
-            "inputs": json.dumps(run.inputs, sort_keys=True),
-            "outputs": json.dumps(run.outputs, sort_keys=True),
-            "artifacts": json.dumps(run.artifacts, sort_keys=True),
-        }
-        self._lake.append_rows(RUNS, [row])
+        self._lake.append_rows(RUNS, [_as_row(run, self._interval)])
+
+    def add_all(self, runs: Mapping[Interval, Run]) -> None:
+        """Record runs of other intervals, in one commit."""
+        self._lake.append_rows(RUNS, [_as_row(run, interval) for interval, run in runs.items()])
 
     def _read(self) -> list[Run]:
         if self._runs is None:
             whole = {"interval_from": self._interval.start, "interval_to": self._interval.end}
             self._runs = [_from_row(row) for row in self._lake.rows(RUNS, whole)]
         return self._runs
+
+
+def _as_row(run: Run, interval: Interval) -> dict[str, object]:
+    return {
+        **vars(run),
+        "interval_from": interval.start,
+        "interval_to": interval.end,
+        "inputs": json.dumps(run.inputs, sort_keys=True),
+        "outputs": json.dumps(run.outputs, sort_keys=True),
+        "artifacts": json.dumps(run.artifacts, sort_keys=True),
+    }
 
 
 def _interval_of(row: dict[str, Any], zone: tzinfo | None) -> Interval:

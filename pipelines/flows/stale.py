@@ -1,39 +1,37 @@
-"""Windows whose features were made of rows that have been cleaned anew since."""
+"""Windows whose features, drift or scores were made of rows that have been cleaned anew since."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC
 
 from pipelines.config import Interval
 from pipelines.flows.context import Context
-from pipelines.flows.coverage import Written, written
+from pipelines.flows.coverage import Written, overlapping
 from pipelines.flows.runs import Run
 
-MADE = "features"
+DEPENDANTS = {"features": "features", "drift": "drift", "predict": "scores"}
+"""What jobs make of windows, by the job."""
 
 
 def report_stale(context: Context, intervals: Iterable[Interval]) -> None:
-    """Name on the console each window whose features do not know the newest cleaning of some of these intervals, with the job
-    that makes them again.
+    """Name on the console each window of which something was made that does not know the newest cleaning of some of these
+    intervals, with the job that makes it again.
     """
-    cleaned = [one for interval in intervals for one in _cleaned(context, interval)]
+    wanted = {(interval.start, interval.end) for interval in intervals}
+    first, last = min(start for start, _ in wanted), max(end for _, end in wanted)
+    cleaned = [each for each in overlapping(context, "clean", first, last) if (each.start, each.end) in wanted]
     if not cleaned:
         return
-    for window, run in context.runs.everywhere(MADE).items():
-        if any(_is_stale(window, run, one) for one in cleaned):
-            arguments = f"--config {context.config_path or 'conf/….yaml'} {context.arguments(window.start, window.end)}"
-            context.console.print(
-                f"    stale: the features of {context.shown(window.start, window.end)}, and what was made of them, are older "
-                f"than these rows: jobs/{MADE}.py {arguments}",
-                style="yellow",
-                soft_wrap=True,
-            )
-
-
-def _cleaned(context: Context, interval: Interval) -> list[Written]:
-    bounds = {"interval_from": interval.start.astimezone(UTC), "interval_to": interval.end.astimezone(UTC)}
-    return written(context, "clean", bounds)
+    for job, made in DEPENDANTS.items():
+        for window, run in context.runs.everywhere(job).items():
+            if any(_is_stale(window, run, one) for one in cleaned):
+                arguments = f"--config {context.config_path or 'conf/….yaml'} {context.arguments(window.start, window.end)}"
+                context.console.print(
+                    f"    stale: the {made} of {context.shown(window.start, window.end)}, and what was made of them, are older "
+                    f"than these rows: jobs/{job}.py {arguments}",
+                    style="yellow",
+                    soft_wrap=True,
+                )
 
 
 def _is_stale(window: Interval, run: Run, cleaned: Written) -> bool:

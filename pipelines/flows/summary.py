@@ -16,6 +16,7 @@ from pipelines.evaluation.report import metric_rows
 from pipelines.flows.context import Context
 from pipelines.flows.drift import WHOLE, moved_row
 from pipelines.flows.evaluate import trained, training_history
+from pipelines.flows.evaluation_tables import last_evaluation
 from pipelines.flows.findings import MOST_MOVED, compared
 from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
@@ -124,7 +125,7 @@ def _metrics(context: Context) -> Grid:
     metrics: dict[str | None, dict[str, dict[str, float]]] = {
         name: {split: {} for split in JUDGED} for name in (None, *config.baselines)
     }
-    for row in context.lake.rows(lake.EVALUATION_METRICS, context.whose_interval):
+    for row in last_evaluation(context):
         metrics[row["baseline"]][row["split"]][row["metric"]] = row["value"]
     columns = compared(config.evaluate, metrics[None], {name: of for name, of in metrics.items() if name})
     grid = _grid("Metrics", "metric", *columns)

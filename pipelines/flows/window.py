@@ -20,13 +20,14 @@ from pipelines.errors import DataError
 from pipelines.expressions import col
 from pipelines.flows.context import Context
 from pipelines.flows.coverage import Written, overlapping, written
-from pipelines.flows.gaps import gaps_message, gaps_of
+from pipelines.flows.gaps import gaps_message, gaps_of, uncovered
 from pipelines.io.driver_rows import Bound
+from pipelines.io.periods import frame_of
 from pipelines.io.tables import within_interval
 from pipelines.stages.accounting import Account
 from pipelines.stages.window_keys import Losers, losers_of, without
 from schemas import lake
-from schemas.contract import Table
+from schemas.contract import LANDING_ORDER, VALID, Table
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Window:
     since: datetime
     intervals: tuple[Written, ...]
     newest: Written
+    former: Written | None = None
+    """The newest interval that ended by `since`, where a snapshot with history is among the sources."""
 
 
 class WindowRows(NamedTuple):
@@ -73,7 +76,9 @@ def window_of(context: Context, by: str) -> Window:
     first = max(since, min(start, *(each.start for each in cleaned))) if length and cleaned else start
     if first > since and written(context, "clean", {"interval_to": Bound("<=", since)}):
         first = since  # there are older rows, so what is not cleaned is a gap, and not the time before the data began
-    gaps = gaps_of(first, end, cleaned, _whole(context, overlapping(context, "ingest", first, end)))
+    gaps = []
+    if uncovered(first, end, cleaned):
+        gaps = gaps_of(first, end, cleaned, _whole(context, overlapping(context, "ingest", first, end)))
     if not cleaned or (gaps and not context.allow_gaps):
         raise DataError(gaps_message(context, by, gaps))
     for one, other in pairwise(cleaned):
@@ -83,7 +88,10 @@ def window_of(context: Context, by: str) -> Window:
                 f"{by}: {both[0]} and {both[1]} are both cleaned, so that rows would be read twice. Run jobs/ingest.py and "
                 f"jobs/clean.py over an interval that covers both ({context.arguments(one.start, max(one.end, other.end))})."
             )
-    return Window(start, end, since, tuple(cleaned), _newest(context, cleaned, end))
+    has_history = any(context.config.contract(name).history for name in context.sources)
+    ended = _whole(context, written(context, "clean", {"interval_to": Bound("<=", since)})) if has_history else []
+    former = max(ended, key=lambda interval: interval.end, default=None)
+    return Window(start, end, since, tuple(cleaned), _newest(context, cleaned, end), former)
 
 
 def _whole(context: Context, intervals: Sequence[Written]) -> list[Written]:
@@ -115,10 +123,14 @@ def window_rows(context: Context, window: Window, name: str) -> WindowRows:
         rows = rows.where(_between(contract.event_time, window.since, window.end))
         in_window = col(contract.event_time) >= F.lit(window.start)
         count = rows.where(in_window).count()
+    if contract.history:
+        return WindowRows(_with_validity(context, rows, intervals).drop("run_id", LANDING_ORDER), count)
     losers = losers_of(rows, contract, in_window) if len(intervals) > 1 else Losers()
     if losers.rows is not None:
         rows = without(rows, losers.rows, contract)
-    return WindowRows(rows.drop("run_id", "interval_from", "interval_to"), count, losers.counted, losers.repeated)
+    return WindowRows(
+        rows.drop("run_id", "interval_from", "interval_to", LANDING_ORDER), count, losers.counted, losers.repeated
+    )
 
 
 def window_accounts(
@@ -139,6 +151,9 @@ def _read_of(context: Context, window: Window, contract: Table) -> tuple[Written
     """The intervals from which a source's rows come: of a snapshot one, else all that the window has rows of."""
     if contract.event_time is not None:
         return window.intervals
+    if contract.history:
+        landed = [interval for interval in window.intervals if interval.end <= window.end]
+        return tuple([window.former] if window.former else []) + tuple(landed) or (window.newest,)
     if not context.sources[contract.name].sliced:
         return (window.newest,)
     intervals = tuple(interval for interval in window.intervals if interval.end > window.start)
@@ -150,6 +165,18 @@ def _read_of(context: Context, window: Window, contract: Table) -> tuple[Written
                 f"{context.shown(window.start, window.end)}; expected a window that begins and ends where intervals do."
             )
     return intervals
+
+
+def _with_validity(context: Context, rows: DataFrame, landings: Sequence[Written]) -> DataFrame:
+    """A snapshot's rows of several landings, each valid from the end of its interval to that of the next; the first since ever,
+    since nothing older is known.
+    """
+    ends: list[datetime | None] = [None, *(landing.end for landing in landings[1:]), None]
+    spans = [
+        {"interval_from": landing.start, VALID[0]: start, VALID[1]: end}
+        for landing, (start, end) in zip(landings, pairwise(ends), strict=True)
+    ]
+    return rows.join(F.broadcast(frame_of(context.spark, spans)), "interval_from").drop("interval_from", "interval_to")
 
 
 def _of_intervals(intervals: Sequence[Written]) -> Column:

@@ -21,8 +21,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
@@ -31,11 +32,11 @@ from pyspark.sql import DataFrame, DataFrameWriterV2
 from pyspark.sql import functions as F
 
 from pipelines.errors import AccountingError, ConflictError
-from pipelines.expressions import cols
+from pipelines.expressions import cols, fold
 from pipelines.interruption import PROCESS
-from pipelines.io.driver_rows import BOUNDS, Bound, Row, Where
+from pipelines.io.driver_rows import BOUNDS, Bound, Row, Spans, Where
 from pipelines.io.iceberg import RUN, SCOPE, IcebergTable, Publisher
-from pipelines.io.scopes import covers
+from pipelines.io.scopes import covers, is_of_many
 from pipelines.io.task_files import FileLayout, WrittenFile
 from schemas.contract import Table
 from schemas.lake import ROW_LEDGER
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 AUDIT_PREFIX = "audit_"
 PUBLISH_ATTEMPTS = 20
+PART_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ class Audit:
         staged = self._staged[contract.name]
         self._writer(staged, frame).append()
         return self._count(staged).rows - staged.rows
+
+    def rows_by_interval(self, contract: Table) -> dict[tuple[datetime, datetime], int]:
+        """How many rows were staged in a table by interval, as Iceberg counted them in the files written."""
+        staged = self._staged[contract.name]
+        return self._table(contract.name).added_by_interval(staged.branch)
 
     def read(self, contract: Table) -> DataFrame:
         """A staged table as it will be once published."""
@@ -209,6 +216,9 @@ class Audit:
         dropped = [F.lit(None).cast(field.dataType).alias(field.name) for field in stored if field.name not in known]
         writer = frame.select(*cols(names), *dropped).writeTo(self._on_branch(staged))
         writer = writer.option(f"snapshot-property.{RUN}", self._lake.run_id).option(f"snapshot-property.{SCOPE}", self._scope)
+        if is_of_many(self._scope):
+            # Small parts, so that several tasks write the many partitions.
+            return writer.option("advisory-partition-size", str(PART_BYTES))
         if contract.one_partition:
             # Every task writes to the one partition there is: to move and sort rows for that would be for nothing.
             writer = writer.option("distribution-mode", "none").option("fanout-enabled", "true")
@@ -239,6 +249,8 @@ def _selects(where: Where) -> SparkColumn:
 
 
 def _selects_by(column: SparkColumn, wanted: object) -> SparkColumn:
+    if isinstance(wanted, Spans):
+        return fold(or_, [_selects(part) for part in wanted.parts()])
     if isinstance(wanted, Bound):
         return cast(SparkColumn, BOUNDS[wanted.operator][0](column, F.lit(wanted.value)))
     return column.isin(*(wanted if isinstance(wanted, tuple) else (wanted,)))

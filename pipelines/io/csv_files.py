@@ -17,8 +17,9 @@ from pipelines.expressions import union_of
 from pipelines.io.csv_format import CsvFormat
 from pipelines.io.csv_lines import Header, field, kept_line, parse_records
 from pipelines.io.csv_records import cut_records
+from pipelines.io.file_heads import over_heads
 from pipelines.io.file_names import file_path
-from pipelines.io.files import FileSource, over_heads, read_text
+from pipelines.io.files import FileSource, read_text
 from pipelines.io.folders import FolderColumn, folder_columns, folder_value
 from pipelines.io.records import UTF16, Cut, Head, after_marks, cut_lines, cut_transcoded, read_head
 from pipelines.io.source import received

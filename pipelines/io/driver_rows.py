@@ -10,24 +10,30 @@ import operator
 import posixpath
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from itertools import groupby
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.expressions import fold
 from pipelines.storage import locate
 from schemas.contract import Table
 
 Row: TypeAlias = Mapping[str, object]
 Where: TypeAlias = Mapping[str, object]
-"""Columns, each with the value that a row must have in it, a `Bound` of it, or a tuple of values of which it must have one."""
+"""Columns, each with the value that a row must have in it, a `Bound` of it, or a tuple of values of which it must have one.
+
+The column `interval_from` may have `Spans` instead, which the row's interval is held against.
+"""
 
 BOUNDS = {"<": (operator.lt, "lessThan"), "<=": (operator.le, "lessThanOrEqual"), ">": (operator.gt, "greaterThan"),
           ">=": (operator.ge, "greaterThanOrEqual")}  # fmt: skip
 
+FILES_AT_ONCE = 8
 FIELD_ID = b"PARQUET:field_id"  # by which Iceberg finds a column in a file, whatever it is called
 ARROW_TYPES = {
     "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
@@ -44,6 +50,21 @@ class Bound(NamedTuple):
     def holds(self, value: Any) -> bool:
         """Whether a value is of the selection."""
         return value is not None and bool(BOUNDS[self.operator][0](value, self.value))
+
+
+class Spans(NamedTuple):
+    """Selects the rows whose interval lies within one of several spans of time."""
+
+    spans: tuple[tuple[datetime, datetime], ...]
+
+    def holds(self, row: Row) -> bool:
+        """Whether a row is of the selection."""
+        start, end = cast(datetime, row["interval_from"]), cast(datetime, row["interval_to"])
+        return any(first <= start and end <= last for first, last in self.spans)
+
+    def parts(self) -> list[Where]:
+        """A selection for each span."""
+        return [{"interval_from": Bound(">=", first), "interval_to": Bound("<=", last)} for first, last in self.spans]
 
 
 def arrow_schema(schema: Mapping[str, Any]) -> pa.Schema:
@@ -72,6 +93,8 @@ def expression(jvm: Any, where: Where) -> Any:
     both, either = getattr(expressions, "and"), getattr(expressions, "or")
 
     def one(column: str, wanted: object) -> Any:
+        if isinstance(wanted, Spans):
+            return fold(either, [expression(jvm, part) for part in wanted.parts()])
         if isinstance(wanted, Bound):
             return getattr(expressions, BOUNDS[wanted.operator][1])(column, _literal(wanted.value))
         if isinstance(wanted, tuple):
@@ -87,7 +110,7 @@ def _literal(value: object) -> object:
 
 def matches(row: Row, where: Where) -> bool:
     """Whether a row is of a selection."""
-    return all(_matches(row[name], wanted) for name, wanted in where.items())
+    return all(w.holds(row) if isinstance(w, Spans) else _matches(row[name], w) for name, w in where.items())
 
 
 def _matches(value: object, wanted: object) -> bool:
@@ -101,16 +124,20 @@ def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Wh
 
     Times are in UTC, with their zone. `schema` is the table's, as `arrow_schema` gives it.
     """
-    rows: list[dict[str, Any]] = []
-    for uri in uris:
-        filesystem, path = locate(uri)
-        with filesystem.open_input_file(path) as file:
-            stored = pq.read_table(file, use_threads=False)
-        names = [name for name in contract.column_names if name in stored.column_names]
-        types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
-        lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
-        rows += ({**lacking, **row} for row in stored.select(names).cast(types).to_pylist())
-    return [row for row in rows if matches(row, where)]
+    # Several at once: of many intervals each has files of its own, which an object store takes long to open.
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        parts = pool.map(partial(_read_file, contract, schema), uris)
+        return [row for part in parts for row in part if matches(row, where)]
+
+
+def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, Any]]:
+    filesystem, path = locate(uri)
+    with filesystem.open_input_file(path) as file:
+        stored = pq.ParquetFile(file).read(use_threads=False)
+    names = [name for name in contract.column_names if name in stored.column_names]
+    types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
+    lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
+    return [{**lacking, **row} for row in stored.select(names).cast(types).to_pylist()]
 
 
 def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:

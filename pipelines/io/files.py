@@ -1,31 +1,27 @@
-"""What file sources share: which files there are, whether they have changed, and what the first line of one says."""
+"""What file sources share: which files there are of which period, and whether they have changed."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
 
 from py4j.protocol import Py4JJavaError
 from pydantic import AfterValidator, Field, model_validator
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from pipelines.config import Interval
 from pipelines.config.lengths import begins_period, check_period
 from pipelines.errors import ConfigError, DataError, ExternalError, RingmillError
-from pipelines.io.file_kinds import check_is_text
-from pipelines.io.file_names import File, file_system, is_hidden, list_files, qualified, reader, settings_for
+from pipelines.io.file_names import File, is_hidden, list_files, qualified, reader
 from pipelines.io.java_errors import java_reason, unreadable
+from pipelines.io.periods import FILE, PERIOD, by_file, frame_of
 from pipelines.io.source import Source, received
 from schemas.contract import Table
 
-T = TypeVar("T")
-FILES_AT_ONCE = 8
-HEAD_BYTES = 1 << 16
-HEAD_LIMIT_BYTES = 1 << 24
 PLACEHOLDER = re.compile(r"\{(from|to)(?::([^}]*))?\}")
 
 
@@ -84,7 +80,34 @@ class FileSource(Source):
         return [qualified(spark, path) for path, files in self._by_path(spark, contract, interval).items() if not files]
 
     def read(self, spark: SparkSession, contract: Table, interval: Interval) -> DataFrame:
-        """The interval's files' rows, as `Source.read` says."""
+        """The interval's files' rows, as `Source.read` says; of several periods each row with its own (`PERIOD`)."""
+        files = self._filled(spark, contract, interval)
+        rows = self._of_files(spark, contract, [file for file, _ in files])
+        periods = {start for _, start in files}
+        return rows if len(periods) < 2 else by_file(rows, [{FILE: file, PERIOD: start} for file, start in dict(files).items()])
+
+    @property
+    def reads_many(self) -> bool:
+        """A file's path says to which intervals its rows belong."""
+        return True
+
+    def read_many(self, spark: SparkSession, contract: Table, intervals: Sequence[Interval]) -> DataFrame:
+        """The rows of several intervals, as `Source.read_many` says."""
+        bounds = [{"interval_from": each.start, "interval_to": each.end} for each in intervals]
+        if not self.sliced:
+            return self.read(spark, contract, intervals[0]).crossJoin(F.broadcast(frame_of(spark, bounds)))
+        values = [
+            {FILE: file, PERIOD: start, **of}
+            for each, of in zip(intervals, bounds, strict=True)
+            for file, start in self._filled(spark, contract, each)
+        ]
+        return by_file(self._of_files(spark, contract, list(dict.fromkeys(str(each[FILE]) for each in values))), values)
+
+    def _of_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
+        return self.read_files(spark, contract, files) if files else received(spark.range(0), contract, {})
+
+    def _filled(self, spark: SparkSession, contract: Table, interval: Interval) -> list[tuple[str, datetime]]:
+        """The interval's files that hold something, each with the start of its period."""
         by_path = self._by_path(spark, contract, interval)
         without = [path for path, files in by_path.items() if not files]
         if without and self.missing == "fail":
@@ -94,11 +117,12 @@ class FileSource(Source):
                 f"(a relative one counts from the folder in which the job was started), or put the file there (`make data` "
                 f"extracts the example's)."
             )
-        files = [file for found in by_path.values() for file in found]
-        filled = [file.path for file in files if file.size]
+        starts = {self.path_for(period): period.start for period in self.periods(contract, interval)}
+        files = [(file, starts[path]) for path, files in by_path.items() for file in files]
+        filled = [(file.path, start) for file, start in files if file.size]
         if files and not filled:
             raise DataError(f"source {contract.name}: {qualified(spark, next(iter(by_path)))} is empty; expected rows.")
-        return self.read_files(spark, contract, filled) if filled else received(spark.range(0), contract, {})
+        return filled
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
         """What Spark said of a file that it can't read."""
@@ -160,77 +184,3 @@ def read_text(spark: SparkSession, files: list[str], *, line_end: str | None = N
     Lines end with LF, CR LF or CR, or with `line_end` alone.
     """
     return reader(spark, files).text(files, lineSep=line_end)
-
-
-def first_lines(spark: SparkSession, files: list[str], source: str) -> list[bytes]:
-    """Each file's first line that is not blank, without its end; empty where there is none.
-
-    A compressed file is unpacked as its name's ending says. Raises DataError when a file can't be read.
-    """
-    return [line or b"" for line in over_heads(spark, files, source, _first_line)]
-
-
-def over_heads(spark: SparkSession, files: list[str], source: str, work: Callable[[Iterable[bytes]], T]) -> list[T]:
-    """What `work` gives for each file's beginning, which it is handed in pieces; several files at once.
-
-    Raises DataError when a file can't be read.
-    """
-    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        return list(pool.map(partial(_over_head, spark, source, work), files))
-
-
-class _LongerError(Exception):
-    """Raised within `over_heads` where the beginning that was read is too short."""
-
-
-def _over_head(spark: SparkSession, source: str, work: Callable[[Iterable[bytes]], T], file: str) -> T:
-    size = HEAD_BYTES
-    while size <= HEAD_LIMIT_BYTES:
-        head = _head(spark, file, size, source)
-        check_is_text(head, file, source)
-        try:
-            return work(_pieces(head, whole=len(head) < size))
-        except _LongerError:
-            size *= 16
-    raise DataError(
-        f"source {source}: the first {HEAD_LIMIT_BYTES >> 20} MiB of {file} are blank, or one line; expected a header and "
-        f"rows. Fix the file, or take it out of sources.{source}.path."
-    )
-
-
-def _pieces(head: bytes, *, whole: bool) -> Iterator[bytes]:
-    yield head
-    if not whole:
-        raise _LongerError
-
-
-def _first_line(pieces: Iterable[bytes]) -> bytes | None:
-    rest = b""
-    for piece in pieces:
-        *lines, rest = re.split(rb"\r\n|\n|\r", rest + piece)
-        for line in lines:
-            if _is_filled(line):
-                return line
-    return rest if _is_filled(rest) else None
-
-
-def _is_filled(line: bytes) -> bool:
-    return bool(line.strip(b"\xef\xbb\xbf \t"))
-
-
-def _head(spark: SparkSession, file: str, size: int, source: str) -> bytes:
-    hadoop: Any = spark._jvm.org.apache.hadoop  # type: ignore[union-attr]
-    path = hadoop.fs.Path(file)
-    stream = None
-    try:
-        stream = file_system(spark, file).open(path)
-        codec = hadoop.io.compress.CompressionCodecFactory(settings_for(spark, [file])).getCodec(path)
-        return bytes((codec.createInputStream(stream) if codec else stream).readNBytes(size))
-    except Py4JJavaError as error:
-        raise DataError(
-            f"source {source}: {file} can't be read ({java_reason(error)}). Is it whole, and compressed as its name says? "
-            f"May this user read it?"
-        ) from error
-    finally:
-        if stream is not None:
-            stream.close()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_
 from schemas.contract import Table
 
 MAIN = "main"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RUN, SCOPE = "run_id", "scope"  # what a snapshot's summary says of the run that made it, and of what that replaced
 COMMIT_ATTEMPTS = 20
 COMMIT_PAUSE_SECONDS = 0.5  # at most; a random share of it lets several writers pass each other
@@ -51,6 +53,17 @@ class IcebergTable:
     def summary(self, branch: str = MAIN) -> dict[str, str]:
         """The summary of the snapshot at the head of a branch: records and files added and in all."""
         return dict(self._table.snapshot(branch).summary())
+
+    def added_by_interval(self, branch: str) -> dict[tuple[datetime, datetime], int]:
+        """How many rows the snapshot at the head of a branch added, by the interval that their files are partitioned by."""
+        fields = [str(field.name()) for field in self._table.spec().fields()]
+        places = [fields.index(name) for name in ("interval_from", "interval_to")]
+        long = self._jvm.java.lang.Class.forName("java.lang.Long")
+        rows: dict[tuple[datetime, datetime], int] = defaultdict(int)
+        for file in self._table.snapshot(branch).addedDataFiles(self._table.io()):
+            start, end = (_moment(file.partition().get(place, long)) for place in places)
+            rows[start, end] += int(file.recordCount())
+        return dict(rows)
 
     def totals(self) -> tuple[int, int]:
         """Data files on main, and their bytes."""
@@ -97,14 +110,28 @@ class IcebergTable:
 
         Only snapshots after `since` are looked at, where it is given.
         """
+        return next((publisher for publisher in self._publishers(head, since) if overlap(scope, publisher.scope)), None)
+
+    def publishers(self, scopes: Sequence[str]) -> dict[str, str]:
+        """By scope, the run that made the newest snapshot of main which overlaps it, of those scopes that have one."""
+        runs: dict[str, str] = {}
+        waiting = set(scopes)
+        for publisher in self._publishers() if waiting else ():
+            runs |= dict.fromkeys((scope for scope in waiting if overlap(scope, publisher.scope)), publisher.run_id)
+            waiting -= runs.keys()
+            if not waiting:
+                break
+        return runs
+
+    def _publishers(self, head: int | None = None, since: int | None = None) -> Iterator[Publisher]:
+        """Who made the snapshots up to `head` (of main, when None) and after `since`, the newest first."""
         snapshot = self._table.currentSnapshot() if head is None else self._table.snapshot(head)
         while snapshot is not None and snapshot.snapshotId() != since:
             summary = snapshot.summary()
-            if (written := summary.get(SCOPE)) is not None and overlap(scope, str(written)):
-                return Publisher(str(summary.get(RUN)), str(written))
+            if (written := summary.get(SCOPE)) is not None:
+                yield Publisher(str(summary.get(RUN)), str(written))
             parent = snapshot.parentId()
             snapshot = None if parent is None else self._table.snapshot(parent)
-        return None
 
     def create_branch(self, name: str) -> int | None:
         """Start a branch at the head of main, or empty in an empty table; return the snapshot that it stands on."""
@@ -204,6 +231,10 @@ class IcebergTable:
                 time.sleep(random.uniform(0, COMMIT_PAUSE_SECONDS))  # noqa: S311 (no secret)
             else:
                 return
+
+
+def _moment(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def _commit_with(change: Any, properties: Mapping[str, str]) -> None:

@@ -12,8 +12,9 @@ from pyspark.sql.types import ArrayType, MapType, StringType, StructField, Struc
 
 from pipelines.errors import DataError
 from pipelines.expressions import union_of
+from pipelines.io.file_heads import over_heads
 from pipelines.io.file_names import file_path
-from pipelines.io.files import FileSource, over_heads, read_text
+from pipelines.io.files import FileSource, read_text
 from pipelines.io.folders import FolderColumn, folder_columns, folder_value
 from pipelines.io.json_arrays import SPACE, cut_elements
 from pipelines.io.json_numbers import mark_numbers, unmark_numbers

@@ -1,45 +1,81 @@
 """What a run replaces, as each of its snapshots says it: a step and a span of time, such as "clean 2013-01-01T00:00:00+00:00
 to 2014-01-01T00:00:00+00:00".
 
-Runs of ingest and clean write intervals, of which no two may overlap. The other steps write windows, which may overlap: there a
-scope conflicts with its equal alone.
+Runs of ingest and clean write intervals, of which no two may overlap. One that writes many at once names all their bounds:
+"a to b to c, d to e" are the intervals from a to b, from b to c and from d to e. The other steps write windows, which may
+overlap: there a scope conflicts with its equal alone.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
-OF_INTERVALS = re.compile(r"(ingest|clean) (\S+) to (\S+)")
+OF_INTERVALS = re.compile(r"(ingest|clean) (\S+ to .+)")
+Bounds = tuple[datetime, datetime]
 
 
-class Span(NamedTuple):
-    """A step of intervals, and the interval's start (included) and end (excluded)."""
+class Scope(NamedTuple):
+    """A step of intervals, and their starts (included) and ends (excluded), in order of time and without overlap."""
 
     step: str
-    start: datetime
-    end: datetime
+    intervals: tuple[Bounds, ...]
+
+    def overlapping(self, others: Scope) -> Iterator[tuple[Bounds, Bounds]]:
+        """The pairs of an interval of this one and one of another that share some time."""
+        ends = [end for _, end in self.intervals]
+        for other in others.intervals:
+            for interval in self.intervals[bisect_right(ends, other[0]) :]:
+                if interval[0] >= other[1]:
+                    break
+                yield interval, other
+
+
+def scope_of(step: str, intervals: Sequence[Bounds]) -> str:
+    """The scope of a step's intervals, which are in order of time and do not overlap."""
+    parts: list[list[datetime]] = []
+    for start, end in intervals:
+        if parts and parts[-1][-1] == start:
+            parts[-1].append(end)
+        else:
+            parts.append([start, end])
+    return f"{step} " + ", ".join(" to ".join(bound.isoformat() for bound in part) for part in parts)
 
 
 def overlap(scope: str, other: str) -> bool:
-    """Whether two scopes have rows in common: they are equal, or intervals of one step that share some time."""
-    one, two = _span(scope), _span(other)
+    """Whether two scopes have rows in common: they are equal, or of one step, and intervals of both share some time."""
+    one, two = _spans(scope), _spans(other)
     if one is None or two is None:
         return scope == other
-    return one.step == two.step and one.start < two.end and two.start < one.end
+    return one.step == two.step and next(one.overlapping(two), None) is not None
 
 
 def covers(scope: str, other: str) -> bool:
-    """Whether a scope has all rows of another: they are equal, or of one step, and the other's time lies within its own."""
-    one, two = _span(scope), _span(other)
+    """Whether a scope has all rows of another's intervals that it overlaps: they are equal, or of one step, and each of these
+    lies within an interval of its own.
+    """
+    one, two = _spans(scope), _spans(other)
     if one is None or two is None:
         return scope == other
-    return one.step == two.step and one.start <= two.start and two.end <= one.end
+    shared = list(one.overlapping(two)) if one.step == two.step else []
+    return bool(shared) and all(own[0] <= its[0] and its[1] <= own[1] for own, its in shared)
+
+
+def is_of_many(scope: str) -> bool:
+    """Whether a scope is of several intervals."""
+    spans = _spans(scope)
+    return spans is not None and len(spans.intervals) > 1
 
 
 @lru_cache(maxsize=100_000)
-def _span(scope: str) -> Span | None:
+def _spans(scope: str) -> Scope | None:
     matched = OF_INTERVALS.fullmatch(scope)
-    return matched and Span(matched[1], *(datetime.fromisoformat(bound) for bound in matched.groups()[1:]))
+    if matched is None:
+        return None
+    parts = ([datetime.fromisoformat(bound) for bound in part.split(" to ")] for part in matched[2].split(", "))
+    return Scope(matched[1], tuple(interval for part in parts for interval in pairwise(part)))

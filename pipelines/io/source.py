@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
@@ -68,6 +68,19 @@ class Source(Model):
     def reading(self, spark: SparkSession, contract: Table, interval: Interval) -> Iterator[DataFrame]:
         """The rows that `read` gives, to be used within the context: what a source holds open for them is closed at its end."""
         yield self.read(spark, contract, interval)
+
+    @property
+    def reads_many(self) -> bool:
+        """Whether it gives the rows of many intervals at once (`read_many`)."""
+        return False
+
+    def read_many(self, spark: SparkSession, contract: Table, intervals: Sequence[Interval]) -> DataFrame:
+        """The rows that `read` gives for each of several intervals, with the bounds of theirs (`interval_from`,
+        `interval_to`).
+
+        Raises what `read` does.
+        """
+        raise NotImplementedError
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
         """The error to raise when rows of this source failed a job of Spark's; None when they did not."""

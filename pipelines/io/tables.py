@@ -194,6 +194,12 @@ class Lake:
         newest = IcebergTable(self.spark, self.identifier(table)).publisher(scope) if self.exists(table) else None
         return newest and newest.run_id
 
+    def publishers(self, table: str, scopes: Sequence[str]) -> dict[str, str]:
+        """The same for several scopes, those without one left out."""
+        if not self.exists(table):
+            return {}
+        return IcebergTable(self.spark, self.identifier(table)).publishers(scopes)
+
     def audit(self, scope: str, shown: str | None = None) -> Audit:
         """Start a set of writes that is checked before any of it is seen; `scope` names what they replace, and `shown` names it
         in messages.

@@ -125,6 +125,8 @@ def _column(values: Sequence[float], kind: type) -> npt.NDArray[Any]:
 def problem(field: InputField, value: object, row: int | None = None) -> str:
     """One line on a value that is wrong."""
     missing = value is None or value == "" or (isinstance(value, float) and np.isnan(value))
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MOST_EXACT:
+        value = int(value)  # as a caller writes it
     received = "it is missing" if missing else f"received {shown(value)}"
     return f"{field.name}: {'' if row is None else f'row {row}: '}{received}; expected {expected(field)}."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -27,7 +27,7 @@ from pipelines.stages.duplicates import (
 from pipelines.stages.outliers import fenced
 from pipelines.stages.parsing import received_text, value_of
 from pipelines.stages.privacy import hashed, kept_columns, with_key
-from schemas.contract import Reference, Table
+from schemas.contract import LANDING_ORDER, Reference, Table
 from schemas.names import internal
 
 VERDICTS = (CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED)
@@ -35,6 +35,7 @@ BROKEN = "broken"
 RECEIVED, RAW, UNPARSED, REFUSED = map(internal, ("received", "raw", "unparsed", "refused"))
 PLACE = ("source_file", "source_block", "source_row")
 FINDINGS = "array<struct<name:string,severity:string,message:string>>"
+Bound: TypeAlias = datetime | Column
 WITHHELD = "withheld, since this source has personal columns: the raw table holds it"
 
 
@@ -47,8 +48,8 @@ class Judged(NamedTuple):
 
 class Aids(NamedTuple):
     """What judging a row takes beside the row: rows that references point to, by source; fitted fences; the hash key as a
-    frame; whether the contract's columns may be among the source's extra fields; and referenced sources that are too large
-    for every task to hold.
+    frame; whether the contract's columns may be among the source's extra fields; referenced sources that are too large
+    for every task to hold; and the columns of raw and known rows by which rows of several intervals lie apart.
     """
 
     known: Mapping[str, DataFrame] = MappingProxyType({})
@@ -56,10 +57,11 @@ class Aids(NamedTuple):
     key: DataFrame | None = None
     extras: bool = False
     large: Collection[str] = ()
+    apart: tuple[str, ...] = ()
 
 
-def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids | None = None) -> DataFrame:
-    """Parse and judge each landed row of a source.
+def judge(raw: DataFrame, contract: Table, start: Bound, end: Bound, aids: Aids | None = None) -> DataFrame:
+    """Parse and judge each landed row of a source; the interval's bounds may be columns of `aids.apart`.
 
     Adds to the contract's columns, parsed, every promise that the row breaks (`FOUND`); where one of them refuses it, the
     row as received (JSON, or the broken line); and the row's verdict: quarantined when it is refused; filtered when its event
@@ -67,18 +69,22 @@ def judge(raw: DataFrame, contract: Table, start: datetime, end: datetime, aids:
     duplicate; clean otherwise.
     """
     aids = aids or Aids()
-    return mark_duplicates(check_rows(raw, contract, start, end, aids, checks_of(contract, aids)), contract)
+    return mark_duplicates(check_rows(raw, contract, start, end, aids, checks_of(contract, aids)), contract, aids.apart)
 
 
-def check_rows(
-    raw: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids, checks: Sequence[Check]
-) -> DataFrame:
+def check_rows(raw: DataFrame, contract: Table, start: Bound, end: Bound, aids: Aids, checks: Sequence[Check]) -> DataFrame:
     """Parse and judge each landed row by itself, by these checks: all that `judge` does but for telling duplicates."""
     verdict = F.when(F.col(REFUSED), QUARANTINED).when(outside(contract, start, end), FILTERED).otherwise(CLEAN)
-    return _find(parse_rows(raw, contract, aids, checks), contract, checks).withColumn(VERDICT, verdict).drop(REFUSED)
+    found = _find(parse_rows(raw, contract, aids, checks), contract, checks, carried(contract, aids))
+    return found.withColumn(VERDICT, verdict).drop(REFUSED)
 
 
-def outside(contract: Table, start: datetime, end: datetime) -> Column:
+def carried(contract: Table, aids: Aids) -> tuple[str, ...]:
+    """The columns of raw rows that stay beside a row's values: by which it lies apart, and in which order it landed."""
+    return (*aids.apart, *((LANDING_ORDER,) if contract.in_landing_order else ()))
+
+
+def outside(contract: Table, start: Bound, end: Bound) -> Column:
     """Whether a row's event time is known and not in [start, end)."""
     if contract.event_time is None:
         return F.lit(False)
@@ -107,7 +113,12 @@ def as_judged(clean: DataFrame, contract: Table) -> DataFrame:
         F.lit(None).cast("bigint").alias("source_block"),
         F.lit(None).cast("bigint").alias("source_row"),
         F.lit(CLEAN).alias(VERDICT),
+        *([_landing_order(there).alias(LANDING_ORDER)] if contract.in_landing_order else []),
     )
+
+
+def _landing_order(there: Collection[str]) -> Column:
+    return F.col(LANDING_ORDER) if LANDING_ORDER in there else F.lit(None).cast("string")
 
 
 def split_judged(judged: DataFrame, contract: Table, aids: Aids | None = None) -> Judged:
@@ -115,6 +126,8 @@ def split_judged(judged: DataFrame, contract: Table, aids: Aids | None = None) -
     aids = aids or Aids()
     refusing = F.filter(FOUND, lambda found: found.severity == "quarantine")
     quarantined = judged.where(F.col(VERDICT) == QUARANTINED).select(
+        *aids.apart,
+        _landing_order(judged.columns).alias(LANDING_ORDER),
         F.transform(refusing, lambda found: found.message).alias("reasons"),
         *PLACE,
         F.col(RAW).alias("raw"),
@@ -127,7 +140,8 @@ def clean_rows(judged: DataFrame, contract: Table, aids: Aids) -> DataFrame:
     """The clean rows of a judged frame as they are kept: outliers clipped or flagged, personal values hashed or left out."""
     changed = fenced(contract, aids.fences)
     kept = with_key(judged.where(F.col(VERDICT) == CLEAN).withColumns(changed), aids.key)
-    return kept.select(*kept_columns(contract), *cols(name for name in changed if name not in contract.column_names))
+    added = [name for name in changed if name not in contract.column_names]
+    return kept.select(*carried(contract, aids), *kept_columns(contract), *cols(added))
 
 
 def verdicts(contract: Table) -> list[Column]:
@@ -141,10 +155,13 @@ def verdicts(contract: Table) -> list[Column]:
     return [*counts, example, F.max(F.when(F.col(VERDICT) == CLEAN, newest)).alias("newest"), broken]
 
 
-def count_broken(judged: DataFrame) -> DataFrame:
-    """How many rows broke each promise: `name`, `severity`, `rows`, and one `message`. Filtered rows are not counted."""
-    found = judged.where(_breaks_a_promise()).select(F.explode(FOUND).alias("found")).select("found.*")
-    return found.groupBy("name", "severity").agg(F.count("*").alias("rows"), F.min("message").alias("message"))
+def count_broken(judged: DataFrame, apart: Sequence[str] = ()) -> DataFrame:
+    """How many rows broke each promise: `name`, `severity`, `rows`, and one `message`. Filtered rows are not counted.
+
+    Rows that differ in a column of `apart` are counted apart, and their counts have that column.
+    """
+    found = judged.where(_breaks_a_promise()).select(*apart, F.explode(FOUND).alias("found")).select(*apart, "found.*")
+    return found.groupBy(*apart, "name", "severity").agg(F.count("*").alias("rows"), F.min("message").alias("message"))
 
 
 def _breaks_a_promise() -> Column:
@@ -167,7 +184,10 @@ def checks_of(contract: Table, aids: Aids) -> list[Check]:
 def parse_rows(raw: DataFrame, contract: Table, aids: Aids, checks: Sequence[Check]) -> DataFrame:
     """Each landed row's values, the texts that they were read from, and whether a check refuses the row (`REFUSED`)."""
     # Texts are a projection of their own: Spark would work them out anew wherever one is used.
-    beside = (F.struct(*_received(contract)).alias(RECEIVED), "broken_line", "broken_why", *PLACE)
+    beside = [
+        F.struct(*_received(contract)).alias(RECEIVED),
+        *cols(("broken_line", "broken_why", *PLACE, *carried(contract, aids))),
+    ]
     texts = [received_text(c, contract, extras=aids.extras).alias(text_name(c)) for c in contract.columns]
     read = with_key(raw, aids.key).select(*texts, *beside)
     values = [value_of(col(text_name(c)), c).alias(c.name) for c in contract.columns]
@@ -187,13 +207,13 @@ def _received(contract: Table) -> list[Column]:
 
 
 def _join_known(parsed: DataFrame, reference: Reference, marker: str, aids: Aids) -> DataFrame:
-    names = [internal(f"to {name}") for name in reference.to]
+    names = [internal(f"to {name}") for name in (*reference.to, *aids.apart)]
     targets = (
         aids.known[reference.source]
-        .select(*(col(to).alias(name) for to, name in zip(reference.to, names, strict=True)))
+        .select(*(col(to).alias(name) for to, name in zip((*reference.to, *aids.apart), names, strict=True)))
         .distinct()
     )
-    pairs = zip(reference.columns, names, strict=True)
+    pairs = zip((*reference.columns, *aids.apart), names, strict=True)
     matches = [col(column) == col(name) for column, name in pairs]
     marked = targets.withColumn(marker, F.lit(True))
     # Spark does not know the size of what is not yet computed, and would sort both sides.
@@ -201,7 +221,7 @@ def _join_known(parsed: DataFrame, reference: Reference, marker: str, aids: Aids
     return joined.drop(*names)
 
 
-def _find(parsed: DataFrame, contract: Table, checks: Sequence[Check]) -> DataFrame:
+def _find(parsed: DataFrame, contract: Table, checks: Sequence[Check], beside: Sequence[str]) -> DataFrame:
     # One look says that a row keeps every promise; only for the few that do not is anything else worked out.
     broken = F.expr(any_sql([quoted(REFUSED), *(check.broken for check in checks if check.severity != "quarantine")]))
     line = F.struct(F.lit("line").alias("name"), F.lit("quarantine").alias("severity"), F.col("broken_why").alias("message"))
@@ -210,7 +230,8 @@ def _find(parsed: DataFrame, contract: Table, checks: Sequence[Check]) -> DataFr
         .when(broken, findings(checks))
         .otherwise(F.array().cast(FINDINGS))
     )
-    judged = parsed.select(*cols(contract.column_names), found.alias(FOUND), REFUSED, RECEIVED, "broken_line", *PLACE)
+    whole = (RECEIVED, "broken_line", *PLACE, *beside)
+    judged = parsed.select(*cols(contract.column_names), found.alias(FOUND), REFUSED, *whole)
     refused = F.col(REFUSED) | F.lit(bool(contract.unique))  # uniqueness may refuse any row, later
     kept_line = F.lit(WITHHELD) if any(c.personal for c in contract.columns) else F.col("broken_line")
     as_received = F.when(F.col("broken_line").isNotNull(), kept_line).otherwise(F.to_json(RECEIVED))
@@ -223,6 +244,7 @@ def _find(parsed: DataFrame, contract: Table, checks: Sequence[Check]) -> DataFr
         F.col("broken_line").isNotNull().alias(UNPARSED),
         _tie(contract).alias(TIE),
         *(F.when(refused, F.col(name)).alias(name) for name in PLACE),
+        *beside,
     )
 
 

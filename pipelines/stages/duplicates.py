@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -14,19 +16,20 @@ VERDICT, TIE, FOUND, KEY, SHARED = map(internal, ("verdict", "tie", "found", "ke
 REPEATS_UNIQUE = internal("repeats_unique")
 
 
-def mark_duplicates(judged: DataFrame, contract: Table) -> DataFrame:
+def mark_duplicates(judged: DataFrame, contract: Table, apart: Sequence[str] = ()) -> DataFrame:
     """Let one clean row of each key stay: the greatest by `latest_by`, ties falling to a hash of all columns.
 
     A loser that is the winner's copy is `repeated`, any other a `duplicate`. Without a key, rows that are equal in every
-    column are one. Rows that share values which the contract says are unique are refused, all but the first of them.
+    column are one. Rows that share values which the contract says are unique are refused, all but the first of them. Rows
+    that differ in a column of `apart`, such as those of different intervals, have nothing to do with each other.
     """
-    key = contract.key or (TIE, *contract.column_names)
+    key = (*apart, *(contract.key or (TIE, *contract.column_names)))
     order = [*(col(name).desc_nulls_last() for name in contract.latest_by), F.col(TIE).desc()]
     place, before = _within(key, order)
     lost = F.when(before == F.col(TIE), REPEATED).otherwise(DUPLICATE)
     marked = judged.withColumn(VERDICT, F.when(_is_clean() & (place > 1), lost).otherwise(F.col(VERDICT)))
     for columns in contract.unique:
-        marked = _mark_shared(marked, columns, order)
+        marked = _mark_shared(marked, columns, order, apart)
     return marked
 
 
@@ -37,8 +40,8 @@ def with_shared(checked: DataFrame, contract: Table, keys: DataFrame) -> DataFra
     return found.withColumn(SHARED, F.coalesce(SHARED, F.lit(False)))
 
 
-def _mark_shared(judged: DataFrame, columns: tuple[str, ...], order: list[Column]) -> DataFrame:
-    place, _ = _within(columns, order)
+def _mark_shared(judged: DataFrame, columns: tuple[str, ...], order: list[Column], apart: Sequence[str]) -> DataFrame:
+    place, _ = _within((*apart, *columns), order)
     name = f"unique: {', '.join(columns)}"
     values = F.concat_ws(", ", *(value.cast("string") for value in cols(columns)))
     message = F.concat(F.lit(f"{name}: expected no other row with "), values)

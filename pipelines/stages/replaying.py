@@ -13,7 +13,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from pipelines.stages.cleaning import RAW, Aids, as_judged, judge
 from pipelines.stages.duplicates import mark_duplicates
-from schemas.contract import Column, Table
+from schemas.contract import LANDING_ORDER, Column, Table
 from schemas.names import internal
 
 JOINED = internal("joined")
@@ -62,4 +62,5 @@ def _as_landed(refused: DataFrame, contract: Table) -> DataFrame:
         F.col("source_line").alias("source_row"),
         nothing.alias("broken_line"),
         nothing.alias("broken_why"),
+        *((LANDING_ORDER,) if contract.in_landing_order else ()),
     )

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from pipelines.expressions import col, cols
 from pipelines.stages.checking import Check
-from pipelines.stages.cleaning import PLACE, REFUSED, Aids, check_rows, checks_of, outside, parse_rows
+from pipelines.stages.cleaning import PLACE, REFUSED, Aids, carried, check_rows, checks_of, outside, parse_rows
 from pipelines.stages.duplicates import CLEAN, FILTERED, QUARANTINED, SHARED, VERDICT, mark_duplicates, with_shared
 from pipelines.stages.expectations import Broken
 from schemas.contract import Table
@@ -70,6 +70,7 @@ class Sieve:
         verdict = F.when(F.col(REFUSED) | F.col(SHARED), SUSPECT).when(is_outside, FILTERED).otherwise(CLEAN)
         return parsed.withColumn(VERDICT, verdict).select(
             *cols(self.contract.column_names),
+            *carried(self.contract, self.aids),
             VERDICT,
             F.when(F.col(VERDICT) == SUSPECT, _spot()).alias(SPOT),
             *(

@@ -16,8 +16,8 @@ AIRFLOW = ROOT / ".venv-airflow" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
-def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow makes of dags/flights.py."""
+def dags(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Airflow makes of the folder dags, by the name of the DAG."""
     home = tmp_path_factory.mktemp("airflow")
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "AIRFLOW_HOME": str(home), "RINGMILL_HOME": str(ROOT)}
     command = [str(AIRFLOW), str(Path(__file__).with_name("probe.py")), str(ROOT / "dags")]
@@ -25,7 +25,14 @@ def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     bag = json.loads(done.stdout.splitlines()[-1])
     assert bag["errors"] == {}
-    found: dict[str, Any] = bag["dags"]["ringmill_flights"]
+    found: dict[str, Any] = bag["dags"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def dag(dags: dict[str, Any]) -> dict[str, Any]:
+    """What Airflow makes of dags/flights.py."""
+    found: dict[str, Any] = dags["ringmill_flights"]
     return found
 
 
@@ -47,3 +54,27 @@ def test_each_task_submits_its_job_over_the_interval(dag: dict[str, Any]) -> Non
         )
         assert (ROOT / "jobs" / f"{name}.py").exists()
         assert task["retries"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "last", "span"),
+    [
+        ("nightly", ["ingest", "clean", "predict"], ["2013-03-01T08:00:00+00:00", "2013-03-02T08:00:00+00:00"], "03-01 03-02"),
+        (
+            "weekly",
+            ["features", "train", "evaluate", "publish"],
+            ["2013-02-18T09:00:00+00:00", "2013-02-25T09:00:00+00:00"],
+            "01-28 02-25",
+        ),
+    ],
+)
+def test_nights_are_intervals_and_weeks_train_on_the_window_before(
+    dags: dict[str, Any], name: str, steps: list[str], last: list[str], span: str
+) -> None:
+    found = dags[f"ringmill_flights_{name}"]
+    assert list(found["tasks"]) == steps
+    assert [task["after"] for task in found["tasks"].values()] == [[], *([step] for step in steps[:-1])]
+    assert found["intervals"][-1] == last
+    start, end = (f"2013-{day}T00:00:00-05:00" for day in span.split())
+    for step, task in found["tasks"].items():
+        assert task["command"].endswith(f"jobs/{step}.py --config conf/flights_nightly.yaml --from {start} --to {end}")

@@ -1,13 +1,15 @@
-"""Two evaluation runs are compared on the snapshots that each published."""
+"""Two evaluation runs are compared on the rows that each wrote, and by the query that docs/data.md shows."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from rich.console import Console
 
 from pipelines.errors import DataError
@@ -17,6 +19,7 @@ from pipelines.flows.context import Context
 from pipelines.flows.runs import Run, RunLog
 from pipelines.io.tables import Lake
 from schemas import lake
+from tests.conftest import ROOT
 from tests.sample import pipeline
 
 ROWS = 300
@@ -24,7 +27,7 @@ ROWS = 300
 
 @pytest.fixture(scope="module")
 def evaluated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Context:
-    """Three runs over one interval, each in the place of the one before; the last one has predicted one row less."""
+    """Three runs over one interval, side by side in the tables; the last one has predicted one row less."""
 
     def edit(content: dict[str, Any]) -> None:
         content["evaluate"] = {"replicates": 20}
@@ -45,8 +48,9 @@ def evaluated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
         measured = {"threshold": 0.5, "auc": 0.5 + sure / 4}
         metrics: list[dict[str, object]] = [{**stamp, "metric": name, "value": value} for name, value in measured.items()]
         with context.audit("evaluate") as audit:
-            audit.stage(lake.PREDICTIONS, tables.frame(lake.PREDICTIONS, predicted), context.in_interval)
-            audit.stage_rows(lake.EVALUATION_METRICS, metrics, context.whose_interval)
+            own = context.in_interval & (F.col("run_id") == run_id)
+            audit.stage(lake.PREDICTIONS, tables.frame(lake.PREDICTIONS, predicted), own)
+            audit.stage_rows(lake.EVALUATION_METRICS, metrics, {**context.whose_interval, "run_id": run_id})
             outputs = audit.publish()
         context.runs.add(
             Run(
@@ -97,6 +101,16 @@ def test_a_run_that_is_not_there_is_named(evaluated: Context) -> None:
     evaluated.lake.append_rows(lake.RUNS, [{**row, "run_id": "old", "outputs": json.dumps(outputs)}])
     with pytest.raises(DataError, match="the snapshot of evaluation_metrics that run old published has expired"):
         read_evaluation(evaluated, "old")
+
+
+def test_the_query_of_the_docs_compares_two_runs(evaluated: Context) -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    [query] = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for shown, run_id in (("20140105t031500_a1b2c3", "worse"), ("20140112t031500_d4e5f6", "better")):
+        assert shown in query
+        query = query.replace(shown, run_id)
+    rows = evaluated.spark.sql(query.replace("evaluation_metrics", evaluated.lake.identifier("evaluation_metrics"))).collect()
+    assert [tuple(row) for row in rows] == [("auc", 0.55, 0.65, pytest.approx(0.1)), ("threshold", 0.5, 0.5, 0.0)]
 
 
 def test_the_page_names_both_runs(evaluated: Context) -> None:

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.features import batches
 from pipelines.features.folds import folds_of
 from pipelines.fitted import FittedFeature, FittedNumeric, FittedSpec, FittedTarget, FittedTime
+from pipelines.flows import feature_files
 from pipelines.flows.feature_files import FeatureWriter, samples_of
 from pipelines.io.task_files import FileLayout
 from pipelines.row_groups import files_of
@@ -54,8 +56,11 @@ def written(folder: Path, *features: FittedFeature, every: int = 1) -> tuple[dic
     )
     parts = files_of(str(folder / "examples")).parts
     files = list(FeatureWriter(parts, spec, layout, SPLITS, ("row_id", "split", "label"), {"begins": BEGINS}, every)(0))
-    rows = {SPLITS[file.partition]: pq.ParquetFile(file.uri).read().to_pylist() for file in files}
-    assert [file.rows for file in files] == [len(of) for of in rows.values()]
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        of_file = pq.ParquetFile(file.uri).read().to_pylist()
+        assert len(of_file) == file.rows
+        rows.setdefault(SPLITS[file.partition], []).extend(of_file)
     return rows, samples_of(files)
 
 
@@ -99,3 +104,18 @@ def test_a_time_before_1970_has_the_clock_of_its_day(tmp_path: Path) -> None:
     hours = {row["row_id"]: row["at_hour"] for row in rows["train"]}
     assert hours[-60] == 13  # 16 o'clock in Greenwich is noon in New York, by summer time
     assert hours[-20] == pytest.approx(8)
+
+
+def test_large_rows_are_made_in_small_batches_and_written_before_they_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, samples = written(tmp_path, FLAG, CLOCK)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 16)  # two rows of 8 bytes
+    monkeypatch.setattr(feature_files, "HELD_BYTES", 0)
+    folder = tmp_path / "small"
+    folder.mkdir()
+    rows, again = written(folder, FLAG, CLOCK)
+    assert len(list((folder / "train").iterdir())) == 3  # of -20; of 10; of -40 and -60
+    ids = {split: sorted(row["row_id"] for row in of) for split, of in whole.items()}
+    assert {split: sorted(row["row_id"] for row in of) for split, of in rows.items()} == ids
+    assert sorted(again) == sorted(samples)

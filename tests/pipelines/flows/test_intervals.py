@@ -28,6 +28,7 @@ from pipelines.flows.runs import RunLog
 from pipelines.flows.whole import check_whole
 from pipelines.flows.window import window_of, window_rows
 from pipelines.io.tables import Lake
+from schemas.contract import ContractError
 from tests.pipelines.flows import visits
 from tests.pipelines.flows.conftest import numbers
 from tests.sample import pipeline
@@ -115,6 +116,27 @@ def test_a_window_need_not_begin_or_end_where_intervals_do(over: Over) -> None:
     assert read(over(start=day(1, 12), end=day(3, 12))) == ([(2, 5), (3, 2), (4, 5), (7, 6)], (5, 1, 0), "Aachen")
     assert read(over(start=day(3, 11), end=day(4))) == ([(5, 2)], (1, 0, 0), "Aix")
     assert read(over(start=day(3, 11), end=day(3, 20))) == ([(5, 2)], (1, 0, 0), "Aachen")  # the newest landing before
+
+
+@pytest.mark.slow
+def test_a_snapshot_with_history_says_when_each_landing_was_valid(over: Over, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(visits.SOURCES, "shops", replace(visits.SHOPS, history=True))
+
+    def towns(start: datetime, end: datetime) -> list[tuple[Any, ...]]:
+        context = over(start=start, end=end)
+        rows = window_rows(context, window_of(context, "features"), "shops").rows.where("shop = 'a'")
+        moments = [F.unix_seconds(name) for name in ("valid_from", "valid_to")]
+        seen = rows.select("town", *moments).collect()
+        bounds = [[None if at is None else datetime.fromtimestamp(at, UTC) for at in row[1:]] for row in seen]
+        return sorted(
+            zip([row.town for row in seen], *zip(*bounds, strict=True), strict=True), key=lambda row: row[1] or day(1)
+        )
+
+    # Each landing is known at the end of its day; of the first it is not known when it began to be so.
+    assert towns(day(1), day(4)) == [("Aachen", None, day(3)), ("Aachen", day(3), day(4)), ("Aix", day(4), None)]
+    assert towns(day(3, 11), day(3, 20)) == [("Aachen", None, None)]
+    with pytest.raises(ContractError, match="history is of a snapshot"):
+        replace(visits.VISITS, history=True)
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def publish_untrained(context: Context, folder: Path) -> str:
 def raw_rows(context: Context, bundle: Bundle) -> Raw:
     """The examples' raw values in order of their id, nulls as NaN or an empty text. Series lack no step."""
     kinds = bundle.spec.inputs
-    with examples(context, []) as (rows, _, _, _):
+    with examples(context, by="the test") as (rows, *_):
         whole = rows.where(" and ".join(["true", *(f"{name} is not null" for name, kind in kinds.items() if kind.length)]))
         times = {name for name, type_ in rows.dtypes if type_ == "timestamp" and name in kinds}
         taken = whole.select("row_id", *cols([name for name in kinds if name not in times]),

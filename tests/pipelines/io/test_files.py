@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
 from pipelines.io.csv_files import CsvFiles
+from pipelines.io.file_heads import first_lines
 from pipelines.io.file_names import list_files
-from pipelines.io.files import first_lines
 from schemas.contract import Column, Table
 
 CONTRACT = Table("people", (Column("id", "int"), Column("name", "string")))

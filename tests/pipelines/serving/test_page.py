@@ -75,7 +75,7 @@ def test_a_wrong_value_shows_its_fields_error(page: Browser) -> None:
     page.fill("#input-distance", "-5")
     page.click("#send")
     page.wait_for(FAILED)
-    assert page.text("#input-distance-error") == "received -5; expected a number from 1 to 6000."
+    assert page.text("#input-distance-error") == "received -5; expected a number from 1 to 6000 miles."
     assert page.text("#input-seats-error") == ""
     assert page.evaluate("document.activeElement.id") == "input-distance"
     assert page.evaluate("document.querySelector('#output').hidden") is True

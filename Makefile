@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources run-nightly serve status test lint doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
+.PHONY: run run-sources run-nightly serve status test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -42,6 +42,9 @@ test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests
 
 lint: setup
 	@$(ENV) ruff check . && ruff format --check . && mypy && lint-imports --no-logo
+
+docs: setup  ## write docs/configuration.md from the models of the configuration and of contracts
+	@$(ENV) python -m setup.configuration_docs
 
 doctor:  ## check what the project needs, and say how to mend what is missing
 	@$(or $(shell command -v $(PYTHON)),python3) setup/doctor.py --config $(CONFIG)

@@ -37,9 +37,16 @@ def _in_calendar(value: T) -> T:
 
 T = TypeVar("T", date, datetime)
 Share = Annotated[float, Field(ge=0, le=1)]
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
-Day = Annotated[date, BeforeValidator(_written_as_date), AfterValidator(_in_calendar)]
-Moment = Annotated[datetime, BeforeValidator(_written_as_date), AfterValidator(_in_calendar)]
+TimeZone = Annotated[str, AfterValidator(_known_zone), Field(description="time zone such as America/New_York")]
+Day = Annotated[
+    date, BeforeValidator(_written_as_date), AfterValidator(_in_calendar), Field(description="day such as 2013-01-31")
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_written_as_date),
+    AfterValidator(_in_calendar),
+    Field(description=f"day or time, {ISO}"),
+]
 
 
 class Model(BaseModel):

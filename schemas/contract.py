@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Literal
 
+from schemas.clauses import Conversion, Freshness, Outliers, Reference, Rule, Severity, Volume
 from schemas.promises import table_problems
 from schemas.vocabulary import column_problems
 
@@ -17,7 +18,10 @@ ColumnType = Literal[
     "array<float>", "array<int>",
     "map<string,string>",
 ]  # fmt: skip
-Severity = Literal["quarantine", "warn", "fail"]
+__all__ = [
+    "LANDING_ORDER", "VALID", "Column", "ColumnType", "ContractError", "Conversion", "Freshness", "Outliers", "Reference",
+    "Rule", "Severity", "Table", "Volume",
+]  # fmt: skip
 
 
 LANDING_ORDER = "landing_order"
@@ -39,64 +43,55 @@ def _refuse(kind: str, name: object, problems: list[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """How a number is received: `unit`, of which a value is worth `value * factor + offset` in the column's own unit."""
-
-    unit: str
-    factor: float = 1.0
-    offset: float = 0.0
-
-
-@dataclass(frozen=True)
-class Outliers:
-    """What lies outside the quantiles `low` and `high` of the interval's own values, and what becomes of it.
-
-    The fences stand `reach` times the distance between both quantiles beyond them: 0 for the quantiles themselves, 1.5 with
-    0.25 and 0.75 for Tukey's fences (Exploratory Data Analysis, 1977). `clip` puts the fence in the value's place and counts
-    it, `flag` keeps the value beside a column `<name>_outlier`, `quarantine` refuses the row.
-    """
-
-    action: Literal["clip", "flag", "quarantine"]
-    low: float = 0.001
-    high: float = 0.999
-    reach: float = 0.0
-
-
-@dataclass(frozen=True)
 class Column:
-    """One column: its SQL type, its unit where it has one, the bounds of a valid value (both included), and how it is
-    received.
+    """One column: what a valid value is, and how it is received. Bounds are included.
 
-    A value that cannot be read, or is missing where it must not be, quarantines its row; for one that is outside its bounds,
-    `allowed` or `pattern`, `severity` decides. Text is trimmed (`spaces`), put in one `case`, then `aliases` map what is
-    received to what it is to be called. `decimal` is the mark before a number's decimals. `zone` is where a timestamp that
-    names no zone was read off a clock, `format` how it is written (Spark's pattern letters; ISO when there is none); of the
-    two readings of a clock time in the hour that is repeated when clocks go back, `repeated_hour` takes one. `personal` text
-    leaves the raw table only as a keyed hash, or not at all. `from_history` marks a derived column that is computed from other
-    rows, which whoever asks a model about one row has to compute and send.
+    A value that cannot be read, or is missing where it must not be, quarantines its row.
     """
 
     name: str
+    """Name of the column, as the source gives it or `rename` makes it."""
     type: ColumnType
+    """SQL type of the clean column."""
     unit: str | None = None
+    """Unit of the values, as tables and model schemas show it."""
     nullable: bool = True
+    """Whether a value may be missing. Where it may not, a row without one is quarantined."""
     minimum: float | None = None
+    """Least valid value."""
     maximum: float | None = None
+    """Greatest valid value."""
     allowed: tuple[str, ...] = ()
+    """The only valid values, as text. Empty allows all."""
     pattern: str | None = None
+    """Java's regular expression that matches within a valid value; `^` and `$` hold it to the whole."""
     comment: str = ""
+    """What the column means, as tables and model schemas show it."""
     severity: Severity = "quarantine"
+    """What a value beyond minimum, maximum, allowed or pattern does: quarantine its row, only count (`warn`), or fail the run.
+    """
     spaces: Literal["trim", "collapse", "keep"] = "trim"
+    """White space in received text: cut at both ends, besides collapsed to one space for each run, or kept."""
     case: Literal["upper", "lower"] | None = None
+    """Case in which text is put, before `aliases`."""
     aliases: Mapping[str, str] = field(default_factory=dict)
+    """By received text, what it is to be called."""
     decimal: Literal[".", ","] = "."
+    """Mark before a number's decimals."""
     received: Conversion | None = None
+    """Conversion from the unit in which numbers are received."""
     outliers: Outliers | None = None
+    """How outliers are recognized, and what becomes of them."""
     zone: str | None = None
+    """Time zone, or offset such as +02:00, of timestamps that name none. Without it they are UTC."""
     format: str | None = None
+    """How a date or timestamp is written, in Spark's pattern letters. Without it ISO."""
     repeated_hour: Literal["earlier", "later", "quarantine"] = "earlier"
+    """Which of two instants a local time is when clocks go back, or that its row is refused. Needs `zone`."""
     personal: Literal["hash", "drop"] | None = None
+    """With `hash` text leaves the raw table only as a keyed hash, with `drop` the column does not leave it."""
     from_history: bool = False
+    """Of EXAMPLES: the column is computed from other rows, so callers of a model have to send it."""
 
     def __post_init__(self) -> None:
         _refuse("column", self.name, column_problems(self))
@@ -108,81 +103,47 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A promise about a row, as SQL that is true of a good one.
-
-    Where it is false `severity` decides: the row is quarantined, or only counted (`warn`), or the run fails. Where it is null,
-    as SQL is of what it does not know, it holds.
-    """
-
-    name: str
-    holds: str
-    severity: Severity = "quarantine"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A promise that the values of `columns`, where they are all given, are those of a clean row of another source."""
-
-    columns: tuple[str, ...]
-    source: str
-    to: tuple[str, ...]
-    severity: Severity = "quarantine"
-
-    @property
-    def name(self) -> str:
-        """The promise as a sentence."""
-        return f"{', '.join(self.columns)} in {self.source}"
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """The interval's newest clean row is at most so many hours older than the interval's end."""
-
-    hours: float
-    severity: Literal["warn", "fail"] = "warn"
-
-
-@dataclass(frozen=True)
-class Volume:
-    """An interval lands between `low` and `high` times the median of the `runs` intervals landed before it."""
-
-    low: float = 0.5
-    high: float = 2.0
-    runs: int = 7
-    severity: Literal["warn", "fail"] = "warn"
-
-
-@dataclass(frozen=True)
 class Table:
-    """A table's contract.
-
-    `key` names a row; of several rows with one key the greatest by `latest_by` wins: by columns, or by `LANDING_ORDER`, in
-    which a correction that comes later replaces what it corrects. Without a key, rows that are the same in every column count
-    once. `unique` names further columns whose values no two clean rows share. A table with an
-    `event_time`, the timestamp that places a row in an interval, holds events; one without is a snapshot, complete at each
-    landing, of which a window reads the newest; with `history` it reads all that were valid during it, each row with the span
-    of time in which it was (`VALID`).
-    `one_partition` says that the rows of a write are all of one partition. Raises ContractError when it names a column that
-    it does not declare.
-    """
+    """A table's contract. Raises ContractError when it contradicts itself."""
 
     name: str
+    """Name of the source, which its tables are called by: letters of a to z, digits and _."""
     columns: tuple[Column, ...]
+    """The columns, in order."""
     key: tuple[str, ...] = ()
+    """Columns that identify a row. Without them rows that equal each other in every column count once."""
     latest_by: tuple[str, ...] = ()
+    """Of several rows with one key the greatest by these columns stays, ties falling to a hash of the values. `landing_order`
+    lets the one stay that landed last.
+    """
     unique: tuple[tuple[str, ...], ...] = ()
+    """Further groups of columns whose values no two clean rows share."""
     event_time: str | None = None
+    """Timestamp by which a row belongs to an interval: the table holds events. Without it the table is a snapshot, complete at
+    each landing.
+    """
     history: bool = False
+    """Whether a window reads all snapshots that were valid during it, each with `valid_from` and `valid_to`, instead of the
+    newest. Refused with an `event_time`.
+    """
     rules: tuple[Rule, ...] = ()
+    """Promises about rows, across columns."""
     references: tuple[Reference, ...] = ()
+    """Values that a clean row of another source has to have."""
     freshness: Freshness | None = None
+    """Promise about the newest row of an interval. Needs `event_time`."""
     volume: Volume | None = None
+    """Promise about the number of rows of an interval."""
     null_tokens: tuple[str, ...] = ("", "NA")
+    """Texts that stand for a missing value."""
     partition_by: tuple[str, ...] = ()
+    """Partition columns of ringmill's own tables. A source's raw and clean tables are partitioned by interval instead."""
     one_partition: bool = False
+    """Whether all rows of a write are of one partition, so that Spark need not sort them. Of ringmill's own tables."""
     sorted_by: tuple[str, ...] = ()
+    """Columns by which rows are sorted within a file. Of ringmill's own tables."""
     properties: dict[str, str] = field(default_factory=dict)
+    """Iceberg's table properties, set when the table is created. Of ringmill's own tables."""
 
     def __post_init__(self) -> None:
         _refuse("contract", self.name, table_problems(self))

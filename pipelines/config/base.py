@@ -16,7 +16,9 @@ class Interval(Model):
     """A half-open span of time, [start, end), in the pipeline's own time zone where a value names none."""
 
     start: Moment = Field(alias="from")
+    """Start, included. A bound without a zone is in the pipeline's `timezone`."""
     end: Moment = Field(alias="to")
+    """End, excluded."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Interval:

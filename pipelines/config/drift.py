@@ -10,10 +10,12 @@ from pipelines.model import Model
 
 
 class Bounds(Model):
-    """Above `warn` a feature is named in a warning; above `fail` the drift job fails. Without a bound, nothing is said."""
+    """How far one measure may move. Without a bound nothing is reported."""
 
     warn: Annotated[float, Field(gt=0)] | None = None
+    """Above it the feature is named in a warning."""
     fail: Annotated[float, Field(gt=0)] | None = None
+    """Above it the drift job fails (exit 4). At least `warn`."""
 
     @model_validator(mode="after")
     def _warns_first(self) -> Bounds:
@@ -23,10 +25,11 @@ class Bounds(Model):
 
 
 class DriftConfig(Model):
-    """Bounds of each feature's population stability index (nats), Kolmogorov-Smirnov distance, and change of the missing
-    share.
-    """
+    """Bounds of how far each feature may move from the train split."""
 
     psi: Bounds = Bounds(warn=0.25)
+    """Bounds of the population stability index over ten bins of train, in nats."""
     ks: Bounds = Bounds()
+    """Bounds of the Kolmogorov-Smirnov distance, from 0 to 1. Words have none."""
     missing: Bounds = Bounds(warn=0.1)
+    """Bounds of the change of the share of missing values, up or down, from 0 to 1."""

@@ -32,7 +32,7 @@ def _known_metric(name: str) -> str:
     return name
 
 
-Metric = Annotated[str, AfterValidator(_known_metric)]
+Metric = Annotated[str, AfterValidator(_known_metric), Field(description="metric of the task")]
 
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "mae", "rmse"})
@@ -42,10 +42,12 @@ NEITHER_IS_BETTER = frozenset({"bias", "coverage"})
 
 
 class Costs(Model):
-    """What a wrong verdict costs, in any unit: a row that is taken for a positive, and a positive that is not seen."""
+    """What wrong decisions cost."""
 
     false_positive: Annotated[float, Field(ge=0)]
+    """Cost of a row of the first class that is taken for the second, in any unit."""
     false_negative: Annotated[float, Field(ge=0)]
+    """Cost of a row of the second class that is taken for the first, in the same unit."""
 
     @model_validator(mode="after")
     def _something_costs(self) -> Costs:
@@ -55,54 +57,70 @@ class Costs(Model):
 
 
 class GradientBoosting(Model):
-    """A baseline of scikit-learn's histogram gradient boosting on the model's own features and split.
-
-    The driver trains it on at most `rows` rows of the train split, in `iterations` rounds by `threads` threads, while Spark
-    scores the model. `name` is its column in tables and reports.
+    """A baseline: scikit-learn's histogram gradient boosting on the model's own features and split. The driver trains it while
+    Spark scores the model.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "gradient_boosting"
+    """Column of the baseline in tables and reports. None of `features.baselines` may have the name."""
     rows: Annotated[int, Field(ge=100, le=5_000_000)] = 100_000
+    """Most rows of the train split, drawn at random, on which it is trained."""
     iterations: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Boosting rounds; each adds a tree, or a tree a class."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Factor of each tree's contribution."""
     leaves: Annotated[int, Field(ge=2, le=4096)] = 31
+    """Most leaves of a tree."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-
-
-Slice = tuple[str] | tuple[str, str]
+    """Threads of the driver that train it."""
 
 
 def _as_slice(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class EvaluateConfig(Model):
-    """How the model is evaluated.
+Slice = Annotated[tuple[str] | tuple[str, str], BeforeValidator(_as_slice), Field(description="feature, or a list of two")]
 
-    `threshold_by` picks a binary model's threshold on validation: the best F1, the least of `costs`, or the greatest recall
-    with at least the precision `minimum_precision`. Intervals of `confidence` come from `replicates` bootstrap replicates of
-    the test rows; 0 leaves them out. `slices` are features of words, or pairs of them, by whose values test rows are grouped;
-    groups of fewer than `minimum_slice_rows` rows are suppressed. `importance_rows` is how many test rows permutation
-    importance takes; 0 leaves it out. `calibration` fits on validation what turns a binary model's scores into probabilities;
-    the scores stay as they are. Another model's figures on test (`yardstick`) stand beside, as do those of the baseline
-    `gradient_boosting`. On test a metric must reach `minimum` and not exceed `maximum`.
-    """
+
+class EvaluateConfig(Model):
+    """How the model is evaluated, and the least that it has to reach on test."""
 
     threshold_by: Literal["f1", "cost", "precision"] = "f1"
+    """How a binary model's threshold is chosen on validation: `f1` takes the best F1, `cost` the least cost by `costs`,
+    `precision` the greatest recall with at least `minimum_precision`.
+    """
     costs: Costs | None = None
+    """Costs of wrong decisions. Required with `threshold_by: cost`, and refused without it."""
     minimum_precision: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Least precision on validation. Required with `threshold_by: precision`, and refused without it."""
     calibration_bins: Annotated[int, Field(ge=2)] = 10
+    """Bins of scores by which the calibration error and its plot are computed."""
     replicates: Annotated[int, Field(ge=0, le=100_000)] = 200
+    """Bootstrap replicates of the test rows, from which the metrics' intervals come. 0 leaves intervals out."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    slices: tuple[Annotated[Slice, BeforeValidator(_as_slice)], ...] = ()
+    """Level of these intervals: 0.95 is 95 %."""
+    slices: tuple[Slice, ...] = ()
+    """Features of words (categorical, crossed, bucketized), or pairs of them, by whose values test rows are grouped. Each group
+    has metrics of its own.
+    """
     minimum_slice_rows: Annotated[int, Field(ge=1)] = 100
+    """Groups of fewer test rows are counted, and not shown."""
     importance_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Most test rows on which each feature's permutation importance is measured. 0 leaves it out."""
     calibration: Literal["isotonic", "platt"] | None = None
+    """Method, fitted on validation, that turns a binary model's scores into probabilities. publish registers a copy of the
+    model that carries it; the scores stay as they are.
+    """
     gradient_boosting: GradientBoosting | None = None
+    """Trains a baseline beside the model. Without it there is none."""
     yardstick_name: str = ""
+    """Name of another model, as the report shows it beside this one."""
     yardstick: dict[Metric, float] = {}
+    """That model's metrics on test."""
     minimum: dict[Metric, float] = {}
+    """By metric, the least value on test. With a lower one evaluate fails (exit 4), and publish refuses the model."""
     maximum: dict[Metric, float] = {}
+    """By metric, the greatest value on test, with the same consequences."""
 
     @model_validator(mode="after")
     def _threshold_is_whole(self) -> EvaluateConfig:

@@ -20,41 +20,53 @@ TENSORS = ("sequence", "image", "text")
 
 
 class Windows(Model):
-    """How rows are series: one for each value of the columns `by`, a row every `step_minutes` by its column `at`.
+    """How rows form series.
 
-    A row's window ends with itself, and with `label` its label is that column's values in the `horizon` steps after it. A
-    window or horizon that a missing row interrupts is not bridged: such a row has no label. Only one row in `stride` has one.
+    A row's window ends with itself, and its label lies in the steps after it. A window or horizon that a missing row interrupts
+    is not bridged: such a row has no label.
     """
 
     by: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Columns that identify a series."""
     at: str
+    """Column with the time of a row."""
     step_minutes: Annotated[float, Field(ge=1 / 60, le=366 * 24 * 60)]
+    """Minutes from one row of a series to the next."""
     stride: Annotated[int, Field(ge=1)] = 1
+    """One row in so many, counted by time, has a label. The others have none, and are only history."""
     label: str | None = None
+    """Column whose next values are the label. Without it the label is the one that `features.derive` gives."""
     horizon: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Values of the label, one a step, the next one first. It counts only with `label`."""
 
 
 class FeaturesConfig(Declared):
-    """How rows become numbers: the source whose rows are the examples, the function that joins and derives, the split, and
-    one declared spec of features.
-
-    `known_at` names, for a feature, the column with the time from which its value was known: a row whose value was known only
-    after it was to be used (`predicted_at`, by default the examples' event time) fails the run. A feature that alone ranks the
-    label with an AUC above `proxy_auc` is named in a warning: it may be the label in disguise. With `look_back` the function is
-    also given the events of so long before the window; examples are those of the window alone. `baselines` are SQL over the
-    examples' columns that predict the label, each judged beside the model.
+    """How rows become numbers: the source whose rows are the examples, the function that joins and derives, the split, and one
+    declared spec of features.
     """
 
     rows_of: str
+    """Source whose rows are the examples."""
     derive: str
+    """Function, as `module:name`, that joins the clean tables and derives the columns of EXAMPLES."""
     parameters: dict[str, int | float | str] = {}
+    """Values that this function receives by name, beside `timezone`, the pipeline's own."""
     split: Split
+    """Which rows train, which validate, and which test."""
     windows: Windows | None = None
+    """How rows form series. Features of `sequence` and labels with a horizon need it."""
     look_back: Length | None = None
+    """How far before the window `derive` also receives events. Examples are those of the window alone. Needs event times."""
     predicted_at: str | None = None
+    """Column with the time at which a row is predicted. Without it that is the examples' event time."""
     known_at: dict[str, str] = {}
+    """By feature, the column with the time from which its value was known. A value known only after the prediction fails the
+    run (exit 3).
+    """
     proxy_auc: Annotated[float, Field(gt=0.5, le=1)] = 0.95
+    """A feature that alone ranks the label with a higher AUC is named in a warning: it may be the label in disguise."""
     baselines: dict[str, str] = {}
+    """By name, SQL over the examples' columns that predicts the label. It is evaluated beside the model."""
 
     @model_validator(mode="after")
     def _named_once(self) -> FeaturesConfig:

@@ -7,7 +7,7 @@ from calendar import monthrange
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 LENGTH = re.compile(r"([1-9]\d{0,5})?\s*(hour|day|week|month|year)s?", re.ASCII)
 
@@ -25,7 +25,7 @@ def _known_length(text: str) -> str:
     return text
 
 
-Length = Annotated[str, AfterValidator(_known_length)]
+Length = Annotated[str, AfterValidator(_known_length), Field(description="length such as 30 days")]
 
 
 def before(moment: datetime, length: str) -> datetime:

@@ -14,42 +14,50 @@ class CrossEntropy(Model):
     """Minus the logarithm of the probability of a row's class."""
 
     name: Literal["cross_entropy"] = "cross_entropy"
+    """Names the loss. The default of tasks with classes."""
 
 
 class Focal(Model):
-    """Cross-entropy that counts a row for less, the surer of it the model is: the more so, the greater `gamma`. `alpha` weighs
-    a binary task's second class, and 1 - `alpha` its first.
-    """
+    """Cross-entropy that counts a row for less, the surer of it the model is."""
 
     name: Literal["focal"]
+    """Names the loss."""
     gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    """How much less a row counts that the model is sure of. 0 is cross-entropy."""
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Weight of a binary task's second class; the first has 1 - `alpha`. Without it both weigh 1."""
 
 
 class Squared(Model):
     """The square of the error."""
 
     name: Literal["squared"] = "squared"
+    """Names the loss. The default of a regression."""
 
 
 class Absolute(Model):
     """The size of the error."""
 
     name: Literal["absolute"]
+    """Names the loss."""
 
 
 class Huber(Model):
-    """Half the square of the error up to `delta`, in the label's deviations on the train split; linear beyond."""
+    """Half the square of small errors; linear in larger ones."""
 
     name: Literal["huber"]
+    """Names the loss."""
     delta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Error from which the loss is linear, in the label's standard deviations on the train split."""
 
 
 class Quantile(Model):
-    """The pinball loss: the model gives the number that the label is below with probability `quantile`."""
+    """The pinball loss: the model predicts a quantile of the label."""
 
     name: Literal["quantile"]
+    """Names the loss."""
     quantile: Annotated[float, Field(gt=0, lt=1)]
+    """Probability with which the label is below the prediction."""
 
 
 Loss = Annotated[CrossEntropy | Focal | Squared | Absolute | Huber | Quantile, Field(discriminator="name")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,9 +14,9 @@ Event = Literal["failed", "drift", "stale"]
 class NotifyConfig(Model):
     """A webhook gets one POST of a JSON object an event. When it can't be reached, the job warns and ends as it would have."""
 
-    url: str = Field(description="name of the environment variable with the address, which may be secret")
-    events: tuple[Event, ...] = Field(
-        ("failed", "drift", "stale"),
-        description="what is sent: failed (a job), drift (beyond a bound), stale (of jobs/status.py)",
-    )
-    timeout_seconds: float = Field(5, gt=0, le=60, description="seconds to connect, and as many to answer")
+    url: str
+    """Name of the environment variable with the address, which may be secret."""
+    events: tuple[Event, ...] = ("failed", "drift", "stale")
+    """What is sent: that a job failed, that features drifted beyond a bound, that jobs/status.py found something stale."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5
+    """Seconds to connect, and as many to answer."""

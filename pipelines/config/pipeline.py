@@ -31,12 +31,14 @@ from schemas.contract import Table
 
 
 class LakeConfig(Model):
-    """Where tables live. `catalog` holds Iceberg's own catalog properties, `${NAME}` for an environment variable; empty means
-    SQLite under the warehouse.
-    """
+    """Where tables, models and reports lie."""
 
     warehouse: str
+    """Folder or URI of all tables, models and reports. A relative path counts from the folder in which a job is started."""
     catalog: dict[str, str] = {}
+    """Iceberg's own catalog properties; `${NAME}` is an environment variable. Without any the catalog is SQLite under the
+    warehouse.
+    """
 
 
 class SourceSection(Model):
@@ -45,38 +47,59 @@ class SourceSection(Model):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: str
+    """Kind of the source, which decides what other settings there are."""
 
 
 class CleanConfig(Model):
-    """How much of a source, or of the labelled rows that become features, may be quarantined before the run fails, and the name
-    of the environment variable that holds the key by which personal columns are hashed.
-    """
+    """How many rows may be quarantined before a run fails, and the key that hashes personal columns."""
 
     max_quarantined_share: Share = 0.05
+    """Greatest share of rows that may be quarantined: of a source, of the labelled rows that become features, of the rows that
+    predict scores. With more the run fails (exit 3).
+    """
     hash_key: str | None = None
+    """Name of the environment variable with the key that hashes personal columns. Needed where a contract hashes a column."""
 
 
 class Pipeline(Model):
-    """One pipeline, whole: the content of one conf/*.yaml. Without an `interval` its data is one whole, with no time."""
+    """One pipeline, whole: the content of one conf/*.yaml."""
 
     pipeline: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Name of the pipeline, and of the namespace of its tables."""
     title: str = ""
+    """What it predicts, as reports and model cards show it. Without it they show `pipeline`."""
     timezone: TimeZone = "UTC"
+    """Time zone of dates and times that name none: the interval, `--from`, `--to`, the days of a split."""
     interval: Interval = WHOLE
+    """What a job works on unless `--from` and `--to` say otherwise. Without it the data is one whole, with no time."""
     lake: LakeConfig
+    """Where tables, models and reports lie."""
     contracts: str
+    """Module with the contracts: SOURCES, a dict by source, and EXAMPLES."""
     sources: Annotated[dict[str, SourceSection], Field(min_length=1)]
+    """Where rows come from, by source. Each source has a contract of its name."""
     clean: CleanConfig = CleanConfig()
+    """How clean rows have to be, and how personal columns are hashed."""
     features: FeaturesConfig
+    """How clean rows become the network's inputs."""
     task: Task = Binary()
+    """What is predicted."""
     drift: DriftConfig = DriftConfig()
+    """How far features may move from the train split."""
     train: TrainConfig = TrainConfig()
+    """How the network is trained."""
     search: SearchConfig | None = None
+    """What jobs/search.py tries. Needed by that job alone."""
     evaluate: EvaluateConfig = EvaluateConfig()
+    """How the model is evaluated, and what it has to reach."""
     registry: RegistryConfig = RegistryConfig()
+    """What a model has to pass before it is used."""
     maintain: MaintainConfig = MaintainConfig()
+    """What jobs/maintain.py removes and brings together."""
     status: StatusConfig = StatusConfig()
+    """How old data and runs may be before jobs/status.py calls them stale."""
     notify: NotifyConfig | None = None
+    """Where a failure, drift or stale data is told. Without it nobody is."""
 
     @property
     def horizon(self) -> int | None:

@@ -31,9 +31,10 @@ Values = dict[str, Any]
 
 
 class Choices(Model):
-    """One of a few values, whatever these are."""
+    """One of a few values."""
 
     choices: Annotated[tuple[Any, ...], Field(min_length=1)]
+    """The values, whatever they are: numbers, words, lists, sections."""
 
     @property
     def grid(self) -> tuple[Any, ...]:
@@ -42,12 +43,16 @@ class Choices(Model):
 
 
 class Span(Model):
-    """A number from `low` to `high`, both included; whole where both are; by its logarithm with `log`; every `step`th."""
+    """A number between two, both included."""
 
     low: Number
+    """Least value. Values are whole where both ends are."""
     high: Number
+    """Greatest value."""
     log: bool = False
+    """Whether values are drawn evenly by their logarithm."""
     step: Annotated[Number, Field(gt=0)] | None = None
+    """Distance between values. Without it each number, or whole number, may be drawn; a grid needs it."""
 
     @property
     def whole(self) -> bool:
@@ -81,22 +86,27 @@ class Span(Model):
 
 
 class Halving(Model):
-    """Successive halving: after `minimum_epochs`, and each time after `factor` times as many, the best `factor`th of the trials
-    that came so far goes on, the others end.
-    """
+    """Successive halving: at each comparison the best of the trials that came so far go on, the others end."""
 
     minimum_epochs: Annotated[int, Field(ge=1)] = 1
+    """Epochs of a trial before it is first compared with others."""
     factor: Annotated[int, Field(ge=2)] = 3
+    """One trial in so many goes on. The next comparison comes after so many times the epochs."""
 
 
 class SearchConfig(Model):
-    """A search for the values of section `train` that `train.monitor` likes best: `space` names them by dotted path."""
+    """A search for the values of section `train` that `train.monitor` likes best."""
 
     trials: Annotated[int, Field(ge=1)] = 20
+    """Most trials; a grid has no more than it has points."""
     sampler: Literal["tpe", "random", "grid"] = "tpe"
+    """Who chooses values, as Optuna has it: `tpe` by earlier trials, `random`, or `grid`, which takes all."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    """Seed of the choice."""
     halving: Halving | None = None
+    """Ends trials early that fall behind. Without it each is trained to its end."""
     space: Annotated[dict[str, Choices | Span], Field(min_length=1)]
+    """By dotted path within section `train`, the values to try."""
 
     @model_validator(mode="after")
     def _a_grid_is_finite(self) -> SearchConfig:

@@ -12,19 +12,24 @@ from pipelines.model import Day, Model
 
 
 class TimeSplit(Model):
-    """Train before `validation_from`, validation before `test_from`, test from there on. Rows of the last `embargo_hours` of
-    train and of validation are left out: where a label lies ahead of its row, they would tell of the next split.
-
-    In the place of these days lengths may be given: `test` is so long and ends with the window, `validation` so long and ends
-    where test begins.
-    """
+    """By event time: first train, then validation, then test."""
 
     by: Literal["time"] = "time"
+    """Names the way to split."""
     validation_from: Day | None = None
+    """First day of validation, in the pipeline's `timezone`. Earlier rows are train. It is given with `test_from`, or both
+    lengths are.
+    """
     test_from: Day | None = None
+    """First day of test, given with `validation_from`."""
     validation: Length | None = None
+    """Length of validation, which ends where test begins. It is given with `test`, or both days are."""
     test: Length | None = None
+    """Length of test, which ends with the window. It is given with `validation`."""
     embargo_hours: Annotated[float, Field(ge=0, le=876_000)] = 0
+    """Hours before validation and before test in which rows have no label, since theirs lies in the next split. They have to
+    cover the horizon.
+    """
 
     @model_validator(mode="after")
     def _ordered(self) -> TimeSplit:
@@ -60,13 +65,18 @@ class TimeSplit(Model):
 
 
 class EntitySplit(Model):
-    """All rows of one entity are in one split: which, a hash of its key columns says. Shares are of the entities."""
+    """All rows of one entity are in one split: a hash of its key columns decides which."""
 
     by: Literal["entity"]
+    """Names the way to split."""
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Columns of the examples that identify an entity."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the entities, not of rows."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the entities, not of rows. What remains is train."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
+    """Seed of the hash: another one gives another split."""
 
     @model_validator(mode="after")
     def _some_left(self) -> EntitySplit:
@@ -79,10 +89,12 @@ class EntitySplit(Model):
 
 
 class ColumnSplit(Model):
-    """A column of the examples says it: train, validation or test."""
+    """A column of the examples decides."""
 
     by: Literal["column"]
+    """Names the way to split."""
     column: str
+    """Column of the examples that is train, validation or test."""
 
     def __str__(self) -> str:
         return f"by the column {self.column}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from pipelines.config.ages import Age
 from pipelines.model import Model
 
@@ -11,10 +9,9 @@ from pipelines.model import Model
 class StatusConfig(Model):
     """Ages are a number and minutes, hours, days or weeks (`26h`, `2 days`). Without one, a table is never stale."""
 
-    max_age: Age | None = Field(
-        None, description="how long ago each source's raw and clean table may have been written; --max-age goes before it"
-    )
-    max_event_age: Age | None = Field(
-        None, description="how long ago the newest event of the clean table of features.rows_of may have been"
-    )
-    tables: dict[str, Age] = Field({}, description="tables by name, each with a max_age of its own, such as scores: 26h")
+    max_age: Age | None = None
+    """How long ago each source's raw and clean table may have been written. `--max-age` goes before it."""
+    max_event_age: Age | None = None
+    """How long ago the newest event of the clean table of `features.rows_of` may have been."""
+    tables: dict[str, Age] = {}
+    """Tables by name, each with an age of its own, such as `scores: 26h`."""

@@ -22,54 +22,80 @@ def _without_password(uri: str) -> str:
     return uri
 
 
-TrackingUri = Annotated[str, AfterValidator(_without_password)]
+TrackingUri = Annotated[str, AfterValidator(_without_password), Field(description="address without a password")]
 
 
 class Mlflow(Model):
-    """Where MLflow hears of each training: by default where MLFLOW_TRACKING_URI says, under the pipeline's name."""
+    """The MLflow server that logs each training."""
 
     tracking_uri: TrackingUri | None = None
+    """The server. Without it the environment variable MLFLOW_TRACKING_URI counts."""
     experiment: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the experiment. Without it the pipeline's name."""
 
 
 class TrainConfig(Model):
-    """The training run: ranks, batch, epochs, loss, network, and where the ranks call back. With `patience` it ends once so
-    many epochs have passed without a better one by what `monitor` names.
-
-    `tensorboard` keeps scalars for it, `timeline` Horovod's trace of every all-reduce, which is long; with `mlflow` it hears of
-    parameters and epochs.
-
-    `class_weights` multiply what rows of a class add to the loss that is trained on; the validation loss has no weights. A rank
-    works a step's gradient out in `accumulation` parts, of which one is in memory at a time. `compression` halves what ranks
-    send each other. float16 is no `precision`, since small gradients vanish in it unless losses are scaled; bfloat16 has the
-    range of float32.
-    """
+    """The training run: ranks, epochs, loss, network, and how ranks reach the driver."""
 
     ranks: Annotated[int, Field(ge=1)] = 2
+    """Processes that train together, each in a task slot of its own."""
     epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1, description="rows a rank and step")] = 1024
+    """Most passes over the train split."""
+    batch_size: Annotated[int, Field(ge=1)] = 1024
+    """Rows a rank and step."""
     steps_per_call: Annotated[int, Field(ge=1)] = 16
-    shuffle_rows: Annotated[int, Field(ge=1, description="rows in a rank's shuffle buffer")] = 65536
+    """Steps in one compiled call. More of them take more memory, and less time between calls."""
+    shuffle_rows: Annotated[int, Field(ge=1)] = 65536
+    """Rows of a rank's shuffle buffer."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 20130101
+    """Seed of the rows' order, of the first weights and of dropout."""
     monitor: Literal["validation_loss", "validation_auc", "validation_accuracy", "validation_mae"] = "validation_loss"
+    """What the best epoch is chosen by, and the best trial of a search. Beside the loss each task has one: AUC (binary),
+    accuracy (multiclass), mean absolute error (regression).
+    """
     patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better one after which training ends. Without it all epochs are trained."""
     loss: Loss | None = None
+    """What training makes small. Without it cross-entropy of classes, squared error of numbers."""
     class_weights: ClassWeights = {}
+    """By class, the factor of its rows' loss in training; 1 for a class that is not named. The validation loss has no weights.
+    """
     network: Network = Network()
+    """What stands between features and outputs."""
     optimizer: Optimizer = Optimizer()
-    accumulation: Annotated[int, Field(ge=1, description="parts of a rank's batch")] = 1
+    """The rule by which weights move."""
+    accumulation: Annotated[int, Field(ge=1)] = 1
+    """Parts in which a rank works out a step's gradient, one in memory at a time. `batch_size` is a multiple of it."""
     compression: Literal["none", "fp16"] = "none"
+    """With `fp16` ranks send gradients in 16 bits, half of the bytes."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """With `mixed_bfloat16` layers before the output compute in bfloat16, which has the range of float32. Weights and loss stay
+    float32. There is no float16: small gradients vanish in it.
+    """
     tensorboard: bool = False
+    """Whether rank 0 writes scalars for TensorBoard. The table `runs` says where."""
     timeline: bool = False
+    """Whether Horovod's trace of every all-reduce is kept, which is long. The table `runs` says where."""
     mlflow: Mlflow | None = None
-    checkpoint_steps: Annotated[int, Field(ge=1, description="steps of an epoch between checkpoints")] = 1000
-    retries: Annotated[int, Field(ge=0, description="restarts from the last checkpoint when a rank is lost")] = 2
+    """Logs parameters and epochs to MLflow. Without it nothing is logged there."""
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 1000
+    """Steps of an epoch between checkpoints. There is one after each epoch besides."""
+    retries: Annotated[int, Field(ge=0)] = 2
+    """Restarts from the last checkpoint when a rank is lost."""
     launcher: Literal["barrier", "horovod_spark"] = "barrier"
+    """`barrier` starts ranks in a barrier stage, with MPI. `horovod_spark` is Horovod's own launcher, with Gloo, which needs no
+    barrier stage.
+    """
     allow_plain_transport: bool = False
+    """Whether ranks may talk in plain where the cluster encrypts, or mpiexec's port can't be held to the loopback. For trusted
+    networks.
+    """
     channel_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port of the driver to which ranks connect. 0 takes any free one."""
     start_timeout_seconds: Annotated[float, Field(gt=0)] = 120
+    """Seconds until all ranks have to be ready. Also how long nothing may move before the first step or in an export."""
     stall_timeout_seconds: Annotated[int, Field(gt=0)] = 60
+    """Seconds without a sign of life of a rank, or without progress of all, after which it counts as hung."""
 
     @model_validator(mode="after")
     def _in_whole_parts(self) -> TrainConfig:

@@ -46,20 +46,25 @@ def _separates(character: str) -> str:
 
 
 class CsvFiles(FileSource):
-    """CSV as RFC 4180 has it, with a header line in each file unless `header` is off: then fields come in the contract's order.
+    """CSV as RFC 4180 has it. Each file may order its columns as it likes.
 
-    Files may order their columns each as it likes. `multiline` allows line breaks within quotes, which stay as they are; such
-    files, and those in UTF-16, can't be split among tasks. `escape` reads backslash escapes (`CsvFormat`). Blank lines, lines
-    that repeat their file's header, and byte-order marks at the beginning of a line are no rows. A header that ends with a
-    separator promises rows that do.
+    Blank lines, lines that repeat their file's header, and byte-order marks at the beginning of a line are no rows. A header
+    that ends with a separator promises rows that do.
     """
 
     kind: Literal["csv"]
     separator: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_separates)] = ","
+    """Character between fields."""
     encoding: Literal["utf-8", "iso-8859-1", "windows-1252", "utf-16"] = "utf-8"
+    """Encoding of the files. UTF-16 needs a byte-order mark, and one task reads such a file."""
     header: bool = True
+    """Whether each file begins with a line of field names. Without it fields come in the contract's order."""
     multiline: bool = False
+    """Whether a quoted field may hold line ends, which stay as they are. One task reads such a file."""
     escape: Literal["\\"] | None = None
+    """A backslash before a quote, the separator, a line end or a backslash stands for that character. Without it backslashes
+    are text.
+    """
 
     def read_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
         """The files' rows; files of one header, whose folders give the same columns, are read together."""

@@ -25,18 +25,22 @@ from schemas.contract import Table
 PLACEHOLDER = re.compile(r"\{(from|to)(?::([^}]*))?\}")
 
 
-class FileSource(Source):
-    """A source that lies in files, on any file system that Spark reads.
+Period = Annotated[str, AfterValidator(check_period), Field(description="period such as day, 6 hours or 3 months")]
 
-    `path` is a file, a folder or a pattern. `{from:%Y-%m-%d}` and `{to:…}` in it stand for the bounds of a period, as strftime
-    writes them in the pipeline's time zone; then a run is given the files of its interval's periods, else all of them. `every`
-    is the period: an interval has one of them or many. A path with both bounds may do without: its period is the interval. A
-    period whose file is `missing` fails the run, or is reported and lands nothing.
-    """
+
+class FileSource(Source):
+    """A source that lies in files, on any file system that Spark reads."""
 
     path: Annotated[str, Field(min_length=1)]
-    every: Annotated[str, AfterValidator(check_period)] | None = None
+    """File, folder or pattern, on any file system that Spark reads. With `{from:%Y-%m-%d}` or `{to:…}`, the bounds of a period
+    by strftime, a run reads the files of its interval's periods, else all.
+    """
+    every: Period | None = None
+    """Length of the period of a file, by the calendar. A path with `{from}` and `{to}` may do without: its period is the
+    interval.
+    """
     missing: Literal["fail", "report"] = "fail"
+    """Whether a period without a file fails the run (exit 5), or is reported and lands nothing."""
 
     @model_validator(mode="after")
     def _period_declared(self) -> FileSource:

@@ -45,6 +45,14 @@ def _in_bounds(value: timedelta) -> timedelta:
     return value
 
 
+TimeSpan = Annotated[
+    timedelta,
+    BeforeValidator(_span),
+    AfterValidator(_in_bounds),
+    Field(description="span of time such as 90m, 2h or 1d"),
+]
+
+
 def _without_secret(value: str) -> str:
     if re.search(r"[?&;](user|password)=|//[^/]*@", value, re.IGNORECASE):
         # Not a ValueError: pydantic's report of one would show the address, secret and all.
@@ -58,22 +66,29 @@ def _without_secret(value: str) -> str:
 class JdbcTable(Source):
     """A table or view of a database.
 
-    `url` may hold `${NAME}` for an environment variable; `password` is the name of one. With a `watermark`, a column of times,
-    a run is given the rows from its interval's start less `lookback` up to its end, and never those where the column is null;
-    without one, all rows. Up to `connections` read at once, `fetch_rows` rows at a time. Of PostgreSQL all see one snapshot;
-    of another database each sees what is there when it asks, since JDBC knows nothing that binds them.
+    Of PostgreSQL all connections see one snapshot; of another database each sees what is there when it asks, since JDBC knows
+    nothing that binds them.
     """
 
     kind: Literal["jdbc"]
     url: Annotated[str, Field(pattern="^jdbc:"), AfterValidator(_without_secret)]
+    """JDBC address; `${NAME}` is an environment variable. It holds no user and no password."""
     table: Annotated[str, Field(min_length=1)]
+    """Table or view, with its schema where it needs one."""
     user: str | None = None
+    """User of the database. Without it the driver's own default counts."""
     password: str | None = None
+    """Name of the environment variable with the password, not the password."""
     driver: str | None = None
+    """Class of the JDBC driver. Without it the one that is known for the address."""
     watermark: str | None = None
-    lookback: Annotated[timedelta, BeforeValidator(_span), AfterValidator(_in_bounds)] = timedelta(0)
+    """Column of times. With it a run reads the rows of its interval, and never those where it is null; without it all rows."""
+    lookback: TimeSpan = timedelta(0)
+    """How far before its interval's start a run reads, for rows that came late. It counts only with `watermark`."""
     connections: Annotated[int, Field(ge=1)] = 2
+    """Most connections that read at once."""
     fetch_rows: Annotated[int, Field(ge=1)] = 10_000
+    """Rows that a connection fetches at a time."""
 
     @property
     def place(self) -> str:

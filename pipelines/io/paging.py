@@ -14,7 +14,9 @@ Count = Annotated[int, Field(gt=0)]
 
 class _Sized(Model):
     size_param: str = "size"
+    """Parameter with the number of records a page."""
     size: Count | None = None
+    """Records a page. Without it the API's own default counts."""
 
     @property
     def sized(self) -> dict[str, str]:
@@ -23,33 +25,43 @@ class _Sized(Model):
 
 
 class ByPage(_Sized):
-    """Pages have numbers: `first`, and on by `step` (by `size` with first 0 where the parameter is an offset)."""
+    """Pages have numbers."""
 
     by: Literal["page"]
+    """Names the way of paging."""
     param: str = "page"
+    """Parameter with the page's number."""
     first: int = 1
+    """Number of the first page."""
     step: Count = 1
+    """What the number grows by: the `size`, with `first: 0`, where the parameter is an offset."""
 
 
 class ByCursor(_Sized):
-    """Each page says, at the dotted path `next`, by which value of `param` the next one is asked for."""
+    """Each page gives the value by which the next one is asked for."""
 
     by: Literal["cursor"]
+    """Names the way of paging."""
     param: str = "cursor"
+    """Parameter with the cursor."""
     next: str = "next"
+    """Dotted path to the next page's cursor. The last page has none."""
 
 
 class ByLink(_Sized):
-    """Each page gives the next one's address: at the dotted path `next`, else in its Link header (RFC 8288)."""
+    """Each page gives the next one's address."""
 
     by: Literal["link"]
+    """Names the way of paging."""
     next: str = ""
+    """Dotted path to the next page's address. Empty where that is in the Link header (RFC 8288)."""
 
 
 class OnePage(Model):
     """All records come in one answer."""
 
     by: Literal["none"] = "none"
+    """Names the way of paging."""
 
     @property
     def sized(self) -> dict[str, str]:

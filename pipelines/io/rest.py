@@ -35,33 +35,44 @@ Seconds = Annotated[float, Field(gt=0)]
 class RestApi(Source):
     """A JSON API that answers GET, page by page.
 
-    `${NAME}` in `url` is an environment variable; it is no place for secrets, since addresses land beside the rows.
-    `{from:%Y-%m-%d}` and `{to:…}` in `url` and `params` are the interval's bounds as strftime writes them: in UTC when the
-    format ends with Z, as it does when none is given, else in the pipeline's time zone. `records` is the dotted path to the
-    array of records, `total` that to their number in all: without it, it can't be seen that records come and go while pages
-    are read. `token` names the environment variable that holds the bearer token.
-
-    Pages are kept in a spool until they have landed: a run that broke off is gone on from, for `spool_hours`. When the total
-    tells that pages have shifted they are all read again, up to `rereads` times. With `connections` over 1, numbered pages
-    with a total are fetched by as many tasks, which share the rate.
+    Pages are kept in a spool until they have landed, so that a run that broke off goes on from there.
     """
 
     kind: Literal["rest"]
     url: str
+    """Address without a secret, since it lands beside the rows. `${NAME}` is an environment variable, `{from}` and `{to}` are
+    the interval's bounds, as in `params`.
+    """
     params: dict[str, str] = {}
+    """Parameters of the query. `{from:%Y-%m-%d}` and `{to:…}` are the interval's bounds by strftime: in UTC where the format
+    ends with Z, as it does by default, else in the pipeline's `timezone`.
+    """
     records: str = ""
+    """Dotted path to the array of records. Empty where the answer itself is the array."""
     paging: Paging = OnePage()
+    """How the API gives its pages."""
     total: str | None = None
+    """Dotted path to the number of all records. Without it records that come or go meanwhile can be missed."""
     token: str | None = None
+    """Name of the environment variable with the bearer token, not the token."""
     retries: Annotated[int, Field(ge=0)] = 5
+    """Times that a request is tried again after an error that may pass."""
     timeout_seconds: Seconds = 30
+    """Seconds that an answer may take."""
     backoff_seconds: Annotated[float, Field(ge=0)] = 1
+    """Seconds before the first retry, doubled each time, with jitter. What Retry-After asks for comes before it."""
     max_wait_seconds: Seconds = 300
+    """Longest wait before a retry, in seconds. A server that asks for more ends the run (exit 5)."""
     requests_per_second: Seconds | None = None
+    """Most requests a second, of all tasks together. Without it there is no limit."""
     connections: Annotated[int, Field(ge=1)] = 1
+    """Tasks that fetch at once, where pages are numbered and `total` is given; else one fetches."""
     rereads: Annotated[int, Field(ge=0)] = 2
+    """Times that all pages are read again when `total` shows that they have shifted."""
     max_pages: Annotated[int, Field(ge=1)] = 100_000
+    """Most pages. A source with more ends the run (exit 5)."""
     spool_hours: Annotated[float, Field(ge=0)] = 24
+    """Hours for which fetched pages are kept, so that a run that broke off goes on from them."""
 
     fields_by_row: ClassVar[bool] = True
     _folder: str = PrivateAttr("")

@@ -30,17 +30,16 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class Source(Model):
-    """One entry of `sources`: its settings, and how it is read.
-
-    `drift` says what becomes of fields that the contract does not know: the run fails, or they are ignored, or they land in
-    the column `extra` under their names, from where a contract that declares them later takes them. Fields that the contract
-    knows and the source lacks fail the run, too, or are null, where the contract allows it. `rename` gives a received field
-    the name that the contract has for it.
-    """
+    """One entry of `sources`: its settings, and how it is read."""
 
     kind: str
+    """Names the kind of source."""
     drift: Drift = "fail"
+    """What becomes of fields that the contract does not know: they `fail` the run, are ignored, or land in the column `extra`.
+    With `fail`, fields that the source lacks fail it too; otherwise those that may be missing are null.
+    """
     rename: dict[str, str] = {}
+    """By received field, the contract's name for it."""
 
     fields_by_row: ClassVar[bool] = False
     """Whether each row brings its own field names, so that only rows can tell what the contract does not know."""

@@ -10,12 +10,14 @@ from pipelines.features.kinds.statistics import Request, Stats, Train
 
 
 class Boolean(Kind):
-    """True or false, as 1 or 0: what a missing one is taken for, and optionally an indicator of the missing."""
+    """True or false, as 1 or 0."""
 
     types = ("boolean",)
     fitted = FittedNumeric
     impute: bool = False
+    """What a missing value becomes."""
     indicator: bool = False
+    """Whether a second column, `<name>_missing`, is 1 where the value was missing, else 0."""
 
     def made(self, name: str) -> tuple[str, ...]:
         return number_columns(name, self.indicator)

@@ -45,12 +45,13 @@ class FittedBucketized(Fitted):
 
 
 class Bucketized(Kind):
-    """A number by the bucket that it falls in: ids from 1, cut at `edges` (an edge is of the bucket above), 0 if missing."""
+    """A number as the id of the bucket that it falls in, from 1; 0 where it is missing."""
 
     types = NUMBERS
     fitted = FittedBucketized
     sliceable = True
     edges: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MOST_EDGES)]
+    """Bounds of the buckets, ascending. A value at an edge is in the bucket above it."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield number(name)

@@ -53,13 +53,15 @@ class FittedCategorical(FittedWord):
 
 
 class Categorical(Kind):
-    """A word: ids by frequency, 0 for the unknown; rarer than `min_count` in the train split is unknown too."""
+    """A word as an id: 1 for the most frequent of the train split, 0 for an unknown, rare or missing one."""
 
     types = WORDS
     fitted = FittedCategorical
     sliceable = True
     min_count: Annotated[int, Field(ge=1)] = 1
+    """Fewest rows of the train split that a word needs for an id of its own."""
     max_size: Annotated[int, Field(ge=1)] = 1000
+    """Most words with an id of their own; the most frequent ones have it."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield word(name)

@@ -61,8 +61,11 @@ class Crossed(Kind):
     fitted = FittedCrossed
     sliceable = True
     of: Annotated[tuple[str, ...], Field(min_length=2)]
+    """Columns whose words form one."""
     min_count: Annotated[int, Field(ge=1)] = 1
+    """As of a categorical feature, of the joined words."""
     max_size: Annotated[int, Field(ge=1)] = 1000
+    """As of a categorical feature, of the joined words."""
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The columns that are crossed."""

@@ -40,11 +40,12 @@ class FittedCyclic(Fitted):
 
 
 class Cyclic(Kind):
-    """A number that comes round again every `period`: its sine and cosine."""
+    """A number that comes round again: its sine and cosine."""
 
     types = NUMBERS
     fitted = FittedCyclic
     period: Annotated[Finite, Field(gt=0)]
+    """After how much the number comes round again, in its own unit: 360 for degrees."""
 
     def made(self, name: str) -> tuple[str, ...]:
         return circle_columns(name)

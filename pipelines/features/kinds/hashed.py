@@ -49,11 +49,12 @@ class FittedHashed(FittedWord):
 
 
 class Hashed(Kind):
-    """A word of a set without end: ids from 1 to `buckets` by its CRC-32, 0 where it is missing. Nothing is fitted."""
+    """A word of a set without end, as an id from 1 by its CRC-32; 0 where it is missing. Nothing is fitted."""
 
     types = WORDS
     fitted = FittedHashed
     buckets: Annotated[int, Field(ge=1, le=1 << 24)]
+    """Number of ids. Words may share one: the more ids, the fewer do."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield hashed_group(name, self.buckets)

@@ -48,16 +48,18 @@ class FittedImage(FittedWord):
 
 
 class Image(Kind):
-    """A PNG, as base64 text: decoded, resized (bilinear, corners not aligned, as tf.image.resize does), levels of 0 to 255
-    divided by `divide_by`. One channel is grey, three are red, green and blue.
-    """
+    """A PNG, as base64 text: decoded, resized (bilinear, as tf.image.resize does) and divided."""
 
     types = WORDS
     fitted = FittedImage
     height: Annotated[int, Field(ge=1, le=4096)]
+    """Rows of pixels after resizing."""
     width: Annotated[int, Field(ge=1, le=4096)]
+    """Columns of pixels after resizing."""
     channels: Literal[1, 3] = 3
+    """1 is grey, 3 are red, green and blue."""
     divide_by: Annotated[Finite, Field(gt=0)] = 255.0
+    """Divisor of the levels, which are 0 to 255. 255 brings them to 0 to 1."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield file_length(name)

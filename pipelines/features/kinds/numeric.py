@@ -60,18 +60,21 @@ class FittedNumeric(Fitted, Scaling):
 
 
 class Numeric(Kind):
-    """A number: what stands in for a missing one, an optional log1p or clip first, how it is scaled.
-
-    With an indicator a second column, `<name>_missing`, is 1 where the number was missing, else 0.
-    """
+    """A number: imputed, then clipped, put on a logarithmic scale, and scaled."""
 
     types = NUMBERS
     fitted = FittedNumeric
     impute: Imputer = "median"
+    """What a missing value becomes: the mean or median of the train split, or a number."""
     clip: tuple[Finite, Finite] | None = None
+    """Least and greatest value; what lies beyond becomes the nearer one, before `log1p` and `scale`."""
     log1p: bool = False
+    """Whether log(1 + value) is taken, before `scale`."""
     scale: Scaler = "zscore"
+    """By the train split: `zscore` to mean 0 and deviation 1, `minmax` to 0 to 1, `robust` to median 0 and quartiles 1 apart.
+    """
     indicator: bool = False
+    """Whether a second column, `<name>_missing`, is 1 where the value was missing, else 0."""
 
     def made(self, name: str) -> tuple[str, ...]:
         return number_columns(name, self.indicator)

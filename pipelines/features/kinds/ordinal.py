@@ -46,13 +46,14 @@ class FittedOrdinal(FittedWord):
 
 
 class Ordinal(Kind):
-    """A word of a declared order, as a number from 0 (the first) to 1 (the last), in equal steps; a missing or unknown word is
-    the train split's median.
+    """A word of a declared order, as a number from 0 to 1 in equal steps. A missing or unknown word is the train split's
+    median.
     """
 
     types = WORDS
     fitted = FittedOrdinal
     order: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)]
+    """All words, from the first (0) to the last (1)."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield word(name)

@@ -28,18 +28,31 @@ class Declared(Model):
     """The features of a spec by kind and name: numbers, then what becomes ids, then arrays."""
 
     numeric: dict[str, Numeric] = {}
+    """Numbers, scaled, by name."""
     boolean: dict[str, Boolean] = {}
+    """Columns of true and false, by name."""
     ordinal: dict[str, Ordinal] = {}
+    """Words that have an order, by name."""
     cyclic: dict[str, Cyclic] = {}
+    """Numbers that come round again, such as angles, by name."""
     time: dict[str, Time] = {}
+    """Timestamps, by name."""
     target: dict[str, Target] = {}
+    """Words that become their mean label, by name."""
     bucketized: dict[str, Bucketized] = {}
+    """Numbers that become the id of a bucket, by name."""
     categorical: dict[str, Categorical] = {}
+    """Words that become ids by frequency, by name."""
     crossed: dict[str, Crossed] = {}
+    """Words of several columns that become one id, by name."""
     hashed: dict[str, Hashed] = {}
+    """Words that become ids by a hash, by name."""
     sequence: dict[str, Sequence] = {}
+    """Last values of a series, by name."""
     image: dict[str, Image] = {}
+    """PNG images, by name."""
     text: dict[str, Text] = {}
+    """Texts, by name."""
 
     @property
     def declared(self) -> Iterator[tuple[str, str, Kind]]:

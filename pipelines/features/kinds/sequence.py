@@ -53,12 +53,14 @@ class FittedChannel(Fitted, Scaling):
 
 
 class Sequence(Kind):
-    """The last `length` values of several columns of a series, up to and with the row's own: see `features.windows`."""
+    """The last values of several columns of a series, up to and with the row's own: see `features.windows`."""
 
     types = NUMBERS
     fitted = FittedChannel
     of: Annotated[dict[str, Numeric], Field(min_length=1)]
+    """Columns of the series, each with the settings of a numeric feature; `indicator` is refused."""
     length: Annotated[int, Field(ge=2, le=10_000)]
+    """Rows of a window, the row itself included."""
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The series' columns."""

@@ -84,16 +84,18 @@ class FittedTarget(FittedWord):
 
 
 class Target(Kind):
-    """A word as the mean label of the train split's rows that have it, drawn to the mean of all as if `smoothing` more rows
-    had that (Micci-Barreca 2001); an unknown or missing word is the mean of all. It is told in deviations of the label from
-    that. Train rows get the mean of the rows outside their own one of `folds` parts: none is told its own label.
+    """A word as its mean label on the train split, in deviations from the mean of all (Micci-Barreca 2001). An unknown or
+    missing word is the mean of all. No train row has a part in its own number.
     """
 
     types = WORDS
     fitted = FittedTarget
     folds: Annotated[int, Field(ge=2, le=100)] = 5
+    """Parts of the train split. A train row gets the mean label of the rows in the other parts."""
     smoothing: Annotated[Finite, Field(ge=0)] = 20.0
+    """Rows with the mean label of all that are added to each word's own. More of them hold rare words closer to it."""
     max_size: Annotated[int, Field(ge=1)] = 1000
+    """Most words with a mean of their own; the most frequent ones have it."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield word(name)

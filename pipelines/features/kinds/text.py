@@ -68,17 +68,20 @@ class FittedText(FittedWord):
 
 
 class Text(Kind):
-    """A text: its first `length` words in lower case, as ids by frequency in the train split (2 is the most frequent, 1 the
-    unknown, 0 where there is no word), or with `buckets` by CRC-32 (1 to `buckets`). A word is what stands between spaces and
-    punctuation; an apostrophe is part of it.
+    """A text as the ids of its first words, in lower case: from 2 by frequency in the train split, 1 for an unknown word, 0 for
+    none. A word is what stands between spaces and punctuation; an apostrophe is part of it.
     """
 
     types = WORDS
     fitted = FittedText
     length: Annotated[int, Field(ge=1, le=10_000)]
+    """First words that count. A shorter text is filled up with 0."""
     min_count: Annotated[int, Field(ge=1)] = 1
+    """Fewest occurrences in the train split that a word needs for an id of its own. Without effect with `buckets`."""
     max_size: Annotated[int, Field(ge=1)] = 20_000
+    """Most words with an id of their own, the most frequent ones. Without effect with `buckets`."""
     buckets: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+    """Number of ids by CRC-32, instead of ids by frequency. Nothing is counted then."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield word_count(name)

@@ -78,16 +78,18 @@ class FittedTime(Fitted):
 
 
 class Time(Kind):
-    """A timestamp by the local clock and calendar: hour (0 to 23), weekday (0 is Monday) and month, each as sine and cosine or
-    as ids, and with `holidays` whether the day is one of these. A missing one is 0 everywhere.
-    """
+    """A timestamp by the local clock and calendar. A missing one is 0 everywhere."""
 
     types = ("timestamp",)
     fitted = FittedTime
     parts: tuple[TimePart, ...] = ("hour", "weekday", "month")
+    """Parts of the local time that become columns: hour (0 to 23), weekday (0 is Monday), month."""
     zone: TimeZone = "UTC"
+    """Time zone of the clock and calendar."""
     encode: Literal["cyclic", "ids"] = "cyclic"
+    """`cyclic` makes sine and cosine of each part, `ids` an id that the network embeds."""
     holidays: tuple[Day, ...] = ()
+    """Local days on which the column `<name>_holiday` is 1, else 0. Without days there is no such column."""
 
     def made(self, name: str) -> tuple[str, ...]:
         return (*time_columns(name, self.parts, self.encode), *holiday_columns(name, self.holidays))

@@ -38,6 +38,8 @@ train:
 registry:
   champion: {metric: auc, margin: 0.005}
 maintain: {snapshot_days: 14, raw_days: 90}
+status: {max_age: 26h, max_event_age: 3 days, tables: {scores: 26h}}
+notify: {url: RINGMILL_WEBHOOK, events: [failed, stale]}
 ---
 sources:
   hotels: {kind: rest, url: "https://api.example/hotels", paging: {by: page, size: 500}}

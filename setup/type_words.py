@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union
@@ -18,6 +19,10 @@ PLAIN = {
 MANY = {"text": "texts", "whole number": "whole numbers", "number": "numbers", "section": "sections"}
 FROM_POWERS = 1 << 20  # from here on powers of two are written as such
 CHARACTER = {"min_length": 1, "max_length": 1}
+
+
+class MissingWordsError(LookupError):
+    """Raised for a type that plain words don't describe; give its alias a description."""
 
 
 class Words(NamedTuple):
@@ -79,6 +84,11 @@ def _bare_words(hint: Any) -> Words:
     if origin in (dict, Mapping):
         key = "name" if (words := _words(arguments[0])).name == "text" else words.name
         return Words(f"by {key}, {_with_article(_words(arguments[1]))}")
+    if hint not in PLAIN and not issubclass(hint, BaseModel) and not is_dataclass(hint):
+        raise MissingWordsError(
+            f"type {hint.__name__} has no words; expected an alias: Annotated[{hint.__name__}, Field(description='…')]. Say "
+            f"there what is written in YAML."
+        )
     return Words(PLAIN.get(hint) or ("section" if issubclass(hint, BaseModel) else f"`{hint.__name__}`"))
 
 
@@ -99,7 +109,7 @@ def _with_article(words: Words) -> str:
     first = str(words).split(" ", maxsplit=1)[0]
     if first in ("text", "text,", "by", "one", "true", "any") or first.startswith("`"):
         return str(words)
-    return f"a {words}"
+    return f"{'an' if first[0] in 'aeio' else 'a'} {words}"
 
 
 def _limits(bounds: Mapping[str, Any], *, is_text: bool) -> str:

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s*(?:(m)(?:in|inutes?)?|(h)(?:ours?)?|(d)(?:ays?)?|(w)(?:eeks?)?)", re.ASCII)
@@ -22,4 +22,4 @@ def parse_age(text: object) -> timedelta:
     return timedelta(**{UNITS[matched[matched.lastindex]]: float(matched[1])})
 
 
-Age = Annotated[timedelta, BeforeValidator(parse_age)]
+Age = Annotated[timedelta, BeforeValidator(parse_age), Field(description="age such as 26h, 90 minutes or 2 days")]

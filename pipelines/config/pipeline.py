@@ -99,7 +99,7 @@ class Pipeline(Model):
     status: StatusConfig = StatusConfig()
     """How old data and runs may be before jobs/status.py calls them stale."""
     notify: NotifyConfig | None = None
-    """Where a failure, drift or stale data is told. Without it nobody is."""
+    """The webhook that is called on a failure, drift or stale data. Without it none is."""
 
     @property
     def horizon(self) -> int | None:

@@ -7,7 +7,7 @@ from pipelines.model import Model
 
 
 class StatusConfig(Model):
-    """Ages are a number and minutes, hours, days or weeks (`26h`, `2 days`). Without one, a table is never stale."""
+    """How old tables and their events may be before they are stale. Without an age a table never is."""
 
     max_age: Age | None = None
     """How long ago each source's raw and clean table may have been written. `--max-age` goes before it."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pipelines.config import Model, Pipeline
 from pipelines.io.sources import KINDS
 from schemas import contract
 from setup.configuration_docs import PAGE, page
 from setup.documented import MissingMeaningError, fields_of
+from setup.type_words import MissingWordsError, in_words
 
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -46,6 +49,12 @@ def test_the_page_is_what_make_docs_writes() -> None:
 def test_a_field_without_a_meaning_is_an_error_that_names_it(declared: type, field: str) -> None:
     with pytest.raises(MissingMeaningError, match=field):
         list(fields_of(declared))
+
+
+def test_a_type_without_words_is_an_error_that_names_it() -> None:
+    assert in_words(Annotated[timedelta, Field(description="span such as 2h")]) == "span such as 2h"
+    with pytest.raises(MissingWordsError, match="timedelta"):
+        in_words(timedelta | None)
 
 
 def test_a_meaning_is_the_string_below_its_field() -> None:

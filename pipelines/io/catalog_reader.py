@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 
 from pipelines.config import LakeConfig
 from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.driver_rows import Where, expression
 from pipelines.io.iceberg import SCOPE, IcebergTable
-from pipelines.io.java_errors import java_reason
+from pipelines.io.java_errors import reason_of
 from pipelines.io.tables import CATALOG
 from pipelines.storage import is_local, warehouse_uri
 from schemas.contract import Column, Table
 
+FAULTS = (Py4JJavaError, PySparkException)  # the same from Java; PySpark, where a session was begun, puts some in its own words
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {"TIMESTAMP": "microseconds", "DATE": "days"}  # in which Iceberg counts from the epoch
 MISSING = "NoSuchNamespaceException"
@@ -79,7 +81,7 @@ class CatalogReader:
         self._namespace = gateway.jvm.org.apache.iceberg.catalog.Namespace.of(levels)
         try:
             self.tables = sorted(str(each.name()) for each in catalog.listTables(self._namespace))
-        except Py4JJavaError as error:
+        except FAULTS as error:
             if not _is_empty(error):
                 raise _unreadable(error) from error
             self.tables = []
@@ -95,9 +97,9 @@ class CatalogReader:
             jvm = self._gateway.jvm
             try:
                 loaded = self._catalog.loadTable(jvm.org.apache.iceberg.catalog.TableIdentifier.of(self._namespace, name))
-            except Py4JJavaError as error:
+            except FAULTS as error:
                 raise ExternalError(
-                    f"table {name}: its metadata can't be read ({java_reason(error)}). See that lake.warehouse is reachable "
+                    f"table {name}: its metadata can't be read ({reason_of(error)}). See that lake.warehouse is reachable "
                     f"and that this user may read it."
                 ) from error
             self._loaded[name] = StoredTable(jvm, loaded, name)
@@ -123,7 +125,7 @@ def catalog_reader(gateway: Any, lake: LakeConfig, namespace: str) -> Iterator[C
     hadoop = apache.spark.deploy.SparkHadoopUtil.get().newConfiguration(apache.spark.SparkConf())
     try:
         catalog = apache.iceberg.CatalogUtil.buildIcebergCatalog(CATALOG, properties, hadoop)
-    except Py4JJavaError as error:
+    except FAULTS as error:
         raise (_no_tables(namespace, warehouse_uri(lake)) if _is_empty(error) else _unreadable(error)) from error
     try:
         yield CatalogReader(gateway, catalog, namespace, warehouse_uri(lake))
@@ -153,10 +155,10 @@ def _is_maintenance(snapshot: Any) -> bool:
     return operation == "replace" or (operation == "delete" and SCOPE not in dict(snapshot.summary()))
 
 
-def _is_empty(error: Py4JJavaError) -> bool:
+def _is_empty(error: Exception) -> bool:
     """Whether a catalog answered that it lacks the namespace, or a database that no catalog was ever made in it."""
-    missing = str(error.java_exception.getClass().getSimpleName()) == MISSING
-    return missing or CATALOG_TABLE in java_reason(error).lower()
+    java = error.java_exception if isinstance(error, Py4JJavaError) else None
+    return (java is not None and str(java.getClass().getSimpleName()) == MISSING) or CATALOG_TABLE in reason_of(error).lower()
 
 
 def _no_tables(namespace: str, warehouse: str) -> ConfigError:
@@ -166,8 +168,8 @@ def _no_tables(namespace: str, warehouse: str) -> ConfigError:
     )
 
 
-def _unreadable(error: Py4JJavaError) -> ExternalError:
+def _unreadable(error: Exception) -> ExternalError:
     return ExternalError(
-        f"lake.catalog: the catalog can't be read ({java_reason(error).rstrip('.')}). See that its server is up and that this "
+        f"lake.catalog: the catalog can't be read ({reason_of(error).rstrip('.')}). See that its server is up and that this "
         f"user may read it, or fix lake.catalog or lake.warehouse."
     )

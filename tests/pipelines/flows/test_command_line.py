@@ -22,13 +22,14 @@ finally:
 """
 
 
-OWN = ("--every", "--dry-run", "--run ", "--version", "--rollback", "--model", "RUN RUN")
+OWN = ("--every", "--dry-run", "--run ", "--version", "--rollback", "--model", "RUN RUN", "--json", "--max-age")
 OPTIONS = {
     "maintain": ["--dry-run"],
     "publish": ["--run "],
     "promote": ["--version", "--rollback"],
     "predict": ["--every", "--model"],
     "compare": ["RUN RUN"],
+    "status": ["--json", "--max-age"],
 }
 
 

@@ -126,25 +126,28 @@ def test_a_table_older_than_its_bound_is_stale_and_maintenance_makes_none_younge
     assert (missing.subject, missing.message) == ("scores", "it was never written, or not since snapshots expired")
 
 
-def test_a_failed_last_run_is_a_problem_until_the_job_succeeds(spark: SparkSession, visited: Context) -> None:
-    report = reporter(spark, visited)
-    add_run(visited, "train", "failed", error="rank 1 died\nits last lines")
-    add_run(visited, "pipeline", "interrupted", error="interrupted by SIGTERM", fingerprint="")
+def test_a_failed_last_run_is_a_problem_until_the_job_succeeds(spark: SparkSession, run: Run) -> None:
+    context = run()
+    report = reporter(spark, context)
+    add_run(context, "clean")
+    add_run(context, "train", "failed", error="rank 1 died\nits last lines")
+    add_run(context, "pipeline", "interrupted", error="interrupted by SIGTERM", fingerprint="")
     assert [(each.subject, each.message) for each in report().problems] == [
         ("pipeline", "its last run r_pipeline interrupted: interrupted by SIGTERM"),
         ("train", "its last run r_train failed: rank 1 died"),
     ]
     assert {run.job: run.error for run in report().jobs}["train"] == "rank 1 died"
-    add_run(visited, "train", started_at=datetime.now(UTC) + timedelta(seconds=1))
+    add_run(context, "train", started_at=datetime.now(UTC) + timedelta(seconds=1))
     assert report().ok
 
 
-def test_the_champion_has_its_metrics_with_intervals_on_test_and_live(spark: SparkSession, visited: Context) -> None:
-    report = reporter(spark, visited)
-    alias = {"alias": "champion", "name": visited.config.pipeline}
+def test_the_champion_has_its_metrics_with_intervals_on_test_and_live(spark: SparkSession, run: Run) -> None:
+    context = run()
+    report = reporter(spark, context)
+    alias = {"alias": "champion", "name": context.config.pipeline}
     replaced = version(1, **alias, valid_to=day(3))
     rows = [replaced, version(1, **alias, valid_from=day(3)), version(2, alias=None)]
-    visited.lake.append_rows(lake.MODELS, [each.row for each in rows])
+    context.lake.append_rows(lake.MODELS, [each.row for each in rows])
     found = report().champion
     assert found is not None and (found.version, found.since, found.live) == (1, day(1), ())
     assert [(each.metric, each.value, each.low) for each in found.test] == [("auc", 0.7, None)], "the registry's"
@@ -152,11 +155,11 @@ def test_the_champion_has_its_metrics_with_intervals_on_test_and_live(spark: Spa
     measured = [("auc", None, 0.75, 0.7, 0.8), ("log_loss", None, 0.5, None, None), ("auc", "gbm", 0.9, 0.8, 1.0)]
     names = ("metric", "baseline", "value", "low", "high")
     metrics = [{**base, "run_id": "evaluate1", **dict(zip(names, row, strict=True))} for row in measured]
-    visited.lake.append_rows(lake.EVALUATION_METRICS, [*metrics, {**metrics[0], "run_id": "evaluate2", "value": 0.1}])
+    context.lake.append_rows(lake.EVALUATION_METRICS, [*metrics, {**metrics[0], "run_id": "evaluate2", "value": 0.1}])
     live = {"run_id": "d", "model_version": 1, "metric": "auc", "rows": 9, "value": 0.6, "low": 0.5, "high": float("nan")}
     earlier = {"interval_from": MAY[0] - timedelta(days=1), "interval_to": MAY[0]}
     spans = [{"interval_from": MAY[0], "interval_to": MAY[1]}, earlier]
-    visited.lake.append_rows(LIVE, [{**live, **spans[0]}, {**live, **spans[1]}, {**live, **spans[0], "model_version": 2}])
+    context.lake.append_rows(LIVE, [{**live, **spans[0]}, {**live, **spans[1]}, {**live, **spans[0], "model_version": 2}])
     found = report().champion
     assert found is not None
     assert [each.model_dump() for each in found.test] == [
@@ -302,13 +305,16 @@ def test_an_interruption_between_steps_is_over_once_any_step_succeeds() -> None:
     assert [each.subject for each in failures([row("clean", "interrupted", 1), row("ingest", "succeeded", 2)])] == ["clean"]
 
 
-def test_reading_a_catalog_leaves_no_trace_in_it(spark: SparkSession, visited: Context) -> None:
+def test_reading_a_catalog_leaves_no_trace_in_it(spark: SparkSession, run: Run) -> None:
+    context = run()
+    add_run(context, "ingest")
+    add_run(context, "clean")
     lake_config = LakeConfig(warehouse=spark.conf.get("spark.sql.catalog.lake.warehouse") or "")
-    before = IcebergTable(spark, visited.lake.identifier("runs")).references()
-    with catalog_reader(spark.sparkContext._gateway, lake_config, visited.config.pipeline) as reader:
+    before = IcebergTable(spark, context.lake.identifier("runs")).references()
+    with catalog_reader(spark.sparkContext._gateway, lake_config, context.config.pipeline) as reader:
         assert reader.rows("nothing", {}) == []
         assert {row["job"] for row in reader.rows("runs", {})} == {"ingest", "clean"}
-    assert IcebergTable(spark, visited.lake.identifier("runs")).references() == before
+    assert IcebergTable(spark, context.lake.identifier("runs")).references() == before
     with (
         pytest.raises(ConfigError, match="pipeline nobody has no tables"),
         catalog_reader(spark.sparkContext._gateway, lake_config, "nobody"),

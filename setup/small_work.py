@@ -21,7 +21,7 @@ PLACEHOLDER = re.compile(r"\{[^}]*\}")
 def source_bytes(source: dict[str, Any]) -> float:
     """The bytes of text that a run reads from a source; infinite where that can't be told from files of this machine."""
     path = str(source.get("path", ""))
-    if source.get("kind") not in ("csv", "json", "parquet") or "://" in path or not path:
+    if source.get("kind") not in ("csv", "jsonl", "parquet") or "://" in path or not path:
         return float("inf")
     files = [file for found in glob.glob(PLACEHOLDER.sub("*", path), recursive=True) for file in _files(Path(found))]  # noqa: PTH207
     sizes = [file.stat().st_size * (TIMES if file.suffix in PACKED else 1) for file in files]

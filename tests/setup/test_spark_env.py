@@ -83,17 +83,18 @@ def sparse(path: Path, size: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "small"),
+    ("kind", "name", "size", "small"),
     [
-        ("a.csv", 128 << 20, True),
-        ("a.csv", (128 << 20) + 1, False),
-        ("a.csv.gz", 17 << 20, False),
-        ("a.parquet", 16 << 20, True),
+        ("csv", "a.csv", 128 << 20, True),
+        ("csv", "a.csv", (128 << 20) + 1, False),
+        ("csv", "a.csv.gz", 17 << 20, False),
+        ("jsonl", "a.json", 128 << 20, True),
+        ("parquet", "a.parquet", 16 << 20, True),
     ],
 )
-def test_sources_are_small_up_to_128_mb_of_text(tmp_path: Path, name: str, size: int, small: bool) -> None:
+def test_sources_are_small_up_to_128_mb_of_text(tmp_path: Path, kind: str, name: str, size: int, small: bool) -> None:
     path = sparse(tmp_path / name, size)
-    assert main(sources(tmp_path, a={"kind": "csv", "path": path})) == (0 if small else 1)
+    assert main(sources(tmp_path, a={"kind": kind, "path": path})) == (0 if small else 1)
 
 
 def test_the_files_of_a_folder_add_up_and_of_intervals_the_largest_counts(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.conftest import ROOT
 from tests.pipelines.registry.versions import change, history, version
 from tests.sample import pipeline
 
+pytestmark = pytest.mark.slow
 PATIENCE = 120.0
 
 

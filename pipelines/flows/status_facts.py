@@ -201,9 +201,10 @@ def _in_order(config: Pipeline, metrics: Sequence[Any]) -> tuple[Any, ...]:
 
 def _newest_event(reader: CatalogReader, name: str, history: Sequence[Row], job: str, column: str) -> datetime | None:
     table = reader.table(name)
+    assert table is not None
     done = {(row["interval_to"], row["interval_from"]) for row in history if (row["job"], row["status"]) == (job, "succeeded")}
     for end, start in sorted(done, reverse=True)[:INTERVALS]:
-        newest = table and table.newest(column, {"interval_from": start, "interval_to": end})
+        newest = table.newest(column, {"interval_from": start, "interval_to": end})
         if newest:
             return newest
     return None

@@ -53,7 +53,7 @@ def _tables(report: StatusReport, zone: ZoneInfo) -> Grid:
     grid = _grid("Tables", ["table"], ["rows", "newest event", "written", "age", "at most"])
     for table in report.tables:
         ages = (None if age is None else shown_age(age) for age in (table.age_seconds, table.max_age_seconds))
-        times = (time and _at(time, zone) for time in (table.newest_event, table.written_at))
+        times = (None if time is None else _at(time, zone) for time in (table.newest_event, table.written_at))
         rows = None if table.rows is None else f"{table.rows:,}"
         grid.add_row(table.table, *(text or "" for text in (rows, *times, *ages)))
     return grid

@@ -68,8 +68,10 @@ def _after(start: datetime, count: int, unit: str) -> datetime:
     return start.replace(year=start.year + months // 12, month=months % 12 + 1)
 
 
-WHOLE = Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(9000, 1, 1, tzinfo=UTC))
-"""The interval of a pipeline that declares none: all its data is landed, cleaned and read as a whole."""
+WHOLE = Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(2200, 1, 1, tzinfo=UTC))
+"""The interval of a pipeline that declares none: all its data is landed, cleaned and read as a whole. pandas can hold both bounds:
+its times end in 2262.
+"""
 
 
 def midnight(day: date, zone: str) -> datetime:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 
-from pipelines.config import Interval
+from pipelines.config import WHOLE, Interval
 from pipelines.flows.times import as_arguments, shown_span
 from pipelines.stages.expectations import check_freshness
 from schemas.contract import Column, Freshness, Table
@@ -50,3 +51,8 @@ def test_freshness_is_said_in_the_intervals_zone() -> None:
     contract = Table("visits", (Column("at", "timestamp"),), event_time="at", freshness=Freshness(2))
     [broken] = check_freshness(contract, datetime(2013, 1, 2, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=NEW_YORK))
     assert broken.example.endswith("of 2013-01-02 00:00:00 EST, the newest is 2013-01-01 20:00:00 EST")
+
+
+def test_pandas_holds_the_bounds_of_data_without_time() -> None:
+    bounds = [bound.replace(tzinfo=None) for bound in (WHOLE.start, WHOLE.end)]
+    assert [moment.to_pydatetime() for moment in pd.to_datetime(bounds).as_unit("ns")] == bounds

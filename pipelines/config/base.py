@@ -69,8 +69,8 @@ def _after(start: datetime, count: int, unit: str) -> datetime:
 
 
 WHOLE = Interval(start=datetime(1970, 1, 1, tzinfo=UTC), end=datetime(2200, 1, 1, tzinfo=UTC))
-"""The interval of a pipeline that declares none: all its data is landed, cleaned and read as a whole. pandas, whose times end in
-2262, can hold both bounds.
+"""The interval of a pipeline that declares none: all its data is landed, cleaned and read as a whole. Its bounds are such as
+pandas can hold, whose times end in 2262.
 """
 
 

@@ -224,14 +224,6 @@ class Fitted(Model, allow_inf_nan=True):
                 yield Block((name,), values)
 
 
-class FittedWord(Fitted):
-    """A fitted feature of a word."""
-
-    @property
-    def inputs(self) -> dict[str, Raw]:
-        return {self.name: WORD}
-
-
 class Kind(Model):
     """The settings of a feature of one kind. `types`: the SQL types that its columns may have; `fitted`: what it is fitted to.
 

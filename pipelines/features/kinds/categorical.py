@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.features.kinds.base import PART, UNKNOWN_WORD, WORDS, Array, Fitted, FittedWord, Kind, Rows
-from pipelines.features.kinds.statistics import Request, Stats, Train, word
-
-UNKNOWN_LABEL = "(unknown)"
+from pipelines.features.kinds.base import UNKNOWN_WORD, Array, Fitted, Rows
+from pipelines.features.kinds.statistics import Stats, Train
+from pipelines.features.kinds.words import FittedVocabulary, WordKind, word_labels
 
 
 def frequent_words(counts: Mapping[str, int], min_count: int, max_size: int) -> tuple[str, ...]:
@@ -23,7 +22,7 @@ def frequent_words(counts: Mapping[str, int], min_count: int, max_size: int) -> 
     return tuple(each for _, each in frequent[:max_size])
 
 
-class FittedCategorical(FittedWord):
+class FittedCategorical(FittedVocabulary):
     """word → 1 + its place in the vocabulary, 0 when it is missing or not there."""
 
     kind: Literal["categorical"] = "categorical"
@@ -34,40 +33,22 @@ class FittedCategorical(FittedWord):
         return {self.name: len(self.vocabulary) + 1}
 
     @property
-    def words(self) -> tuple[str, ...]:
-        return self.vocabulary
-
-    @property
     def labels(self) -> list[str]:
-        return [UNKNOWN_LABEL, *(word.replace(PART, ", ") for word in self.vocabulary)]
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        return self.vocabulary
-
-    def statistics(self) -> Request:
-        return word(self.name)
+        return word_labels(self.vocabulary)
 
     def apply(self, rows: Rows) -> dict[str, Array]:
         return {self.name: rows.word_ids(self.name, self.vocabulary)}
 
 
-class Categorical(Kind):
+class Categorical(WordKind):
     """A word as an id: 1 for the most frequent of the train split, 0 for an unknown, rare or missing one."""
 
-    types = WORDS
     fitted = FittedCategorical
     sliceable = True
     min_count: Annotated[int, Field(ge=1)] = 1
     """Fewest rows of the train split that a word needs for an id of its own."""
     max_size: Annotated[int, Field(ge=1)] = 1000
     """Most words with an id of their own; the most frequent ones have it."""
-
-    def statistics(self, name: str) -> Iterator[Request]:
-        yield word(name)
-
-    def leak(self, name: str) -> Request:
-        return word(name)
 
     def fit(self, name: str, train: Train) -> Iterator[tuple[Fitted, Stats]]:
         vocabulary = frequent_words(train.profile(name).counts, self.min_count, self.max_size)

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from pipelines.features.kinds.base import PART, WORD, WORDS, Array, Fitted, Kind, Raw, Rows
-from pipelines.features.kinds.categorical import UNKNOWN_LABEL, frequent_words
+from pipelines.features.kinds.categorical import frequent_words
 from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
+from pipelines.features.kinds.words import word_labels
 
 
 def crossed_word(name: str, of: tuple[str, ...]) -> Request:
@@ -41,7 +42,7 @@ class FittedCrossed(Fitted):
 
     @property
     def labels(self) -> list[str]:
-        return [UNKNOWN_LABEL, *(entry.replace(PART, ", ") for entry in self.vocabulary)]
+        return word_labels(self.vocabulary)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipelines.features.kinds.base import WORDS, Array, Fitted, FittedWord, Kind, Rows
-from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train, word
+from pipelines.features.kinds.base import Array, Fitted, Rows
+from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
+from pipelines.features.kinds.words import FittedWord, WordKind
 
 GROUPS = 20  # of the buckets of a hash, by which it is told whether words have moved; no word is kept for it
 
@@ -48,19 +49,15 @@ class FittedHashed(FittedWord):
         return {self.name: rows.hashed_ids(self.name, self.buckets)}
 
 
-class Hashed(Kind):
+class Hashed(WordKind):
     """A word of a set without end, as an id from 1 by its CRC-32; 0 where it is missing. Nothing is fitted."""
 
-    types = WORDS
     fitted = FittedHashed
     buckets: Annotated[int, Field(ge=1, le=1 << 24)]
     """Number of ids. Words may share one: the more ids, the fewer do."""
 
     def statistics(self, name: str) -> Iterator[Request]:
         yield hashed_group(name, self.buckets)
-
-    def leak(self, name: str) -> Request:
-        return word(name)
 
     def fit(self, name: str, train: Train) -> Iterator[tuple[Fitted, Stats]]:
         train.profile(name)  # refuses one without a word

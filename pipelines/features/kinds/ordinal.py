@@ -9,11 +9,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from pipelines.errors import DataError
-from pipelines.features.kinds.base import WORDS, Array, Fitted, FittedWord, Kind, Rows
-from pipelines.features.kinds.statistics import Request, Stats, Train, word
+from pipelines.features.kinds.base import Array, Fitted, Rows
+from pipelines.features.kinds.statistics import Stats, Train
+from pipelines.features.kinds.words import FittedVocabulary, WordKind
 
 
-class FittedOrdinal(FittedWord):
+class FittedOrdinal(FittedVocabulary):
     """word → its place in the order, from 0 to 1 in equal steps, or `fill` when it is missing or not there."""
 
     kind: Literal["ordinal"] = "ordinal"
@@ -30,36 +31,18 @@ class FittedOrdinal(FittedWord):
         last = len(self.vocabulary) - 1
         return [self.fill, *(position / last for position in range(last + 1))]
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        return self.vocabulary
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        return self.vocabulary
-
-    def statistics(self) -> Request:
-        return word(self.name)
-
     def apply(self, rows: Rows) -> dict[str, Array]:
         return {self.name: rows.values_at(self.values, rows.word_ids(self.name, self.vocabulary))}
 
 
-class Ordinal(Kind):
+class Ordinal(WordKind):
     """A word of a declared order, as a number from 0 to 1 in equal steps. A missing or unknown word is the train split's
     median.
     """
 
-    types = WORDS
     fitted = FittedOrdinal
     order: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)]
     """All words, from the first (0) to the last (1)."""
-
-    def statistics(self, name: str) -> Iterator[Request]:
-        yield word(name)
-
-    def leak(self, name: str) -> Request:
-        return word(name)
 
     def fit(self, name: str, train: Train) -> Iterator[tuple[Fitted, Stats]]:
         counts = train.profile(name).counts

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipelines.features.kinds.base import WORDS, Array, Fitted, FittedWord, Kind, Rows
+from pipelines.features.kinds.base import Array, Fitted, Rows
 from pipelines.features.kinds.numeric import Finite
-from pipelines.features.kinds.statistics import Request, Stats, Train, word
+from pipelines.features.kinds.statistics import Stats, Train
+from pipelines.features.kinds.words import FittedVocabulary, WordKind
 
 
 class LabelSums(NamedTuple):
@@ -28,7 +29,7 @@ class LabelSums(NamedTuple):
     deviation: float
 
 
-class FittedTarget(FittedWord):
+class FittedTarget(FittedVocabulary):
     """word → the train split's mean label of rows with that word, `prior` when it is missing or not there; less `prior`, in
     deviations of the label.
 
@@ -63,17 +64,6 @@ class FittedTarget(FittedWord):
     def _scaled(self, values: list[float]) -> list[float]:
         return [(value - self.prior) / self.deviation for value in values]
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        return self.vocabulary
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        return self.vocabulary
-
-    def statistics(self) -> Request:
-        return word(self.name)
-
     def apply(self, rows: Rows) -> dict[str, Array]:
         """The mean of all rows, or for a row of the train split the mean of those outside its own fold."""
         ids, fold = rows.word_ids(self.name, self.vocabulary), rows.own_fold(len(self.out_of_fold))
@@ -83,12 +73,11 @@ class FittedTarget(FittedWord):
         return {self.name: rows.values_at(table, (fold + 1) * (len(self.vocabulary) + 1) + ids)}
 
 
-class Target(Kind):
+class Target(WordKind):
     """A word as its mean label on the train split, in deviations from the mean of all (Micci-Barreca 2001). An unknown or
     missing word is the mean of all. No train row has a part in its own number.
     """
 
-    types = WORDS
     fitted = FittedTarget
     folds: Annotated[int, Field(ge=2, le=100)] = 5
     """Parts of the train split. A train row gets the mean label of the rows in the other parts."""
@@ -96,12 +85,6 @@ class Target(Kind):
     """Rows with the mean label of all that are added to each word's own. More of them hold rare words closer to it."""
     max_size: Annotated[int, Field(ge=1)] = 1000
     """Most words with a mean of their own; the most frequent ones have it."""
-
-    def statistics(self, name: str) -> Iterator[Request]:
-        yield word(name)
-
-    def leak(self, name: str) -> Request:
-        return word(name)
 
     def fit(self, name: str, train: Train) -> Iterator[tuple[Fitted, Stats]]:
         train.profile(name)  # refuses one without a word

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pipelines.errors import DataError
-from pipelines.features.kinds.base import WORDS, Array, Fitted, FittedWord, Kind, Rows, Tensor
+from pipelines.features.kinds.base import WORDS, Array, Fitted, Kind, Rows, Tensor
 from pipelines.features.kinds.categorical import frequent_words
 from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
+from pipelines.features.kinds.words import FittedWord
 from schemas.contract import ColumnType
 
 FIRST_TOKEN_ID = 2  # 0 is no word at all, 1 one that the vocabulary lacks

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipelines.config import LakeConfig
 from pipelines.errors import DataError
+from pipelines.flows import application
+from pipelines.flows.command_line import parser
 from pipelines.flows.full_disk import full_disk
+from tests.conftest import ROOT
 
 
 def full() -> OSError:
@@ -42,3 +47,17 @@ def test_javas_words_are_understood(words: str) -> None:
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), DataError("No space left on device, says a row"), OSError(2, "gone")])
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     assert full_disk(error, LakeConfig(warehouse="w")) is None
+
+
+def test_a_job_that_is_no_step_ends_so_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(*_: object) -> None:
+        raise full()
+
+    monkeypatch.setattr(application, "spark_session", lambda *_: nullcontext())
+    monkeypatch.setattr(application, "_context", lambda *_: SimpleNamespace(run_id="run1"))
+    monkeypatch.setattr(application, "plan_for", lambda *_: None)
+    config = ROOT / "conf" / "flights.yaml"
+    assert application.run_job("maintain", parser("maintain"), ["--config", str(config)], work) == 5
+    said = capsys.readouterr().err
+    assert "ringmill: maintain failed: a file could not be written: No space left on device." in said
+    assert "Traceback" not in said

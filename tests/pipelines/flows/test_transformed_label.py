@@ -31,10 +31,11 @@ def test_a_transformed_label_is_scored_and_measured_in_its_own_unit(cleaned: Run
     spec = json.loads((Path(trained.artifacts["model"]) / "features.json").read_text())
     assert spec["label"] == json.loads(stats["fitted"])
     assert (spec["label"]["transform"], spec["label"]["clip"]) == ("log1p", True)
-    scored = context.lake.read("predictions").where("split = 'test'").toPandas()
+    of_run = f"split = 'test' and run_id = '{context.run_id}'"
+    scored = context.lake.read("predictions").where(of_run).toPandas()
     predicted, label = (scored[name].to_numpy(np.float64) for name in ("predicted", "label"))
     assert 0 <= predicted.min() < predicted.max() <= 1
-    of_test = context.lake.read("evaluation_metrics").where(f"split = 'test' and run_id = '{context.run_id}'").collect()
+    of_test = context.lake.read("evaluation_metrics").where(of_run).collect()
     metrics = {(row.baseline, row.metric): row.value for row in of_test}
     assert metrics[None, "mae"] == pytest.approx(np.abs(predicted - label).mean(), rel=1e-9)
     assert metrics["always_late", "mae"] == pytest.approx(np.abs(1 - label).mean(), rel=1e-9)

@@ -39,6 +39,7 @@ from tests.pipelines.launch.test_ranks import job_over
 ROWS, GROUPS = 40_000, 20
 FULL_BYTES = 16 << 10
 GOES_ON = {"other_ranks": "two_ranks", "after_the_driver": "driver"}  # whose checkpoints a run finds
+SAID_SLOW = threading.Event()  # the driver has printed that rank 1 is slow
 Ranks = dict[int, psutil.Process]
 Strike = Callable[[Ranks, TrainingJob], None]
 
@@ -86,7 +87,17 @@ def context(spark: SparkSession, run_id: str) -> Context:
     """A run's context, as a job would have it."""
     config = read_config(ROOT / "conf" / "flights.yaml")
     lake = Lake(spark, "faults", run_id)
-    return Context(config, config.interval, spark, lake, RunLog(lake, config.interval), Console(file=sys.stderr, width=200))
+    return Context(config, config.interval, spark, lake, RunLog(lake, config.interval), Said(file=sys.stderr, width=200))
+
+
+class Said(Console):
+    """The driver's console, which a fault may hear."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, and note that a slow rank was named."""
+        super().print(*objects, **options)
+        if any("slow: rank 1" in str(each) for each in objects):
+            SAID_SLOW.set()
 
 
 def config(fault: str) -> TrainConfig:
@@ -175,13 +186,13 @@ def hang(ranks: Ranks, _: TrainingJob) -> None:
 
 
 def slow(ranks: Ranks, _: TrainingJob) -> None:
-    """A machine that gives a rank a sixth of its time: seen as well where others' work slows both ranks."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and ranks[1].is_running():
+    """A machine that gives a rank a seventh of its time, until the driver says so: how soon depends on what else runs."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and ranks[1].is_running() and not SAID_SLOW.is_set():
         ranks[1].suspend()
         time.sleep(0.15)
         ranks[1].resume()
-        time.sleep(0.03)
+        time.sleep(0.025)
 
 
 def disk_full(ranks: Ranks, _: TrainingJob) -> None:

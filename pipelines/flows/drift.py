@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,6 +18,7 @@ from pipelines.flows.live_metrics import live_grids, measure_live, scored_by, st
 from pipelines.flows.notify import notify
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
+from pipelines.flows.train import stats_of_training
 from pipelines.flows.window import window_runs
 from pipelines.io.audit import Audit
 from pipelines.row_groups import files_of
@@ -64,7 +64,7 @@ def work(context: Context) -> Outcome:
     """
     model = trained(context)
     reference = model.inputs["features"]
-    spec, stats = _reference(context, reference)
+    spec, stats = _reference(context, model)
     with examples(context, by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
         rows_in = sources[context.config.features.rows_of].rows_in
         survey = Survey(fitted_requests(spec), every_row, (), values=every(rows_in))
@@ -143,12 +143,15 @@ def warn_of(context: Context, what: str, broken: Sequence[Broken]) -> None:
         context.console.print(f"   drift of {what}: {worst}{more}", style="yellow")
 
 
-def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
-    rows = sorted(context.lake.rows(lake.FEATURE_STATS, {"run_id": run_id}), key=itemgetter("position"))
+def _reference(context: Context, model: Run) -> tuple[FittedSpec, list[Stats]]:
+    """The fitted features and statistics that a model was trained on. Raises DataError when a release that kept none of them
+    trained it, and the interval's features were made anew since.
+    """
+    rows = stats_of_training(context, model)
     if not rows:
         raise DataError(
-            f"drift: feature_stats no longer has those of run {run_id}, on which the last model was trained: its interval's "
-            f"features were made anew. Run jobs/train.py again."
+            f"drift: feature_stats no longer has those of run {model.inputs['features']}, on which the last model was trained: "
+            f"its interval's features were made anew. Run jobs/train.py again."
         )
     return FittedSpec.of(row["fitted"] for row in rows), [
         Stats(**{name: row[name] for name in Stats._fields}) for row in rows if row["kind"] != "label"

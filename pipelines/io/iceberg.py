@@ -45,9 +45,9 @@ class IcebergTable:
         self._identifier = identifier
         self._table.refresh()
 
-    def snapshot_id(self, branch: str = MAIN) -> int | None:
-        """The snapshot at the head of a branch; None when the branch has none."""
-        snapshot = self._table.snapshot(branch)
+    def snapshot_id(self, ref: str = MAIN) -> int | None:
+        """The snapshot at the head of a branch, or with a tag; None when there is none."""
+        snapshot = self._table.snapshot(ref)
         return None if snapshot is None else int(snapshot.snapshotId())
 
     def summary(self, branch: str = MAIN) -> dict[str, str]:

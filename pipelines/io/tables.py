@@ -35,7 +35,7 @@ from pipelines.errors import ConfigError, ExternalError
 from pipelines.expressions import cols, quoted
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Row, Where
-from pipelines.io.iceberg import RUN, IcebergTable
+from pipelines.io.iceberg import MAIN, RUN, IcebergTable
 from pipelines.io.java_errors import reason_of
 from pipelines.io.partitions import bring_partitions
 from schemas.contract import Column, Table
@@ -185,9 +185,9 @@ class Lake:
             reader = reader.option("split-size", SPREAD_BYTES)
         return reader.table(self.identifier(table))
 
-    def snapshot_id(self, table: str) -> int | None:
-        """The snapshot at the head of the table's main branch; None when nothing was ever published."""
-        return IcebergTable(self.spark, self.identifier(table)).snapshot_id() if self.exists(table) else None
+    def snapshot_id(self, table: str, ref: str = MAIN) -> int | None:
+        """The snapshot at the head of a branch of the table, or with a tag; None when there is none."""
+        return IcebergTable(self.spark, self.identifier(table)).snapshot_id(ref) if self.exists(table) else None
 
     def publisher(self, table: str, scope: str) -> str | None:
         """The run that last published to the table what `scope` has rows of; None when no snapshot that is kept says so."""

@@ -38,6 +38,7 @@ from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import MAIN, RUN, IcebergTable
 from pipelines.io.java_errors import reason_of
 from pipelines.io.partitions import bring_partitions
+from pipelines.io.table_properties import assigned, read_batches, table_properties
 from schemas.contract import Column, Table
 
 CATALOG = "lake"
@@ -123,15 +124,9 @@ class Lake:
             for c in contract.columns
         )
         partition = f"PARTITIONED BY ({', '.join(map(quoted, contract.partition_by))})" if contract.partition_by else ""
-        properties = {
-            "format-version": "2",
-            "write.distribution-mode": "hash",
-            "commit.retry.num-retries": "20",
-            **contract.properties,
-        }
-        shown = ", ".join(f"'{key}'='{value}'" for key, value in properties.items())
+        properties = assigned(table_properties(contract))
         name = self.identifier(contract.name)
-        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({shown})")
+        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({properties})")
         if contract.sorted_by:
             order = ", ".join(map(quoted, contract.sorted_by))
             self.spark.sql(f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {order}")
@@ -144,6 +139,8 @@ class Lake:
         fields = {field.name: field for field in self.spark.table(name).schema}
         if added := [f"{quoted(c.name)} {c.type}" for c in contract.columns if c.name not in fields]:
             self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
+            if batches := read_batches(contract):
+                self.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({assigned(batches)})")
         for column in contract.columns:
             if column.name in fields and fields[column.name].dataType != TYPES[column.type]:
                 self._widen(name, column, fields[column.name].dataType.simpleString())

@@ -25,7 +25,9 @@ class Bounds(Model):
 
 
 class DriftConfig(Model):
-    """Bounds of how far each feature may move from the train split."""
+    """Bounds of how far each feature may move from the train split. A `fail` without `warn` keeps the default of `warn`, or
+    stands for it too where it is lower.
+    """
 
     psi: Bounds = Bounds(warn=0.25)
     """Bounds of the population stability index over ten bins of train, in nats."""
@@ -33,3 +35,13 @@ class DriftConfig(Model):
     """Bounds of the Kolmogorov-Smirnov distance, from 0 to 1. Words have none."""
     missing: Bounds = Bounds(warn=0.1)
     """Bounds of the change of the share of missing values, up or down, from 0 to 1."""
+
+    @model_validator(mode="after")
+    def _keep_warnings(self) -> DriftConfig:
+        for name, field in type(self).model_fields.items():
+            given: Bounds = getattr(self, name)
+            default = field.default.warn
+            if default is not None and "warn" not in given.model_fields_set:
+                warn = default if given.fail is None else min(default, given.fail)
+                object.__setattr__(self, name, given.model_copy(update={"warn": warn}))
+        return self

@@ -59,8 +59,8 @@ def _check_contract(config: Pipeline, name: str, contract: Table) -> None:
         )
     if physical := [key for key in OF_RINGMILL if getattr(contract, key)]:
         raise ConfigError(
-            f"contract {name}: it sets {', '.join(physical)}, which tables of raw and clean rows do not take: they are partitioned "
-            f"by interval. Remove it from the contract."
+            f"contract {name}: it sets {', '.join(physical)}, which tables of raw and clean rows do not take: they are "
+            f"partitioned by interval. Remove it from the contract."
         )
 
 

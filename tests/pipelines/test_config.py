@@ -429,9 +429,10 @@ def test_a_bound_that_fails_keeps_the_warning(given: dict[str, Any], bounds: tup
     assert tuple((each.warn, each.fail) for each in (drift.psi, drift.ks, drift.missing)) == bounds
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("partition_by", ("carrier",)), ("sorted_by", ("carrier",)), ("properties", {"a": "b"})]
-)
+LAYOUT = {"partition_by": ("carrier",), "sorted_by": ("carrier",), "properties": {"a": "b"}, "one_partition": True}
+
+
+@pytest.mark.parametrize(("key", "value"), LAYOUT.items())
 def test_a_sources_contract_leaves_the_layout_to_ringmill(monkeypatch: pytest.MonkeyPatch, key: str, value: Any) -> None:
     monkeypatch.setitem(flights.SOURCES, "flights", replace(flights.SOURCES["flights"], **{key: value}))
     with pytest.raises(ConfigError, match=rf"contract flights: it sets {key}, which tables of raw and clean rows do not take"):

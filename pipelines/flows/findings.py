@@ -56,24 +56,28 @@ class Evaluated:
     history: Sequence[dict[str, object]]
 
 
-def findings(context: Context, found: Evaluated, predictions: DataFrame) -> Findings:
+def findings(context: Context, evaluated: Evaluated, predictions: DataFrame) -> Findings:
     """The report's content: the verdict first, then what it rests on."""
-    config, judged = context.config, found.judged
+    config, judged = context.config, evaluated.judged
     metrics = compared(config.evaluate, judged.metrics, judged.baselines)
     loss = config.train.loss.name if config.train.loss else LOSSES[config.task.kind][0]
     return Findings(
         title=config.title or config.pipeline,
         task=config.task.kind,
-        verdict=opening(config, judged, found.confidence, found.assessment),
-        passed=not found.assessment.gate.missed,
-        tiles=tiles(config, judged, found.confidence, found.assessment),
+        verdict=opening(config, judged, evaluated.confidence, evaluated.assessment),
+        passed=not evaluated.assessment.gate.missed,
+        tiles=tiles(config, judged, evaluated.confidence, evaluated.assessment),
         metrics=metrics,
-        bounds=_bounds(found.confidence),
-        first=[*_differences(found.confidence), _accounts(context, found.account)],
-        plots={"Training": training_plot(found.history, history_metric(config), loss), **judged.plots},
-        grids=[*_slices(config, found.confidence), _importance(config, found.importance), _largest_errors(config, predictions)],
+        bounds=_bounds(evaluated.confidence),
+        first=[*_differences(evaluated.confidence), _accounts(context, evaluated.account)],
+        plots={"Training": training_plot(evaluated.history, history_metric(config), loss), **judged.plots},
+        grids=[
+            *_slices(config, evaluated.confidence),
+            _importance(config, evaluated.importance),
+            _largest_errors(config, predictions),
+        ],
         drift=_drift(context),
-        facts=_facts(context, found),
+        facts=_facts(context, evaluated),
         settings=_settings(config),
     )
 
@@ -170,14 +174,14 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _facts(context: Context, found: Evaluated) -> dict[str, str]:
-    run = found.run
+def _facts(context: Context, evaluated: Evaluated) -> dict[str, str]:
+    run = evaluated.run
     return {
         "interval": context.shown(*context.bounds),
         "splits": f"{context.config.features.split}; rows: {_proportions(context, run)}",
         "model": run.artifacts["model"],
-        **found.judged.facts,
-        **found.facts,
+        **evaluated.judged.facts,
+        **evaluated.facts,
         "runs": f"features {run.inputs['features']}, train {run.run_id}, evaluate {context.run_id}",
         "code": code_version(),
     }

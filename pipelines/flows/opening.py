@@ -48,11 +48,11 @@ def _compared(config: Pipeline, judged: Judged, sure: Confidence | None, assessm
         yield _difference(f"{spoken(name)} less the champion's (version {version})", name, Interval(estimate, low, high))
 
 
-def _difference(label: str, metric: str, found: Interval) -> Tile:
-    said = outcome(metric, found)
+def _difference(label: str, metric: str, difference: Interval) -> Tile:
+    said = outcome(metric, difference)
     tone = {"better": GOOD, "worse": BAD}.get(said, NEITHER)
-    bounds = shown_bounds(found)
-    return Tile(label, f"{found.estimate:+.4f}", f"{said}, {bounds}" if bounds else said, tone)
+    bounds = shown_bounds(difference)
+    return Tile(label, f"{difference.estimate:+.4f}", f"{said}, {bounds}" if bounds else said, tone)
 
 
 def _gate(assessment: Assessment) -> Tile:

@@ -28,7 +28,7 @@ from pipelines.flows.judging import Judged, Metrics, history_metric
 from pipelines.flows.opening import opening, tiles, without_underscores
 from pipelines.flows.runs import Run
 from pipelines.stages.accounting import Account
-from pipelines.stages.drift import Moved
+from pipelines.stages.drift import FeatureDrift
 from pipelines.stages.splits import SPLITS
 from pipelines.training.plan import read_groups
 from schemas import lake
@@ -191,7 +191,10 @@ def _settings(config: Pipeline) -> list[tuple[str, str]]:
 
 def _drift(context: Context) -> list[tuple[str, ...]]:
     rows = sorted(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval), key=itemgetter("psi"), reverse=True)
-    return [moved_row(row["compared"], Moved(**{name: row[name] for name in Moved._fields})) for row in rows[:MOST_MOVED]]
+    return [
+        moved_row(row["compared"], FeatureDrift(**{name: row[name] for name in FeatureDrift._fields}))
+        for row in rows[:MOST_MOVED]
+    ]
 
 
 def _proportions(context: Context, run: Run) -> str:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import EvaluateConfig, Pipeline
 from pipelines.config.losses import LOSSES
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.importance import Importance
 from pipelines.evaluation.plots import training_plot
 from pipelines.evaluation.report import Findings, Grid, flattened, shown_bounds
@@ -84,7 +84,7 @@ def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, M
     return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
 
 
-def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, Interval]]:
+def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, ConfidenceInterval]]:
     return {"test": sure.model, **{without_underscores(name): of for name, of in sure.baselines.items()}} if sure else {}
 
 

@@ -11,7 +11,7 @@ from pipelines.config.evaluate import (
     Costs,
     EvaluateConfig,
     GradientBoosting,
-    goodness,
+    score_of,
 )
 from pipelines.config.features import FeaturesConfig, Windows
 from pipelines.config.lengths import Length, before
@@ -50,5 +50,5 @@ __all__ = [
     "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "NotifyConfig", "Optimizer", "Pipeline", "Plateau",
     "Quantile", "Recurrence", "RegistryConfig", "Regression", "SearchConfig", "SourceSection", "Span", "Squared",
     "StatusConfig", "Task", "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows", "Words", "before", "explain",
-    "goodness", "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "shortened", "weights_by_label",
+    "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "score_of", "shortened", "weights_by_label",
 ]  # fmt: skip

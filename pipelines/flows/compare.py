@@ -14,7 +14,7 @@ from rich.table import Table as Terminal
 
 from pipelines.config import METRICS
 from pipelines.errors import DataError
-from pipelines.evaluation.bootstrap import Interval, interval, paired_difference
+from pipelines.evaluation.bootstrap import ConfidenceInterval, confidence_interval, paired_difference
 from pipelines.evaluation.report import Findings, Grid, render, shown_bounds
 from pipelines.evaluation.verdict import PRIMARY, outcome, spoken, verdict
 from pipelines.flows.application import Arguments, run_job
@@ -113,7 +113,7 @@ def comparison(context: Context, first: Evaluation, second: Evaluation) -> Findi
     old, new = replicates[first.run_id], replicates[second.run_id]
     same = (old.rows, old.checksum) == (new.rows, new.checksum)
     differences = {name: paired_difference(old, new, name, config.confidence) for name in names} if same else {}
-    metric = interval(new.metrics[PRIMARY[task.kind]], config.confidence)
+    metric = confidence_interval(new.metrics[PRIMARY[task.kind]], config.confidence)
     against = {f"the model of run {first.run_id}": differences[PRIMARY[task.kind]]} if same else {}
     text = verdict(task.kind, metric, against, None, config.confidence, replicates=config.replicates)
     return Findings(
@@ -125,7 +125,9 @@ def comparison(context: Context, first: Evaluation, second: Evaluation) -> Findi
     )
 
 
-def _metrics(first: Evaluation, second: Evaluation, differences: Mapping[str, Interval], names: Sequence[str]) -> Grid:
+def _metrics(
+    first: Evaluation, second: Evaluation, differences: Mapping[str, ConfidenceInterval], names: Sequence[str]
+) -> Grid:
     rows = []
     for name in names:
         difference = differences.get(name)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Pipeline
 from pipelines.errors import DataError
-from pipelines.evaluation.bootstrap import Interval, Replicates, interval, paired_difference
+from pipelines.evaluation.bootstrap import ConfidenceInterval, Replicates, confidence_interval, paired_difference
 from pipelines.expressions import col, cols
 from pipelines.fitted import FittedSpec
 from pipelines.flows.bootstrap import replicate_metrics
@@ -20,7 +20,7 @@ from pipelines.flows.judging import baseline_predictions
 
 MODEL = "model"
 SLICE = "slice"
-Intervals = Mapping[str, Interval]
+Intervals = Mapping[str, ConfidenceInterval]
 
 
 class SliceMetrics(NamedTuple):
@@ -89,8 +89,8 @@ def confidence(
     )
 
 
-def _intervals(replicates: Replicates, share: float) -> dict[str, Interval]:
-    return {name: interval(values, share) for name, values in replicates.metrics.items()}
+def _intervals(replicates: Replicates, share: float) -> dict[str, ConfidenceInterval]:
+    return {name: confidence_interval(values, share) for name, values in replicates.metrics.items()}
 
 
 def _differences(replicates: Mapping[str, Replicates], baselines: Sequence[str], share: float) -> dict[str, Intervals]:

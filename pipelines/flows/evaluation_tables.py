@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.importance import Importance
 from pipelines.evaluation.verdict import PRIMARY
 from pipelines.flows.confidence import MODEL, Confidence, Intervals
@@ -85,7 +85,7 @@ def _slices(confidence: Confidence) -> Iterator[Row]:
         yield {**shared, "metric": SUPPRESSED, "value": float(few.groups)}
 
 
-def _bounds(interval: Interval | None) -> Row:
+def _bounds(interval: ConfidenceInterval | None) -> Row:
     return {} if interval is None else {"low": _number(interval.low), "high": _number(interval.high)}
 
 

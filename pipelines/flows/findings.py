@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import EvaluateConfig, Pipeline
 from pipelines.config.losses import LOSSES
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.importance import Importance
 from pipelines.evaluation.plots import training_plot
 from pipelines.evaluation.report import Findings, Grid, flattened, shown_bounds
@@ -28,7 +28,7 @@ from pipelines.flows.judging import Judged, Metrics, history_metric
 from pipelines.flows.opening import opening, tiles, without_underscores
 from pipelines.flows.runs import Run
 from pipelines.stages.accounting import Account
-from pipelines.stages.drift import Moved
+from pipelines.stages.drift import FeatureDrift
 from pipelines.stages.splits import SPLITS
 from pipelines.training.plan import read_groups
 from schemas import lake
@@ -88,7 +88,7 @@ def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, M
     return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
 
 
-def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, Interval]]:
+def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, ConfidenceInterval]]:
     return {"test": sure.model, **{without_underscores(name): of for name, of in sure.baselines.items()}} if sure else {}
 
 
@@ -195,7 +195,10 @@ def _settings(config: Pipeline) -> list[tuple[str, str]]:
 
 def _drift(context: Context) -> list[tuple[str, ...]]:
     rows = sorted(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval), key=itemgetter("psi"), reverse=True)
-    return [moved_row(row["compared"], Moved(**{name: row[name] for name in Moved._fields})) for row in rows[:MOST_MOVED]]
+    return [
+        moved_row(row["compared"], FeatureDrift(**{name: row[name] for name in FeatureDrift._fields}))
+        for row in rows[:MOST_MOVED]
+    ]
 
 
 def _proportions(context: Context, run: Run) -> str:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from pipelines.config import MONITOR_NAMES
 from pipelines.flows.log_context import LOG
 from pipelines.launch.channel import Message
-from pipelines.launch.watch import EXPORT
+from pipelines.launch.stall_detector import EXPORT
 
 SECONDS_BETWEEN_LINES = 5.0
 RANKS_SHOWN = 4

@@ -27,7 +27,7 @@ from pipelines.launch.ranks import warming
 from pipelines.stages.split_checks import SplitCounts, check_splits
 from pipelines.training.feed import CHECKSUM_MODULUS
 from pipelines.training.job import Sample, TrainingJob
-from pipelines.training.plan import RowGroup, RowPlan, read_groups
+from pipelines.training.plan import PlannedRowGroup, RowPlan, read_groups
 from schemas import lake
 
 FEATURES = "features"
@@ -63,8 +63,8 @@ class Prepared:
 
     snapshot: int
     stats_snapshot: int
-    train: tuple[RowGroup, ...]
-    validation: tuple[RowGroup, ...]
+    train: tuple[PlannedRowGroup, ...]
+    validation: tuple[PlannedRowGroup, ...]
     spec: FittedSpec
     samples: tuple[Sample, ...]
     rows: int

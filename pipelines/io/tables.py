@@ -37,7 +37,7 @@ from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import MAIN, RUN, IcebergTable
 from pipelines.io.java_errors import reason_of
-from pipelines.io.partitions import bring_partitions
+from pipelines.io.partitions import evolve_partitions
 from pipelines.io.table_properties import assigned, read_batches, table_properties
 from schemas.contract import Column, Table
 
@@ -134,7 +134,7 @@ class Lake:
     def _evolve(self, contract: Table) -> None:
         """Bring a table's columns up to its contract, each change one of metadata: files stay as they were written."""
         name = self.identifier(contract.name)
-        bring_partitions(self.spark, self.identifier(contract.name), contract)
+        evolve_partitions(self.spark, self.identifier(contract.name), contract)
         self._check_case(contract)
         fields = {field.name: field for field in self.spark.table(name).schema}
         if added := [f"{quoted(c.name)} {c.type}" for c in contract.columns if c.name not in fields]:
@@ -164,7 +164,7 @@ class Lake:
         stored = {field.name.lower(): field.name for field in self.spark.table(name).schema}
         if changed := [c.name for c in contract.columns if stored.get(c.name.lower(), c.name) != c.name]:
             raise ConfigError(
-                f"table {name}: its columns {', '.join(stored[each.lower()] for each in changed)} are called "
+                f"table {name}: its columns {', '.join(stored[column.lower()] for column in changed)} are called "
                 f"{', '.join(changed)} in the contract now. Spark takes names that differ in case only for the same. Put the "
                 f"former names back, or drop the table and run its jobs again over all intervals."
             )

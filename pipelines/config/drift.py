@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pipelines.model import Model
 
 
-class Bounds(Model):
+class DriftBounds(Model):
     """How far one measure may move. Without a bound nothing is reported."""
 
     warn: Annotated[float, Field(gt=0)] | None = None
@@ -18,7 +18,7 @@ class Bounds(Model):
     """Above it the drift job fails (exit 4). At least `warn`."""
 
     @model_validator(mode="after")
-    def _warns_first(self) -> Bounds:
+    def _warns_first(self) -> DriftBounds:
         if self.warn is not None and self.fail is not None and self.fail < self.warn:
             raise ValueError(f"fail ({self.fail}) is below warn ({self.warn}); expected at least that")
         return self
@@ -29,11 +29,11 @@ class DriftConfig(Model):
     stands for it too where it is lower.
     """
 
-    psi: Bounds = Bounds(warn=0.25)
+    psi: DriftBounds = DriftBounds(warn=0.25)
     """Bounds of the population stability index over ten bins of train, in nats."""
-    ks: Bounds = Bounds()
+    ks: DriftBounds = DriftBounds()
     """Bounds of the Kolmogorov-Smirnov distance, from 0 to 1. Words have none."""
-    missing: Bounds = Bounds(warn=0.1)
+    missing: DriftBounds = DriftBounds(warn=0.1)
     """Bounds of the change of the share of missing values, up or down, from 0 to 1."""
 
     @model_validator(mode="after")

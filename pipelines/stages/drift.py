@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.config import Bounds, DriftConfig
+from pipelines.config import DriftBounds, DriftConfig
 from pipelines.features.kinds.statistics import Stats
 from pipelines.fitted import FittedSpec
 from pipelines.stages.distributions import Distribution, Floats, distributions
@@ -75,7 +75,7 @@ def exceeded(drift: FeatureDrift, config: DriftConfig, ignored: frozenset[str] =
     `ignored` measures none.
     """
     for measure, value in (("psi", drift.psi), ("ks", drift.ks), ("missing", abs(drift.missing))):
-        bounds = Bounds() if measure in ignored else getattr(config, measure)
+        bounds = DriftBounds() if measure in ignored else getattr(config, measure)
         for severity, bound in (("fail", bounds.fail), ("warn", bounds.warn)):
             if value is not None and bound is not None and value > bound:
                 yield severity, f"{drift.feature}: {measure} {value:.3f} is above {bound}"

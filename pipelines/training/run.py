@@ -21,7 +21,7 @@ from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
 from pipelines.training.networks import build_network
-from pipelines.training.optimizers import Plateau, Steps, build_optimizer
+from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimizer
 from pipelines.training.plan import Start, Taken
 from pipelines.training.reporter import Reporter
 from pipelines.training.saved import Saved
@@ -64,7 +64,7 @@ class _RankRun:
         keras.utils.set_random_seed(config.seed)
         self._head = head_of(job.task, job.spec, job.horizon, config.loss, config.class_weights)
         self._network = build_network(config.network, job.spec, self._head.outputs, config.precision)
-        self._plateau = Plateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
+        self._plateau = ReduceOnPlateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
         steps = Steps(job.schedule_steps, config.ranks * config.batch_size, job.schedule_shift)
         optimizer = build_optimizer(config.optimizer, steps, self._plateau)
         columns = Columns(job.spec, job.horizon)

@@ -17,8 +17,8 @@ from benchmarks.training_data import training_job
 from pipelines.config import LakeConfig, read_config
 from pipelines.flows.session import spark_session
 from pipelines.launch.barrier import slots
-from pipelines.launch.channel import Message
 from pipelines.launch.ranks import run_ranks
+from pipelines.messages import EpochReport, FeedReceipt, Handshake, Message, StepReport
 
 ROOT = Path(__file__).resolve().parent.parent
 SPENT = ("feed", "compute", "wait")
@@ -36,16 +36,16 @@ class Heard:
 
     def __call__(self, message: Message) -> None:
         """Keep what is measured. A rank has pinned itself before it says hello; the first step is told with its whole call."""
-        match message["kind"]:
-            case "hello":
-                self.cores[message["rank"]] = len(os.sched_getaffinity(message["pid"]))
-            case "step" | "epoch":
+        match message.content:
+            case Handshake(pid=pid):
+                self.cores[message.rank] = len(os.sched_getaffinity(pid))
+            case StepReport():
                 self.first_step = self.first_step or time.monotonic()
-        if message["kind"] == "epoch":
-            self.epochs.append({"rows": message["rows"], "seconds": message["seconds"], "loss": message["train_loss"]})
-        if message["kind"] == "receipt":
-            told = {what: message[f"{what}_seconds"] for what in SPENT if f"{what}_seconds" in message}
-            self.spent[message["rank"]] = told
+            case EpochReport() as report:
+                self.first_step = self.first_step or time.monotonic()
+                self.epochs.append({"rows": report.rows, "seconds": report.seconds, "loss": report.train_loss})
+            case FeedReceipt() as receipt:
+                self.spent[receipt.rank] = {what: getattr(receipt, f"{what}_seconds") for what in SPENT}
 
     def shares(self) -> dict[str, dict[str, float]]:
         """By rank, shares of the last epoch's time: those that ranks tell, and the rest, which is Python's."""

@@ -13,12 +13,13 @@ from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
 from pipelines.launch.barrier import run_stage, slots, warm_up
-from pipelines.launch.channel import LOOPBACK, Channel, Message
+from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment
 from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import Hydra
 from pipelines.launch.stall_detector import StallDetector
 from pipelines.launch.stock import run_stock
+from pipelines.messages import Message
 
 SECONDS_FOR_SLOTS = 30
 SECONDS_TO_LEAVE = 20

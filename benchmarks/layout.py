@@ -54,10 +54,10 @@ def main() -> None:
                 read(path, decode)
                 seconds[name].append(time.monotonic() - started)
         sizes = {name: path.stat().st_size / 1e6 for name, (path, _) in decoders.items()}
-    found = {name: statistics.median(each) for name, each in seconds.items()}
-    for name, median in found.items():
+    medians = {name: statistics.median(durations) for name, durations in seconds.items()}
+    for name, median in medians.items():
         print(f"{name}: {median:.2f} s, {arguments.rows / median:,.0f} rows/s, {sizes[name]:,.0f} MB")
-    first, second = found.values()
+    first, second = medians.values()
     print(f"arrays / columns: {second / first:.2f}")
     store("layout", {"rows": arguments.rows, "seconds": seconds})
 

@@ -34,7 +34,7 @@ def peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
 def _resident(process: int) -> float:
     """Bytes; none of a process that has ended, or that nobody has waited for yet."""
     try:
-        told = Path(f"/proc/{process}/smaps_rollup").read_text()
+        rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:
         return 0.0
-    return sum(float(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("Pss:"))
+    return sum(float(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))

@@ -79,8 +79,8 @@ def names(columns: int) -> list[str]:
 def declare(columns: int) -> Table:
     """Declare the contracts of so many numbers; return the source's."""
     numbers = tuple(Column(name, "double", minimum=-10, maximum=10) for name in names(columns))
-    beside = (Column("id", "string", nullable=False), Column("part", "string"), Column("label", "float"))
-    SOURCES["s"] = Table("s", (*beside, *numbers), key=("id",))
+    key_columns = (Column("id", "string", nullable=False), Column("part", "string"), Column("label", "float"))
+    SOURCES["s"] = Table("s", (*key_columns, *numbers), key=("id",))
     globals()["EXAMPLES"] = Table("examples", SOURCES["s"].columns, key=("id",))
     return SOURCES["s"]
 

@@ -41,14 +41,12 @@ YEARS, ROWS_OF_A_DAY = 10, 10
 
 def main() -> None:
     """Measure, print, and store the figures as JSON under benchmarks/results."""
-    command_line = argparse.ArgumentParser()
-    command_line.add_argument("--rounds", type=int, default=1)
-    command_line.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
-    command_line.add_argument(
-        "--days", type=int, default=365 * YEARS, help="days whose window's planning is measured; 0 for none"
-    )
-    command_line.add_argument("--work", nargs=3, metavar=("WHAT", "FILES", "FOLDER"), help=argparse.SUPPRESS)
-    arguments = command_line.parse_args()
+    options = argparse.ArgumentParser()
+    options.add_argument("--rounds", type=int, default=1)
+    options.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    options.add_argument("--days", type=int, default=365 * YEARS, help="days whose window's planning is measured; 0 for none")
+    options.add_argument("--work", nargs=3, metavar=("WHAT", "FILES", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = options.parse_args()
     if arguments.work:
         step, files, folder = arguments.work
         sys.exit(WORK.get(step, _backfill)(step, Path(files), Path(folder)))

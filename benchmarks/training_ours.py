@@ -35,7 +35,7 @@ class RankRecorder:
         self.spent: dict[int, dict[str, float]] = {}
 
     def __call__(self, message: Message) -> None:
-        """Keep what is measured. A rank has pinned itself before its handshake; the first step is reported with its whole call."""
+        """Keep what is measured. A rank has pinned itself before its handshake; the first step comes with its whole call."""
         match message["kind"]:
             case "hello":
                 self.cores[message["rank"]] = len(os.sched_getaffinity(message["pid"]))

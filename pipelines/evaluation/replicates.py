@@ -206,5 +206,5 @@ def _add_by_class(sums: Floats, classes: npt.NDArray[np.int64], weights: Floats)
         sums[present] += np.add.reduceat(weights[order], starts, axis=0)
 
 
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any], empty: float = np.nan) -> Floats:
-    return np.divide(part, whole, out=np.full_like(whole, empty, dtype=np.float64), where=whole > 0)
+def _ratio(part: npt.NDArray[Any], total: npt.NDArray[Any], empty: float = np.nan) -> Floats:
+    return np.divide(part, total, out=np.full_like(total, empty, dtype=np.float64), where=total > 0)

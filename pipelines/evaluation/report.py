@@ -94,7 +94,7 @@ def bound_rows(
 ) -> list[tuple[str, ...]]:
     """The intervals of the cells of `metric_rows`, as text; empty for a cell without one."""
     columns = [bounds.get(column, {}) for column in metrics]
-    return [("", *(shown_bounds(of.get(name)) for of in columns)) for name in (*METRICS[task], *COUNTS)]
+    return [("", *(shown_bounds(intervals.get(name)) for intervals in columns)) for name in (*METRICS[task], *COUNTS)]
 
 
 def shown_bounds(interval: ConfidenceInterval | None) -> str:

@@ -139,8 +139,8 @@ def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, A
         stored = pq.ParquetFile(file).read(use_threads=False)
     names = [name for name in contract.column_names if name in stored.column_names]
     types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
-    lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
-    return [{**lacking, **row} for row in stored.select(names).cast(types).to_pylist()]
+    missing = dict.fromkeys(name for name in contract.column_names if name not in names)
+    return [{**missing, **row} for row in stored.select(names).cast(types).to_pylist()]
 
 
 def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:

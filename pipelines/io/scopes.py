@@ -63,7 +63,7 @@ def covers(scope: str, other: str) -> bool:
     if one is None or two is None:
         return scope == other
     shared = list(one.overlapping(two)) if one.step == two.step else []
-    return bool(shared) and all(own[0] <= its[0] and its[1] <= own[1] for own, its in shared)
+    return bool(shared) and all(outer[0] <= inner[0] and inner[1] <= outer[1] for outer, inner in shared)
 
 
 def is_of_many(scope: str) -> bool:

@@ -68,11 +68,11 @@ class Follower:
     def _cause(self, messages: list[Message]) -> RingmillError:
         """The error behind a failure: a rank's own words, then a rank that is gone without any, then an echo of either."""
         deadline = time.monotonic() + SECONDS_FOR_LAST_WORDS
-        while time.monotonic() < deadline and not any(map(_own, messages)):
+        while time.monotonic() < deadline and not any(map(_is_original, messages)):
             if message := self._next():
                 messages.append(message)
-        if own := next(filter(_own, messages), None):
-            return _rank_error(own)
+        if original := next(filter(_is_original, messages), None):
+            return _rank_error(original)
         reporting = {message["rank"] for message in messages if message["kind"] == "error"}
         gone = [message for message in messages if message["kind"] == "gone" and message["rank"] not in reporting | self._done]
         launcher = self._ended()
@@ -84,7 +84,7 @@ class Follower:
         return RankError(f"the ranks ended before they were done; only {sorted(self._done)} of {self._ranks} were.{after}")
 
 
-def _own(message: Message) -> bool:
+def _is_original(message: Message) -> bool:
     """Whether a message is a rank's error of its own making, not what another one's end made of it."""
     if message["kind"] != "error" or message["type"] == EchoError.__name__:
         return False
@@ -99,4 +99,4 @@ def _rank_error(message: Message) -> RingmillError:
         return OWN[message["exit_code"]](f"{where}: {message['message']}")
     text = f"{where} raised {message['type']}: {message['message']}\n{message['traceback']}"
     # Horovod's own error is a peer that is gone or stalls; any other that is not ours is a bug.
-    return RingmillError(text) if _own(message) else RankError(text)
+    return RingmillError(text) if _is_original(message) else RankError(text)

@@ -90,7 +90,7 @@ class StallDetector:
         number, rank = min(
             reporting.items(), key=lambda item: (item[1].heartbeat["phase"] == COMPUTE, item[1].heartbeat["step"])
         )
-        others = ", ".join(f"rank {other}: {_describe(its)}" for other, its in reporting.items() if other != number)
+        others = ", ".join(f"rank {other}: {_describe(state)}" for other, state in reporting.items() if other != number)
         raise RankError(
             f"rank {number} on {rank.host} hangs: nothing has moved for {now - rank.advanced_at:.0f} seconds; it is at "
             f"{_describe(rank)}{f' ({others})' if others else ''}. {self._hint()}"
@@ -106,15 +106,15 @@ class StallDetector:
             return None
         peers = [other for other in self._ranks.values() if other is not rank and other.heartbeat]
         peer_work = [other.work() for other in peers if other.heartbeat["epoch"] == rank.heartbeat["epoch"]]
-        others = [its / done for its, done in peer_work if done]
-        if not others or (own := seconds / steps) < SLOW * (usual := statistics.median(others)):
+        others = [own_seconds / done for own_seconds, done in peer_work if done]
+        if not others or (seconds_a_step := seconds / steps) < SLOW * (median_of_others := statistics.median(others)):
             return None
         self._slow.add(number)
         return {
             "kind": "slow", "rank": number, "host": rank.host, "epoch": rank.heartbeat["epoch"], "step": rank.heartbeat["step"],
             "message": (
-                f"rank {number} on {rank.host} is slow: {own * 1e3:.1f} ms a step for its own work, the others' take "
-                f"{usual * 1e3:.1f} ms and wait for it ({_shares(rank.heartbeat)})"
+                f"rank {number} on {rank.host} is slow: {seconds_a_step * 1e3:.1f} ms a step for its own work, the others' "
+                f"take {median_of_others * 1e3:.1f} ms and wait for it ({_shares(rank.heartbeat)})"
             ),
         }  # fmt: skip
 

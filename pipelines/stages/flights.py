@@ -2,7 +2,7 @@
 
 A flight's prediction time is its `time_hour`. Of other flights only what was known strictly before it may be used: a
 departure is known from the moment at which it happened, and never before its own scheduled hour began, since 13 % of all
-flights leave early, some before their own prediction time, and would otherwise be told of themselves.
+flights leave early, some before their own prediction time, and their features would otherwise hold their own departure.
 """
 
 from __future__ import annotations

@@ -281,8 +281,8 @@ class _Reader:
             self._footers[group.path] = pq.read_metadata(source)
         footer = self._footers[group.path]
         # A row group of usual size is fetched in few large requests, a huge one as it is decoded.
-        whole = footer.row_group(group.index).total_byte_size <= WHOLE_BYTES
-        file = pq.ParquetFile(source, metadata=footer, pre_buffer=whole, buffer_size=0 if whole else READ_BYTES)
+        fits_at_once = footer.row_group(group.index).total_byte_size <= WHOLE_BYTES
+        file = pq.ParquetFile(source, metadata=footer, pre_buffer=fits_at_once, buffer_size=0 if fits_at_once else READ_BYTES)
         names = self._columns.names
         self._batches = file.iter_batches(READ_ROWS, row_groups=[group.index], columns=names, use_threads=False)
         self._group, self._rest, self._position = group, None, 0

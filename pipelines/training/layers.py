@@ -32,7 +32,7 @@ class ValueOf(_Exact):
         self._values = values
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        """Look them up."""
+        """The value of each id, shape (batch,)."""
         return tf.gather(tf.constant(self._values, tf.float64), ids)
 
     def get_config(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class LocalTime(_Exact):
         return LocalTime(since, offsets, name=name)
 
     def call(self, seconds: tf.Tensor) -> tf.Tensor:
-        """Tell the parts."""
+        """Split each instant into the parts of its local time."""
         missing = tf.math.is_nan(seconds)
         utc = tf.cast(tf.math.floor(tf.where(missing, tf.zeros_like(seconds), seconds)), tf.int64)
         index = tf.searchsorted(tf.constant(self._since, tf.int64), utc, side="right") - 1
@@ -184,6 +184,6 @@ def _before_nul(texts: tf.Tensor) -> tf.Tensor:
 
 
 def crc32_table() -> list[int]:
-    """What each value of a byte does to a CRC-32 (reflected polynomial 0xEDB88320), found by asking zlib."""
+    """What each value of a byte does to a CRC-32 (reflected polynomial 0xEDB88320), computed by zlib."""
     empty = 0xFFFFFFFF
     return [zlib.crc32(bytes([byte ^ 0xFF])) ^ empty ^ (empty >> 8) for byte in range(256)]

@@ -166,10 +166,10 @@ def _read(network: Network, tensor: Tensor, value: keras.KerasTensor) -> keras.K
     mask = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(value, 0), "float32"), -1)
     if config.pooling == "mean":
         # Of the words that are there: a text without any is all zeros.
-        one = keras.ops.sum(words * mask, axis=1) / keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
+        pooled = keras.ops.sum(words * mask, axis=1) / keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
     elif config.pooling == "max":
-        one = keras.ops.max(words * mask - 1e9 * (1 - mask), axis=1) * keras.ops.max(mask, axis=1)
+        pooled = keras.ops.max(words * mask - 1e9 * (1 - mask), axis=1) * keras.ops.max(mask, axis=1)
     else:
         cell = keras.layers.LSTM if config.pooling == "lstm" else keras.layers.GRU
-        one = cell(config.units, name=f"{tensor.name}_{config.pooling}")(words * mask)
-    return keras.layers.Dropout(config.dropout)(one) if config.dropout else one
+        pooled = cell(config.units, name=f"{tensor.name}_{config.pooling}")(words * mask)
+    return keras.layers.Dropout(config.dropout)(pooled) if config.dropout else pooled

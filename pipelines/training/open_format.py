@@ -51,7 +51,11 @@ class Encoders:
         """Look up several words together. Return the result's name."""
         parts, codes = crossing(names, vocabulary)
         total, *digits = (
-            self.encode(part.column, {word: at * part.unit for at, word in enumerate(part.words, start=1)}, f"{name}_{index}")
+            self.encode(
+                part.column,
+                {word: digit_value * part.unit for digit_value, word in enumerate(part.words, start=1)},
+                f"{name}_{index}",
+            )
             for index, part in enumerate(parts)
         )
         for digit in digits:

@@ -67,7 +67,9 @@ def race(folder: Path, rounds: int, ways: list[str]) -> None:
     shown = grid("A year of flights, ingested and cleaned", "in", "seconds", "ratio", "peak memory, MiB", "clean rows")
     for way, of in runs.items():
         seconds = ", ".join(f"{run['seconds']:.1f}" for run in of)
-        ratio = ", ".join(f"{run['seconds'] / one['seconds']:.2f}" for run, one in zip(of, runs[ways[0]], strict=True))
+        ratio = ", ".join(
+            f"{run['seconds'] / baseline['seconds']:.2f}" for run, baseline in zip(of, runs[ways[0]], strict=True)
+        )
         shown.add_row(way, seconds, ratio, f"{max(run['memory'] for run in of):,.0f}", f"{of[0]['rows']:,}")
     console().print(shown)
     same = len({(run["rows"], run["hash"]) for of in runs.values() for run in of}) == 1

@@ -23,7 +23,7 @@ def peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
         while process.poll() is None:
             with suppress(psutil.Error):  # one of them ended while it was looked at
                 family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-                peaks[0] = max(peaks[0], sum(_resident(one.pid) for one in family))
+                peaks[0] = max(peaks[0], sum(_resident(member.pid) for member in family))
             time.sleep(0.2)
 
     watcher = threading.Thread(target=watch, daemon=True)

@@ -111,7 +111,7 @@ def show(counts: dict[str, int], seconds: dict[str, list[float]], differences: d
     table = grid("Batch scoring", "by", "rows", "seconds", "rows/s", "ours is faster by", "greatest difference")
     rates = {name: counts[name] / min(runs) for name, runs in seconds.items()}
     for name, runs in seconds.items():
-        shown = ", ".join(f"{one:.1f}" for one in runs)
+        shown = ", ".join(f"{duration:.1f}" for duration in runs)
         faster = f"{rates['ours'] / rates[name]:.1f}"
         table.add_row(name, f"{counts[name]:,}", shown, f"{rates[name]:,.0f}", faster, f"{differences[name]:.1e}")
     Console(width=120, highlight=False).print(table)

@@ -151,7 +151,7 @@ async def open_loop(port: int, request: bytes, connections: int, seconds: float,
     spans: list[tuple[float, float]] = []
     gaps = random.Random(1)  # noqa: S311
 
-    async def one(due: float) -> None:
+    async def send_when_due(due: float) -> None:
         connection = await idle.get()
         await connection.send(request)
         spans.append((due, time.perf_counter() - due))
@@ -161,7 +161,7 @@ async def open_loop(port: int, request: bytes, connections: int, seconds: float,
     begin, tasks = due + WARM_UP_SECONDS, set()
     while due < begin + seconds:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        tasks.add(asyncio.create_task(one(due)))
+        tasks.add(asyncio.create_task(send_when_due(due)))
         due += gaps.expovariate(rate)
     await asyncio.gather(*tasks)
     return _figures(spans, begin, seconds)

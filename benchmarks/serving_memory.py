@@ -51,7 +51,7 @@ def main() -> None:
         requests = list(memory_of_requests(model, Path(folder), arguments.requests))
     table = grid("Resident memory, MiB", "after", *(f"{step * 100 // STEPS} %" for step in range(1, STEPS + 1)), "growth")
     for title, memory in ((f"{arguments.loads:,} loads and unloads", loads), (f"{arguments.requests:,} requests", requests)):
-        table.add_row(title, *(f"{each:.1f}" for each in memory), f"{memory[-1] - memory[0]:+.1f}")
+        table.add_row(title, *(f"{mebibytes:.1f}" for mebibytes in memory), f"{memory[-1] - memory[0]:+.1f}")
     Console(width=128, highlight=False).print(table)
     store("serving_memory", {"loads": loads, "requests": requests})
 

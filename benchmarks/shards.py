@@ -71,12 +71,12 @@ class Shard:
         for group in generator.permutation(np.array(self._groups)):
             numbers, labels = self._read(int(group), generator)
             rest = np.concatenate([rest[0], numbers]), np.concatenate([rest[1], labels])
-            whole = len(rest[1]) // self._batch
-            for at in range(min(whole, steps)):
-                cut = slice(at * self._batch, (at + 1) * self._batch)
+            batches = len(rest[1]) // self._batch
+            for index in range(min(batches, steps)):
+                cut = slice(index * self._batch, (index + 1) * self._batch)
                 yield rest[0][cut], rest[1][cut]
-            steps -= min(whole, steps)
-            rest = rest[0][whole * self._batch :], rest[1][whole * self._batch :]
+            steps -= min(batches, steps)
+            rest = rest[0][batches * self._batch :], rest[1][batches * self._batch :]
 
     def _empty(self) -> Batch:
         return np.zeros((0, self.numbers), np.float32), np.zeros(0, np.float32)

@@ -71,13 +71,13 @@ def run_case(case: BenchmarkCase, folder: Path, rows: int, epochs: int) -> Run:
     Raises CaseFailedError, also when it has not learnt.
     """
     files = write_rows(folder, case.workload, rows)
-    own = folder / "run"
-    shutil.rmtree(own, ignore_errors=True)  # of a case that failed
-    own.mkdir()
-    out = own / "told.json"
+    run_folder = folder / "run"
+    shutil.rmtree(run_folder, ignore_errors=True)  # of a case that failed
+    run_folder.mkdir()
+    out = run_folder / "told.json"
     work = Work(case.name, case.program, case.workload, case.ranks, case.batch, epochs, str(files[0]), str(files[1]), str(out))
-    (own / "work.json").write_text(json.dumps(work._asdict()))
-    command, environment = _command(case, own)
+    (run_folder / "work.json").write_text(json.dumps(work._asdict()))
+    command, environment = _command(case, run_folder)
     submitted = time.monotonic()
     environment = {**os.environ, **environment}
     try:
@@ -87,14 +87,14 @@ def run_case(case: BenchmarkCase, folder: Path, rows: int, epochs: int) -> Run:
     if done.returncode or not out.exists():
         raise CaseFailedError(f"{case.name} ended with exit code {done.returncode}")
     result: Run = {**json.loads(out.read_text()), "submitted": submitted}
-    shutil.rmtree(own)
+    shutil.rmtree(run_folder)
     _check(case, result)
     return result
 
 
-def _command(case: BenchmarkCase, own: Path) -> tuple[list[str], dict[str, str]]:
+def _command(case: BenchmarkCase, run_folder: Path) -> tuple[list[str], dict[str, str]]:
     """What starts a case, and its environment beyond this one's."""
-    work = str(own / "work.json")
+    work = str(run_folder / "work.json")
     here = Path(sys.executable)
     if case.program in ("bare", "ceiling"):
         return [str(here), str(BENCHMARKS / "training_bounds.py"), work], {}
@@ -109,16 +109,16 @@ def _command(case: BenchmarkCase, own: Path) -> tuple[list[str], dict[str, str]]
     if case.ranks > 2:
         flags += [f"spark.master=local-cluster[1,{case.ranks},2048]", f"spark.executor.cores={case.ranks}"]
     conf = [part for flag in flags for part in ("--conf", flag)]
-    environment = {"PYSPARK_PYTHON": _on_one_core(own)} if case.ranks == 1 else {}
+    environment = {"PYSPARK_PYTHON": _on_one_core(run_folder)} if case.ranks == 1 else {}
     return [str(here.with_name("spark-submit")), *conf, str(BENCHMARKS / script), work], environment
 
 
-def _on_one_core(own: Path) -> str:
+def _on_one_core(run_folder: Path) -> str:
     """A python that has one core. A lone rank takes all cores that its host lets it have: executors start their Python by this
     one, so the rank has a core and a thread, as each of two has, while Java keeps all cores.
     """
     core = min(os.sched_getaffinity(0))
-    python = own / "python"
+    python = run_folder / "python"
     python.write_text(f'#!/bin/sh\nexec taskset -c {core} "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     return str(python)

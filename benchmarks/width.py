@@ -66,7 +66,7 @@ def main() -> None:
                 plan_for(spark, columns)
                 seconds = {**planned(spark, columns), **run(spark, Path(folder), columns, arguments.rows, steps)}
                 figures.append({"columns": columns, **seconds})
-                table.add_row(f"{columns:,}", *(f"{each:.1f}" for each in seconds.values()))
+                table.add_row(f"{columns:,}", *(f"{duration:.1f}" for duration in seconds.values()))
                 Console(width=110).print(table)
     store("width", {"rows": arguments.rows, "figures": figures})
 

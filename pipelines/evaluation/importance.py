@@ -67,8 +67,8 @@ def _shuffled(rows: pa.RecordBatch, columns: Sequence[str], order: npt.NDArray[n
 
 
 def _with(rows: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:
-    held = dict(zip(rows.schema.names, rows.columns, strict=True))
-    return pa.RecordBatch.from_pydict({**held, **columns})
+    existing = dict(zip(rows.schema.names, rows.columns, strict=True))
+    return pa.RecordBatch.from_pydict({**existing, **columns})
 
 
 def _lists(values: pa.Array) -> pa.Array:

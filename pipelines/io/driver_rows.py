@@ -147,14 +147,14 @@ def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: S
     """Write rows as data files of a table (Java's), one a partition, which are to be committed; raises KeyError for a row that
     lacks a column which the contract wants.
     """
-    held = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
+    stored = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
     names = [name for name in contract.partition_by if name in schema.names]
 
     def partition(row: Row) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in names)
 
     files = []
-    for _, part in groupby(sorted(held, key=partition), key=partition):
+    for _, part in groupby(sorted(stored, key=partition), key=partition):
         files.append(_write_file(jvm, table, schema, list(part), names))
     return files
 

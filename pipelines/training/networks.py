@@ -96,7 +96,9 @@ def _built(network: Network, inputs: Inputs, outputs: int | None) -> keras.Keras
     model = load(network.build, "train.network.build")(dict(inputs), network)
     if not isinstance(model, keras.Model) or not hasattr(model, "inputs"):
         raise _unfit(network, f"gave {type(model).__name__}", "a keras.Model of the inputs that it was given and an output")
-    if foreign := [tensor.name for tensor in model.inputs if not any(tensor is own for own in inputs.values())]:
+    if foreign := [
+        tensor.name for tensor in model.inputs if not any(tensor is network_input for network_input in inputs.values())
+    ]:
         raise _unfit(network, f"has inputs of its own: {', '.join(foreign)}", f"those that it was given: {', '.join(inputs)}")
     shape, expected_shape = model.output_shape, (None,) if outputs is None else (None, outputs)
     if shape != expected_shape and not (outputs is None and shape == (None, 1)):

@@ -132,7 +132,7 @@ class MulticlassReplicates:
     """Metrics of several classes, from rows in any order with `label`, `predicted` and `loss` (nats)."""
 
     def __init__(self, replicates: int, classes: int) -> None:
-        """Start with no rows."""
+        """Start with no rows, for so many replicates and classes."""
         self._right, self._true, self._predicted = (np.zeros((classes, replicates)) for _ in range(3))
         self._losses = np.zeros(replicates)
 
@@ -154,7 +154,7 @@ class RegressionReplicates:
     """Metrics of numbers, from rows in any order with lists `true` and `said`; a row's steps are drawn together."""
 
     def __init__(self, replicates: int) -> None:
-        """Start with no rows."""
+        """Start with no rows, for so many replicates."""
         self._sums = np.zeros((len(Errors._fields), replicates))
 
     def add(self, rows: pa.RecordBatch, weights: Floats) -> None:

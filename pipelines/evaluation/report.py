@@ -62,7 +62,7 @@ class Findings:
 
 
 def render(findings: Findings) -> str:
-    """The report as HTML."""
+    """Render the findings as one HTML page."""
     text = files("pipelines.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
     moved = ("compared", "feature", "PSI", "KS", "missing")

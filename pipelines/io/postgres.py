@@ -60,11 +60,11 @@ class Postgres(Database):
         return url
 
     def quoted(self, name: str) -> str:
-        """In double quotes."""
+        """A name in double quotes, as PostgreSQL quotes names."""
         return '"' + name.replace('"', '""') + '"'
 
     def columns(self) -> list[str]:
-        """From the catalog."""
+        """The names of the columns, from PostgreSQL's catalog."""
         return [name for name, _, _ in self._attributes()]
 
     def texts(self, columns: list[str]) -> list[TextColumn]:

@@ -55,7 +55,7 @@ def cut_stream(pieces: Iterable[bytes], cut: Callable[[bytes, bool], Generator[R
 
 
 def cut_lines(pieces: Iterable[bytes]) -> Iterator[Record]:
-    """The lines of a file."""
+    """Cut a file into its lines, without their line ends."""
     return cut_stream(pieces, _lines)
 
 

@@ -37,7 +37,7 @@ class Sqlite(AnyDatabase):
         return f"{match[1]}{Path(match[2]).absolute()}{match[3] or ''}" if match and match[2] != "file:" else url
 
     def quoted(self, name: str) -> str:
-        """In double quotes."""
+        """A name in double quotes, as SQLite quotes names."""
         return '"' + name.replace('"', '""') + '"'
 
     def texts(self, columns: list[str]) -> list[TextColumn]:

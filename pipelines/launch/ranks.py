@@ -99,7 +99,7 @@ class _ChannelAddress(NamedTuple):
     plain: bool
 
     def channel(self, proxies_to: int | None = None) -> Channel:
-        """The channel, open."""
+        """Open the channel, whose port is reached at this address."""
         return Channel(self.host, self.port, proxies_to, self.bind)
 
 

@@ -81,7 +81,7 @@ class RowPlan(Model, allow_inf_nan=True):
 
     @property
     def rows(self) -> int:
-        """Rows in all."""
+        """The number of rows of the whole split."""
         return sum(group.rows for group in self.groups)
 
     def remaining_rows(self, epoch: int) -> int:

@@ -50,7 +50,7 @@ class Inputs(dict[str, Tensor]):
         return self[name], keras.ops.isnan(self[name])
 
     def word(self, name: str) -> Tensor:
-        """A word or text itself."""
+        """The word or text of an input, as it is."""
         return self[name]
 
     def word_ids(self, name: str, vocabulary: tuple[str, ...]) -> Tensor:

@@ -25,8 +25,8 @@ SPENT = ("feed", "compute", "wait")
 SECONDS_FOR_EXECUTORS = 60
 
 
-class Heard:
-    """What the ranks said, and when."""
+class RankRecorder:
+    """Records the ranks' messages, and when they came."""
 
     def __init__(self) -> None:
         self.first_step = 0.0
@@ -48,13 +48,13 @@ class Heard:
                 self.spent[receipt.rank] = {what: getattr(receipt, f"{what}_seconds") for what in SPENT}
 
     def shares(self) -> dict[str, dict[str, float]]:
-        """By rank, shares of the last epoch's time: those that ranks tell, and the rest, which is Python's."""
+        """By rank, shares of the last epoch's time: those that ranks report, and the rest, which is Python's."""
         seconds = self.epochs[-1]["seconds"]
-        found: dict[str, dict[str, float]] = {}
+        by_rank: dict[str, dict[str, float]] = {}
         for rank, spent in sorted(self.spent.items()):
-            shares: dict[str, Any] = {what: value / seconds for what, value in spent.items()}
-            found[str(rank)] = {**shares, "rest": 1 - sum(shares.values())} if shares else {}
-        return found
+            shares: dict[str, Any] = {activity: value / seconds for activity, value in spent.items()}
+            by_rank[str(rank)] = {**shares, "rest": 1 - sum(shares.values())} if shares else {}
+        return by_rank
 
 
 def main() -> None:
@@ -63,16 +63,16 @@ def main() -> None:
     job = training_job(work.workload, (Path(work.train), Path(work.validation)), work.ranks, work.batch, work.epochs)
     warehouse = LakeConfig(warehouse=str(Path(work.out).parent / "warehouse"))
     config = read_config(ROOT / "conf" / "flights.yaml").model_copy(update={"lake": warehouse})
-    heard = Heard()
+    recorder = RankRecorder()
     with spark_session(config, "benchmark") as spark:
         deadline = time.monotonic() + SECONDS_FOR_EXECUTORS
         while slots(spark) < work.ranks and time.monotonic() < deadline:
             time.sleep(0.1)
         spark.read.parquet(work.train).agg({"label": "avg"}).collect()
         called = time.monotonic()
-        run_ranks(spark, work.ranks, job.model_dump_json(), heard)
-        more = {"cores": heard.cores, "shares": heard.shares(), "first_step": heard.first_step}
-        work.tell(heard.epochs, called=called, **more)
+        run_ranks(spark, work.ranks, job.model_dump_json(), recorder)
+        more = {"cores": recorder.cores, "shares": recorder.shares(), "first_step": recorder.first_step}
+        work.write_result(recorder.epochs, called=called, **more)
 
 
 if __name__ == "__main__":

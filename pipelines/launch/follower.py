@@ -69,11 +69,11 @@ class Follower:
     def _cause(self, messages: list[Message]) -> RingmillError:
         """The error behind a failure: a rank's own words, then a rank that is gone without any, then an echo of either."""
         deadline = time.monotonic() + SECONDS_FOR_LAST_WORDS
-        while time.monotonic() < deadline and not any(_is_own(failure) for _, failure in _failures(messages)):
+        while time.monotonic() < deadline and not any(_is_original(failure) for _, failure in _failures(messages)):
             if message := self._next():
                 messages.append(message)
         failures = _failures(messages)
-        if own := next((each for each in failures if _is_own(each[1])), None):
+        if own := next((each for each in failures if _is_original(each[1])), None):
             return _rank_error(*own)
         reporting = {message.rank for message, _ in failures}
         gone = [each for each in messages if isinstance(each.content, Gone) and each.rank not in reporting | self._done]
@@ -90,7 +90,7 @@ def _failures(messages: Iterable[Message]) -> list[tuple[Message, RankFailure]]:
     return [(message, message.content) for message in messages if isinstance(message.content, RankFailure)]
 
 
-def _is_own(failure: RankFailure) -> bool:
+def _is_original(failure: RankFailure) -> bool:
     """Whether a failure is of the rank's own making, and no echo of another rank's end."""
     if failure.type == EchoError.__name__:
         return False
@@ -105,4 +105,4 @@ def _rank_error(message: Message, failure: RankFailure) -> RingmillError:
         return OWN[failure.exit_code](f"{where}: {failure.message}")
     text = f"{where} raised {failure.type}: {failure.message}\n{failure.traceback}"
     # Horovod's own error is a peer that is gone or stalls; any other that is not ours is a bug.
-    return RingmillError(text) if _is_own(failure) else RankError(text)
+    return RingmillError(text) if _is_original(failure) else RankError(text)

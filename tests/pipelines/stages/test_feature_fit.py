@@ -36,7 +36,7 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
 
 
 def fitted(config: FeaturesConfig, data: DataFrame) -> FitResult:
-    """FitResult on the train rows."""
+    """Fit on the train rows."""
     return fit(config, asked(data, config)["train"], sum_labels(data, config))
 
 

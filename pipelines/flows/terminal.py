@@ -22,12 +22,12 @@ class JsonConsole(Console):
     """A console whose every line is a JSON object of the log."""
 
     def __init__(self, out: TextIO) -> None:
-        super().__init__(file=out, force_terminal=False, color_system=None, highlight=False, width=JSON_WIDTH)
+        super().__init__(file=out, force_terminal=False, color_system=None, highlight=False, markup=False, width=JSON_WIDTH)
 
     def print(self, *objects: Any, style: Any = None, **options: Any) -> None:
         """Print objects as Rich would, each line in an object of its own; what is yellow is of level `warning`."""
         text = io.StringIO()
-        plain = Console(file=text, force_terminal=False, color_system=None, highlight=False, width=JSON_WIDTH)
+        plain = Console(file=text, force_terminal=False, color_system=None, highlight=False, markup=False, width=JSON_WIDTH)
         plain.print(*objects, **options)
         level = "warning" if style == WARNING else "info"
         # Rules between a table's lines are for eyes alone.
@@ -37,14 +37,17 @@ class JsonConsole(Console):
 
 
 def console() -> Console:
-    """A console on the terminal of whoever started the job, or on standard output as it is, in plain lines or JSON's."""
+    """A console on the terminal of whoever started the job, or on standard output as it is, in plain lines or JSON's.
+
+    It takes no markup unless a call says so: lines name columns, paths and received values, which may have brackets in them.
+    """
     if LOG.json_lines:
         return JsonConsole(sys.stdout)
     terminal = sys.stdout if sys.stdout.isatty() else _terminal_of_spark_submit()
     if terminal is None:
-        return Console(highlight=False, width=PLAIN_WIDTH)
+        return Console(highlight=False, markup=False, width=PLAIN_WIDTH)
     width = os.get_terminal_size(terminal.fileno()).columns or PLAIN_WIDTH  # a terminal that was never sized says 0
-    return Console(file=terminal, force_terminal=True, highlight=False, width=width)
+    return Console(file=terminal, force_terminal=True, highlight=False, markup=False, width=width)
 
 
 def _terminal_of_spark_submit() -> TextIO | None:

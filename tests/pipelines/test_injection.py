@@ -20,7 +20,8 @@ from pipelines.errors import ConfigError
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.plots import binary_plots
 from pipelines.evaluation.report import Findings, Grid, Tile, render
-from pipelines.flows.terminal import JsonConsole
+from pipelines.flows.log_context import LOG
+from pipelines.flows.terminal import JsonConsole, PlainConsole
 from pipelines.io.any_database import quoted_by
 from pipelines.io.csv_files import CsvFiles
 from pipelines.io.database_errors import Origin
@@ -226,3 +227,12 @@ def test_received_values_are_no_markup_of_the_terminal() -> None:
     out = io.StringIO()
     JsonConsole(out).print("   clean: flights: 1 rows, dest: received '[/red][link=file:///etc]x[/link]'", style="yellow")
     assert "received '[/red][link=file:///etc]x[/link]'" in out.getvalue()
+
+
+def test_received_values_are_no_commands_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    out = io.StringIO()
+    console = PlainConsole(file=out, width=200, force_terminal=True)
+    console.print("received '\x1b]0;title\x07\x1b[2J\x9b2J\r:car:' of dest", style="dim", soft_wrap=True)
+    assert r"received '\x1b]0;title\x07\x1b[2J\x9b2J\x0d:car:' of dest" in out.getvalue()
+    LOG.error("clean failed: received '\x1b[2J\r'\n\tsecond line")
+    assert capsys.readouterr().err == "ringmill: clean failed: received '\\x1b[2J\\x0d'\n\tsecond line\n"

@@ -11,8 +11,8 @@ NAMED = re.compile(r"\bidentifier`?\s*(\(|/\*|--)", re.IGNORECASE)
 
 def reaches_beyond(sql: str) -> str | None:
     """Why SQL is no plain expression: it calls Java, or a setting or an environment variable stands in it; None when it is."""
-    if called := JAVA.search(sql):
-        return f"{called[1].lower()} calls any method of Java"
+    if match := JAVA.search(sql):
+        return f"{match[1].lower()} calls any method of Java"
     if NAMED.search(sql):
         return "identifier() calls a function, or reads a column, whose name is put together"
     if "${" in sql:

@@ -25,7 +25,7 @@ def visible(text: str) -> str:
     """Text whose control characters, but for tabs and line ends, are written out: in a received value they are no commands
     to a terminal.
     """
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 class LogContext:

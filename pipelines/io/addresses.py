@@ -28,9 +28,9 @@ def checked_address(url: str, key: str) -> str:
             f"{key}: its url holds a user or a password. Move them to `user`, and to the environment variable "
             "that `password` names."
         )
-    if found := CLASS.search(url) or RUNS.search(url):
+    if match := CLASS.search(url) or RUNS.search(url):
         raise ConfigError(
-            f"{key}: its url sets {found[1]}, by which a driver runs code or reaches files that the address names; expected an "
-            f"address without it. Leave {found[1]} out."
+            f"{key}: its url sets {match[1]}, by which a driver runs code or reaches files that the address names; expected an "
+            f"address without it. Leave {match[1]} out."
         )
     return url

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Message = dict[str, Any]
-SECONDS_TO_SAY_HELLO = 10.0
+SECONDS_TO_AUTHENTICATE = 10.0
 SECONDS_OF_GRACE = 0.25  # in which a caller is not sent away for the sake of another
 MOST_WAITING = 256
-HELLO_BYTES = 4096
+MOST_BYTES = 4096
 SECONDS_BETWEEN_LOOKS = 0.05
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -106,32 +106,32 @@ class Handshakes:
             return
         try:
             # What follows the line is not ours to read.
-            seen = connection.recv(HELLO_BYTES, socket.MSG_PEEK)
+            seen = connection.recv(MOST_BYTES, socket.MSG_PEEK)
             caller.line += connection.recv(seen.find(b"\n") + 1 or len(seen) or 1)
         except BlockingIOError:
             return
         except OSError:
             seen = b""
-        if caller.line.endswith(b"\n") and (hello := self._checked(caller.line)) is not None:
+        if caller.line.endswith(b"\n") and (message := self._checked(caller.line)) is not None:
             self._forget(connection)
             connection.setblocking(True)
-            self._admit(connection, hello)
-        elif not seen or caller.line.endswith(b"\n") or len(caller.line) >= HELLO_BYTES:
+            self._admit(connection, message)
+        elif not seen or caller.line.endswith(b"\n") or len(caller.line) >= MOST_BYTES:
             self._hang_up(connection)
 
     def _checked(self, line: bytes) -> Message | None:
         """The caller's first line, without the key; None when that is wrong."""
         try:
-            hello = json.loads(line)
+            message = json.loads(line)
         except (ValueError, RecursionError):
             return None
-        said = str(hello.pop("key", "")) if isinstance(hello, dict) else ""
-        known = hmac.compare_digest(said.encode(errors="replace"), self._key.encode())
-        return hello if known else None
+        received = str(message.pop("key", "")) if isinstance(message, dict) else ""
+        known = hmac.compare_digest(received.encode(errors="replace"), self._key.encode())
+        return message if known else None
 
     def _hang_up_on_the_late(self) -> None:
         for connection, caller in list(self._waiting.items()):
-            if caller.seconds < SECONDS_TO_SAY_HELLO:
+            if caller.seconds < SECONDS_TO_AUTHENTICATE:
                 return
             self._hang_up(connection)
 

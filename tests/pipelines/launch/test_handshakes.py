@@ -98,7 +98,7 @@ def test_callers_who_say_nothing_make_room_for_a_rank() -> None:
 
 
 def test_a_slow_caller_has_its_seconds_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handshakes, "SECONDS_TO_SAY_HELLO", 0.4)
+    monkeypatch.setattr(handshakes, "SECONDS_TO_AUTHENTICATE", 0.4)
     with Channel(HOST, 0) as channel, call(port_of(channel)) as slow:
         began = time.monotonic()
         with suppress(OSError):

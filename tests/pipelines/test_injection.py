@@ -48,6 +48,7 @@ def refused(folder: Path, edit: Callable[[dict[str, Any]], object]) -> str:
     with pytest.raises(ConfigError) as caught:
         read_config(path)
     assert caught.value.exit_code == 2
+    assert str(caught.value).isprintable()
     return str(caught.value)
 
 

@@ -79,8 +79,8 @@ def bill(now: datetime) -> dict[str, Any]:
 
 def licence_of(component: Component) -> str:
     """A component's licence in one line."""
-    said = [each.get("expression") or each["license"].get("id") or each["license"]["name"] for each in component["licenses"]]
-    return ", ".join(said) or "not said by its metadata"
+    names = [each.get("expression") or each["license"].get("id") or each["license"]["name"] for each in component["licenses"]]
+    return ", ".join(names) or "not said by its metadata"
 
 
 def _closure(required: Iterable[str]) -> Iterator[tuple[str, tuple[Distribution, list[Distribution]]]]:
@@ -127,14 +127,14 @@ def _package(package: Distribution) -> Component:
 
 def _licences(package: Distribution) -> Iterator[dict[str, Any]]:
     """What the metadata says: an SPDX expression, a short name, or the classifiers."""
-    said = package.metadata
-    short = (said.get("License") or "").strip()
-    if expression := said.get("License-Expression"):
-        yield {"expression": expression}
+    fields = {name: package.metadata.get_all(name) or [] for name in ("License-Expression", "License", "Classifier")}
+    short = "".join(fields["License"]).strip()
+    if expressions := fields["License-Expression"]:
+        yield {"expression": expressions[0]}
     elif short and len(short) <= LONGEST_NAME and "\n" not in short:
         yield {"license": {"name": short}}
     else:
-        for classifier in said.get_all("Classifier") or ():
+        for classifier in fields["Classifier"]:
             if classifier.startswith("License ::") and not classifier.endswith("OSI Approved"):
                 yield {"license": {"name": classifier.rpartition(" :: ")[2]}}
 

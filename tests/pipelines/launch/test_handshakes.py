@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pipelines.launch import handshakes
-from pipelines.launch.channel import Channel
+from pipelines.launch.channel import Channel, Message
 from pipelines.launch.interfaces import interface_of
 from pipelines.training.reporter import Reporter
 
@@ -69,7 +69,8 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
 def test_ten_thousand_strangers_do_not_hurt_a_run() -> None:
     before, threads = descriptors(), threading.active_count()
     with Channel(HOST, 0) as channel, Reporter(channel.address, channel.key, rank=0) as first:
-        port, heard = port_of(channel), []
+        port = port_of(channel)
+        heard: list[Message] = []
         for number in range(10_000):
             call(port, GARBAGE[number % len(GARBAGE)], reset=number % 3 == 0).close()
             if number == 5_000:  # a rank that calls amid them

@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources run-nightly serve status test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
+.PHONY: run run-sources run-nightly serve status test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock sbom clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -118,6 +118,9 @@ lock:  ## compile setup/requirements.in to exact versions with hashes
 	@for name in requirements requirements-airflow; do .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header \
 	  --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --no-emit-index-url --no-emit-find-links \
 	  --allow-unsafe setup/$$name.in -o setup/$$name.txt >/dev/null; done
+
+sbom: setup  ## write dist/sbom.cdx.json, the bill of materials (CycloneDX) of what jobs run with, and print the licences
+	@$(ENV) python setup/sbom.py $(ARGS)
 
 clean:  ## remove tables, models, reports and extracted data; the environment stays
 	@rm -rf warehouse data

@@ -144,6 +144,7 @@ def _arguments(files: Path, folder: Path) -> list[str]:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["lake"]["warehouse"] = str(folder / "warehouse")
     content["contracts"] = "benchmarks.cleaning"
+    content["packages"] = ["benchmarks", "pipelines.stages"]
     content["sources"] = {"flights": {"kind": "csv", "path": f"{files}/{{from:%Y-%m-%d}}.csv", "every": "day"}}
     content["clean"] = {"max_quarantined_share": 1}
     end = FIRST + timedelta(days=len(list(files.glob("*.csv"))))

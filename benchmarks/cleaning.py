@@ -182,6 +182,7 @@ def _ours(files: Path, folder: Path) -> list[str]:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["lake"]["warehouse"] = str(folder / "warehouse")
     content["contracts"] = "benchmarks.cleaning"
+    content["packages"] = ["benchmarks", "pipelines.stages"]
     content["sources"] = {"flights": {"kind": "csv", "path": str(files)}}
     content["interval"] = {"from": "2013-01-01", "to": "2200-01-01"}
     (folder / "bench.yaml").write_text(yaml.safe_dump(content))

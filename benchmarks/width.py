@@ -130,6 +130,7 @@ def configured(folder: Path, columns: int, rows: int) -> Pipeline:
             "pipeline": f"width_{columns}",
             "interval": {"from": BOUNDS[0], "to": BOUNDS[1]},
             "lake": LakeConfig(warehouse=str(folder / "warehouse")),
+            "packages": ["benchmarks"],
             "contracts": "benchmarks.width",
             "sources": {"s": {"kind": "csv", "path": str(path)}},
             "features": {

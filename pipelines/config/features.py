@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from pipelines.config.lengths import Length
 from pipelines.config.splits import Split
+from pipelines.config.sql import reaches_beyond
 from pipelines.features.kinds.registry import KINDS, Declared
 from pipelines.model import Model
 from schemas.lake import IDENTIFIED
@@ -87,6 +88,9 @@ class FeaturesConfig(Declared):
             raise ValueError("a sequence is declared, but not how rows are series; expected features.windows")
         if invalid := sorted(name for name in self.baselines if not name.isidentifier()):
             raise ValueError(f"baselines are named {', '.join(invalid)}; expected letters, digits and _")
+        for name, sql in self.baselines.items():
+            if reason := reaches_beyond(sql):
+                raise ValueError(f"baselines.{name}: {reason}; expected SQL over the examples' columns alone")
         return self
 
     def _taken_twice(self) -> Iterator[str]:

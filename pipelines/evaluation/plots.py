@@ -226,6 +226,7 @@ def _svg(draw: Callable[[Axes], None]) -> str:
             "font.family": "sans-serif",
             "font.size": 9,
             "svg.hashsalt": "ringmill",
+            "text.parse_math": False,  # classes and units are texts, dollar signs and all
             # The page is seen through, light or dark.
             "savefig.transparent": True,
             "legend.frameon": False,

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich import box
+from rich.markup import escape
 from rich.table import Table as Terminal
 
 from pipelines.config import METRICS
@@ -55,7 +56,7 @@ def _work(context: Context, arguments: Arguments) -> None:
         context.console.print(_terminal(grid))
     report = f"{context.artifacts('reports')}/compare.html"
     write_bytes(report, render(findings).encode())
-    context.console.print(f"[bold]Report[/]   {report}", soft_wrap=True)
+    context.console.print(f"[bold]Report[/]   {escape(report)}", soft_wrap=True, markup=True)
 
 
 def read_evaluation(context: Context, run_id: str) -> Evaluation:

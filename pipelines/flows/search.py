@@ -110,7 +110,7 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
 
     try:
         trial.job = prepared.job(context, _config(train, trial.values), f"trial-{trial.number + 1:04d}")
-        quiet = replace(context, console=Console(quiet=True))
+        quiet = replace(context, console=Console(quiet=True, markup=False))
         with tracked(context, trial.job, f"trial {trial.number + 1}") as tell:
             trial.attempts = Attempts(quiet, trial.job, prepared.receipts(trial.job.config.ranks), partial(watch, tell))
             trial.attempts.run()

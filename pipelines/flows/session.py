@@ -21,7 +21,7 @@ from pipelines.errors import ExternalError
 from pipelines.flows.java_lookups import remember_lookups
 from pipelines.flows.signals import take_over_signals
 from pipelines.interruption import PROCESS
-from pipelines.io.catalog import catalog_settings, check_warehouse
+from pipelines.io.catalog import REDACTION, catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.java_errors import java_reason
 
 # Java leaves a method of more than 8,000 bytes interpreted unless it is told otherwise, and what Spark generates for a whole
@@ -52,8 +52,10 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     remember_lookups()
     take_over_signals()
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
-    of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
-    for key, value in {**SETTINGS, **of_process, **executor_folder(SparkConf()), **catalog_settings(config.lake)}.items():
+    given = SparkConf()
+    of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}", **executor_folder(given)}
+    catalog = {**catalog_settings(config.lake), **redaction_settings(config.lake, given.get(REDACTION))}
+    for key, value in {**SETTINGS, **of_process, **catalog}.items():
         builder = builder.config(key, value)
     spark = started(builder)
     PROCESS.install()  # Spark has set a handler of its own

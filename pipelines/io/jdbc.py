@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Interval
 from pipelines.errors import ConfigError, RingmillError
+from pipelines.io.addresses import checked_address
 from pipelines.io.connection import Connection
 from pipelines.io.database import KEY, Database, Split, TextColumn
 from pipelines.io.database_errors import Origin, external, failed_job
@@ -53,14 +54,9 @@ TimeSpan = Annotated[
 ]
 
 
-def _without_secret(value: str) -> str:
-    if re.search(r"[?&;](user|password)=|//[^/]*@", value, re.IGNORECASE):
-        # Not a ValueError: pydantic's report of one would show the address, secret and all.
-        raise ConfigError(
-            f"{SELF}: its url holds a user or a password. Move them to `user`, and to the environment variable "
-            "that `password` names."
-        )
-    return value
+def _checked(value: str) -> str:
+    # Not a ValueError: pydantic's report of one would show the address, secret and all.
+    return checked_address(value, SELF)
 
 
 class JdbcTable(Source):
@@ -71,7 +67,7 @@ class JdbcTable(Source):
     """
 
     kind: Literal["jdbc"]
-    url: Annotated[str, Field(pattern="^jdbc:"), AfterValidator(_without_secret)]
+    url: Annotated[str, Field(pattern="^jdbc:"), AfterValidator(_checked)]
     """JDBC address; `${NAME}` is an environment variable. It holds no user and no password."""
     table: Annotated[str, Field(min_length=1)]
     """Table or view, with its schema where it needs one."""
@@ -93,8 +89,7 @@ class JdbcTable(Source):
     @property
     def location(self) -> str:
         """The address, without settings, and the table."""
-        address = dialect_of(self.url).address(expanded(self.url, SELF))
-        return f"{re.split('[?;]', address, maxsplit=1)[0]} {self.table}"
+        return f"{re.split('[?;]', self._address, maxsplit=1)[0]} {self.table}"
 
     @property
     def sliced(self) -> bool:
@@ -197,12 +192,17 @@ class JdbcTable(Source):
         start, end = (bound.astimezone(UTC).astimezone(zone_named(zone) if zone else UTC) for bound in bounds)
         return database.since(self.watermark, start, end)
 
+    @property
+    def _address(self) -> str:
+        """The address that the driver is given: what comes from the environment is held to the same rules."""
+        return dialect_of(self.url).address(checked_address(expanded(self.url, SELF), SELF))
+
     def _options(self) -> dict[str, str]:
         dialect = dialect_of(self.url)
         password = variable(self.password, SELF) if self.password else None
         options = {"driver": self.driver or dialect.driver, "user": self.user, "password": password}
-        url = dialect.address(expanded(self.url, SELF))
-        return {"url": url, **dialect.properties, **{name: value for name, value in options.items() if value is not None}}
+        present = {name: value for name, value in options.items() if value is not None}
+        return {"url": self._address, **dialect.properties, **present}
 
 
 def _shown(frame: DataFrame, alias: str, text: TextColumn) -> Column:

@@ -7,8 +7,6 @@ mpiexec, whose own port listens on the loopback alone.
 
 from __future__ import annotations
 
-import hmac
-import json
 import queue
 import secrets
 import socket
@@ -19,11 +17,11 @@ from types import TracebackType
 from pydantic import ValidationError
 
 from pipelines.errors import ExternalError
+from pipelines.launch.handshakes import FirstLine, Handshakes
 from pipelines.messages import Gone, Message
 
 LOOPBACK = "127.0.0.1"
-HANDSHAKE_SECONDS = 10.0
-HANDSHAKE_BYTES = 4096
+BACKLOG = 1024  # callers that wait in the kernel
 PROXY = {"kind": "proxy"}  # what a proxy's first line holds beside the key
 
 
@@ -38,55 +36,29 @@ class Channel:
         self.messages: queue.Queue[Message] = queue.Queue()
         self._proxies_to = proxies_to
         try:
-            self._listener = socket.create_server((bind or host, port))
+            listener = socket.create_server((bind or host, port), backlog=BACKLOG)
         except OSError as error:
             raise ExternalError(
                 f"train.channel_port: cannot listen on {bind or host}:{port} ({error.strerror}). Free the port, or set 0 to "
                 f"take any free one."
             ) from error
-        self.address = f"{host}:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._accept, name="channel", daemon=True)
-        self._thread.start()
+        self.address = f"{host}:{listener.getsockname()[1]}"
+        self._handshakes = Handshakes(listener, self.key, self._admit)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:  # closed: the run is over
-                return
-            threading.Thread(target=self._answer, args=(connection,), name="channel-caller", daemon=True).start()
+    def _admit(self, connection: socket.socket, first_line: FirstLine) -> None:
+        threading.Thread(target=self._answer, args=(connection, first_line), name="channel-caller", daemon=True).start()
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _answer(self, connection: socket.socket, first_line: FirstLine) -> None:
         with connection:
-            handshake = self._handshake(connection)
-            if handshake is None:
-                return
-            if handshake == PROXY and self._proxies_to:
+            if first_line == PROXY and self._proxies_to:
                 with suppress(OSError):  # mpiexec is gone: so is the proxy, once it is hung up on
                     _relay(connection, self._proxies_to)
                 return
             try:
-                message = Message.model_validate(handshake)
+                handshake = Message.model_validate(first_line)
             except ValidationError:  # of another release
                 return
-            self._listen(connection, message)
-
-    def _handshake(self, connection: socket.socket) -> dict[str, object] | None:
-        """The caller's first line, without the key; None when that is wrong, or nothing comes in time."""
-        connection.settimeout(HANDSHAKE_SECONDS)
-        line = b""
-        try:
-            while not line.endswith(b"\n") and len(line) < HANDSHAKE_BYTES:
-                if not (byte := connection.recv(1)):  # what follows the line is not ours to read
-                    return None
-                line += byte
-            handshake = json.loads(line)
-        except (OSError, ValueError):
-            return None
-        connection.settimeout(None)
-        received_key = str(handshake.pop("key", "")) if isinstance(handshake, dict) else ""
-        is_authentic = hmac.compare_digest(received_key.encode(errors="replace"), self.key.encode())
-        return handshake if is_authentic else None
+            self._listen(connection, handshake)
 
     def _listen(self, connection: socket.socket, handshake: Message) -> None:
         """Keep a rank's messages; when it hangs up, that is one too."""
@@ -104,10 +76,7 @@ class Channel:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # Closing alone would leave the thread in accept(), and the port with it.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
+        self._handshakes.close()
 
 
 def _relay(caller: socket.socket, port: int) -> None:

@@ -112,8 +112,8 @@ def no_rank_is_left() -> Iterator[None]:
     assert left_since(before, names) == set()
 
 
-def test_temporary_files_of_ranks_and_proxies_go_with_them(spark: SparkSession, tmp_path: Path) -> None:
-    made, folders = job(tmp_path, 2, 32), set[Path]()
+def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(spark: SparkSession, tmp_path: Path) -> None:
+    made, folders, listening = job(tmp_path, 2, 32), set[Path](), list[str]()
     before = set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*"))
 
     def listen(message: Message) -> None:
@@ -121,10 +121,14 @@ def test_temporary_files_of_ranks_and_proxies_go_with_them(spark: SparkSession, 
             for process in running(("pipelines.training.rank",)):
                 with suppress(psutil.Error):
                     folders.add(Path(process.environ().get("TMPDIR", "/none")))
+                    listening.extend(
+                        each.laddr.ip for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN
+                    )
 
     run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
     folders -= {Path("/none")}  # the launcher's, which has next to no environment
     assert [folder.name.startswith("ringmill-rank-") for folder in folders] == [True, True]
+    assert set(listening) == {"127.0.0.1"}
     assert [folder for folder in folders if folder.exists()] == []
     assert set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*")) <= before
 

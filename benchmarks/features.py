@@ -38,9 +38,9 @@ from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from pipelines.row_groups import files_of
-from pipelines.stages.feature_fit import Fit, fit, requests
-from pipelines.stages.profiles import every, profile
-from pipelines.survey import Survey
+from pipelines.stages.feature_fit import FitResult, fit, requests
+from pipelines.stages.profiles import profile, sampling_step
+from pipelines.survey import ProfileRequest
 from schemas import lake
 
 NUMBERS, WORDS = 32, 8
@@ -188,15 +188,15 @@ def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, An
     spark = rows.sparkSession
     started = time.monotonic()
     rows.count()  # as the step does
-    survey = Survey(requests(SPEC), labelled_splits, LABELLED, values=every(expected))
+    survey = ProfileRequest(requests(SPEC), labelled_splits, LABELLED, values=sampling_step(expected))
     files = files_of(folder)
-    fitted: Fit = fit(SPEC, profile(spark, files, [survey])[0]["train"])
+    fitted: FitResult = fit(SPEC, profile(spark, files, [survey])[0]["train"])
     fit_seconds = time.monotonic() - started
     parts, passed = files.parts, ("row_id", "split", "label")
 
     def write(layout: FileLayout) -> list[WrittenFile]:
         return run_tasks(
-            spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL, every(expected, 256))
+            spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL, sampling_step(expected, 256))
         )
 
     with Lake(spark, "bench", "ours").audit("bench") as audit:

@@ -20,7 +20,7 @@ from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import DIE_WITH_PARENT, RANK
-from pipelines.launch.watch import Watch
+from pipelines.launch.stall_detector import StallDetector
 
 STALL_SECONDS, START_SECONDS, SECONDS_TO_LEAVE = 60, 120, 20
 OF_A_RANK = ("RINGMILL_RANK", "RINGMILL_LOCAL_RANK", "RINGMILL_JOB")
@@ -49,7 +49,7 @@ def main() -> None:
             return None if code is None else f"mpiexec ended with code {code}"
 
         try:
-            Follower(work.ranks, channel, ended, Watch(STALL_SECONDS, START_SECONDS)).follow(heard, START_SECONDS)
+            Follower(work.ranks, channel, ended, StallDetector(STALL_SECONDS, START_SECONDS)).follow(heard, START_SECONDS)
             process.wait(SECONDS_TO_LEAVE)
         finally:
             process.kill()

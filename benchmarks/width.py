@@ -34,7 +34,7 @@ from pipelines.flows.session import spark_session
 from pipelines.flows.train import STEP as TRAIN
 from pipelines.flows.width import plan_for
 from pipelines.io.tables import Lake
-from pipelines.stages.cleaning import judge, split_judged
+from pipelines.stages.cleaning import split_validated, validate_rows
 from pipelines.stages.feature_transform import transform
 from schemas import lake
 from schemas.contract import Column, Table
@@ -100,7 +100,7 @@ def planned(spark: SparkSession, columns: int) -> dict[str, float]:
     raw, rows = spark.createDataFrame([], schema), spark.createDataFrame([], f"row_id bigint, {examples}")
     seconds: dict[str, float] = {}
     with _timed(seconds, "plan clean"):
-        _plan(split_judged(judge(raw, contract, *BOUNDS), contract).clean)
+        _plan(split_validated(validate_rows(raw, contract, *BOUNDS), contract).clean)
     with _timed(seconds, "plan features"):
         _plan(transform(rows, spec, ("row_id",)).rows)
     return seconds

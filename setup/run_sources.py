@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from postgres import postgres_server
-from rest_server import Handler, JsonApi, Seen, read_rows
+from setup.postgres import postgres_server
+from setup.rest_server import Handler, JsonApi, Seen, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "nycflights13"

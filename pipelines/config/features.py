@@ -79,8 +79,8 @@ class FeaturesConfig(Declared):
         columns = {column for _, name, feature in self.declared for column in feature.columns(name)}
         if wrong := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
             raise ValueError(f"names that a model's inputs cannot have: {', '.join(wrong)}; expected letters, digits and _")
-        if taken := sorted(self._taken_twice()):
-            raise ValueError(f"names that two have, or columns that two make: {', '.join(taken)}; rename one of both")
+        if duplicates := sorted(self._taken_twice()):
+            raise ValueError(f"names that two have, or columns that two make: {', '.join(duplicates)}; rename one of both")
         if unknown := sorted(set(self.known_at) - set(names)):
             raise ValueError(f"known_at names no feature: {', '.join(unknown)}; expected some of {', '.join(names)}")
         if self.sequence and self.windows is None:

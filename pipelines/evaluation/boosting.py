@@ -111,11 +111,11 @@ def sample_rows(paths: Sequence[str], rows: int, columns: Sequence[str]) -> pa.T
     whole = sum(file.metadata.num_rows for file in files)
     tables = []
     for file in files:
-        wanted = file.metadata.num_rows if whole <= rows else rows * file.metadata.num_rows // whole
+        remaining = file.metadata.num_rows if whole <= rows else rows * file.metadata.num_rows // whole
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
-            tables.append(pa.Table.from_batches([batch.slice(0, wanted)]))
-            wanted -= tables[-1].num_rows
-            if wanted <= 0:
+            tables.append(pa.Table.from_batches([batch.slice(0, remaining)]))
+            remaining -= tables[-1].num_rows
+            if remaining <= 0:
                 break
     return pa.concat_tables(tables)
 

@@ -55,8 +55,10 @@ def primary_metric(scored: pa.RecordBatch, task: Task) -> float:
         return float(classes.metrics()["accuracy"][0])
     numbers = RegressionReplicates(1)
     steps = pa.types.is_list(scored.schema.field("label").type)
-    true, said = (scored.column("label"), scored.column("predictions" if steps else "predicted"))
-    numbers.add(_with(scored, {"true": true if steps else _lists(true), "said": said if steps else _lists(said)}), ones)
+    true, predicted = (scored.column("label"), scored.column("predictions" if steps else "predicted"))
+    numbers.add(
+        _with(scored, {"true": true if steps else _lists(true), "said": predicted if steps else _lists(predicted)}), ones
+    )
     return float(numbers.metrics()["mae"][0])
 
 

@@ -56,7 +56,7 @@ def replicate_batches(batches: Iterator[pa.RecordBatch], plan: Plan) -> Iterator
     Each row has `partition`, `group`, `row_id`, `label_bits` (a hash of the label), and what the task's accumulator takes.
     """
     forget_archives()
-    current: _Group | None = None
+    current: _GroupSums | None = None
     for batch in batches:
         if not batch.num_rows:
             continue
@@ -65,14 +65,14 @@ def replicate_batches(batches: Iterator[pa.RecordBatch], plan: Plan) -> Iterator
             if current is None or current.name != name:
                 if current is not None:
                     yield current.finish()
-                current = _Group(name, replicates, plan)
+                current = _GroupSums(name, replicates, plan)
             for part in parts(batch, start, stop):
                 current.add(part)
     if current is not None:
         yield current.finish()
 
 
-class _Group:
+class _GroupSums:
     """The sums of one group of rows."""
 
     def __init__(self, name: str, replicates: range, plan: Plan) -> None:

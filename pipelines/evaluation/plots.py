@@ -111,9 +111,9 @@ def threshold_plot(curve: Curve, chosen: float) -> str:
     lines = {"precision": true / rows, "recall": true / positives, "F1": 2 * true / (rows + positives)}
 
     def draw(axes: Axes) -> None:
-        kept = _kept(len(curve.scores))
+        drawn = _drawn_points(len(curve.scores))
         for (name, values), colour in zip(lines.items(), COLOURS.values(), strict=True):
-            axes.plot(curve.scores[kept], values[kept], color=colour, label=name)
+            axes.plot(curve.scores[drawn], values[drawn], color=colour, label=name)
         axes.axvline(chosen, color="#999", linestyle=":", label=f"chosen: {chosen:.3f}")
         axes.set(xlabel="threshold (validation)", ylim=(0, 1.02))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4)
@@ -127,8 +127,8 @@ def calibration_plot(curves: Mapping[str, Curve], bins: int) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#bbb", linestyle=":")
         for name, curve in curves.items():
-            found = calibration(curve, bins)
-            axes.plot(found.score, found.share, color=COLOURS[name], marker="o", label=name)
+            by_bin = calibration(curve, bins)
+            axes.plot(by_bin.score, by_bin.share, color=COLOURS[name], marker="o", label=name)
         axes.set(xlabel="mean score of the bin", ylabel="share of positives in the bin")
         axes.legend(loc="upper left")
 
@@ -182,10 +182,10 @@ def horizon_plot(errors: Mapping[str, Errors], unit: str) -> str:
     """Mean absolute error by step of the horizon: the model's and each baseline's."""
 
     def draw(axes: Axes) -> None:
-        for at, (name, found) in enumerate(errors.items()):
-            steps = np.arange(1, len(found.rows) + 1)
+        for at, (name, sums) in enumerate(errors.items()):
+            steps = np.arange(1, len(sums.rows) + 1)
             style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if at == 0 else {"linestyle": "--"}
-            axes.plot(steps, found.absolute / found.rows, label=name, markersize=3, **style)
+            axes.plot(steps, sums.absolute / sums.rows, label=name, markersize=3, **style)
         axes.locator_params(axis="x", integer=True)
         axes.set(xlabel="step ahead", ylabel=f"mean absolute error ({unit})" if unit else "mean absolute error", ylim=(0, None))
         axes.legend()
@@ -207,13 +207,13 @@ def agreement_plot(true: npt.NDArray[np.float64], predicted: npt.NDArray[np.floa
 
 def _line(axes: Axes, x: Any, y: Any, name: str, label: str) -> None:
     """A curve of at most MAX_POINTS points, evenly taken: the page stays small, the eye sees no difference."""
-    kept = _kept(len(x))
-    axes.plot(x[kept], y[kept], color=COLOURS[name], label=label)
+    drawn = _drawn_points(len(x))
+    axes.plot(x[drawn], y[drawn], color=COLOURS[name], label=label)
 
 
-def _kept(points: int) -> npt.NDArray[np.int64]:
-    kept: npt.NDArray[np.int64] = np.unique(np.linspace(0, points - 1, MAX_POINTS).astype(np.int64))
-    return kept
+def _drawn_points(points: int) -> npt.NDArray[np.int64]:
+    drawn: npt.NDArray[np.int64] = np.unique(np.linspace(0, points - 1, MAX_POINTS).astype(np.int64))
+    return drawn
 
 
 def _svg(draw: Callable[[Axes], None]) -> str:

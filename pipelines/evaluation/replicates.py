@@ -82,9 +82,9 @@ class BinaryReplicates:
         values[:, 1] = (positive - scores) ** 2
         chosen = scores >= self._threshold
         values[:, 2], values[:, 3] = chosen & positive, chosen & ~positive
-        each, bins = np.arange(len(scores)), np.minimum((scores * self._bins).astype(int), self._bins - 1)
+        row, bins = np.arange(len(scores)), np.minimum((scores * self._bins).astype(int), self._bins - 1)
         for index, value in enumerate((1.0, scores, positive)):
-            values[each, 4 + index * self._bins + bins] = value
+            values[row, 4 + index * self._bins + bins] = value
         return values
 
     def _rank_rows(self, weights: Floats, positive: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]) -> None:
@@ -160,9 +160,11 @@ class RegressionReplicates:
     def add(self, rows: pa.RecordBatch, weights: Floats) -> None:
         """Add rows with their weights, shape (rows, replicates)."""
         parents = rows.column("true").value_parent_indices().to_numpy()
-        true, said = (rows.column(name).flatten().to_numpy(zero_copy_only=False).astype(float) for name in ("true", "said"))
-        present = np.isfinite(true) & np.isfinite(said)
-        true, error = true[present], (said - true)[present]
+        true, predicted = (
+            rows.column(name).flatten().to_numpy(zero_copy_only=False).astype(float) for name in ("true", "said")
+        )
+        present = np.isfinite(true) & np.isfinite(predicted)
+        true, error = true[present], (predicted - true)[present]
         values = (np.ones_like(true), error, np.abs(error), error**2, true, true**2, error >= 0)
         by_row = np.stack([np.bincount(parents[present], value, rows.num_rows) for value in values])
         self._sums += by_row @ weights

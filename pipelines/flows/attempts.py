@@ -16,7 +16,7 @@ from pipelines.launch.ranks import run_ranks
 from pipelines.storage import delete_file, list_files, list_folders, read_bytes, write_bytes
 from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
-from pipelines.training.standing import Standing
+from pipelines.training.train_state import TrainState
 
 CLAIM = "job.json"
 
@@ -112,7 +112,7 @@ class Attempts:
         if found is None:
             return None
         uri, kept = found
-        standing = Standing.model_validate(kept.meta)
+        standing = TrainState.model_validate(kept.meta)
         place = {"epoch": standing.start.epoch, "step": sum(taken.steps for taken in standing.start.taken)}
         self._events.add("resumed", f"from epoch {place['epoch'] + 1}, step {place['step']}: {uri}", place)
         return self._job.resumed(uri, standing)

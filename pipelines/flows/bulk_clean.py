@@ -26,10 +26,10 @@ from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import Aids, clean_rows, judge, split_judged, verdicts
+from pipelines.stages.cleaning import CleaningInputs, clean_rows, split_validated, validate_rows, verdicts
 from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
-from pipelines.stages.expectations import Broken, check_failures
-from pipelines.stages.places import line_numbers, with_lines
+from pipelines.stages.expectations import BrokenRule, check_failures
+from pipelines.stages.source_lines import line_numbers, with_lines
 from schemas import lake
 from schemas.contract import Table
 
@@ -41,9 +41,9 @@ class Validated(NamedTuple):
     """A source's validated rows, what validating them took, and by interval its account and the promises that are broken."""
 
     rows: DataFrame
-    aids: Aids
+    aids: CleaningInputs
     accounts: dict[Bounds, Account]
-    broken: dict[Bounds, list[Broken]]
+    broken: dict[Bounds, list[BrokenRule]]
 
 
 def is_possible(context: Context) -> bool:
@@ -158,8 +158,8 @@ def _validate(batch: Batch, audit: Audit, contract: Table, done: Mapping[str, Va
         raw = raw.unionByName(_late(batch, name))
     known = {to.source: done[to.source].rows.where(F.col(VERDICT) == CLEAN) for to in contract.references}
     extras = context.sources[name].drift == "add"
-    aids = Aids(known, key=hash_key_of(context, contract), extras=extras, apart=APART)
-    rows = judge(raw, contract, F.col(APART[0]), F.col(APART[1]), aids).persist()
+    aids = CleaningInputs(known, key=hash_key_of(context, contract), extras=extras, interval_columns=APART)
+    rows = validate_rows(raw, contract, F.col(APART[0]), F.col(APART[1]), aids).persist()
     kept.callback(rows.unpersist)
     table = lake.clean(contract)
     audit.stage(table, clean_rows(rows, contract, aids).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
@@ -213,11 +213,11 @@ def _refused(context: Context, name: str, of: Validated) -> DataFrame:
     # A source that is not cut by intervals landed the same files with each of them.
     apart = () if context.sources[name].sliced else APART
     numbers = line_numbers(raw_rows(context, name), apart)
-    rows = split_judged(of.rows, contract, of.aids).quarantined
+    rows = split_validated(of.rows, contract, of.aids).quarantined
     return with_lines(rows, numbers, apart).withColumn("source", F.lit(name))
 
 
-def _write_broken(batch: Batch, audit: Audit, broken: Mapping[Bounds, Sequence[Broken]]) -> None:
+def _write_broken(batch: Batch, audit: Audit, broken: Mapping[Bounds, Sequence[BrokenRule]]) -> None:
     rows: list[dict[str, object]] = [
         {"run_id": batch.context.run_id, "interval_from": start, "interval_to": end, **each._asdict()}
         for (start, end), of in broken.items()

@@ -25,12 +25,21 @@ from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Bound
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import BROKEN, Aids, clean_rows, count_broken, judge, shared_keys, split_judged, verdicts
+from pipelines.stages.cleaning import (
+    BROKEN,
+    CleaningInputs,
+    clean_rows,
+    count_broken,
+    shared_keys,
+    split_validated,
+    validate_rows,
+    verdicts,
+)
 from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
-from pipelines.stages.expectations import Broken, check_failures, check_freshness, check_volume, merged
+from pipelines.stages.expectations import BrokenRule, check_failures, check_freshness, check_volume, merge_broken
 from pipelines.stages.outliers import fit_fences
-from pipelines.stages.places import line_numbers, with_lines
-from pipelines.stages.sifting import SPOT, Sieve, Tally
+from pipelines.stages.source_lines import line_numbers, with_lines
+from pipelines.stages.two_pass import ROW_BUCKET, FirstPassResult, TwoPassValidator
 from schemas import lake
 from schemas.contract import Table
 
@@ -49,7 +58,7 @@ class Case:
     contract: Table
     raw: DataFrame
     rows: int
-    aids: Aids
+    aids: CleaningInputs
     judged: DataFrame | None
     keys: DataFrame | None = None
 
@@ -60,7 +69,7 @@ class Result(NamedTuple):
     """
 
     account: Account
-    broken: list[Broken]
+    broken: list[BrokenRule]
     judged: DataFrame
 
 
@@ -118,7 +127,7 @@ def _opened(context: Context, contract: Table, *, may_be_large: bool) -> Case:
     rows = landed(context, contract.name).count()
     raw = landed(context, contract.name, rows)
     extras = context.sources[contract.name].drift == "add"
-    aids = Aids(fences=fit_fences(raw, contract), key=hash_key_of(context, contract), extras=extras)
+    aids = CleaningInputs(fences=fit_fences(raw, contract), key=hash_key_of(context, contract), extras=extras)
     case = Case(contract, raw, rows, aids, None)
     return replace(case, keys=_few_shared_keys(case)) if may_be_large else case
 
@@ -126,7 +135,7 @@ def _opened(context: Context, contract: Table, *, may_be_large: bool) -> Case:
 def _ready_to_judge(context: Context, case: Case, cases: Mapping[str, Case], kept: ExitStack) -> Case:
     known = {reference.source: _known(cases[reference.source]) for reference in case.contract.references}
     large = {source for source in known if cases[source].rows > BROADCAST_ROWS}
-    case = replace(case, aids=case.aids._replace(known=known, large=large))
+    case = replace(case, aids=case.aids._replace(referenced_rows=known, large_sources=large))
     return case if case.keys else replace(case, judged=_judged(context, case, kept))
 
 
@@ -134,7 +143,7 @@ def _judged(context: Context, case: Case, kept: ExitStack) -> DataFrame:
     # In one part few values are judged without being moved: tasks for each of many parts would take longer than their rows.
     small = case.rows * len(case.contract.columns) <= SMALL_VALUES
     raw = case.raw.coalesce(1) if small else case.raw
-    return _keep(judge(raw, case.contract, *context.bounds, case.aids), kept)
+    return _keep(validate_rows(raw, case.contract, *context.bounds, case.aids), kept)
 
 
 def _keep(frame: DataFrame, kept: ExitStack) -> DataFrame:
@@ -161,13 +170,13 @@ def may_be_empty(context: Context) -> set[str]:
 
 
 def _write_clean(context: Context, audit: Audit, case: Case, kept: ExitStack) -> Result:
-    tally, alone, judged = Tally(), 0, case.judged
+    tally, alone, judged = FirstPassResult(), 0, case.judged
     if judged is None:
         assert case.keys
-        sieve = Sieve(case.contract, *context.bounds, case.aids, case.keys)
+        sieve = TwoPassValidator(case.contract, *context.bounds, case.aids, case.keys)
         tally, alone = _write_at_one_look(context, audit, case, sieve)
         judged = _keep(_suspects(context, case, sieve, tally), kept)
-    written, counts = _write_judged(context, audit, case, judged) if case.judged or tally.spots else (0, {})
+    written, counts = _write_judged(context, audit, case, judged) if case.judged or tally.row_buckets else (0, {})
     written += alone
     account = Account(
         "clean",
@@ -194,33 +203,35 @@ def _write_judged(context: Context, audit: Audit, case: Case, judged: DataFrame)
     return written, seen.get
 
 
-def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: Sieve) -> tuple[Tally, int]:
+def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: TwoPassValidator) -> tuple[FirstPassResult, int]:
     """Stage the rows that are clean at one look; what else was seen, and how many they are."""
     seen = Observation()
-    looked = sieve.sift(case.raw).observe(seen, *sieve.tallies())
+    looked = sieve.first_pass(case.raw).observe(seen, *sieve.first_pass_counts())
     rows = context.stamped(clean_rows(looked, case.contract, case.aids))
     written = audit.stage(lake.clean(case.contract), rows, context.replaced)
-    return sieve.tally(seen.get), written
+    return sieve.first_pass_result(seen.get), written
 
 
-def _suspects(context: Context, case: Case, sieve: Sieve, tally: Tally) -> DataFrame:
-    spots = context.spark.createDataFrame(pa.table({SPOT: pa.array(tally.spots, pa.int32())}))
-    return sieve.judge_suspects(case.raw, spots)
+def _suspects(context: Context, case: Case, sieve: TwoPassValidator, tally: FirstPassResult) -> DataFrame:
+    spots = context.spark.createDataFrame(pa.table({ROW_BUCKET: pa.array(tally.row_buckets, pa.int32())}))
+    return sieve.second_pass(case.raw, spots)
 
 
-def _found(judged: DataFrame, case: Case) -> list[Broken]:
-    return [Broken(case.contract.name, r["name"], r.severity, r.rows, r.message) for r in count_broken(judged).collect()]
+def _found(judged: DataFrame, case: Case) -> list[BrokenRule]:
+    return [BrokenRule(case.contract.name, r["name"], r.severity, r.rows, r.message) for r in count_broken(judged).collect()]
 
 
-def _broken(context: Context, contract: Table, account: Account, newest: datetime | None, found: list[Broken]) -> list[Broken]:
-    rows = [*merged(found), *check_freshness(contract, newest, context.interval.end)]
+def _broken(
+    context: Context, contract: Table, account: Account, newest: datetime | None, found: list[BrokenRule]
+) -> list[BrokenRule]:
+    rows = [*merge_broken(found), *check_freshness(contract, newest, context.interval.end)]
     if contract.volume:
         rows += check_volume(contract, account.rows_in - account.filtered, landed_before(context, contract))
     report_warnings(context, rows)
     return rows
 
 
-def report_warnings(context: Context, broken: Iterable[Broken]) -> None:
+def report_warnings(context: Context, broken: Iterable[BrokenRule]) -> None:
     """Show the broken promises that refuse no row."""
     for each in broken:
         if each.severity == "warn":
@@ -259,7 +270,7 @@ def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], re
     """Stage the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
     parts = [
         with_lines(
-            split_judged(results[name].judged, case.contract, case.aids).quarantined,
+            split_validated(results[name].judged, case.contract, case.aids).quarantined,
             line_numbers(_whole_files(context, name)),
         ).withColumn("source", F.lit(name))
         for name, case in cases.items()
@@ -279,7 +290,7 @@ def _whole_files(context: Context, name: str) -> DataFrame:
     return rows if context.sources[name].sliced else rows.where(context.in_interval)
 
 
-def _write_broken(context: Context, audit: Audit, broken: list[Broken]) -> None:
+def _write_broken(context: Context, audit: Audit, broken: list[BrokenRule]) -> None:
     start, end = context.bounds
     rows: list[dict[str, object]] = [
         {"run_id": context.run_id, "interval_from": start, "interval_to": end, **found._asdict()} for found in broken

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from pipelines.config import MONITOR_NAMES
 from pipelines.flows.log_context import LOG
 from pipelines.launch.channel import Message
-from pipelines.launch.watch import EXPORT
+from pipelines.launch.stall_detector import EXPORT
 
 SECONDS_BETWEEN_LINES = 5.0
 RANKS_SHOWN = 4
@@ -101,8 +101,8 @@ class TrainingProgress:
         """Each rank's shares of compute, wait and feed in this epoch; of many ranks those of the busiest and the least busy."""
         shares = sorted(filter(None, map(_share, self._beats.values())), reverse=True)
         shown = shares if len(shares) <= RANKS_SHOWN else [shares[0], shares[-1]]
-        told = ", ".join(f"{compute:.0%}/{wait:.0%}/{feed:.0%}" for compute, wait, feed in shown)
-        return f"  compute/wait/feed {told}" if told else ""
+        text = ", ".join(f"{compute:.0%}/{wait:.0%}/{feed:.0%}" for compute, wait, feed in shown)
+        return f"  compute/wait/feed {text}" if text else ""
 
     def __enter__(self) -> TrainingProgress:
         if self._bar:
@@ -125,11 +125,11 @@ def _metric(message: Message) -> str:
     return next(f"{short} {message[name]:.4f}" for name, short in MONITOR_NAMES.items() if name in message)
 
 
-def _onnx(found: dict[str, Any]) -> str:
+def _onnx(check: dict[str, Any]) -> str:
     """What became of the model as ONNX."""
-    if found["missing"]:
-        return f"no ONNX model: {found['missing']}"
+    if check["missing"]:
+        return f"no ONNX model: {check['missing']}"
     return (
-        f"ONNX model: features differ from Spark's by {found['features']:.1e} at most, scores from the SavedModel's by "
-        f"{found['scores']:.1e}"
+        f"ONNX model: features differ from Spark's by {check['features']:.1e} at most, scores from the SavedModel's by "
+        f"{check['scores']:.1e}"
     )

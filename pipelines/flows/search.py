@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from pipelines.config import SearchConfig, TrainConfig, goodness, replaced
+from pipelines.config import SearchConfig, TrainConfig, replaced, score_of
 from pipelines.errors import ConfigError, QualityError, RankError
 from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
@@ -49,7 +49,7 @@ class Trial:
 
     def best(self, monitor: str) -> Message | None:
         """The message of its best epoch so far."""
-        return max(self.history.values(), key=lambda message: goodness(monitor, message[monitor]), default=None)
+        return max(self.history.values(), key=lambda message: score_of(monitor, message[monitor]), default=None)
 
 
 def work(context: Context) -> Outcome:
@@ -104,7 +104,7 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
             return
         trial.history[epoch] = message
         tell(message)
-        chosen.report(goodness(train.monitor, message[train.monitor]), epoch + 1)
+        chosen.report(score_of(train.monitor, message[train.monitor]), epoch + 1)
         if epoch + 1 < train.epochs and chosen.should_prune():
             raise optuna.TrialPruned
 
@@ -132,7 +132,7 @@ def _again(context: Context, chosen: optuna.Trial, twin: Trial) -> float:
     """What the same values came to before, which they would again."""
     context.console.print(f"    the values of trial {twin.number + 1} were chosen once more, which has been done")
     for epoch, message in twin.history.items():
-        chosen.report(goodness(context.config.train.monitor, message[context.config.train.monitor]), epoch + 1)
+        chosen.report(score_of(context.config.train.monitor, message[context.config.train.monitor]), epoch + 1)
     if twin.state != DONE:
         raise optuna.TrialPruned
     return _score(twin, context.config.train.monitor)
@@ -148,7 +148,7 @@ def _config(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
 def _score(trial: Trial, monitor: str) -> float:
     best = trial.best(monitor)
     assert best is not None
-    return goodness(monitor, best[monitor])
+    return score_of(monitor, best[monitor])
 
 
 def best_of(trials: list[Trial], monitor: str) -> Trial | None:

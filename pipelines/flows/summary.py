@@ -22,7 +22,7 @@ from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
 from pipelines.flows.registry import read_history
 from pipelines.registry.versions import CHAMPION, holder
-from pipelines.stages.drift import Moved
+from pipelines.stages.drift import FeatureDrift
 from pipelines.storage import warehouse_uri
 from schemas import lake
 
@@ -152,7 +152,7 @@ def _moved(context: Context) -> Grid:
     grid = _grid("Drift", "feature", "PSI", "KS", "missing")
     wanted = {**context.whose_interval, "compared": WHOLE}
     for row in sorted(context.lake.rows(lake.DRIFT_METRICS, wanted), key=itemgetter("psi"), reverse=True)[:MOST_MOVED]:
-        grid.add_row(*moved_row(WHOLE, Moved(**{name: row[name] for name in Moved._fields}))[1:])
+        grid.add_row(*moved_row(WHOLE, FeatureDrift(**{name: row[name] for name in FeatureDrift._fields}))[1:])
     return grid
 
 

@@ -109,9 +109,9 @@ class _Run:
         try:
             return str(self._client.create_experiment(name))
         except MlflowException:  # it is there, most of the time
-            if (found := self._client.get_experiment_by_name(name)) is None:
+            if (experiment := self._client.get_experiment_by_name(name)) is None:
                 raise
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
 
     def _log(self, message: Message) -> None:
         from mlflow.entities import Metric
@@ -129,10 +129,10 @@ class _Run:
 
 def flat(section: dict[str, Any], above: str = "") -> dict[str, str]:
     """A section's values by their dotted paths, lists as JSON."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for key, value in section.items():
         if isinstance(value, dict) and value:
-            found |= flat(value, f"{above}{key}.")
+            values |= flat(value, f"{above}{key}.")
         else:
-            found[f"{above}{key}"] = value if isinstance(value, str) else json.dumps(value)
-    return found
+            values[f"{above}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return values

@@ -48,12 +48,12 @@ class AnyDatabase(Database):
         """Count and greatest watermark, which miss a change that keeps both; without watermark always another."""
         if watermark is None:
             return uuid.uuid4().hex
-        found = self.connection.rows(f"SELECT count(*), max({self.quoted(watermark)}) FROM {self.table} WHERE {condition}")
-        return f"{found[0][0]}:{found[0][1]}"
+        rows = self.connection.rows(f"SELECT count(*), max({self.quoted(watermark)}) FROM {self.table} WHERE {condition}")
+        return f"{rows[0][0]}:{rows[0][1]}"
 
     def _types(self) -> dict[str, int]:
         """The number that java.sql.Types has for each column's type, in the table's order."""
-        with self.connection.ran(f"SELECT * FROM {self.table} WHERE 1=0") as statement:
+        with self.connection.executed(f"SELECT * FROM {self.table} WHERE 1=0") as statement:
             described = statement.getResultSet().getMetaData()
             numbers = range(1, described.getColumnCount() + 1)
             return {str(described.getColumnLabel(number)): int(described.getColumnType(number)) for number in numbers}

@@ -25,8 +25,8 @@ def catalog_settings(lake: LakeConfig) -> dict[str, str]:
         "uri": f"jdbc:sqlite:{warehouse}/catalog.db?journal_mode=WAL&busy_timeout=30000",
         "jdbc.schema-version": "V1",
     }
-    given = {name: expanded(value, f"lake.catalog.{name}") for name, value in lake.catalog.items()}
-    properties = {"warehouse": warehouse, **(given or embedded)}
+    configured = {name: expanded(value, f"lake.catalog.{name}") for name, value in lake.catalog.items()}
+    properties = {"warehouse": warehouse, **(configured or embedded)}
     prefix = f"spark.sql.catalog.{CATALOG}"
     return {prefix: "org.apache.iceberg.spark.SparkCatalog"} | {f"{prefix}.{k}": v for k, v in properties.items()}
 

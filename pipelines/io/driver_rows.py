@@ -92,16 +92,16 @@ def expression(jvm: Any, where: Where) -> Any:
     expressions = jvm.org.apache.iceberg.expressions.Expressions
     both, either = getattr(expressions, "and"), getattr(expressions, "or")
 
-    def one(column: str, wanted: object) -> Any:
-        if isinstance(wanted, Spans):
-            return fold(either, [expression(jvm, part) for part in wanted.parts()])
-        if isinstance(wanted, Bound):
-            return getattr(expressions, BOUNDS[wanted.operator][1])(column, _literal(wanted.value))
-        if isinstance(wanted, tuple):
-            return reduce(either, (one(column, value) for value in wanted), expressions.alwaysFalse())
-        return expressions.equal(column, _literal(wanted))
+    def column_expression(column: str, condition: object) -> Any:
+        if isinstance(condition, Spans):
+            return fold(either, [expression(jvm, part) for part in condition.parts()])
+        if isinstance(condition, Bound):
+            return getattr(expressions, BOUNDS[condition.operator][1])(column, _literal(condition.value))
+        if isinstance(condition, tuple):
+            return reduce(either, (column_expression(column, value) for value in condition), expressions.alwaysFalse())
+        return expressions.equal(column, _literal(condition))
 
-    return reduce(both, (one(*each) for each in where.items()), expressions.alwaysTrue())
+    return reduce(both, (column_expression(*item) for item in where.items()), expressions.alwaysTrue())
 
 
 def _literal(value: object) -> object:
@@ -110,13 +110,16 @@ def _literal(value: object) -> object:
 
 def matches(row: Row, where: Where) -> bool:
     """Whether a row is of a selection."""
-    return all(w.holds(row) if isinstance(w, Spans) else _matches(row[name], w) for name, w in where.items())
+    return all(
+        condition.holds(row) if isinstance(condition, Spans) else _matches(row[name], condition)
+        for name, condition in where.items()
+    )
 
 
-def _matches(value: object, wanted: object) -> bool:
-    if isinstance(wanted, Bound):
-        return wanted.holds(value)
-    return value in wanted if isinstance(wanted, tuple) else value == wanted
+def _matches(value: object, condition: object) -> bool:
+    if isinstance(condition, Bound):
+        return condition.holds(value)
+    return value in condition if isinstance(condition, tuple) else value == condition
 
 
 def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Where) -> list[dict[str, Any]]:

@@ -120,9 +120,9 @@ def _matches(spark: SparkSession, system: Any, path: str) -> Iterator[Any]:
         yield system.getFileStatus(whole)
     elif PATTERN.search(path):
         for expanded in spark._jvm.org.apache.hadoop.fs.GlobExpander.expand(path):  # type: ignore[union-attr]
-            place = system.makeQualified(_path(spark, expanded)).toUri()
-            components = [part for part in place.getPath().split("/") if part]
-            statuses = _below(spark, system, (place.getScheme(), place.getAuthority()), "/", components)
+            uri = system.makeQualified(_path(spark, expanded)).toUri()
+            components = [part for part in uri.getPath().split("/") if part]
+            statuses = _below(spark, system, (uri.getScheme(), uri.getAuthority()), "/", components)
             yield from (status for status in statuses if status.isDirectory() or not _is_hidden(status))
 
 

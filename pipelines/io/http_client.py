@@ -77,9 +77,9 @@ class Answer(NamedTuple):
 
 
 class _TransientError(Exception):
-    def __init__(self, told: str, asked: float | None = None) -> None:
-        super().__init__(told)
-        self.asked = asked
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Client:
@@ -105,18 +105,18 @@ class Client:
         Raises RefusedError on a status that trying again does not change, ExternalError when tries or waits are used up,
         DataError when the answer is no JSON.
         """
-        access, told = self._access, ""
+        access, last_failure = self._access, ""
         for attempt in range(access.retries + 1):
             self._keep_pace()
             try:
                 return self._try(address)
             except _TransientError as error:
-                told = str(error)
+                last_failure = str(error)
                 if attempt < access.retries:
                     time.sleep(self._pause(address, attempt, error))
         raise ExternalError(
             f"source {access.source}: {access.hide(address)}{access.way} failed {access.retries + 1} times, the last time "
-            f"with: {told}. What was fetched so far is kept: run again later to go on from there."
+            f"with: {last_failure}. What was fetched so far is kept: run again later to go on from there."
         )
 
     def _keep_pace(self) -> None:
@@ -128,15 +128,15 @@ class Client:
         ("equal jitter": Brooker, Exponential Backoff and Jitter, 2015).
         """
         most, source = self._access.max_wait_seconds, self._access.source
-        if error.asked is None:
+        if error.retry_after is None:
             half = min(most, self._access.backoff_seconds * 2.0**attempt) / 2
             return half + random.uniform(0, half)  # noqa: S311 (spreads requests, keeps no secret)
-        if error.asked > most:
+        if error.retry_after > most:
             raise ExternalError(
-                f"source {source}: {self._access.hide(address)} asked to wait {error.asked:,.0f} seconds ({error}), more than "
-                f"sources.{source}.max_wait_seconds ({most:,.0f}). Run again later, or raise it."
+                f"source {source}: {self._access.hide(address)} asked to wait {error.retry_after:,.0f} seconds ({error}), more "
+                f"than sources.{source}.max_wait_seconds ({most:,.0f}). Run again later, or raise it."
             )
-        return error.asked
+        return error.retry_after
 
     def _try(self, address: str) -> Answer:
         deadline = time.monotonic() + self._access.timeout_seconds
@@ -163,7 +163,7 @@ class Client:
         except ValueError as error:  # of a redirect, from Python's own reader of addresses
             source, where = self._access.source, self._access.hide(address)
             raise RefusedError(f"source {source}: {where} redirects to what is no address ({error}).") from error
-        self._judge(address, response, body)
+        self._check_status(address, response, body)
         return self._parse(address, response, body)
 
     def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
@@ -175,18 +175,18 @@ class Client:
                 raise urllib3.exceptions.TimeoutError(f"not whole after {self._access.timeout_seconds:g} seconds")
         return b"".join(parts)
 
-    def _judge(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> None:
+    def _check_status(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> None:
         if response.status in (200, NO_CONTENT):
             return
-        said = f"{response.status} {response.reason or ''}".strip() + self._excerpt(body)
+        status = f"{response.status} {response.reason or ''}".strip() + self._excerpt(body)
         if response.status in LATER or response.status >= 500:
-            raise _TransientError(said, _asked(response))
+            raise _TransientError(status, _retry_after(response))
         variable = self._access.proxy.variable if self._access.proxy else "http_proxy"
         hint = HINTS.get(response.status, "Mend sources.{source}.url or .params.")
         hint = hint.format(source=self._access.source, variable=variable)
         kind = ExternalError if response.status in TOKEN else RefusedError
         where = f"{self._access.hide(address)}{self._access.way}"
-        raise kind(f"source {self._access.source}: {where} answered {said}; expected 200. {hint}")
+        raise kind(f"source {self._access.source}: {where} answered {status}; expected 200. {hint}")
 
     def _parse(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> Answer:
         if response.status == NO_CONTENT:
@@ -215,7 +215,7 @@ def _manager(proxy: Proxy | None, **settings: Any) -> urllib3.PoolManager:
     )
 
 
-def _asked(response: urllib3.BaseHTTPResponse) -> float | None:
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
     """Seconds that Retry-After asks for, given as such or as a date; None when it is missing or means nothing."""
     try:
         return Retry().get_retry_after(response)

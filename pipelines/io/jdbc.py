@@ -35,8 +35,8 @@ def _span(value: object) -> object:
     """`90m`, `2h` or `1d` as a timedelta; anything else as it is. Pydantic would take a number for seconds."""
     if isinstance(value, int | float):
         raise ValueError("expected a span of time such as 90m, 2h or 1d")  # noqa: TRY004 (Pydantic reports no other)
-    found = re.fullmatch(r"(\d{1,9})\s*([smhdw])", value, re.ASCII) if isinstance(value, str) else None
-    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else value
+    match = re.fullmatch(r"(\d{1,9})\s*([smhdw])", value, re.ASCII) if isinstance(value, str) else None
+    return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else value
 
 
 def _in_bounds(value: timedelta) -> timedelta:
@@ -91,7 +91,7 @@ class JdbcTable(Source):
     """Rows that a connection fetches at a time."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The address, without settings, and the table."""
         address = dialect_of(self.url).address(expanded(self.url, SELF))
         return f"{re.split('[?;]', address, maxsplit=1)[0]} {self.table}"
@@ -135,19 +135,19 @@ class JdbcTable(Source):
     ) -> DataFrame:
         columns = database.columns()
         fields = self.renamed(columns, contract)
-        self.check_fields(self.place, fields, contract)
+        self.check_fields(self.location, fields, contract)
         condition = self._condition(database, contract, interval)
         split = database.split(condition, parts)
         # By position: Spark takes neither every name nor two that differ in case alone.
-        wanted = {f"f{at}": name for at, name in enumerate(fields) if self.drift == "add" or name in contract.column_names}
-        texts = dict(zip(wanted, database.texts([columns[int(alias[1:])] for alias in wanted]), strict=True))
+        names = {f"f{at}": name for at, name in enumerate(fields) if self.drift == "add" or name in contract.column_names}
+        texts = dict(zip(names, database.texts([columns[int(alias[1:])] for alias in names]), strict=True))
         frame = self._frame(spark, database, texts, condition, split, snapshot)
-        found = {wanted[alias]: _shown(frame, alias, text) for alias, text in texts.items()}
-        unknown = [part for name, text in found.items() if name not in contract.column_names for part in (F.lit(name), text)]
+        values = {names[alias]: _shown(frame, alias, text) for alias, text in texts.items()}
+        unknown = [part for name, text in values.items() if name not in contract.column_names for part in (F.lit(name), text)]
         extra = F.create_map(*unknown) if unknown else None
         checked = [] if database.text_is_valid else [alias for alias in texts if texts[alias].form == "utf8"]
-        broken, why = not_utf8({wanted[alias]: F.col(alias).cast("string") for alias in checked})
-        return received(frame, contract, found, extra=extra, place=F.lit(self.place), broken=broken, why=why)
+        broken, why = not_utf8({names[alias]: F.col(alias).cast("string") for alias in checked})
+        return received(frame, contract, values, extra=extra, location=F.lit(self.location), broken=broken, why=why)
 
     def _frame(
         self,
@@ -176,7 +176,7 @@ class JdbcTable(Source):
             yield dialect_of(self.url)(connection, self.table)
 
     def _origin(self, contract: Table) -> Origin:
-        return Origin(contract.name, self.place, self.password)
+        return Origin(contract.name, self.location, self.password)
 
     def _condition(self, database: Database, contract: Table, interval: Interval) -> str:
         if self.watermark is None:
@@ -184,7 +184,7 @@ class JdbcTable(Source):
         columns = database.columns()
         if self.watermark not in columns:
             raise ConfigError(
-                f"sources.{contract.name}.watermark: {self.place} has no column '{self.watermark}'; expected one of "
+                f"sources.{contract.name}.watermark: {self.location} has no column '{self.watermark}'; expected one of "
                 f"{', '.join(columns)}."
             )
         name = self.rename.get(self.watermark, self.watermark)
@@ -198,9 +198,9 @@ class JdbcTable(Source):
     def _options(self) -> dict[str, str]:
         dialect = dialect_of(self.url)
         password = variable(self.password, SELF) if self.password else None
-        given = {"driver": self.driver or dialect.driver, "user": self.user, "password": password}
+        options = {"driver": self.driver or dialect.driver, "user": self.user, "password": password}
         url = dialect.address(expanded(self.url, SELF))
-        return {"url": url, **dialect.properties, **{name: value for name, value in given.items() if value is not None}}
+        return {"url": url, **dialect.properties, **{name: value for name, value in options.items() if value is not None}}
 
 
 def _shown(frame: DataFrame, alias: str, text: TextColumn) -> Column:

@@ -38,7 +38,7 @@ def elements(text: str, path: str) -> list[str]:
 
 
 def _children(text: str, at: int) -> Iterator[tuple[str | None, int, int]]:
-    """Name (None in an array), start and end of each member of the object or array that begins at a place."""
+    """Name (None in an array), start and end of each member of the object or array that begins at a position."""
     in_object = text[at] == "{"
     at = _skip(text, at + 1)
     while text[at] not in "]}":
@@ -54,6 +54,6 @@ def _children(text: str, at: int) -> Iterator[tuple[str | None, int, int]]:
 
 
 def _skip(text: str, at: int) -> int:
-    found = SPACE.match(text, at)
-    assert found
-    return found.end()
+    match = SPACE.match(text, at)
+    assert match
+    return match.end()

@@ -85,8 +85,8 @@ class MySql(MariaDb):
 
 
 def _plain(type_: str) -> str:
-    found = re.match(r"\w+", type_.lower())
-    return found[0] if found else type_
+    match = re.match(r"\w+", type_.lower())
+    return match[0] if match else type_
 
 
 def _text(column: str, type_: str) -> str:

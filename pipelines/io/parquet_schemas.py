@@ -90,14 +90,14 @@ def read_schemas(spark: SparkSession, files: list[str], source: str) -> list[Sch
 def group_files(files: Iterable[str], schemas: Iterable[Schema]) -> list[FileGroup]:
     """The files in groups, as few as their types allow."""
     groups: list[FileGroup] = []
-    seen: dict[Schema, FileGroup] = {}
+    group_by_schema: dict[Schema, FileGroup] = {}
     for file, schema in zip(files, schemas, strict=True):
-        group = seen.get(schema) or next((group for group in groups if group.takes(schema)), None)
+        group = group_by_schema.get(schema) or next((group for group in groups if group.takes(schema)), None)
         if group is None:
             group = FileGroup([], {}, {}, set())
             groups.append(group)
-        if schema not in seen:
-            seen[schema] = group
+        if schema not in group_by_schema:
+            group_by_schema[schema] = group
             group.add(file, schema)
         group.files.append(file)
     return groups

@@ -52,10 +52,10 @@ class Postgres(Database):
     @classmethod
     def address(cls, url: str) -> str:
         """Raises ConfigError when the URL asks for values in binary form."""
-        if found := NEVER.search(url):
+        if match := NEVER.search(url):
             raise ConfigError(
-                f"a source of kind jdbc: its url sets {found[1]}, expected not to: values are read as the server "
-                f"writes them in text. Leave {found[1]} out."
+                f"a source of kind jdbc: its url sets {match[1]}, expected not to: values are read as the server "
+                f"writes them in text. Leave {match[1]} out."
             )
         return url
 
@@ -106,12 +106,12 @@ class Postgres(Database):
         """
         stored = all(kind in STORED and method in ("heap", None) for kind, method, _ in self._members())
         row = "xmin" if stored else "whole"
-        found = self.connection.rows(
+        rows = self.connection.rows(
             f"SELECT sum(n), sum(hashtextextended(row::text || ':' || n, 0)) FROM (SELECT {row}::text AS row, count(*) AS n "
             f"FROM {self.table} AS whole WHERE {condition} GROUP BY 1) AS states"
         )
         columns = ",".join(f"{name} {type_} {number}" for name, type_, number in self._attributes())
-        return f"{found[0][0] or 0}:{found[0][1] or 0}:{columns}"
+        return f"{rows[0][0] or 0}:{rows[0][1] or 0}:{columns}"
 
     def session(self, snapshot: str | None) -> str:
         """Text by our rules, and the transaction's snapshot."""
@@ -152,11 +152,11 @@ class Postgres(Database):
 
 def cuts(sizes: list[int], parts: int) -> list[int]:
     """The block numbers that cut tables of so many blocks, laid one on another, in parts of about one size."""
-    found, low = [], 0
+    blocks, low = [], 0
     for part in range(1, parts):
         goal, high = sum(sizes) * part / parts, max(sizes)
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if sum(min(size, middle) for size in sizes) >= goal else (middle + 1, high)
-        found.append(low)
-    return sorted(set(found) - {0})
+        blocks.append(low)
+    return sorted(set(blocks) - {0})

@@ -21,7 +21,7 @@ class Record(NamedTuple):
     flaw: str | None = None
 
 
-class Head(NamedTuple):
+class FileHead(NamedTuple):
     """How a file begins: its first two bytes, its first record that is not blank, and the character that ends its lines."""
 
     start: bytes = b""
@@ -77,7 +77,7 @@ def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\xff"  # the file ends within a character
 
 
-def read_head(pieces: Iterable[bytes], cut: Cut) -> Head:
+def read_head(pieces: Iterable[bytes], cut: Cut) -> FileHead:
     """How a file begins, of which the pieces are the beginning."""
     content = bytearray()
 
@@ -87,7 +87,7 @@ def read_head(pieces: Iterable[bytes], cut: Cut) -> Head:
             yield piece
 
     first = next((record.text for record in cut(gathered()) if record.text.strip(codecs.BOM_UTF8 + b" \t")), None)
-    return Head(bytes(content[:2]), first, "\r" if b"\r" in content and b"\n" not in content else "\n")
+    return FileHead(bytes(content[:2]), first, "\r" if b"\r" in content and b"\n" not in content else "\n")
 
 
 def after_marks(content: bytes, start: int = 0) -> int:

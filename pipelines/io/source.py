@@ -46,8 +46,8 @@ class Source(Model):
 
     @property
     @abstractmethod
-    def place(self) -> str:
-        """Where rows come from, as messages say it; no secret."""
+    def location(self) -> str:
+        """Where the rows come from, as messages name it, without secrets."""
 
     @property
     def sliced(self) -> bool:
@@ -133,7 +133,7 @@ def received(
     fields: dict[str, Column],
     *,
     extra: Column | None = None,
-    place: Column | None = None,
+    location: Column | None = None,
     block: Column | None = None,
     row: Column | None = None,
     broken: Column | None = None,
@@ -141,7 +141,7 @@ def received(
 ) -> DataFrame:
     """A frame in the columns that every source lands.
 
-    `fields` are the contract's columns as text, null where they are not given; `extra` maps other names to text; `place`
+    `fields` are the contract's columns as text, null where they are not given; `extra` maps other names to text; `location`
     names the file, table or address; `row` counts on within each `block` of it; a row that is no row at all is kept whole in
     `broken`, with the reason.
     """
@@ -150,7 +150,7 @@ def received(
     return frame.select(
         *(fields.get(name, text).alias(name) for name in contract.column_names),
         (F.lit(None).cast(EXTRA) if extra is None else extra).alias("extra"),
-        (text if place is None else place).alias("source_file"),
+        (text if location is None else location).alias("source_file"),
         (number if block is None else block.cast("bigint")).alias("source_block"),
         (number if row is None else row.cast("bigint")).alias("source_row"),
         (text if broken is None else broken).alias("broken_line"),

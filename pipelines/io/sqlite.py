@@ -33,8 +33,8 @@ class Sqlite(AnyDatabase):
     @classmethod
     def address(cls, url: str) -> str:
         """With the file's absolute path: executors work in folders of their own."""
-        found = re.fullmatch(r"(jdbc:sqlite:(?:file:)?+)([^:/?][^?]*)(\?.*)?", url)
-        return f"{found[1]}{Path(found[2]).absolute()}{found[3] or ''}" if found and found[2] != "file:" else url
+        match = re.fullmatch(r"(jdbc:sqlite:(?:file:)?+)([^:/?][^?]*)(\?.*)?", url)
+        return f"{match[1]}{Path(match[2]).absolute()}{match[3] or ''}" if match and match[2] != "file:" else url
 
     def quoted(self, name: str) -> str:
         """In double quotes."""
@@ -91,8 +91,8 @@ class Sqlite(AnyDatabase):
         described = self.connection.rows(
             f"SELECT type, wr FROM pragma_table_list WHERE schema = {_same(schema or 'main')} AND name = {_same(table)}"
         )
-        taken = {column.lower() for column in self.columns()}
-        free = [name for name in ROW_IDS if name not in taken]
+        used = {column.lower() for column in self.columns()}
+        free = [name for name in ROW_IDS if name not in used]
         return free[0] if described == [("table", "0")] and free else None
 
 

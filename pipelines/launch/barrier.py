@@ -60,12 +60,12 @@ def _run_proxy(assignment: Assignment) -> Iterator[int]:
     context = BarrierTaskContext.get()
     rank = context.partitionId()
     hosts = [info.address.rpartition(":")[0] for info in context.getTaskInfos()]
-    place, ranks_here = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
+    local_rank, ranks_here = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
     gpus = context.resources().get("gpu")
     loopback = {"FI_TCP_IFACE": "lo"} if hosts[rank].startswith("127.") else {}
     proxy = str(Path(sys.executable).with_name(PROXY))
     gpu = gpus.addresses[0] if gpus else None
-    with rank_environment(assignment, rank, place, ranks_here, gpu) as environment, _line_to_driver(assignment) as line:
+    with rank_environment(assignment, rank, local_rank, ranks_here, gpu) as environment, _line_to_driver(assignment) as line:
         done = subprocess.run(
             [*DIE_WITH_PARENT, proxy, *assignment.proxies[rank]],
             env={**TUNED, **loopback, **environment, **HOROVOD, "HYDI_CONTROL_FD": str(line.fileno())},

@@ -21,8 +21,8 @@ from pipelines.errors import ExternalError
 
 Message = dict[str, Any]
 LOOPBACK = "127.0.0.1"
-SECONDS_TO_SAY_HELLO = 10.0
-HELLO_BYTES = 4096
+HANDSHAKE_SECONDS = 10.0
+HANDSHAKE_BYTES = 4096
 
 
 class Channel:
@@ -56,35 +56,35 @@ class Channel:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection:
-            hello = self._hello(connection)
-            if hello is None:
+            handshake = self._handshake(connection)
+            if handshake is None:
                 return
-            if hello.get("kind") == "proxy" and self._proxies_to:
+            if handshake.get("kind") == "proxy" and self._proxies_to:
                 with suppress(OSError):  # mpiexec is gone: so is the proxy, once it is hung up on
-                    _put_through(connection, self._proxies_to)
-            elif "rank" in hello:
-                self._listen(connection, hello)
+                    _relay(connection, self._proxies_to)
+            elif "rank" in handshake:
+                self._listen(connection, handshake)
 
-    def _hello(self, connection: socket.socket) -> Message | None:
+    def _handshake(self, connection: socket.socket) -> Message | None:
         """The caller's first line, without the key; None when that is wrong, or nothing comes in time."""
-        connection.settimeout(SECONDS_TO_SAY_HELLO)
+        connection.settimeout(HANDSHAKE_SECONDS)
         line = b""
         try:
-            while not line.endswith(b"\n") and len(line) < HELLO_BYTES:
+            while not line.endswith(b"\n") and len(line) < HANDSHAKE_BYTES:
                 if not (byte := connection.recv(1)):  # what follows the line is not ours to read
                     return None
                 line += byte
-            hello = json.loads(line)
+            handshake = json.loads(line)
         except (OSError, ValueError):
             return None
         connection.settimeout(None)
-        said = str(hello.pop("key", "")) if isinstance(hello, dict) else ""
-        known = hmac.compare_digest(said.encode(errors="replace"), self.key.encode())
-        return hello if known else None
+        received_key = str(handshake.pop("key", "")) if isinstance(handshake, dict) else ""
+        is_authentic = hmac.compare_digest(received_key.encode(errors="replace"), self.key.encode())
+        return handshake if is_authentic else None
 
-    def _listen(self, connection: socket.socket, hello: Message) -> None:
+    def _listen(self, connection: socket.socket, handshake: Message) -> None:
         """Keep a rank's messages; when it hangs up, that is one too."""
-        self.messages.put(hello)
+        self.messages.put(handshake)
         why = "it hung up"
         try:
             with connection.makefile(encoding="utf-8") as lines:
@@ -92,7 +92,7 @@ class Channel:
                     self.messages.put(json.loads(line))
         except (OSError, ValueError) as error:
             why = str(error)
-        self.messages.put({"kind": "gone", "rank": hello["rank"], "host": hello["host"], "message": why})
+        self.messages.put({"kind": "gone", "rank": handshake["rank"], "host": handshake["host"], "message": why})
 
     def __enter__(self) -> Channel:
         return self
@@ -104,16 +104,16 @@ class Channel:
         self._thread.join()
 
 
-def _put_through(caller: socket.socket, port: int) -> None:
+def _relay(caller: socket.socket, port: int) -> None:
     with socket.create_connection((LOOPBACK, port)) as called:
-        back = threading.Thread(target=_pour, args=(called, caller), name="channel-proxy", daemon=True)
+        back = threading.Thread(target=_copy, args=(called, caller), name="channel-proxy", daemon=True)
         back.start()
-        _pour(caller, called)
+        _copy(caller, called)
         back.join()
 
 
-def _pour(source: socket.socket, sink: socket.socket) -> None:
-    """Hand on what comes until one of both hangs up, and then hang up on the other."""
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    """Copy bytes from source to sink until one of them hangs up, then hang up on the other."""
     try:
         while content := source.recv(1 << 16):
             sink.sendall(content)

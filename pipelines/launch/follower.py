@@ -1,4 +1,4 @@
-"""Hears the ranks out until all are done, and turns what goes wrong into one clear error."""
+"""Follow the ranks' messages until all ranks are done, and turn a failure into one clear error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pipelines.errors import ConfigError, DataError, EchoError, ExternalError, QualityError, RankError, RingmillError
 from pipelines.launch.channel import Channel, Message
-from pipelines.launch.watch import Watch
+from pipelines.launch.stall_detector import StallDetector
 
 SECONDS_FOR_LAST_WORDS = 3
 ECHOES = ("Horovod has been shut down", "HorovodInternalError")
@@ -16,13 +16,13 @@ OWN = {kind.exit_code: kind for kind in (ConfigError, DataError, QualityError, E
 
 
 class Follower:
-    """Takes the ranks' messages in turn; `ended` says what became of the launcher, None while it runs."""
+    """Handles the ranks' messages in turn; `ended` returns how the launcher ended, None while it runs."""
 
-    def __init__(self, ranks: int, channel: Channel, ended: Callable[[], str | None], watch: Watch) -> None:
+    def __init__(self, ranks: int, channel: Channel, ended: Callable[[], str | None], detector: StallDetector) -> None:
         self._ranks = ranks
         self._channel = channel
         self._ended = ended
-        self._watch = watch
+        self._detector = detector
         self._ready: set[int] = set()
         self._done: set[int] = set()
 
@@ -41,22 +41,22 @@ class Follower:
                         f"executors' logs, or raise train.start_timeout_seconds."
                     )
             else:
-                self._hear(message, listen)
+                self._handle(message, listen)
             if self._channel.messages.empty():  # a driver that was held up has yet to hear what the ranks said meanwhile
-                self._watch.check()
+                self._detector.check()
 
-    def _hear(self, message: Message, listen: Callable[[Message], None]) -> None:
+    def _handle(self, message: Message, listen: Callable[[Message], None]) -> None:
         rank, kind = message["rank"], message["kind"]
         if kind == "error" or (kind == "gone" and rank not in self._done):
             raise self._cause([message])
         if kind == "ready":
             self._ready.add(rank)
-        if slow := self._watch.hear(message):
+        if slow := self._detector.update(message):
             listen(slow)
         if kind == "done":
             self._done.add(rank)
         if rank in self._done:
-            self._watch.leave(rank)
+            self._detector.remove(rank)
         listen(message)
 
     def _next(self, seconds: float = 0.2) -> Message | None:
@@ -65,21 +65,21 @@ class Follower:
         except queue.Empty:
             return None
 
-    def _cause(self, heard: list[Message]) -> RingmillError:
+    def _cause(self, messages: list[Message]) -> RingmillError:
         """The error behind a failure: a rank's own words, then a rank that is gone without any, then an echo of either."""
         deadline = time.monotonic() + SECONDS_FOR_LAST_WORDS
-        while time.monotonic() < deadline and not any(map(_own, heard)):
+        while time.monotonic() < deadline and not any(map(_own, messages)):
             if message := self._next():
-                heard.append(message)
-        if own := next(filter(_own, heard), None):
+                messages.append(message)
+        if own := next(filter(_own, messages), None):
             return _rank_error(own)
-        told = {message["rank"] for message in heard if message["kind"] == "error"}
-        gone = [message for message in heard if message["kind"] == "gone" and message["rank"] not in told | self._done]
+        reporting = {message["rank"] for message in messages if message["kind"] == "error"}
+        gone = [message for message in messages if message["kind"] == "gone" and message["rank"] not in reporting | self._done]
         launcher = self._ended()
         after = f"\n{launcher}" if launcher else ""
         if gone:
             return RankError(f"rank {gone[0]['rank']} on {gone[0]['host']} died: its process ended without a word.{after}")
-        if echo := next((message for message in heard if message["kind"] == "error"), None):
+        if echo := next((message for message in messages if message["kind"] == "error"), None):
             return _rank_error(echo)
         return RankError(f"the ranks ended before they were done; only {sorted(self._done)} of {self._ranks} were.{after}")
 
@@ -97,6 +97,6 @@ def _rank_error(message: Message) -> RingmillError:
         return RankError(f"{where}: {message['message']}")
     if message["exit_code"] in OWN:
         return OWN[message["exit_code"]](f"{where}: {message['message']}")
-    told = f"{where} raised {message['type']}: {message['message']}\n{message['traceback']}"
+    text = f"{where} raised {message['type']}: {message['message']}\n{message['traceback']}"
     # Horovod's own error is a peer that is gone or stalls; any other that is not ours is a bug.
-    return RingmillError(told) if _own(message) else RankError(told)
+    return RingmillError(text) if _own(message) else RankError(text)

@@ -47,7 +47,7 @@ def distributions(trained: Stats, now: Stats) -> tuple[Distribution, Distributio
 def _counts(stats: Stats) -> Counts | None:
     if stats.levels is None or stats.rows_below is None or stats.rows_at_most is None:
         return None
-    return Counts(*(np.array(each, np.float64) for each in (stats.levels, stats.rows_below, stats.rows_at_most)))
+    return Counts(*(np.array(values, np.float64) for values in (stats.levels, stats.rows_below, stats.rows_at_most)))
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Counts:
         """Deciles by rank: of each tenth the least level that so many are at or below."""
         total = self.rows_at_most[-1]
         ranks = np.ceil(np.arange(1, BINS) * total / BINS)
-        places = np.unique(np.searchsorted(self.rows_at_most, ranks, side="left"))
-        filled = places[(self.rows_at_most - self.rows_below)[places] * BINS >= total]
-        return self.levels[places], self.levels[filled]
+        positions = np.unique(np.searchsorted(self.rows_at_most, ranks, side="left"))
+        filled = positions[(self.rows_at_most - self.rows_below)[positions] * BINS >= total]
+        return self.levels[positions], self.levels[filled]
 
     def _shares(self, values: Floats, reached: npt.NDArray[np.intp]) -> Floats:
         """`reached`: how many levels each value has behind it."""
@@ -113,9 +113,9 @@ class Percentiles:
         edges = np.unique(self.values[step - 1 :: step])
         return edges, edges[[np.count_nonzero(self.values == edge) >= step - 1 for edge in edges]]
 
-    def _shares(self, at: Floats, reached: npt.NDArray[np.intp]) -> Floats:
-        known = self.values
-        low, high = known[np.maximum(reached - 1, 0)], known[np.minimum(reached, len(known) - 1)]
-        between = np.divide(at - low, high - low, out=np.zeros(len(at)), where=(reached > 0) & (high > at))
-        shares: Floats = np.where(reached == len(known), 1.0, (reached + between) / (len(known) + 1))
+    def _shares(self, values: Floats, reached: npt.NDArray[np.intp]) -> Floats:
+        percentiles = self.values
+        low, high = percentiles[np.maximum(reached - 1, 0)], percentiles[np.minimum(reached, len(percentiles) - 1)]
+        between = np.divide(values - low, high - low, out=np.zeros(len(values)), where=(reached > 0) & (high > values))
+        shares: Floats = np.where(reached == len(percentiles), 1.0, (reached + between) / (len(percentiles) + 1))
         return shares

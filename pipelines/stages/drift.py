@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.config import Bounds, DriftConfig
+from pipelines.config import DriftBounds, DriftConfig
 from pipelines.features.kinds.statistics import Stats
 from pipelines.fitted import FittedSpec
 from pipelines.stages.distributions import Distribution, Floats, distributions
@@ -19,7 +19,7 @@ CHANCE, SAMPLES = 0.001, 999  # what none of 999 samples reaches is as rare as o
 DRAWN_AT_ONCE = 1 << 20  # counts of bins that are held in memory
 
 
-class Moved(NamedTuple):
+class FeatureDrift(NamedTuple):
     """A feature's drift: population stability index (nats), Kolmogorov-Smirnov distance, change of the missing share."""
 
     feature: str
@@ -28,10 +28,10 @@ class Moved(NamedTuple):
     missing: float
 
 
-class Broken(NamedTuple):
+class BrokenBound(NamedTuple):
     """A bound that a feature broke: its severity, and a sentence."""
 
-    moved: Moved
+    drift: FeatureDrift
     severity: str
     text: str
 
@@ -44,7 +44,7 @@ class _Shares(NamedTuple):
     ks: float | None
 
 
-def drift(name: str, trained: Stats, now: Stats) -> Moved:
+def measure_drift(name: str, trained: Stats, now: Stats) -> FeatureDrift:
     """Compare a feature on other rows with the same on the train split.
 
     PSI: the sum over bins of (q - p) ln(q / p) (Siddiqi, Credit Risk Scorecards, 2006), over ten bins of equal share in train
@@ -55,32 +55,34 @@ def drift(name: str, trained: Stats, now: Stats) -> Moved:
     have no order, and no KS.
     """
     shares = _compare(trained, now)
-    return Moved(name, stability_index(shares.trained, shares.now), shares.ks, float(shares.now[-1] - shares.trained[-1]))
+    return FeatureDrift(
+        name, stability_index(shares.trained, shares.now), shares.ks, float(shares.now[-1] - shares.trained[-1])
+    )
 
 
-def drifts(spec: FittedSpec, trained: Sequence[Stats], now: Sequence[Stats]) -> list[Moved]:
+def measure_drifts(spec: FittedSpec, trained: Sequence[Stats], now: Sequence[Stats]) -> list[FeatureDrift]:
     """Compare all features of a spec, in its order."""
-    return [drift(feature.name, *pair) for feature, *pair in zip(spec.features, trained, now, strict=True)]
+    return [measure_drift(feature.name, *pair) for feature, *pair in zip(spec.features, trained, now, strict=True)]
 
 
-def stability_index(expected: Floats, found: Floats) -> float:
+def stability_index(expected: Floats, observed: Floats) -> float:
     """The population stability index of two lists of shares, in nats."""
-    return float(_indices(expected, found))
+    return float(_indices(expected, observed))
 
 
-def exceeded(moved: Moved, config: DriftConfig, ignored: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+def exceeded(drift: FeatureDrift, config: DriftConfig, ignored: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
     """Each bound that a feature broke, as its severity and a sentence; of two broken bounds of one measure the harder, and of
     `ignored` measures none.
     """
-    for measure, found in (("psi", moved.psi), ("ks", moved.ks), ("missing", abs(moved.missing))):
-        bounds = Bounds() if measure in ignored else getattr(config, measure)
+    for measure, value in (("psi", drift.psi), ("ks", drift.ks), ("missing", abs(drift.missing))):
+        bounds = DriftBounds() if measure in ignored else getattr(config, measure)
         for severity, bound in (("fail", bounds.fail), ("warn", bounds.warn)):
-            if found is not None and bound is not None and found > bound:
-                yield severity, f"{moved.feature}: {measure} {found:.3f} is above {bound}"
+            if value is not None and bound is not None and value > bound:
+                yield severity, f"{drift.feature}: {measure} {value:.3f} is above {bound}"
                 break
 
 
-def within_chance(moved: Moved, trained: Stats, now: Stats) -> frozenset[str]:
+def within_chance(drift: FeatureDrift, trained: Stats, now: Stats) -> frozenset[str]:
     """The measures of a feature that rows drawn twice from one distribution would reach as well: whose bounds are not broken.
 
     Of fewer than `LEAST_ROWS` rows on either side, that is each measure. PSI and missing share: where one of a thousand pairs
@@ -97,18 +99,20 @@ def within_chance(moved: Moved, trained: Stats, now: Stats) -> frozenset[str]:
     psi, missing = _by_chance(shares, *rows)
     scale = 1 / max(rows[0] * (1 - shares.trained[-1]), 1) + 1 / max(rows[1] * (1 - shares.now[-1]), 1)
     ks = math.sqrt(math.log(2 / CHANCE) / 2 * scale)
-    reached = {"psi": moved.psi <= psi, "missing": abs(moved.missing) <= missing, "ks": (moved.ks or 0.0) <= ks}
+    reached = {"psi": drift.psi <= psi, "missing": abs(drift.missing) <= missing, "ks": (drift.ks or 0.0) <= ks}
     return frozenset(measure for measure, explained in reached.items() if explained)
 
 
-def broken_bounds(moved: Sequence[Moved], trained: Sequence[Stats], now: Sequence[Stats], config: DriftConfig) -> list[Broken]:
+def broken_bounds(
+    drifts: Sequence[FeatureDrift], trained: Sequence[Stats], now: Sequence[Stats], config: DriftConfig
+) -> list[BrokenBound]:
     """Every bound that a feature broke by more than chance, in the order of features."""
-    found = []
-    for each, before, after in zip(moved, trained, now, strict=True):
-        if any(exceeded(each, config)):
-            ignored = within_chance(each, before, after)
-            found += [Broken(each, *broken) for broken in exceeded(each, config, ignored)]
-    return found
+    exceeded_bounds = []
+    for drift, before, after in zip(drifts, trained, now, strict=True):
+        if any(exceeded(drift, config)):
+            ignored = within_chance(drift, before, after)
+            exceeded_bounds += [BrokenBound(drift, *broken) for broken in exceeded(drift, config, ignored)]
+    return exceeded_bounds
 
 
 def _by_chance(shares: _Shares, n: int, m: int) -> tuple[float, float]:
@@ -126,9 +130,9 @@ def _by_chance(shares: _Shares, n: int, m: int) -> tuple[float, float]:
     return psi, missing
 
 
-def _indices(expected: Floats, found: Floats) -> Floats:
+def _indices(expected: Floats, observed: Floats) -> Floats:
     """The population stability index along the last axis."""
-    p, q = (np.maximum(shares, LEAST_SHARE) for shares in (expected, found))
+    p, q = (np.maximum(shares, LEAST_SHARE) for shares in (expected, observed))
     indices: Floats = ((q - p) * np.log(q / p)).sum(axis=-1)
     return indices
 
@@ -144,8 +148,10 @@ def _sampled(stats: Stats) -> int:
 def _compare(trained: Stats, now: Stats) -> _Shares:
     missing = (trained.missing / max(trained.rows, 1), now.missing / max(now.rows, 1))
     if trained.shares is not None and now.shares is not None:
-        rest = [1 - lost - sum(shares) for lost, shares in zip(missing, (trained.shares, now.shares), strict=True)]
-        bins = [np.array([*shares, left]) for shares, left in zip((trained.shares, now.shares), rest, strict=True)]
+        remainders = [1 - lost - sum(shares) for lost, shares in zip(missing, (trained.shares, now.shares), strict=True)]
+        bins = [
+            np.array([*shares, remaining]) for shares, remaining in zip((trained.shares, now.shares), remainders, strict=True)
+        ]
         ks = None
     else:
         bins, ks = _compare_numbers(distributions(trained, now), missing)
@@ -158,10 +164,10 @@ def _compare_numbers(
 ) -> tuple[list[Floats], float | None]:
     if both is None:  # nothing but missing values on one side
         return [np.array([1 - lost]) for lost in missing], None
-    levels = np.unique(np.concatenate([each.values for each in both]))
+    levels = np.unique(np.concatenate([distribution.values for distribution in both]))
     edges, filled = both[0].edges()
     bins = [
-        (1 - lost) * np.diff([0.0, *np.sort([*each.below(filled), *each.at_most(edges)]), 1.0])
-        for each, lost in zip(both, missing, strict=True)
+        (1 - lost) * np.diff([0.0, *np.sort([*distribution.below(filled), *distribution.at_most(edges)]), 1.0])
+        for distribution, lost in zip(both, missing, strict=True)
     ]
     return bins, float(np.abs(both[0].at_most(levels) - both[1].at_most(levels)).max())

@@ -74,8 +74,8 @@ class BatchNorm(keras.Layer):  # type: ignore[misc] # Keras has no types
         values = tf.cast(values, tf.float32)
         if training:
             mean, variance = self._moments(values)
-            for moving, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(self._momentum * moving + (1 - self._momentum) * found)
+            for moving, batch_value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(self._momentum * moving + (1 - self._momentum) * batch_value)
         else:
             mean, variance = self.moving_mean, self.moving_variance
         scale = self.gamma * tf.math.rsqrt(variance + self._epsilon)

@@ -32,14 +32,14 @@ from pipelines.training.generated import generated_samples
 from pipelines.training.job import Sample
 from pipelines.training.parity import Parity, SavedModel, check_parity, check_scores, raw_values
 from pipelines.training.preprocessing import build_preprocessing, build_scorer
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 TASK: TypeAdapter[Task] = TypeAdapter(Task)
 
 
-class Onnx(NamedTuple):
-    """What became of the model as ONNX: the greatest differences of its features from Spark's and of its scores from the
-    SavedModel's; or why there is none.
+class OnnxParity(NamedTuple):
+    """How far the ONNX model differs: the greatest differences of its features from Spark's and of its scores from the
+    SavedModel's; or why there is no ONNX model.
     """
 
     features: float | None = None
@@ -48,10 +48,10 @@ class Onnx(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """What the parity gate found."""
+    """The results of the parity gate: of the SavedModel and of the ONNX model."""
 
     parity: Parity
-    onnx: Onnx
+    onnx: OnnxParity
 
 
 class Description(NamedTuple):
@@ -66,7 +66,7 @@ class Description(NamedTuple):
 def export(
     network: keras.Model,
     spec: FittedSpec,
-    head: Head,
+    head: OutputHead,
     manifest: dict[str, Any],
     uri: str,
     samples: Sequence[Sample] = (),
@@ -100,7 +100,7 @@ def export(
 
 
 def _describe(
-    folder: Path, spec: FittedSpec, head: Head, manifest: dict[str, Any], description: Description, onnx: Onnx
+    folder: Path, spec: FittedSpec, head: OutputHead, manifest: dict[str, Any], description: Description, onnx: OnnxParity
 ) -> None:
     """Write what is beside the graphs: fitted features, schemas and the model card."""
     inputs = description.inputs or input_schema(spec)
@@ -114,21 +114,21 @@ def _describe(
 def _export_onnx(
     network: keras.Model,
     spec: FittedSpec,
-    head: Head,
+    head: OutputHead,
     folder: Path,
     samples: Sequence[Sample],
     generated: Sequence[Sample],
     saved: SavedModel,
-) -> Onnx:
+) -> OnnxParity:
     # Half a second, which the other ranks, and the first step, need not wait for.
     from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime, to_onnx
 
     try:
-        made = to_onnx(network, spec, head)
-        model, features = Runtime(made.model), Runtime(made.features)
-        alone = Runtime(made.network) if made.network else None
+        converted = to_onnx(network, spec, head)
+        model, features = Runtime(converted.model), Runtime(converted.features)
+        alone = Runtime(converted.network) if converted.network else None
     except NotExpressibleError as error:
-        return Onnx(missing=str(error))
+        return OnnxParity(missing=str(error))
     differ, scores = check_parity(features, spec, [*samples, *generated], "the ONNX model").difference, 0.0
     if samples:
         raw = raw_values(spec, [sample.raw for sample in samples])
@@ -137,28 +137,33 @@ def _export_onnx(
         if alone:
             computed = features(raw)
             check_scores(alone({name: computed[name] for name in spec.taken})[OUTPUT], expected, samples, "the ONNX network")
-    (folder / ONNX_FILE).write_bytes(made.model)
-    if made.network:
-        (folder / NETWORK_FILE).write_bytes(made.network)
-    return Onnx(differ, scores)
+    (folder / ONNX_FILE).write_bytes(converted.model)
+    if converted.network:
+        (folder / NETWORK_FILE).write_bytes(converted.network)
+    return OnnxParity(differ, scores)
 
 
 def _archive(
-    scorer: keras.Model, preprocessing: keras.Model, network: keras.Model, spec: FittedSpec, head: Head
+    scorer: keras.Model, preprocessing: keras.Model, network: keras.Model, spec: FittedSpec, head: OutputHead
 ) -> keras.export.ExportArchive:
     archive = keras.export.ExportArchive()
     archive.track(scorer)
     raw = {name: tf.TensorSpec((None, *kind.shape), tf.as_dtype(kind.dtype), name=name) for name, kind in spec.inputs.items()}
-    taken = {
+    signature = {
         "numbers": tf.TensorSpec((None, len(spec.numbers)), tf.float32, name="numbers"),
         "ids": tf.TensorSpec((None, len(spec.ids)), tf.int32, name="ids"),
-        **{each.name: tf.TensorSpec((None, *each.shape), tf.as_dtype(each.dtype), name=each.name) for each in spec.tensors},
+        **{
+            tensor.name: tf.TensorSpec((None, *tensor.shape), tf.as_dtype(tensor.dtype), name=tensor.name)
+            for tensor in spec.tensors
+        },
     }
     archive.add_endpoint("serve", lambda values: scorer(values, training=False), input_signature=[raw])
-    archive.add_endpoint("features", lambda values: dict(zip(taken, preprocessing(values), strict=True)), input_signature=[raw])
+    archive.add_endpoint(
+        "features", lambda values: dict(zip(signature, preprocessing(values), strict=True)), input_signature=[raw]
+    )
     archive.add_endpoint(
         "score_features",
-        lambda values: head.link(network([values[name] for name in taken], training=False)),
-        input_signature=[taken],
+        lambda values: head.link(network([values[name] for name in signature], training=False)),
+        input_signature=[signature],
     )
     return archive

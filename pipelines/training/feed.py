@@ -17,7 +17,7 @@ from pipelines.columns import aligned, fill_inputs, flat, input_room
 from pipelines.errors import DataError, RankError
 from pipelines.fitted import FittedSpec
 from pipelines.storage import locate
-from pipelines.training.plan import RowGroup, RowPlan, Slice
+from pipelines.training.plan import PlannedRowGroup, RowPlan, Slice
 
 CHECKSUM_MODULUS = 2**31 - 1
 READ_ROWS = 1 << 14  # rows that Parquet decodes at once: few enough to be in a cache still when they are copied
@@ -41,12 +41,12 @@ class Columns:
         """All of them, each once."""
         return [self.row_id, self.label, *self.spec.columns]
 
-    def room(self, rows: int) -> Rows:
+    def room(self, rows: int) -> DecodedRows:
         """Arrays for so many rows, with nothing in them yet."""
         labels = (rows,) if self.horizon is None else (rows, self.horizon)
-        return Rows(input_room(self.spec, rows), aligned(labels, np.float32), np.empty(rows, np.int64))
+        return DecodedRows(input_room(self.spec, rows), aligned(labels, np.float32), np.empty(rows, np.int64))
 
-    def decode(self, batch: pa.RecordBatch, into: Rows) -> None:
+    def decode(self, batch: pa.RecordBatch, into: DecodedRows) -> None:
         """Put the rows of a batch into as much room; raises ValueError when arrays of theirs have another length."""
         fill_inputs(batch, self.spec, into.inputs)
         label = batch.column(self.label)
@@ -55,7 +55,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Rows:
+class DecodedRows:
     """Some rows, decoded: the network's inputs (n, …), labels (n,) or (n, horizon), row ids (n,)."""
 
     inputs: tuple[npt.NDArray[Any], ...]
@@ -65,18 +65,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.row_ids)
 
-    def __getitem__(self, part: slice) -> Rows:
+    def __getitem__(self, part: slice) -> DecodedRows:
         """A view of some of the rows."""
-        return Rows(tuple(values[part] for values in self.inputs), self.labels[part], self.row_ids[part])
+        return DecodedRows(tuple(values[part] for values in self.inputs), self.labels[part], self.row_ids[part])
 
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
         """All of them."""
         return (*self.inputs, self.labels, self.row_ids)
 
-    def take(self, places: npt.NDArray[np.int64], into: Rows) -> None:
+    def take(self, positions: npt.NDArray[np.int64], into: DecodedRows) -> None:
         """Copy rows, by position, into as much room."""
         for values, target in zip(self.arrays(), into.arrays(), strict=True):
-            np.take(values, places, axis=0, out=target, mode="clip")  # another mode would copy twice
+            np.take(values, positions, axis=0, out=target, mode="clip")  # another mode would copy twice
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Feed:
             yield filling.chunk(min(steps_left, self._steps_per_call)), filling.row_ids
             filling, steps_left = self._filling(), steps_left - self._steps_per_call
 
-    def _blocks(self, epoch: int) -> Iterator[tuple[Rows, npt.NDArray[np.int64]]]:
+    def _blocks(self, epoch: int) -> Iterator[tuple[DecodedRows, npt.NDArray[np.int64]]]:
         """The rank's blocks, each in the room of the one before, and in which order their rows are wanted."""
         reader, room = _Reader(self._columns), self._columns.room(0)
         for block in self._plan.blocks(epoch, self._rank):
@@ -203,7 +203,7 @@ class _Filling:
 
     @property
     def is_full(self) -> bool:
-        """Whether no row has a place in it any more."""
+        """Whether there is no room for another row."""
         return self._filled == len(self._rows)
 
     @property
@@ -211,12 +211,12 @@ class _Filling:
         """Those of the rows in it."""
         return self._rows.row_ids[: self._filled]
 
-    def fill(self, rows: Rows, order: npt.NDArray[np.int64]) -> int:
+    def fill(self, rows: DecodedRows, order: npt.NDArray[np.int64]) -> int:
         """Take the first of the rows in their order, as many as there is room for; return how many."""
-        taken = order[: len(self._rows) - self._filled]
-        rows.take(taken, self._rows[self._filled : self._filled + len(taken)])
-        self._filled += len(taken)
-        return len(taken)
+        selected = order[: len(self._rows) - self._filled]
+        rows.take(selected, self._rows[self._filled : self._filled + len(selected)])
+        self._filled += len(selected)
+        return len(selected)
 
     def chunk(self, steps: int) -> Chunk:
         """The chunk, as so many steps, with zeros where no row is."""
@@ -237,12 +237,12 @@ class _Reader:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._footers: dict[str, pq.FileMetaData] = {}
-        self._group: RowGroup | None = None
+        self._group: PlannedRowGroup | None = None
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._rest: pa.RecordBatch | None = None
         self._position = 0
 
-    def read(self, piece: Slice, room: Rows) -> int:
+    def read(self, piece: Slice, room: DecodedRows) -> int:
         """Put a slice's rows at the beginning of the room, and return how many; raises DataError, naming the file, when they
         can't be read.
         """
@@ -268,13 +268,13 @@ class _Reader:
             if batch is None:
                 raise ValueError(f"it ends after {self._position} rows")
             skipped = min(max(piece.start - self._position, 0), len(batch))
-            wanted = min(piece.stop - self._position, len(batch))
-            self._rest = batch.slice(wanted) if wanted < len(batch) else None
-            self._position += wanted
-            if skipped < wanted:
-                yield batch.slice(skipped, wanted - skipped)
+            stop = min(piece.stop - self._position, len(batch))
+            self._rest = batch.slice(stop) if stop < len(batch) else None
+            self._position += stop
+            if skipped < stop:
+                yield batch.slice(skipped, stop - skipped)
 
-    def _open(self, group: RowGroup) -> None:
+    def _open(self, group: PlannedRowGroup) -> None:
         filesystem, path = locate(group.path)
         source = filesystem.open_input_file(path)
         if group.path not in self._footers:

@@ -63,8 +63,8 @@ class LocalTime(_Exact):
         """Tell the parts."""
         missing = tf.math.is_nan(seconds)
         utc = tf.cast(tf.math.floor(tf.where(missing, tf.zeros_like(seconds), seconds)), tf.int64)
-        place = tf.searchsorted(tf.constant(self._since, tf.int64), utc, side="right") - 1
-        local = utc + tf.gather(tf.constant(self._offsets, tf.int64), tf.maximum(place, 0)) + ERAS * ERA * DAY
+        index = tf.searchsorted(tf.constant(self._since, tf.int64), utc, side="right") - 1
+        local = utc + tf.gather(tf.constant(self._offsets, tf.int64), tf.maximum(index, 0)) + ERAS * ERA * DAY
         days, hour = local // DAY, (local % DAY) // 3600
         of_era = (days + 719468) % ERA
         year = (of_era - of_era // 1460 + of_era // 36524 - of_era // (ERA - 1)) // 365

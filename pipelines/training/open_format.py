@@ -24,7 +24,7 @@ from pipelines.features.kinds.crossed import crossing
 from pipelines.fitted import UNKNOWN_WORD, FittedSpec
 from pipelines.training.parity import Arrays
 from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 OPERATORS = 18
 OUTPUT = "output"
@@ -51,8 +51,8 @@ class Encoders:
         """Look up several words together. Return the result's name."""
         parts, codes = crossing(names, vocabulary)
         total, *digits = (
-            self.encode(part.column, {word: at * part.unit for at, word in enumerate(part.words, start=1)}, f"{name}_{place}")
-            for place, part in enumerate(parts)
+            self.encode(part.column, {word: at * part.unit for at, word in enumerate(part.words, start=1)}, f"{name}_{index}")
+            for index, part in enumerate(parts)
         )
         for digit in digits:
             self.nodes.append(helper.make_node("Add", [total, digit], [f"{digit}_sum"]))
@@ -89,7 +89,7 @@ class _Ids(Inputs):
         return self[name]
 
 
-class Onnx(NamedTuple):
+class OnnxModels(NamedTuple):
     """A model from raw values to the output, the same graph with the network's inputs as outputs, and the part of it from
     those inputs to the output, where it has one; all serialized.
     """
@@ -99,50 +99,50 @@ class Onnx(NamedTuple):
     network: bytes | None = None
 
 
-def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
+def to_onnx(network: keras.Model, spec: FittedSpec, head: OutputHead) -> OnnxModels:
     """Convert a network with its preprocessing. Raises NotExpressibleError when ONNX, or its runtime, lacks an operator."""
     inputs = _Ids(spec)
     preprocessing = build_preprocessing(spec, inputs)
 
     def compute(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        made = preprocessing(values)
-        return {OUTPUT: head.link(network(made, training=False)), **dict(zip(spec.taken, made, strict=True))}
+        tensors = preprocessing(values)
+        return {OUTPUT: head.link(network(tensors, training=False)), **dict(zip(spec.taken, tensors, strict=True))}
 
     model = _converted(inputs, compute)
     features = model.SerializeToString()
-    scores = next(made for made in model.graph.output if made.name == OUTPUT)
-    alone = _network_alone(model, {made.name: made for made in model.graph.output if made.name != OUTPUT}, scores)
+    scores = next(output for output in model.graph.output if output.name == OUTPUT)
+    alone = _network_alone(model, {output.name: output for output in model.graph.output if output.name != OUTPUT}, scores)
     del model.graph.output[:]
     model.graph.output.append(scores)
-    return Onnx(bytes(model.SerializeToString()), bytes(features), alone)
+    return OnnxModels(bytes(model.SerializeToString()), bytes(features), alone)
 
 
 def _network_alone(
-    model: onnx.ModelProto, taken: Mapping[str, onnx.ValueInfoProto], scores: onnx.ValueInfoProto
+    model: onnx.ModelProto, inputs: Mapping[str, onnx.ValueInfoProto], scores: onnx.ValueInfoProto
 ) -> bytes | None:
     """The part of a graph from the network's inputs to the scores; None where a step before them goes around them."""
     producers = {output: node for node in model.graph.node for output in node.output}
     # An output that is the copy of a tensor gives that tensor in turn.
-    copied = {producers[name].input[0]: name for name in taken if name in producers and producers[name].op_type == "Identity"}
+    copied = {producers[name].input[0]: name for name in inputs if name in producers and producers[name].op_type == "Identity"}
     needed: set[str] = set()
-    wanted = [scores.name]
-    while wanted:
-        if (name := wanted.pop()) in needed:
+    pending = [scores.name]
+    while pending:
+        if (name := pending.pop()) in needed:
             continue
         needed.add(name)
-        if name in producers and name not in taken and name not in copied:
-            wanted += _read(producers[name])
-    if needed & {given.name for given in model.graph.input}:
+        if name in producers and name not in inputs and name not in copied:
+            pending += _read(producers[name])
+    if needed & {graph_input.name for graph_input in model.graph.input}:
         return None
     network = onnx.ModelProto()
     network.CopyFrom(model)
     for part in (network.graph.node, network.graph.input, network.graph.output, network.graph.initializer):
         del part[:]
     network.graph.node.extend(helper.make_node("Identity", [name], [tensor]) for tensor, name in copied.items())
-    given = {*taken, *copied}
-    network.graph.node.extend(node for node in model.graph.node if needed & ({*node.output} - given))
+    cut = {*inputs, *copied}
+    network.graph.node.extend(node for node in model.graph.node if needed & ({*node.output} - cut))
     network.graph.initializer.extend(held for held in model.graph.initializer if held.name in needed)
-    network.graph.input.extend(taken.values())
+    network.graph.input.extend(inputs.values())
     network.graph.output.append(scores)
     return bytes(network.SerializeToString())
 
@@ -155,7 +155,7 @@ def _read(node: onnx.NodeProto) -> set[str]:
 
 def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> onnx.ModelProto:
     """What a function of the inputs computes, behind the encoders."""
-    signature = {name: tf.TensorSpec(made.shape, made.dtype, name=name) for name, made in inputs.items()}
+    signature = {name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in inputs.items()}
     function = tf.function(compute, input_signature=[signature], autograph=False)
     try:
         model, _ = tf2onnx.convert.from_function(
@@ -165,14 +165,14 @@ def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str,
         raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
     graph = model.graph
     ids = {node.output[0] for node in inputs.encoders.nodes}
-    numbers = [made for made in graph.input if made.name not in ids]
+    numbers = [value for value in graph.input if value.name not in ids]
     words = [helper.make_tensor_value_info(name, onnx.TensorProto.STRING, ["batch"]) for name in inputs.encoders.columns]
     nodes = [*inputs.encoders.nodes, *graph.node]
     del graph.input[:], graph.node[:]
     graph.input.extend([*numbers, *words])
     graph.node.extend(nodes)
-    for made in (*numbers, *graph.output):
-        made.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for value in (*numbers, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:  # what tf2onnx has no counterpart for, it leaves in
@@ -220,12 +220,12 @@ def _arithmetic(graph: Graph, node: Node, name: str) -> tuple[str, str, Callable
 def _upper_bound(graph: Graph, node: Node, name: str, _: Any) -> None:
     """How many of each row of sorted values (batch, n) are at most each of another (batch, m)."""
     sorted_values, values = node.input
-    apart = [graph.make_const(f"{name}/{axis}", np.array([axis], np.int64)).output[0] for axis in (1, 2)]
-    wide = graph.make_node("Unsqueeze", [sorted_values, apart[0]]).output[0]
-    tall = graph.make_node("Unsqueeze", [values, apart[1]]).output[0]
+    axes = [graph.make_const(f"{name}/{axis}", np.array([axis], np.int64)).output[0] for axis in (1, 2)]
+    wide = graph.make_node("Unsqueeze", [sorted_values, axes[0]]).output[0]
+    tall = graph.make_node("Unsqueeze", [values, axes[1]]).output[0]
     reached = graph.make_node("LessOrEqual", [wide, tall], dtypes=[onnx.TensorProto.BOOL]).output[0]
     counted = graph.make_node("Cast", [reached], attr={"to": onnx.TensorProto.INT32}, dtypes=[onnx.TensorProto.INT32]).output[0]
-    _replace(graph, node, "ReduceSum", [counted, apart[1]], attr={"keepdims": 0})
+    _replace(graph, node, "ReduceSum", [counted, axes[1]], attr={"keepdims": 0})
 
 
 def _replace(graph: Graph, node: Node, operator: str, inputs: list[str], **options: Any) -> None:

@@ -15,7 +15,7 @@ from pipelines.features.kinds.base import UNKNOWN_WORD, Block, Parts
 from pipelines.features.kinds.crossed import crossing
 from pipelines.fitted import FittedSpec
 from pipelines.training.layers import BeforeNul, Crc32, FirstWords, LocalTime, Png, ValueOf
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 Tensor: TypeAlias = keras.KerasTensor
 UNLIMITED = 1 << 30
@@ -126,24 +126,24 @@ def build_preprocessing(spec: FittedSpec, inputs: Inputs | None = None) -> keras
     ]
     arrays = {block.names[0]: block.values for block in blocks if len(block.names) == 1}
     tensors = []
-    for wanted in spec.tensors:
-        several = [arrays[name] for name in wanted.columns]
-        tensor = keras.ops.stack(several, axis=-1) if wanted.kind == "sequence" else several[0]
-        tensors.append(keras.ops.cast(tensor, wanted.dtype))
+    for declared in spec.tensors:
+        several = [arrays[name] for name in declared.columns]
+        tensor = keras.ops.stack(several, axis=-1) if declared.kind == "sequence" else several[0]
+        tensors.append(keras.ops.cast(tensor, declared.dtype))
     return keras.Model(dict(inputs), [*matrices, *tensors], name="preprocessing")
 
 
-def build_scorer(network: keras.Model, preprocessing: keras.Model, head: Head) -> keras.Model:
+def build_scorer(network: keras.Model, preprocessing: keras.Model, head: OutputHead) -> keras.Model:
     """The network behind its preprocessing: from raw values, an input a feature, to what the head's task is read as."""
     return keras.Model(preprocessing.input, head.link(network(preprocessing.outputs)), name="scorer")
 
 
 def _matrix(blocks: Sequence[Block], names: Sequence[str]) -> Tensor:
     """The named columns (batch, names), in this order; columns that come alone are stacked at once."""
-    wanted = set(names)
-    alone = [block for block in blocks if len(block.names) == 1 and block.names[0] in wanted]
+    selected = set(names)
+    alone = [block for block in blocks if len(block.names) == 1 and block.names[0] in selected]
     pieces: list[tuple[tuple[str, ...], Any]] = [
-        (block.names, block.values) for block in blocks if len(block.names) > 1 and block.names[0] in wanted
+        (block.names, block.values) for block in blocks if len(block.names) > 1 and block.names[0] in selected
     ]
     if alone:
         stacked = keras.ops.stack([block.values for block in alone], axis=-1)

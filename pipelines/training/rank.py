@@ -32,11 +32,11 @@ def main() -> int:
 
 def _pin() -> None:
     """Keep this rank to its share of the host's cores, which the launcher counted; without a share, leave it free."""
-    place, ranks_here = int(os.environ["RINGMILL_LOCAL_RANK"]), int(os.environ["RINGMILL_LOCAL_RANKS"])
+    local_rank, ranks_here = int(os.environ["RINGMILL_LOCAL_RANK"]), int(os.environ["RINGMILL_LOCAL_RANKS"])
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // ranks_here
     if share:
-        os.sched_setaffinity(0, cores[place * share : (place + 1) * share])
+        os.sched_setaffinity(0, cores[local_rank * share : (local_rank + 1) * share])
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(max(share, 1))
 

@@ -22,7 +22,7 @@ class Reporter:
         self._socket = socket.create_connection((host, int(port)), timeout=30)
         self._file = self._socket.makefile("w", encoding="utf-8")
         self._turn = threading.Lock()
-        self._told: BaseException | None = None
+        self._reported_error: BaseException | None = None
         self.send("hello", key=key, pid=os.getpid())
 
     def send(self, kind: str, **content: Any) -> None:
@@ -37,9 +37,9 @@ class Reporter:
 
     def error(self, error: BaseException) -> None:
         """Send an exception, once, with its traceback and the exit code that it stands for."""
-        if error is self._told:
+        if error is self._reported_error:
             return
-        self._told = error
+        self._reported_error = error
         code = error.exit_code if isinstance(error, RingmillError) else 1
         text = "".join(traceback.format_exception(error))
         self.send("error", type=type(error).__name__, message=str(error), traceback=text, exit_code=code)

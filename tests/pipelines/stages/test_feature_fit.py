@@ -16,7 +16,7 @@ from pipelines.errors import DataError
 from pipelines.features.kinds.statistics import Profiles
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
 from pipelines.stages.feature_fit import Fit, fit, requests
-from pipelines.stages.profiles import every
+from pipelines.stages.profiles import sampling_step
 from pipelines.stages.target_means import sum_labels
 from tests.pipelines.stages.profiled import profiled
 
@@ -248,11 +248,15 @@ def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: Sp
     config = spec(numeric={"x": {"scale": "zscore"}, **{f"x{at}": {} for at in range(9)}})
     data = data.withColumns({f"x{at}": F.col("x") * at + F.col("row_id") for at in range(9)})
     whole = fitted(config, data)
-    of_some = fit(config, asked(data, config, values=every(20_000, enough=5_000))["train"])
+    of_some = fit(config, asked(data, config, values=sampling_step(20_000, sample_rows=5_000))["train"])
     assert of_some.stats[0][:6] == whole.stats[0][:6]
     assert of_some.stats[0].percentiles != whole.stats[0].percentiles
     assert of_some.stats[0].quartiles == pytest.approx(whole.stats[0].quartiles, rel=0.05)
-    assert (every(20_000, enough=5_000), every(9_999, enough=5_000), every(10, enough=5_000)) == (4, 1, 1)
+    assert (
+        sampling_step(20_000, sample_rows=5_000),
+        sampling_step(9_999, sample_rows=5_000),
+        sampling_step(10, sample_rows=5_000),
+    ) == (4, 1, 1)
 
 
 def test_a_value_too_rare_for_percentiles_is_refused(spark: SparkSession) -> None:

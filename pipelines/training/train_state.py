@@ -1,4 +1,4 @@
-"""Where a training run stands between two calls: what a checkpoint notes beside the arrays, and goes on from."""
+"""The state of a training run between two calls: what a checkpoint holds beside the arrays, and what a run resumes from."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipelines.training.plan import Start
 Message = dict[str, Any]
 
 
-class Standing(Model, allow_inf_nan=True):
+class TrainState(Model, allow_inf_nan=True):
     """The state of a run that is not in arrays; ranks hold the same, but for `history` and `receipts`, which rank 0 has.
 
-    `start` is the place in the row plan; `iterations` the optimizer's steps so far; `loss` the sum
-    of losses of the epoch so far; `score` what the best epoch so far has most of; `since_best` epochs since then; `history` and
+    `start` is the position in the row plan; `iterations` the optimizer's steps so far; `loss` the sum
+    of losses of the epoch so far; `score` that of the best epoch so far; `since_best` epochs since then; `history` and
     `receipts` the messages of epochs done, and of the part of an epoch that was taken.
     """
 
@@ -29,23 +29,23 @@ class Standing(Model, allow_inf_nan=True):
     history: tuple[Message, ...] = ()
     receipts: tuple[Message, ...] = ()
 
-    def after_epoch(self, told: Message, score: float, receipts: list[Message]) -> Standing:
-        """Once an epoch is done: `told` of it, how good it is, and its receipts."""
+    def after_epoch(self, report: Message, score: float, receipts: list[Message]) -> TrainState:
+        """The state once an epoch is done, from the epoch's report, its score (more is better) and its receipts."""
         best = self.score is None or score > self.score
         changes: Message = {
-            "start": Start(epoch=told["epoch"] + 1),
+            "start": Start(epoch=report["epoch"] + 1),
             "loss": 0.0,
             "since_best": 0 if best else self.since_best + 1,
-            "history": (*self.history, {**told, "best": best}),
+            "history": (*self.history, {**report, "best": best}),
             "receipts": (*self.receipts, *receipts),
         }
         if best:
-            kept = {name: value for name, value in told.items() if name == "epoch" or name.startswith("validation_")}
-            changes |= {"score": score, "best": kept}
+            best_report = {name: value for name, value in report.items() if name == "epoch" or name.startswith("validation_")}
+            changes |= {"score": score, "best": best_report}
         return self.model_copy(update=changes)
 
-    def within(self, start: Start, loss: float, receipts: list[Message]) -> Standing:
-        """In the midst of an epoch, of which `start` says what is taken."""
+    def within(self, start: Start, loss: float, receipts: list[Message]) -> TrainState:
+        """The state in the midst of an epoch, of which `start` says which steps are done."""
         return self.model_copy(update={"start": start, "loss": loss, "receipts": (*self.receipts, *receipts)})
 
     def name(self) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.conftest import ROOT
 from tests.docs.prose import anchors, links
 
+FILE = re.compile(
+    r"(?<![\w/.])(?:benchmarks|conf|dags|flows|io|jobs|launch|pipelines|schemas|setup|tests|training)/[\w/]+\.(?:py|sh|txt|yaml)\b"
+)
 PAGES = ["README.md", "CHANGELOG.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
@@ -21,6 +26,12 @@ def test_links_of_a_page_lead_somewhere(page: str) -> None:
         assert linked.exists(), f"{page}: no file {target}"
         if fragment:
             assert fragment in anchors(linked.read_text(encoding="utf-8")), f"{page}: no heading {target}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/extending.md"])  # which makes files of its own
+def test_files_that_a_page_names_exist(page: str) -> None:
+    named = FILE.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists() and not (ROOT / "pipelines" / name).exists()] == []
 
 
 def test_every_page_is_linked_from_the_readme_or_a_page_that_it_links() -> None:

@@ -44,7 +44,7 @@ def test_an_errors_docstring_says_when_it_is_raised_and_what_to_look_at(name: st
 def test_every_exit_code_has_a_row() -> None:
     table = RUNBOOK.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
     codes = {kind.exit_code for kind in ERRORS.values()} | {0, 130, 143}
-    assert {int(code) for row in re.findall(r"^\| ([\d, ]+)", table, re.MULTILINE) for code in row.split(",")} >= codes
+    assert {int(code) for code in re.findall(r"^\| (\d+)", table, re.MULTILINE)} >= codes
 
 
 def test_jobs_that_the_pages_start_take_the_options_that_they_show() -> None:

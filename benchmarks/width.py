@@ -66,7 +66,7 @@ def main() -> None:
                 plan_for(spark, columns)
                 seconds = {**planned(spark, columns), **run(spark, Path(folder), columns, arguments.rows, steps)}
                 figures.append({"columns": columns, **seconds})
-                table.add_row(f"{columns:,}", *(f"{each:.1f}" for each in seconds.values()))
+                table.add_row(f"{columns:,}", *(f"{duration:.1f}" for duration in seconds.values()))
                 Console(width=110).print(table)
     store("width", {"rows": arguments.rows, "figures": figures})
 
@@ -79,8 +79,8 @@ def names(columns: int) -> list[str]:
 def declare(columns: int) -> Table:
     """Declare the contracts of so many numbers; return the source's."""
     numbers = tuple(Column(name, "double", minimum=-10, maximum=10) for name in names(columns))
-    beside = (Column("id", "string", nullable=False), Column("part", "string"), Column("label", "float"))
-    SOURCES["s"] = Table("s", (*beside, *numbers), key=("id",))
+    key_columns = (Column("id", "string", nullable=False), Column("part", "string"), Column("label", "float"))
+    SOURCES["s"] = Table("s", (*key_columns, *numbers), key=("id",))
     globals()["EXAMPLES"] = Table("examples", SOURCES["s"].columns, key=("id",))
     return SOURCES["s"]
 

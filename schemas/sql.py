@@ -92,9 +92,9 @@ def unknown_columns(tokens: Sequence[Token], columns: Iterable[str]) -> list[str
         return []
     known = {name.lower() for name in columns} | _parameters(tokens)
     unknown: dict[str, None] = {}
-    for at, token in enumerate(tokens):
-        before, after = tokens[at - 1] if at else NOTHING, tokens[at + 1] if at + 1 < len(tokens) else NOTHING
-        within = tokens[at - 2].upper if at > 1 and before.text == "(" else ""
+    for index, token in enumerate(tokens):
+        before, after = tokens[index - 1] if index else NOTHING, tokens[index + 1] if index + 1 < len(tokens) else NOTHING
+        within = tokens[index - 2].upper if index > 1 and before.text == "(" else ""
         named = token.kind == "quoted" or (token.kind == "word" and token.upper not in WORDS and within not in UNITS)
         if not named or after.text in ("(", "=>") or after.kind == "text" or before.upper in NAMING:
             continue
@@ -107,13 +107,13 @@ def unknown_columns(tokens: Sequence[Token], columns: Iterable[str]) -> list[str
 def _parameters(tokens: Sequence[Token]) -> set[str]:
     """The parameters of functions within the expression: `x -> …` and `(x, y) -> …`."""
     parameters: set[str] = set()
-    for at, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token.text != "->":
             continue
-        start = at - 1
-        while start > 0 and tokens[at - 1].text == ")" and tokens[start].text != "(":
+        start = index - 1
+        while start > 0 and tokens[index - 1].text == ")" and tokens[start].text != "(":
             start -= 1
-        parameters |= {part.text.strip("`").lower() for part in tokens[start:at] if part.kind in ("word", "quoted")}
+        parameters |= {part.text.strip("`").lower() for part in tokens[start:index] if part.kind in ("word", "quoted")}
     return parameters
 
 

@@ -156,8 +156,8 @@ def _wrong_outliers(column: Column) -> list[str]:
 
 
 def _wrong_allowed(column: Column) -> list[str]:
-    if wrong := [value for value in column.allowed if not _is_of_type(value, column.type)]:
-        return [f"allowed {', '.join(map(shown, wrong))} is no value of type {column.type}; expected such values, as text"]
+    if mistyped := [value for value in column.allowed if not _is_of_type(value, column.type)]:
+        return [f"allowed {', '.join(map(shown, mistyped))} is no value of type {column.type}; expected such values, as text"]
     aliased = set(column.aliases.values())
     if never := [value for value in column.allowed if value not in (*aliased, _cased(value, column))]:
         return [f"allowed {', '.join(map(shown, never))} cannot occur, since case is {column.case}; expected it in that case"]

@@ -39,7 +39,7 @@ class DriftConfig(Model):
     @model_validator(mode="after")
     def _keep_warnings(self) -> DriftConfig:
         for name, field in type(self).model_fields.items():
-            given: Bounds = getattr(self, name)
+            given: DriftBounds = getattr(self, name)
             default = field.default.warn
             if default is not None and "warn" not in given.model_fields_set:
                 warn = default if given.fail is None else min(default, given.fail)

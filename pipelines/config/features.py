@@ -77,16 +77,16 @@ class FeaturesConfig(Declared):
         if not names:
             raise ValueError(f"no feature is declared; expected at least one under {', '.join(KINDS)}")
         columns = {column for _, name, feature in self.declared for column in feature.columns(name)}
-        if wrong := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
-            raise ValueError(f"names that a model's inputs cannot have: {', '.join(wrong)}; expected letters, digits and _")
+        if invalid := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
+            raise ValueError(f"names that a model's inputs cannot have: {', '.join(invalid)}; expected letters, digits and _")
         if duplicates := sorted(self._taken_twice()):
             raise ValueError(f"names that two have, or columns that two make: {', '.join(duplicates)}; rename one of both")
         if unknown := sorted(set(self.known_at) - set(names)):
             raise ValueError(f"known_at names no feature: {', '.join(unknown)}; expected some of {', '.join(names)}")
         if self.sequence and self.windows is None:
             raise ValueError("a sequence is declared, but not how rows are series; expected features.windows")
-        if wrong := sorted(name for name in self.baselines if not name.isidentifier()):
-            raise ValueError(f"baselines are named {', '.join(wrong)}; expected letters, digits and _")
+        if invalid := sorted(name for name in self.baselines if not name.isidentifier()):
+            raise ValueError(f"baselines are named {', '.join(invalid)}; expected letters, digits and _")
         return self
 
     def _taken_twice(self) -> Iterator[str]:

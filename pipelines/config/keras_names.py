@@ -66,8 +66,8 @@ def check_keras_names(train: TrainConfig) -> None:
 
     With `network.build` activation and initializer mean what the function takes them for, and are not checked.
     """
-    if wrong := list(_wrong(train)):
-        raise ValueError("; ".join(wrong))
+    if problems := list(_wrong(train)):
+        raise ValueError("; ".join(problems))
 
 
 def _wrong(train: TrainConfig) -> Iterator[str]:

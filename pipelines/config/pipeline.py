@@ -133,9 +133,9 @@ class Pipeline(Model):
         if self.search:
             check_search(self.search, self.train, self._check_train)
         for key in ("yardstick", "minimum", "maximum"):
-            if wrong := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
+            if unknown := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
                 raise ValueError(
-                    f"evaluate.{key}: {', '.join(wrong)} is no metric of a {kind} task; expected some of {', '.join(metrics)}"
+                    f"evaluate.{key}: {', '.join(unknown)} is no metric of a {kind} task; expected some of {', '.join(metrics)}"
                 )
         check_registry(self.registry, kind)
         if self.horizon and not isinstance(self.task, Regression):
@@ -186,8 +186,8 @@ def read_config(path: Path) -> Pipeline:
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
-        wrong = shortened(explain(error, Pipeline))
-        raise ConfigError(f"config {path.absolute()}: {wrong} Fix it there.") from error
+        problems = shortened(explain(error, Pipeline))
+        raise ConfigError(f"config {path.absolute()}: {problems} Fix it there.") from error
 
 
 def _base_of(name: object, path: Path) -> Any:
@@ -199,11 +199,15 @@ def _base_of(name: object, path: Path) -> Any:
 
 
 def _extended(base: Any, content: dict[str, Any], path: Path) -> dict[str, Any]:
-    own = {key: value for key, value in content.items() if key != "extends"}
+    overrides = {key: value for key, value in content.items() if key != "extends"}
     if not isinstance(base, dict) or "extends" in base:
         raise ConfigError(
             f"config {path.absolute()}: extends: {content['extends']} is no whole configuration; expected a file in the same "
             f"folder that extends no other. Name one."
         )
-    both = {key: {**base[key], **own[key]} for key in own if isinstance(base.get(key), dict) and isinstance(own[key], dict)}
-    return {**base, **own, **both}
+    both = {
+        key: {**base[key], **overrides[key]}
+        for key in overrides
+        if isinstance(base.get(key), dict) and isinstance(overrides[key], dict)
+    }
+    return {**base, **overrides, **both}

@@ -90,11 +90,11 @@ class _GroupSums:
     def finish(self) -> pa.RecordBatch:
         measured = self.name in self._plan.thresholds or self._rows >= self._plan.least_rows
         replicates = np.array(self._replicates if measured else self._replicates[:1], np.int32)
-        many = len(replicates)
-        columns: list[pa.Array] = [pa.array([self.name] * many), pa.array(replicates), pa.array([self._rows] * many)]
-        columns.append(pa.array(np.repeat(self._checksum.view(np.int64), many)))
+        count = len(replicates)
+        columns: list[pa.Array] = [pa.array([self.name] * count), pa.array(replicates), pa.array([self._rows] * count)]
+        columns.append(pa.array(np.repeat(self._checksum.view(np.int64), count)))
         metrics = self._accumulator.metrics() if measured else {}
-        columns += [pa.array(metrics[m]) if measured else pa.nulls(many, pa.float64()) for m in METRICS[self._plan.task.kind]]
+        columns += [pa.array(metrics[m]) if measured else pa.nulls(count, pa.float64()) for m in METRICS[self._plan.task.kind]]
         return pa.RecordBatch.from_arrays(columns, schema=self._plan.schema())
 
 

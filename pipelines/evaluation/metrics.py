@@ -114,7 +114,7 @@ def precise_threshold(curve: Curve, minimum: float) -> float:
 
 
 def choose_threshold(curve: Curve, config: EvaluateConfig) -> tuple[float, str]:
-    """The threshold that the configuration asks for on a validation curve, and why it is that one, in words."""
+    """The threshold that the configuration declares on a validation curve, and the reason for it in words."""
     if config.costs is not None:
         why = f"the least cost on validation: a false positive costs {config.costs.false_positive:g}, a false negative"
         return cheapest_threshold(curve, config.costs), f"{why} {config.costs.false_negative:g}"

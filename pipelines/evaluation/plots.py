@@ -162,13 +162,13 @@ def _on_blue(share: float) -> str:
 
 def classes_plot(confusion: npt.NDArray[np.float64], classes: Sequence[str]) -> str:
     """The confusion matrix of several classes: rows are the truth, columns the verdict; shares of the truth by colour."""
-    whole = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    row_totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
 
     def draw(axes: Axes) -> None:
-        axes.imshow(confusion / whole, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(confusion / row_totals, cmap="Blues", vmin=0, vmax=1)
         if len(classes) <= MOST_NAMED:
             for row, column in np.argwhere(confusion > 0):
-                colour = _on_blue(confusion[row, column] / whole[row, 0])
+                colour = _on_blue(confusion[row, column] / row_totals[row, 0])
                 axes.text(column, row, f"{confusion[row, column]:,.0f}", ha="center", va="center", color=colour, fontsize=7)
             axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
             axes.set_yticks(range(len(classes)), classes)
@@ -182,9 +182,9 @@ def horizon_plot(errors: Mapping[str, Errors], unit: str) -> str:
     """Mean absolute error by step of the horizon: the model's and each baseline's."""
 
     def draw(axes: Axes) -> None:
-        for at, (name, sums) in enumerate(errors.items()):
+        for index, (name, sums) in enumerate(errors.items()):
             steps = np.arange(1, len(sums.rows) + 1)
-            style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if at == 0 else {"linestyle": "--"}
+            style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if index == 0 else {"linestyle": "--"}
             axes.plot(steps, sums.absolute / sums.rows, label=name, markersize=3, **style)
         axes.locator_params(axis="x", integer=True)
         axes.set(xlabel="step ahead", ylabel=f"mean absolute error ({unit})" if unit else "mean absolute error", ylim=(0, None))

@@ -132,7 +132,7 @@ class MulticlassReplicates:
     """Metrics of several classes, from rows in any order with `label`, `predicted` and `loss` (nats)."""
 
     def __init__(self, replicates: int, classes: int) -> None:
-        """Start with no rows."""
+        """Start with no rows, for so many replicates and classes."""
         self._right, self._true, self._predicted = (np.zeros((classes, replicates)) for _ in range(3))
         self._losses = np.zeros(replicates)
 
@@ -154,7 +154,7 @@ class RegressionReplicates:
     """Metrics of numbers, from rows in any order with lists `true` and `said`; a row's steps are drawn together."""
 
     def __init__(self, replicates: int) -> None:
-        """Start with no rows."""
+        """Start with no rows, for so many replicates."""
         self._sums = np.zeros((len(Errors._fields), replicates))
 
     def add(self, rows: pa.RecordBatch, weights: Floats) -> None:
@@ -206,5 +206,5 @@ def _add_by_class(sums: Floats, classes: npt.NDArray[np.int64], weights: Floats)
         sums[present] += np.add.reduceat(weights[order], starts, axis=0)
 
 
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any], empty: float = np.nan) -> Floats:
-    return np.divide(part, whole, out=np.full_like(whole, empty, dtype=np.float64), where=whole > 0)
+def _ratio(part: npt.NDArray[Any], total: npt.NDArray[Any], empty: float = np.nan) -> Floats:
+    return np.divide(part, total, out=np.full_like(total, empty, dtype=np.float64), where=total > 0)

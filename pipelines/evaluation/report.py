@@ -62,7 +62,7 @@ class Findings:
 
 
 def render(findings: Findings) -> str:
-    """The report as HTML."""
+    """Render the findings as one HTML page."""
     text = files("pipelines.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
     moved = ("compared", "feature", "PSI", "KS", "missing")
@@ -94,7 +94,7 @@ def bound_rows(
 ) -> list[tuple[str, ...]]:
     """The intervals of the cells of `metric_rows`, as text; empty for a cell without one."""
     columns = [bounds.get(column, {}) for column in metrics]
-    return [("", *(shown_bounds(of.get(name)) for of in columns)) for name in (*METRICS[task], *COUNTS)]
+    return [("", *(shown_bounds(intervals.get(name)) for intervals in columns)) for name in (*METRICS[task], *COUNTS)]
 
 
 def shown_bounds(interval: ConfidenceInterval | None) -> str:

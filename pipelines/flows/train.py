@@ -194,16 +194,10 @@ def _count(context: Context, snapshot: int) -> tuple[dict[str, SplitCounts], int
 
 
 def _write(context: Context, attempts: Attempts) -> dict[str, int]:
-    kept = max(message["epoch"] for message in attempts.history if message["best"])
-    epochs = [
-        {
-            "run_id": context.run_id,
-            **message,
-            "best": message["epoch"] == kept,
-        }
-        for message in attempts.history
-    ]
-    received = [{"run_id": context.run_id, **message} for message in attempts.receipts.received]
+    exported = max(report.epoch for report in attempts.history if report.best)
+    run = {"run_id": context.run_id}
+    epochs = [{**run, **report.row(), "best": report.epoch == exported} for report in attempts.history]
+    received = [{**run, **receipt.row()} for receipt in attempts.receipts.received]
     with context.lake.audit(f"train {context.run_id}") as audit:
         for contract, rows in ((lake.TRAINING_HISTORY, epochs), (lake.FEED_RECEIPTS, received)):
             audit.stage_rows(contract, rows, {"run_id": context.run_id})

@@ -26,7 +26,7 @@ class AnyDatabase(Database):
         return mark + name.replace(mark, mark * 2) + mark if mark else name
 
     def columns(self) -> list[str]:
-        """From an empty result."""
+        """The names of the columns, from an empty result."""
         return list(self._types())
 
     def texts(self, columns: list[str]) -> list[TextColumn]:

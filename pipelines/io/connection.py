@@ -37,13 +37,13 @@ class Connection:
                 pass
 
     def rows(self, sql: str) -> list[tuple[str | None, ...]]:
-        """A query's few rows."""
+        """All rows of a query, which has to give few, as texts."""
         fetched = []
         with self.executed(sql) as statement:
             result = statement.getResultSet()
-            width = range(1, result.getMetaData().getColumnCount() + 1)
+            columns = range(1, result.getMetaData().getColumnCount() + 1)
             while result.next():
-                fetched.append(tuple(result.getString(at) for at in width))
+                fetched.append(tuple(result.getString(column) for column in columns))
         return fetched
 
     @contextmanager

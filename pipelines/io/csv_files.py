@@ -120,27 +120,27 @@ class CsvFiles(FileSource):
         )
 
     def _parse_header(self, line: bytes, file: str, contract: Table) -> Header:
-        wrong = f"source {contract.name}: the header of {file} can't be read:"
+        prefix = f"source {contract.name}: the header of {file} can't be read:"
         fix = f"Fix the file, or sources.{contract.name}.encoding, .separator or .escape."
         encoding = "utf-8" if self.encoding == "utf-16" else self.encoding
         try:
             text = line[after_marks(line) :].decode(encoding)
         except UnicodeDecodeError as error:
             received_bytes = error.object[error.start : error.end].hex()
-            raise DataError(f"{wrong} expected {encoding}, received the byte {received_bytes}. {fix}") from error
+            raise DataError(f"{prefix} expected {encoding}, received the byte {received_bytes}. {fix}") from error
         names = self._form.split(text)
         if "\0" in text:
             raise DataError(
-                f"{wrong} expected text, received NUL bytes, as in UTF-16 without a byte-order mark. Convert the file: iconv "
+                f"{prefix} expected text, received NUL bytes, as in UTF-16 without a byte-order mark. Convert the file: iconv "
                 f"-f utf-16le -t utf-8."
             )
         if other := self._other_separator(text, names, contract):
             raise DataError(
-                f"{wrong} expected fields separated by {self.separator!r}, received {text[:200]!r}. Set "
+                f"{prefix} expected fields separated by {self.separator!r}, received {text[:200]!r}. Set "
                 f"sources.{contract.name}.separator to {other!r}."
             )
         if names is None:
-            raise DataError(f"{wrong} expected quotes around whole names and doubled within, received {text[:200]!r}. {fix}")
+            raise DataError(f"{prefix} expected quotes around whole names and doubled within, received {text[:200]!r}. {fix}")
         fields = self.renamed([name.strip(SPACES + ZERO_WIDTH) for name in names], contract)
         trailing = len(fields) > 1 and not fields[-1]
         return Header(text, tuple(fields[:-1] if trailing else fields), trailing)
@@ -189,4 +189,6 @@ class CsvFiles(FileSource):
         unknown = [position for position, name in enumerate(header.fields) if name not in contract.column_names]
         if self.drift != "add" or not unknown:
             return None
-        return F.create_map(*(part for at in unknown for part in (F.lit(header.fields[at]), field(self._form, at))))
+        return F.create_map(
+            *(part for position in unknown for part in (F.lit(header.fields[position]), field(self._form, position)))
+        )

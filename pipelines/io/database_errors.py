@@ -24,7 +24,7 @@ class Origin:
 
     @property
     def label(self) -> str:
-        """How a message begins."""
+        """The beginning of each message: the source and its location."""
         return f"source {self.source}: {self.location}"
 
     @property

@@ -139,22 +139,22 @@ def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, A
         stored = pq.ParquetFile(file).read(use_threads=False)
     names = [name for name in contract.column_names if name in stored.column_names]
     types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
-    lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
-    return [{**lacking, **row} for row in stored.select(names).cast(types).to_pylist()]
+    missing = dict.fromkeys(name for name in contract.column_names if name not in names)
+    return [{**missing, **row} for row in stored.select(names).cast(types).to_pylist()]
 
 
 def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:
     """Write rows as data files of a table (Java's), one a partition, which are to be committed; raises KeyError for a row that
     lacks a column which the contract wants.
     """
-    held = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
+    stored = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
     names = [name for name in contract.partition_by if name in schema.names]
 
     def partition(row: Row) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in names)
 
     files = []
-    for _, part in groupby(sorted(held, key=partition), key=partition):
+    for _, part in groupby(sorted(stored, key=partition), key=partition):
         files.append(_write_file(jvm, table, schema, list(part), names))
     return files
 

@@ -97,8 +97,8 @@ class FileSource(Source):
         if not self.sliced:
             return self.read(spark, contract, intervals[0]).crossJoin(F.broadcast(frame_of(spark, bounds)))
         values = [
-            {FILE: file, PERIOD: start, **of}
-            for interval, of in zip(intervals, bounds, strict=True)
+            {FILE: file, PERIOD: start, **interval_columns}
+            for interval, interval_columns in zip(intervals, bounds, strict=True)
             for file, start in self._filled(spark, contract, interval)
         ]
         return by_file(self._of_files(spark, contract, list(dict.fromkeys(str(value[FILE]) for value in values))), values)
@@ -125,7 +125,7 @@ class FileSource(Source):
         return filled
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
-        """What Spark said of a file that it can't read."""
+        """The error of a file that Spark can't read."""
         reason = unreadable(error)
         return (
             DataError(f"source {contract.name}: {reason}. Mend or remove the file. No table was changed.") if reason else None

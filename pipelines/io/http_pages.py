@@ -28,7 +28,7 @@ class PageReceipt(NamedTuple):
 
 @dataclass(frozen=True)
 class Api:
-    """What to ask for: an address with its parameters filled in, and where an answer has what (dotted paths)."""
+    """The requests to an API: an address with its parameters filled in, and the dotted paths of records and total."""
 
     access: Access
     url: str
@@ -39,7 +39,7 @@ class Api:
     max_pages: int
 
     def address(self, number: int, **more: str) -> str:
-        """The address of a page: the number tells where pages are numbered, `more` parameters elsewhere."""
+        """The address of a page: by its number where pages are numbered, by `more` parameters elsewhere."""
         numbered = {}
         if isinstance(self.paging, ByPage):
             numbered = {self.paging.param: str(self.paging.first + (number - 1) * self.paging.step)}
@@ -47,7 +47,7 @@ class Api:
         return f"{self.url}{('&' if '?' in self.url else '?') if query else ''}{query}"
 
     def fetch(self, client: Client, address: str, number: int) -> Page:
-        """Ask for a page; raises DataError when the answer lacks what it should have, and what `Client.get` raises."""
+        """Fetch a page; raises DataError when the answer lacks what it should have, and what `Client.get` raises."""
         answer = client.get(address)
         if has_no_content(answer, self.records):
             return Page(number, self.access.hide(address), [])
@@ -111,12 +111,12 @@ class Api:
         except KeyError as error:
             raise self._unfit(answer, path, key, "a value", error.args[0]) from error
 
-    def _unfit(self, answer: Answer, path: str, key: str, expected: str, got: str) -> DataError:
+    def _unfit(self, answer: Answer, path: str, key: str, expected: str, received: str) -> DataError:
         source = self.access.source
         hide = self.access.hide
         return DataError(
             f"source {source}: the answer of {hide(answer.address)} does not fit: expected {expected} at "
-            f"'{path or '(the answer itself)'}', received {hide(got)[:200]}. Mend sources.{source}.{key}."
+            f"'{path or '(the answer itself)'}', received {hide(received)[:200]}. Mend sources.{source}.{key}."
         )
 
     def _same_host(self, answer: Answer, link: str) -> str:

@@ -140,7 +140,7 @@ class IcebergTable:
         return self.snapshot_id(name)
 
     def drop_branch(self, name: str) -> None:
-        """Forget a branch."""
+        """Remove a branch; its snapshots expire later."""
         self._commit(lambda change: change.removeBranch(name))
 
     def publish(self, branch: str) -> int:

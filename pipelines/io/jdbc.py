@@ -110,7 +110,7 @@ class JdbcTable(Source):
         self._options()
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
-        """What the database can tell of the interval's rows, as `Database.version` says."""
+        """The version of the interval's rows in the database, by `Database.version`."""
         with self._connected(spark, contract) as database:
             return database.version(self._condition(database, contract, interval), self.watermark)
 
@@ -126,7 +126,7 @@ class JdbcTable(Source):
             yield self._rows(spark, contract, interval, database, snapshot, self.connections)
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
-        """What the database said when it failed a job of Spark's."""
+        """The database's own error when it failed a job of Spark's."""
         failure = failed_job(error)
         return external(failure, self._origin(contract)) if failure else None
 
@@ -139,7 +139,9 @@ class JdbcTable(Source):
         condition = self._condition(database, contract, interval)
         split = database.split(condition, parts)
         # By position: Spark takes neither every name nor two that differ in case alone.
-        names = {f"f{at}": name for at, name in enumerate(fields) if self.drift == "add" or name in contract.column_names}
+        names = {
+            f"f{position}": name for position, name in enumerate(fields) if self.drift == "add" or name in contract.column_names
+        }
         texts = dict(zip(names, database.texts([columns[int(alias[1:])] for alias in names]), strict=True))
         frame = self._frame(spark, database, texts, condition, split, snapshot)
         values = {names[alias]: _shown(frame, alias, text) for alias, text in texts.items()}

@@ -84,8 +84,8 @@ class Maintenance:
         """Branches of runs that were killed: those of running ones are younger than `audits`."""
         stale = [
             name
-            for name, at in self._table.references().items()
-            if name.startswith(AUDIT_PREFIX) and max(at, _stamp(name) or at) < self._retention.audits
+            for name, committed_at in self._table.references().items()
+            if name.startswith(AUDIT_PREFIX) and max(committed_at, _stamp(name) or committed_at) < self._retention.audits
         ]
         for name in [] if self._dry else stale:
             self._table.drop_branch(name)

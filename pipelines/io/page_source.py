@@ -45,7 +45,7 @@ class Fetch:
 
     @property
     def source(self) -> str:
-        """The source's name."""
+        """The name of the source that the pages come from."""
         return self.job.api.access.source
 
     def pages(self, start: int = 1, last: int = 0, tasks: int = 1) -> list[PageReceipt]:

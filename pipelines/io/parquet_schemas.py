@@ -158,8 +158,8 @@ def _schema(spark: SparkSession, source: str, file: str) -> Schema:
             f"Fix or remove the file."
         ) from error
     names = [column.name for column in schema]
-    if wrong := "no columns" if not schema else _repeated(names):
-        raise DataError(f"source {source}: {file} has {wrong}; expected columns, each name once. Fix or remove the file.")
+    if problem := "no columns" if not schema else _repeated(names):
+        raise DataError(f"source {source}: {file} has {problem}; expected columns, each name once. Fix or remove the file.")
     for column in schema:
         if UNREADABLE.search(column.type) and column.stored is None:
             raise _no_type(source, column.name, file, UNREADABLE.findall(column.type)[0])

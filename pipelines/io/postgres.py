@@ -60,11 +60,11 @@ class Postgres(Database):
         return url
 
     def quoted(self, name: str) -> str:
-        """In double quotes."""
+        """A name in double quotes, as PostgreSQL quotes names."""
         return '"' + name.replace('"', '""') + '"'
 
     def columns(self) -> list[str]:
-        """From the catalog."""
+        """The names of the columns, from PostgreSQL's catalog."""
         return [name for name, _, _ in self._attributes()]
 
     def texts(self, columns: list[str]) -> list[TextColumn]:
@@ -88,8 +88,8 @@ class Postgres(Database):
         if parts == 1:
             return WHOLE
         if all(kind in STORED and method in ("heap", None) for kind, method, _ in members):
-            at = cuts([int(blocks or 0) for _, _, blocks in members], parts)
-            return Split("ctid", between([f"'({block},0)'::tid" for block in at]))
+            cut_blocks = cuts([int(blocks or 0) for _, _, blocks in members], parts)
+            return Split("ctid", between([f"'({block},0)'::tid" for block in cut_blocks]))
         key = self.connection.rows(
             f"SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] "
             f"WHERE indrelid = {self.oid} AND indisprimary AND indnatts = 1 AND atttypid IN {INTEGERS}"
@@ -97,7 +97,7 @@ class Postgres(Database):
         return by_key(self, self.quoted(str(key[0][0])), condition, parts) if key else WHOLE
 
     def version(self, condition: str, watermark: str | None) -> str:
-        """How many rows, and a sum over what tells a row's state: the transaction that wrote it, or its whole text.
+        """How many rows, and a sum over each row's state: the transaction that wrote it, or its whole text.
 
         Each insert or update leaves the number of its own transaction in `xmin`, and a deleted row's is missed, so no change
         keeps both. Numbers return after 2^32 transactions; that just this sum returns with them is as likely as a collision of

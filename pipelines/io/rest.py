@@ -84,7 +84,7 @@ class RestApi(Source):
 
     @property
     def sliced(self) -> bool:
-        """Whether what is asked for depends on the interval."""
+        """Whether the request depends on the interval."""
         return any(PLACEHOLDER.search(text) for text in (self.url, *self.params.values()))
 
     def keeping(self, folder: str) -> RestApi:
@@ -102,8 +102,8 @@ class RestApi(Source):
         self._api(contract, interval, token=self._token(contract))
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
-        """A digest of what is asked for: an API does not say whether its answer has changed, so an interval that has landed
-        counts as unchanged until it is asked for anew with --force.
+        """A digest of the request. An API does not report whether its answer has changed, so an interval that has landed
+        counts as unchanged until --force lands it again.
         """
         return self._digest(contract, interval)
 

@@ -42,7 +42,7 @@ class Source(Model):
     """By received field, the contract's name for it."""
 
     fields_by_row: ClassVar[bool] = False
-    """Whether each row brings its own field names, so that only rows can tell what the contract does not know."""
+    """Whether each row brings its own field names, so that fields which the contract does not know show in rows alone."""
 
     @property
     @abstractmethod
@@ -88,7 +88,7 @@ class Source(Model):
 
     @abstractmethod
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
-        """What changes whenever the rows of the interval may have changed, found without reading them all."""
+        """A text that changes whenever the interval's rows may have changed; computed without reading them all."""
 
     def absent(self, spark: SparkSession, contract: Table, interval: Interval) -> list[str]:
         """What there is nothing of, such as files of some of the interval's periods, where that is to be reported."""
@@ -118,10 +118,10 @@ class Source(Model):
 
     def renamed(self, fields: list[str], contract: Table) -> list[str]:
         """Received field names under the contract's names; raises ConfigError when `rename` gives one it does not have."""
-        wrong = sorted(set(self.rename.values()) - set(contract.column_names))
-        if wrong:
+        unknown = sorted(set(self.rename.values()) - set(contract.column_names))
+        if unknown:
             raise ConfigError(
-                f"sources.{contract.name}.rename: unknown column {', '.join(wrong)}; expected one of "
+                f"sources.{contract.name}.rename: unknown column {', '.join(unknown)}; expected one of "
                 f"{', '.join(contract.column_names)}."
             )
         return [self.rename.get(field, field) for field in fields]

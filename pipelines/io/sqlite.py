@@ -37,7 +37,7 @@ class Sqlite(AnyDatabase):
         return f"{match[1]}{Path(match[2]).absolute()}{match[3] or ''}" if match and match[2] != "file:" else url
 
     def quoted(self, name: str) -> str:
-        """In double quotes."""
+        """A name in double quotes, as SQLite quotes names."""
         return '"' + name.replace('"', '""') + '"'
 
     def texts(self, columns: list[str]) -> list[TextColumn]:
@@ -74,12 +74,12 @@ class Sqlite(AnyDatabase):
 
     def _check_times(self, watermark: str, column: str) -> None:
         time = f"typeof({column}) = 'text' AND {column} GLOB '{DAY}*'"
-        wrong = self.connection.rows(
+        mistyped = self.connection.rows(
             f"SELECT typeof({column}), CAST({column} AS TEXT) FROM {self.table} "
             f"WHERE {column} IS NOT NULL AND NOT ({time}) LIMIT 1"
         )
-        if wrong:
-            type_, value = wrong[0]
+        if mistyped:
+            type_, value = mistyped[0]
             raise DataError(
                 f"{self.connection.origin.label}: watermark {watermark} holds {value} ({type_}); expected times in text that "
                 f"SQLite reads, such as 2013-01-31 12:30:00. Read a view that has datetime({watermark}, 'unixepoch') or the "

@@ -226,9 +226,9 @@ class Lake:
     def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
         """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""
         schema = struct(contract)
-        held = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
+        stored = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
         # Arrow's rows go to a task as they are; rows of Python would be unpickled there, which takes as long as the writing.
-        table = pa.Table.from_pylist(held, schema=to_arrow_schema(schema))
+        table = pa.Table.from_pylist(stored, schema=to_arrow_schema(schema))
         return self.spark.createDataFrame(table, schema).coalesce(1)
 
 

@@ -30,7 +30,7 @@ WRITTEN = "uri string, partition int, rows long, report string"
 class WrittenFile(NamedTuple):
     """A data file: its URI, the position of its partition among those of the layout, and its rows.
 
-    `report` is what else its task has to tell the driver, as text of a few kilobytes.
+    `report` is what else its task reports to the driver, as text of a few kilobytes.
     """
 
     uri: str

@@ -23,9 +23,11 @@ def not_utf8(texts: Mapping[str, Column]) -> InvalidText:
     if not texts:
         return InvalidText()
     valid = {name: F.is_valid_utf8(text) for name, text in texts.items()}
-    wrong = F.concat_ws(", ", *(F.when(~valid[name], F.lit(name)) for name in texts))
+    invalid_names = F.concat_ws(", ", *(F.when(~valid[name], F.lit(name)) for name in texts))
     row = F.struct(*(F.when(valid[name], text).otherwise(_digits(text)).alias(name) for name, text in texts.items()))
-    return InvalidText(F.when(wrong != "", F.to_json(row)), F.when(wrong != "", F.concat(wrong, F.lit(f": {NO_UTF8}"))))
+    return InvalidText(
+        F.when(invalid_names != "", F.to_json(row)), F.when(invalid_names != "", F.concat(invalid_names, F.lit(f": {NO_UTF8}")))
+    )
 
 
 def _digits(text: Column) -> Column:

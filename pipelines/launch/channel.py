@@ -15,14 +15,16 @@ import socket
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+
+from pydantic import ValidationError
 
 from pipelines.errors import ExternalError
+from pipelines.messages import Gone, Message
 
-Message = dict[str, Any]
 LOOPBACK = "127.0.0.1"
 HANDSHAKE_SECONDS = 10.0
 HANDSHAKE_BYTES = 4096
+PROXY = {"kind": "proxy"}  # what a proxy's first line holds beside the key
 
 
 class Channel:
@@ -59,13 +61,17 @@ class Channel:
             handshake = self._handshake(connection)
             if handshake is None:
                 return
-            if handshake.get("kind") == "proxy" and self._proxies_to:
+            if handshake == PROXY and self._proxies_to:
                 with suppress(OSError):  # mpiexec is gone: so is the proxy, once it is hung up on
                     _relay(connection, self._proxies_to)
-            elif "rank" in handshake:
-                self._listen(connection, handshake)
+                return
+            try:
+                message = Message.model_validate(handshake)
+            except ValidationError:  # of another release
+                return
+            self._listen(connection, message)
 
-    def _handshake(self, connection: socket.socket) -> Message | None:
+    def _handshake(self, connection: socket.socket) -> dict[str, object] | None:
         """The caller's first line, without the key; None when that is wrong, or nothing comes in time."""
         connection.settimeout(HANDSHAKE_SECONDS)
         line = b""
@@ -89,10 +95,10 @@ class Channel:
         try:
             with connection.makefile(encoding="utf-8") as lines:
                 for line in lines:
-                    self.messages.put(json.loads(line))
+                    self.messages.put(Message.model_validate_json(line))
         except (OSError, ValueError) as error:
             why = str(error)
-        self.messages.put({"kind": "gone", "rank": handshake["rank"], "host": handshake["host"], "message": why})
+        self.messages.put(Message(rank=handshake.rank, host=handshake.host, content=Gone(message=why)))
 
     def __enter__(self) -> Channel:
         return self

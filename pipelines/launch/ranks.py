@@ -13,12 +13,13 @@ from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
 from pipelines.launch.barrier import run_stage, slots, warm_up
-from pipelines.launch.channel import LOOPBACK, Channel, Message
+from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment
 from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import Hydra
 from pipelines.launch.stall_detector import StallDetector
 from pipelines.launch.stock import run_stock
+from pipelines.messages import Message
 
 SECONDS_FOR_SLOTS = 30
 SECONDS_TO_LEAVE = 20
@@ -99,7 +100,7 @@ class _ChannelAddress(NamedTuple):
     plain: bool
 
     def channel(self, proxies_to: int | None = None) -> Channel:
-        """The channel, open."""
+        """Open the channel, whose port is reached at this address."""
         return Channel(self.host, self.port, proxies_to, self.bind)
 
 
@@ -141,7 +142,7 @@ def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _
         try:
             run_stock(ranks, replace(assignment, channel=channel.address, key=channel.key))
             ended.append("Horovod's launcher has ended.")
-        except Exception as error:  # noqa: BLE001 (told by the follower, beside what the ranks say)
+        except Exception as error:  # noqa: BLE001 (the follower reports it, beside what the ranks report)
             ended.append(f"Horovod's launcher says: {error}")
         follower.join()
     if failed:
@@ -167,7 +168,7 @@ class _Stage:
         try:
             self._work()
             self._ended = "Spark's tasks have ended."
-        except Exception as error:  # noqa: BLE001 (told by the thread that waits)
+        except Exception as error:  # noqa: BLE001 (the waiting thread reports it)
             self._ended = f"Spark says: {error}"
 
     def __enter__(self) -> _Stage:
@@ -198,9 +199,9 @@ def _check_slots(spark: SparkSession, ranks: int) -> None:
     while (available := slots(spark)) < ranks and time.monotonic() < deadline and (declared is None or ranks <= declared):
         time.sleep(0.2)
     if available < ranks:
-        many = available if declared is None or ranks <= declared else declared
+        slots_at_most = available if declared is None or ranks <= declared else declared
         raise ConfigError(
-            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {many}. "
+            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {slots_at_most}. "
             f"Set train.ranks to that at most, or give the cluster more executors or cores."
         )
 

@@ -51,12 +51,12 @@ def all_checks(contract: Table, fences: Fences) -> list[Check]:
     read from (`text_name`), and by number what its rules are (`rule_name`) and whether its references are known (`known_name`).
     """
     checks = [check for column in contract.columns for check in _column_checks(column, fences)]
-    for at, rule in enumerate(contract.rules):
+    for index, rule in enumerate(contract.rules):
         name = f"rule: {rule.name}"
-        checks.append(Check(name, rule.severity, f"not {quoted(rule_name(at))}", f"{name} ({rule.holds})"))
-    for at, reference in enumerate(contract.references):
+        checks.append(Check(name, rule.severity, f"not {quoted(rule_name(index))}", f"{name} ({rule.holds})"))
+    for index, reference in enumerate(contract.references):
         not_null = [f"{quoted(name)} is not null" for name in reference.columns]
-        broken = all_sql([f"{quoted(known_name(at))} is null", *not_null])
+        broken = all_sql([f"{quoted(known_name(index))} is null", *not_null])
         message_start = f"reference: expected {reference.name}, received "
         shown_columns = tuple(contract.column(name) for name in reference.columns)
         checks.append(Check(f"reference: {reference.name}", reference.severity, broken, message_start, shown_columns))
@@ -71,7 +71,7 @@ def refusing_sql(checks: Sequence[Check]) -> str:
 def findings(checks: Sequence[Check]) -> SparkColumn:
     """What the checks that a row breaks find, in their order: an array of structs of name, severity and message."""
     shown = {column.name: column for check in checks for column in check.shown_columns}
-    position = {name: at for at, name in enumerate(shown)}
+    position = {name: index for index, name in enumerate(shown)}
     described = [
         {
             "name": check.name,
@@ -84,18 +84,18 @@ def findings(checks: Sequence[Check]) -> SparkColumn:
     # One text, which Spark reads once: literals for all that thousands of checks say would be most of the plan.
     descriptions = F.from_json(F.lit(json.dumps(described)), DESCRIPTIONS)
     # By number: the code that Spark generates, and compiles for each executor, is a fraction of what whole findings take.
-    whens = ", ".join(f"case when {check.broken} then {at} end" for at, check in enumerate(checks))
-    numbers = F.expr(f"array_compact(array({whens}))")
+    cases = ", ".join(f"case when {check.broken} then {index} end" for index, check in enumerate(checks))
+    numbers = F.expr(f"array_compact(array({cases}))")
 
-    def finding(at: SparkColumn, texts: SparkColumn) -> SparkColumn:
-        check = F.get(descriptions, at)
+    def finding(index: SparkColumn, texts: SparkColumn) -> SparkColumn:
+        check = F.get(descriptions, index)
         values = F.transform(check["shows"], lambda value: _shown_text(F.get(texts, value["at"]), value["personal"]))
         message = F.concat(check["says"], F.array_join(values, ", "))
         return F.struct(check["name"].alias("name"), check["severity"].alias("severity"), message.alias("message"))
 
     # In a list of its own the array of texts is made once a row. Where it is used it would be made for each finding.
-    once = F.array(F.array(*(col(text_name(column)) for column in shown.values())).cast("array<string>"))
-    nested = F.transform(once, lambda texts: F.transform(numbers, lambda at: finding(at, texts)))
+    texts_once = F.array(F.array(*(col(text_name(column)) for column in shown.values())).cast("array<string>"))
+    nested = F.transform(texts_once, lambda texts: F.transform(numbers, lambda index: finding(index, texts)))
     return F.get(nested, F.lit(0))
 
 

@@ -203,9 +203,11 @@ def parse_rows(raw: DataFrame, contract: Table, inputs: CleaningInputs, checks: 
     values = [value_of(col(text_name(c)), c).alias(c.name) for c in contract.columns]
     parsed = read.select("*", *values)
     if contract.rules:
-        parsed = parsed.select("*", *(F.expr(rule.holds).alias(rule_name(at)) for at, rule in enumerate(contract.rules)))
-    for at, reference in enumerate(contract.references):
-        parsed = _join_known(parsed, reference, known_name(at), inputs)
+        parsed = parsed.select(
+            "*", *(F.expr(rule.holds).alias(rule_name(number)) for number, rule in enumerate(contract.rules))
+        )
+    for number, reference in enumerate(contract.references):
+        parsed = _join_known(parsed, reference, known_name(number), inputs)
     # From the checks, not from the findings: Spark interprets functions of arrays, and all that is put into them.
     refusing = F.expr(refusing_sql(checks))
     return parsed.withColumn(REFUSED, F.col("broken_line").isNotNull() | F.coalesce(refusing, F.lit(False)))
@@ -232,7 +234,7 @@ def _join_known(parsed: DataFrame, reference: Reference, marker: str, inputs: Cl
 
 
 def _with_findings(parsed: DataFrame, contract: Table, checks: Sequence[Check], carried: Sequence[str]) -> DataFrame:
-    # One look says that a row keeps every promise; only for the few that do not is anything else worked out.
+    # One condition shows that a row breaks no rule; Spark computes the findings only for the few rows that break one.
     broken = F.expr(any_sql([quoted(REFUSED), *(check.broken for check in checks if check.severity != "quarantine")]))
     line = F.struct(F.lit("line").alias("name"), F.lit("quarantine").alias("severity"), F.col("broken_why").alias("message"))
     findings_of_row = (

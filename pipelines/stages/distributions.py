@@ -1,4 +1,4 @@
-"""The distribution of a feature's numbers, as far as its statistics tell it."""
+"""The distribution of a feature's numbers, from its statistics."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Distribution(Protocol):
         """The deciles, each once, and those of them that fill a bin alone: a tenth of all numbers, or more, have that value."""
 
 
-def distributions(trained: Stats, now: Stats) -> tuple[Distribution, Distribution] | None:
+def distributions(trained: Stats, current: Stats) -> tuple[Distribution, Distribution] | None:
     """Both distributions, by counts where both have them (statistics of former versions have percentiles alone); None where
     either has no value.
     """
-    if not trained.percentiles or not now.percentiles:
+    if not trained.percentiles or not current.percentiles:
         return None
-    counts = _counts(trained), _counts(now)
+    counts = _counts(trained), _counts(current)
     if counts[0] and counts[1]:
         return counts[0], counts[1]
-    return Percentiles(np.array(trained.percentiles)), Percentiles(np.array(now.percentiles))
+    return Percentiles(np.array(trained.percentiles)), Percentiles(np.array(current.percentiles))
 
 
 def _counts(stats: Stats) -> Counts | None:
@@ -62,7 +62,7 @@ class Counts:
 
     @property
     def values(self) -> Floats:
-        """The levels."""
+        """The levels, which are the values where the distribution is known."""
         return self.levels
 
     def at_most(self, values: Floats) -> Floats:

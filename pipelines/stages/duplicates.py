@@ -26,8 +26,8 @@ def mark_duplicates(validated: DataFrame, contract: Table, interval_columns: Seq
     key = (*interval_columns, *(contract.key or (TIE, *contract.column_names)))
     order = [*(col(name).desc_nulls_last() for name in contract.latest_by), F.col(TIE).desc()]
     rank, previous = _rank_and_previous(key, order)
-    lost = F.when(previous == F.col(TIE), REPEATED).otherwise(DUPLICATE)
-    marked = validated.withColumn(VERDICT, F.when(_is_clean() & (rank > 1), lost).otherwise(F.col(VERDICT)))
+    loser_verdict = F.when(previous == F.col(TIE), REPEATED).otherwise(DUPLICATE)
+    marked = validated.withColumn(VERDICT, F.when(_is_clean() & (rank > 1), loser_verdict).otherwise(F.col(VERDICT)))
     for columns in contract.unique:
         marked = _mark_shared(marked, columns, order, interval_columns)
     return marked

@@ -45,12 +45,12 @@ def check_volume(contract: Table, landed: int, before: Sequence[int]) -> list[Br
     promise = contract.volume
     if promise is None or not before:
         return []
-    usual = median(before[: promise.runs])
-    if promise.low * usual <= landed <= promise.high * usual:
+    usual_rows = median(before[: promise.runs])
+    if promise.low * usual_rows <= landed <= promise.high * usual_rows:
         return []
     example = (
-        f"volume: expected {promise.low * usual:,.0f} to {promise.high * usual:,.0f} rows ({promise.low:g} to {promise.high:g} "
-        f"times the median of {min(len(before), promise.runs)} intervals before), received {landed:,}"
+        f"volume: expected {promise.low * usual_rows:,.0f} to {promise.high * usual_rows:,.0f} rows ({promise.low:g} to "
+        f"{promise.high:g} times the median of {min(len(before), promise.runs)} intervals before), received {landed:,}"
     )
     return [BrokenRule(contract.name, "volume", promise.severity, landed, example)]
 

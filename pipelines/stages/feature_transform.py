@@ -26,7 +26,7 @@ class Transformed(NamedTuple):
 
 
 def transform(examples: DataFrame, spec: FittedSpec, passed_columns: tuple[str, ...], out_of_fold: bool = False) -> Transformed:
-    """Replace raw values by features, beside the `kept` columns, which pass as they are.
+    """Replace raw values by features, beside the `passed_columns`, which stay as they are.
 
     `out_of_fold` gives rows of the train split (by their columns `split` and `row_id`) the mean labels of the rows outside
     their own fold; all others get what a served model gives. A row in which a number would not be a finite float32, or an

@@ -90,7 +90,7 @@ def _value_weights(rows: int, side: ColumnProfile) -> tuple[npt.NDArray[np.float
 
 
 def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]) -> float:
-    """The AUC with rows without a value below all others, or above all, whichever tells more."""
+    """The AUC with rows without a value below all others, or above all, whichever is greater."""
     levels = np.unique(np.concatenate([values for values, _, _ in sides]))
     counts = [
         np.bincount(np.searchsorted(levels, values), minlength=len(levels)) * rows_a_value
@@ -107,10 +107,10 @@ def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]
 def _by_rate(sides: Sequence[tuple[int, ColumnProfile]]) -> Ranked:
     """Words in the order of their share of positives; the rare ones as one, the missing as another."""
     counts: dict[str | None, list[float]] = {}
-    for at, (rows, side) in enumerate(sides):
+    for class_index, (rows, side) in enumerate(sides):
         for word, count in side.counts.items():
-            counts.setdefault(word, [0.0, 0.0])[at] += count
-        counts.setdefault(None, [0.0, 0.0])[at] += rows - side.present
+            counts.setdefault(word, [0.0, 0.0])[class_index] += count
+        counts.setdefault(None, [0.0, 0.0])[class_index] += rows - side.present
     frequent = [pair for pair in counts.values() if sum(pair) >= RARE_WORD_ROWS]
     rare = [pair for pair in counts.values() if sum(pair) < RARE_WORD_ROWS]
     pairs = np.array([*frequent, *([list(np.sum(rare, axis=0))] if rare else [])])

@@ -28,8 +28,8 @@ def profile(
     """The column profiles that each request asks for, of Parquet files: by group, the profiles by name and the number of rows.
 
     A number that is NaN or infinite is missing. Percentiles and levels are exact on the rows that they are of, counts up to
-    `TRACKED_WORDS` distinct words, of texts `TEXT_WORDS`. All is found in one pass: tasks read row groups by Arrow, without
-    Spark's rows between, since to turn columns to rows and back takes longer than all else. What they found is merged in the
+    `TRACKED_WORDS` distinct words, of texts `TEXT_WORDS`. All is computed in one pass: tasks read row groups by Arrow, without
+    Spark's rows between, since turning columns into rows and back takes longest. Their results are merged in the
     order of the files, so the same files have the same profiles to the last bit. Raises DataError when the files lack a column.
     """
     profiles: list[dict[str, Profiles]] = [{} for _ in profile_requests]
@@ -37,7 +37,9 @@ def profile(
         return profiles
     _check_columns(files.columns, profile_requests)
     keys = [
-        (at, request) for at, profile_request in enumerate(profile_requests) for request in (None, *profile_request.requests)
+        (index, request)
+        for index, profile_request in enumerate(profile_requests)
+        for request in (None, *profile_request.requests)
     ]
     texts = {key for key, (_, request) in enumerate(keys) if request is not None and request.kind == "words"}
     numbers = spark.range(0, len(files.parts), 1, len(files.parts))
@@ -46,13 +48,13 @@ def profile(
     rows = ordered.mapInArrow(partial(merge, texts=texts), MERGED).collect()
     columns: defaultdict[tuple[int, str], dict[str, ColumnProfile]] = defaultdict(dict)
     for row in rows:
-        at, request = keys[row.key]
+        index, request = keys[row.key]
         if request is not None:
-            columns[at, row[GROUP]][request.name] = _profile_of(row)
+            columns[index, row[GROUP]][request.name] = _profile_of(row)
     for row in rows:
-        at, request = keys[row.key]
+        index, request = keys[row.key]
         if request is None:
-            profiles[at][row[GROUP]] = Profiles(row.present, columns[at, row[GROUP]])
+            profiles[index][row[GROUP]] = Profiles(row.present, columns[index, row[GROUP]])
     return profiles
 
 
@@ -60,9 +62,9 @@ def _check_columns(columns: Sequence[str], profile_requests: Sequence[ProfileReq
     requested = {
         column for profile_request in profile_requests for request in profile_request.requests for column in request.columns
     }
-    if lacking := sorted(requested - set(columns)):
+    if missing := sorted(requested - set(columns)):
         raise DataError(
-            f"features: the examples have no column {', '.join(lacking)}; received {', '.join(columns)}. Derive them, or "
+            f"features: the examples have no column {', '.join(missing)}; received {', '.join(columns)}. Derive them, or "
             f"leave the features out of the model."
         )
 

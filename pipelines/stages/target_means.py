@@ -20,7 +20,7 @@ def fold_of(row_id: Column, folds: int) -> Column:
 def _by_fold(value: Column, folds: int) -> Column:
     """An aggregate: an array of the sums of a value by fold, nothing counting as 0."""
     fold = fold_of(F.col("row_id"), folds)
-    return F.array(*(F.coalesce(F.sum(F.when(fold == at, value)), F.lit(0)).cast("double") for at in range(folds)))
+    return F.array(*(F.coalesce(F.sum(F.when(fold == index, value)), F.lit(0)).cast("double") for index in range(folds)))
 
 
 def sum_labels(rows: DataFrame, spec: FeaturesConfig) -> dict[str, LabelSums]:

@@ -38,8 +38,8 @@ def losers_of(rows: DataFrame, contract: Table, counted: Column) -> Losers:
     order = [*(col(name).desc_nulls_last() for name in contract.latest_by), F.col(HASH).desc(), F.col(INTERVAL).desc()]
     of_key = Window.partitionBy(*cols(contract.key)).orderBy(*order)
     ranked = candidates.withColumns({RANK: F.row_number().over(of_key), FIRST: F.first(HASH).over(of_key)})
-    is_copy, lost = F.col(HASH) == F.col(FIRST), ranked.where(F.col(RANK) > 1)
-    losers = lost.select(*cols(contract.key), INTERVAL, counted.alias(COUNTED), (counted & is_copy).alias(FIRST))
+    is_copy, losing_rows = F.col(HASH) == F.col(FIRST), ranked.where(F.col(RANK) > 1)
+    losers = losing_rows.select(*cols(contract.key), INTERVAL, counted.alias(COUNTED), (counted & is_copy).alias(FIRST))
     losers = losers.localCheckpoint()
     sums = losers.agg(F.count("*").alias("rows"), F.count_if(COUNTED).alias("counted"), F.count_if(FIRST).alias("repeated"))
     counts = sums.collect()[0]

@@ -23,17 +23,17 @@ def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, Sequence
     whole, or a value of the label is missing, and in all rows but one of each stride.
     """
     step = round(windows.step_minutes * 60)
-    at = F.unix_seconds(col(windows.at))
-    phased = rows.withColumn(PHASE, F.pmod(at, F.lit(step)))
+    seconds = F.unix_seconds(col(windows.at))
+    phased = rows.withColumn(PHASE, F.pmod(seconds, F.lit(step)))
     # Rows of one phase are whole steps apart: as many as fit into a range leave no gap.
-    series = Window.partitionBy(*cols(windows.by), F.col(PHASE)).orderBy(at)
+    series = Window.partitionBy(*cols(windows.by), F.col(PHASE)).orderBy(seconds)
     aggregates: dict[str, Column] = {}
     for name, sequence in sequences.items():
         back = series.rangeBetween(-(sequence.length - 1) * step, 0)
-        aggregates[_rows_of(name)] = F.collect_list(F.struct(at.alias(AT), *cols(sequence.of))).over(back)
+        aggregates[_rows_of(name)] = F.collect_list(F.struct(seconds.alias(AT), *cols(sequence.of))).over(back)
     if windows.label:
         ahead = series.rangeBetween(step, windows.horizon * step)
-        aggregates[AHEAD] = F.collect_list(F.struct(at.alias(AT), col(windows.label).alias("value"))).over(ahead)
+        aggregates[AHEAD] = F.collect_list(F.struct(seconds.alias(AT), col(windows.label).alias("value"))).over(ahead)
     collected = phased.withColumns(aggregates)
     is_whole = {name: _whole(_rows_of(name), sequence.length) for name, sequence in sequences.items()}
     arrays = {
@@ -41,7 +41,7 @@ def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, Sequence
         for name, sequence in sequences.items()
         for column in sequence.of
     }
-    is_stride_start = F.pmod(F.floor(at / F.lit(step)), F.lit(windows.stride)) == 0
+    is_stride_start = F.pmod(F.floor(seconds / F.lit(step)), F.lit(windows.stride)) == 0
     conditions = [is_stride_start, *is_whole.values()]
     if windows.label:
         values = F.col(AHEAD).getField("value").cast("array<float>")

@@ -9,10 +9,8 @@ from pathlib import Path
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
+from pipelines.messages import EpochReport, FeedReceipt
 from pipelines.storage import is_local, list_files, locate, publish_folder, write_bytes
-from pipelines.training.train_state import Message
-
-SPENT = ("compute", "wait", "feed")
 
 
 class Board:
@@ -21,7 +19,7 @@ class Board:
     `history` are epochs that another attempt has done: they are written again where its files can't be added to.
     """
 
-    def __init__(self, uri: str, history: Iterable[Message]) -> None:
+    def __init__(self, uri: str, history: Iterable[EpochReport]) -> None:
         self._uri = uri
         self._copied = None if is_local(uri) else tempfile.TemporaryDirectory(prefix="ringmill-board-")
         folder = self._copied.name if self._copied else locate(uri)[1]
@@ -30,15 +28,13 @@ class Board:
         for report in history if rewrites else ():
             self._write(report)
 
-    def write_epoch(self, report: Message, receipts: Iterable[Message]) -> None:
+    def write_epoch(self, report: EpochReport, receipts: Iterable[FeedReceipt]) -> None:
         """Write an epoch: losses, metric, rate, speed, and each rank's shares of compute, wait and feed."""
         self._write(report)
-        with self._writer.as_default(step=report["epoch"]):
+        with self._writer.as_default(step=report.epoch):
             for receipt in receipts:
-                total = sum(receipt[f"{activity}_seconds"] for activity in SPENT)
-                for activity in SPENT:
-                    share = receipt[f"{activity}_seconds"] / total if total else 0.0
-                    tf.summary.scalar(f"rank_{receipt['rank']}/{activity}_share", share)
+                for activity, share in receipt.shares()._asdict().items():
+                    tf.summary.scalar(f"rank_{receipt.rank}/{activity}_share", share)
         self._writer.flush()
         if self._copied:
             try:
@@ -46,11 +42,12 @@ class Board:
             except OSError as error:  # no reason to stop training
                 print(f"ringmill: TensorBoard's logs can't be copied to {self._uri}: {error}", flush=True)
 
-    def _write(self, report: Message) -> None:
-        names = ["train_loss", *(name for name in report if name.startswith("validation_")), "learning_rate", "rows_per_second"]
-        with self._writer.as_default(step=report["epoch"]):
-            for name in names:
-                tf.summary.scalar(name, report[name])
+    def _write(self, report: EpochReport) -> None:
+        rates = {"learning_rate": report.learning_rate, "rows_per_second": report.rows_per_second}
+        values = {"train_loss": report.train_loss, **report.validation(), **rates}
+        with self._writer.as_default(step=report.epoch):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
 
 
 class Timeline:

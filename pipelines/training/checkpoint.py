@@ -1,4 +1,4 @@
-"""Checkpoints: NumPy arrays in one archive, written whole or not at all; what is damaged is told, and the one before used.
+"""Checkpoints: NumPy arrays in one archive, written whole or not at all; a damaged one is reported, and the one before used.
 
 The SHA-256 of the archive follows it: a byte that has changed may leave an archive that can be read, with less in it.
 """

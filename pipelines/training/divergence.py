@@ -7,9 +7,17 @@ import numpy as np
 
 from pipelines.errors import DataError, EchoError, QualityError, RingmillError
 from pipelines.fitted import FittedSpec
+from pipelines.model import Model
 from pipelines.training.feed import Chunk
 from pipelines.training.gather import gathered
 from pipelines.training.loop import Validation
+
+
+class _StepInputs(Model, allow_inf_nan=True, ser_json_inf_nan="constants"):
+    """A rank's inputs of a step: columns that hold what is no number, and the greatest magnitude."""
+
+    broken: list[str]
+    size: float
 
 
 def diverged(chunk: Chunk, step: int, spec: FittedSpec, where: str) -> RingmillError:
@@ -19,8 +27,8 @@ def diverged(chunk: Chunk, step: int, spec: FittedSpec, where: str) -> RingmillE
     one with the greatest; an echo on the others.
     """
     broken, largest, size = _columns(chunk, step, spec)
-    reports = gathered({"broken": broken, "size": size})
-    culprit = max(range(len(reports)), key=lambda rank: (bool(reports[rank]["broken"]), reports[rank]["size"]))
+    reports = gathered(_StepInputs(broken=broken, size=size))
+    culprit = max(range(len(reports)), key=lambda rank: (bool(reports[rank].broken), reports[rank].size))
     if culprit != hvd.rank():
         return EchoError(f"rank {culprit} met a gradient that is no number")
     prefix = f"{where}: the gradient is no number. The last good state is the newest checkpoint. "

@@ -38,7 +38,7 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """All of them, each once."""
+        """The names of all columns: row id, label, then the features."""
         return [self.row_id, self.label, *self.spec.columns]
 
     def room(self, rows: int) -> DecodedRows:
@@ -70,7 +70,7 @@ class DecodedRows:
         return DecodedRows(tuple(values[part] for values in self.inputs), self.labels[part], self.row_ids[part])
 
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        """All of them."""
+        """All arrays: the inputs, the labels and the row ids."""
         return (*self.inputs, self.labels, self.row_ids)
 
     def take(self, positions: npt.NDArray[np.int64], into: DecodedRows) -> None:
@@ -100,7 +100,7 @@ class Receipt:
     checksum: int = 0
 
     def add(self, row_ids: npt.NDArray[np.int64]) -> None:
-        """Count rows in."""
+        """Count rows by their ids."""
         self.rows += len(row_ids)
         self.checksum += int(np.mod(row_ids, CHECKSUM_MODULUS).sum())
 
@@ -123,7 +123,7 @@ class Feed:
 
     def shape(self) -> Chunk:
         """A chunk without rows: the shape that all of them have."""
-        return self._filling().chunk(0)
+        return self._new_buffer().chunk(0)
 
     def epoch(self, epoch: int, receipt: Receipt) -> Generator[Chunk]:
         """The rank's chunks of an epoch; `receipt` is filled in as they are handed out.
@@ -165,17 +165,17 @@ class Feed:
 
     def _chunks(self, epoch: int) -> Iterator[tuple[Chunk, npt.NDArray[np.int64]]]:
         """Chunks, and the ids of their rows; the last ones may be padded, and each rank gives the same number of steps."""
-        filling, steps_left = self._filling(), self._plan.steps(epoch)
+        buffer, steps_left = self._new_buffer(), self._plan.steps(epoch)
         for rows, order in self._blocks(epoch):
             start = 0
             while start < len(order):
-                start += filling.fill(rows, order[start:])
-                if filling.is_full:
-                    yield filling.chunk(self._steps_per_call), filling.row_ids
-                    filling, steps_left = self._filling(), steps_left - self._steps_per_call
+                start += buffer.fill(rows, order[start:])
+                if buffer.is_full:
+                    yield buffer.chunk(self._steps_per_call), buffer.row_ids
+                    buffer, steps_left = self._new_buffer(), steps_left - self._steps_per_call
         while steps_left > 0:
-            yield filling.chunk(min(steps_left, self._steps_per_call)), filling.row_ids
-            filling, steps_left = self._filling(), steps_left - self._steps_per_call
+            yield buffer.chunk(min(steps_left, self._steps_per_call)), buffer.row_ids
+            buffer, steps_left = self._new_buffer(), steps_left - self._steps_per_call
 
     def _blocks(self, epoch: int) -> Iterator[tuple[DecodedRows, npt.NDArray[np.int64]]]:
         """The rank's blocks, each in the room of the one before, and in which order their rows are wanted."""
@@ -189,12 +189,12 @@ class Feed:
                 filled += reader.read(piece, room[filled:count])
             yield room[:count], block.order()
 
-    def _filling(self) -> _Filling:
-        return _Filling(self._columns, self._steps_per_call, self._plan.batch_size)
+    def _new_buffer(self) -> _ChunkBuffer:
+        return _ChunkBuffer(self._columns, self._steps_per_call, self._plan.batch_size)
 
 
-class _Filling:
-    """A chunk on its way."""
+class _ChunkBuffer:
+    """A chunk that is filled with rows until it is full."""
 
     def __init__(self, columns: Columns, steps: int, batch: int) -> None:
         self._shape = (steps, batch)
@@ -208,7 +208,7 @@ class _Filling:
 
     @property
     def row_ids(self) -> npt.NDArray[np.int64]:
-        """Those of the rows in it."""
+        """The ids of the rows that are in it."""
         return self._rows.row_ids[: self._filled]
 
     def fill(self, rows: DecodedRows, order: npt.NDArray[np.int64]) -> int:
@@ -281,8 +281,8 @@ class _Reader:
             self._footers[group.path] = pq.read_metadata(source)
         footer = self._footers[group.path]
         # A row group of usual size is fetched in few large requests, a huge one as it is decoded.
-        whole = footer.row_group(group.index).total_byte_size <= WHOLE_BYTES
-        file = pq.ParquetFile(source, metadata=footer, pre_buffer=whole, buffer_size=0 if whole else READ_BYTES)
+        fits_at_once = footer.row_group(group.index).total_byte_size <= WHOLE_BYTES
+        file = pq.ParquetFile(source, metadata=footer, pre_buffer=fits_at_once, buffer_size=0 if fits_at_once else READ_BYTES)
         names = self._columns.names
         self._batches = file.iter_batches(READ_ROWS, row_groups=[group.index], columns=names, use_threads=False)
         self._group, self._rest, self._position = group, None, 0

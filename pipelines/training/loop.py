@@ -21,7 +21,7 @@ from pipelines.columns import ALIGNMENT
 from pipelines.training.batch_norm import refuse_batch_norm
 from pipelines.training.feed import Chunk
 from pipelines.training.gradients import gradients_of, summed_over_ranks
-from pipelines.training.optimizers import Plateau
+from pipelines.training.optimizers import ReduceOnPlateau
 from pipelines.training.tasks import OutputHead
 
 Compiled: TypeAlias = Callable[..., Any]  # a traced function of tensors
@@ -60,7 +60,7 @@ class Loop:
         optimizer: keras.optimizers.Optimizer,
         head: OutputHead,
         shape: Chunk,
-        plateau: Plateau | None = None,
+        plateau: ReduceOnPlateau | None = None,
         *,
         parts: int = 1,
         compress: bool = False,

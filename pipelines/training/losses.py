@@ -39,8 +39,8 @@ def of_classes(loss: Loss | None) -> Losses:
 
     def focal(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         class_ids = tf.cast(labels, tf.int32)
-        own = tf.one_hot(class_ids, outputs.shape[-1], on_value=True, off_value=False)
-        others = tf.reduce_logsumexp(tf.where(own, -tf.float32.max, outputs), axis=-1)
+        is_label = tf.one_hot(class_ids, outputs.shape[-1], on_value=True, off_value=False)
+        others = tf.reduce_logsumexp(tf.where(is_label, -tf.float32.max, outputs), axis=-1)
         other = others - tf.reduce_logsumexp(outputs, axis=-1)  # the logarithm of 1 - p
         return tf.exp(gamma * other) * tf.nn.sparse_softmax_cross_entropy_with_logits(class_ids, outputs)
 

@@ -96,7 +96,9 @@ def _built(network: Network, inputs: Inputs, outputs: int | None) -> keras.Keras
     model = load(network.build, "train.network.build")(dict(inputs), network)
     if not isinstance(model, keras.Model) or not hasattr(model, "inputs"):
         raise _unfit(network, f"gave {type(model).__name__}", "a keras.Model of the inputs that it was given and an output")
-    if foreign := [tensor.name for tensor in model.inputs if not any(tensor is own for own in inputs.values())]:
+    if foreign := [
+        tensor.name for tensor in model.inputs if not any(tensor is network_input for network_input in inputs.values())
+    ]:
         raise _unfit(network, f"has inputs of its own: {', '.join(foreign)}", f"those that it was given: {', '.join(inputs)}")
     shape, expected_shape = model.output_shape, (None,) if outputs is None else (None, outputs)
     if shape != expected_shape and not (outputs is None and shape == (None, 1)):
@@ -166,10 +168,10 @@ def _read(network: Network, tensor: Tensor, value: keras.KerasTensor) -> keras.K
     mask = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(value, 0), "float32"), -1)
     if config.pooling == "mean":
         # Of the words that are there: a text without any is all zeros.
-        one = keras.ops.sum(words * mask, axis=1) / keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
+        pooled = keras.ops.sum(words * mask, axis=1) / keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
     elif config.pooling == "max":
-        one = keras.ops.max(words * mask - 1e9 * (1 - mask), axis=1) * keras.ops.max(mask, axis=1)
+        pooled = keras.ops.max(words * mask - 1e9 * (1 - mask), axis=1) * keras.ops.max(mask, axis=1)
     else:
         cell = keras.layers.LSTM if config.pooling == "lstm" else keras.layers.GRU
-        one = cell(config.units, name=f"{tensor.name}_{config.pooling}")(words * mask)
-    return keras.layers.Dropout(config.dropout)(one) if config.dropout else one
+        pooled = cell(config.units, name=f"{tensor.name}_{config.pooling}")(words * mask)
+    return keras.layers.Dropout(config.dropout)(pooled) if config.dropout else pooled

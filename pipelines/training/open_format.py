@@ -51,7 +51,11 @@ class Encoders:
         """Look up several words together. Return the result's name."""
         parts, codes = crossing(names, vocabulary)
         total, *digits = (
-            self.encode(part.column, {word: at * part.unit for at, word in enumerate(part.words, start=1)}, f"{name}_{index}")
+            self.encode(
+                part.column,
+                {word: digit_value * part.unit for digit_value, word in enumerate(part.words, start=1)},
+                f"{name}_{index}",
+            )
             for index, part in enumerate(parts)
         )
         for digit in digits:
@@ -141,7 +145,7 @@ def _network_alone(
     network.graph.node.extend(helper.make_node("Identity", [name], [tensor]) for tensor, name in copied.items())
     cut = {*inputs, *copied}
     network.graph.node.extend(node for node in model.graph.node if needed & ({*node.output} - cut))
-    network.graph.initializer.extend(held for held in model.graph.initializer if held.name in needed)
+    network.graph.initializer.extend(weights for weights in model.graph.initializer if weights.name in needed)
     network.graph.input.extend(inputs.values())
     network.graph.output.append(scores)
     return bytes(network.SerializeToString())

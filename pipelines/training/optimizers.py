@@ -48,19 +48,19 @@ class Warmup(Schedule):  # type: ignore[misc] # Keras has no types
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of a step."""
-        at = tf.cast(step, tf.float32)
-        return tf.where(at < self._warmup, at / self._warmup * self._after(0), self._after(at - self._warmup))
+        position = tf.cast(step, tf.float32)
+        return tf.where(position < self._warmup, position / self._warmup * self._after(0), self._after(position - self._warmup))
 
 
 class Reduced(Schedule):  # type: ignore[misc]
     """Another schedule, times the share of it that remains after plateaus."""
 
-    def __init__(self, whole: Schedule, plateau: ReduceOnPlateau) -> None:
-        self._whole, self._plateau = whole, plateau
+    def __init__(self, schedule: Schedule, plateau: ReduceOnPlateau) -> None:
+        self._schedule, self._plateau = schedule, plateau
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of a step."""
-        return self._whole(step) * self._plateau.share
+        return self._schedule(step) * self._plateau.share
 
 
 class Shifted(Schedule):  # type: ignore[misc]

@@ -40,7 +40,7 @@ def check_parity(compute: Compute, spec: FittedSpec, samples: Sequence[Sample], 
     if not samples:
         return Parity(0, 0.0)
     columns = _columns(compute(raw_values(spec, [sample.raw for sample in samples])), spec)
-    greatest, wrong = 0.0, []
+    greatest, mismatches = 0.0, []
     for name, type_ in spec.columns.items():
         expected = np.array([sample.features[name] for sample in samples], np.float64).reshape(len(samples), -1)
         actual = columns[name].reshape(len(samples), -1).astype(np.float64)
@@ -50,15 +50,15 @@ def check_parity(compute: Compute, spec: FittedSpec, samples: Sequence[Sample], 
         else:
             greatest = max(greatest, float(difference.max(initial=0)))
             unlike = difference > TOLERANCE
-        wrong += [
+        mismatches += [
             f"{name}: Spark {expected[row, position]:g}, model {actual[row, position]:g}, of raw {samples[row].raw}"
             for row, position in np.argwhere(unlike)
         ]
-    if wrong:
+    if mismatches:
         raise QualityError(
             f"parity: {model}'s own preprocessing makes other features of {len(samples):,} raw rows than Spark did, in "
-            f"{len(wrong)} values; expected none of the ids to differ, and numbers by {TOLERANCE:g} at most. "
-            f"{'; '.join(wrong[:SHOWN])}. No model was published."
+            f"{len(mismatches)} values; expected none of the ids to differ, and numbers by {TOLERANCE:g} at most. "
+            f"{'; '.join(mismatches[:SHOWN])}. No model was published."
         )
     return Parity(len(samples), greatest)
 
@@ -114,12 +114,13 @@ def _raw_array(raw: RawKind, column: Sequence[Value | None]) -> npt.NDArray[Any]
 
 def _columns(arrays: Arrays, spec: FittedSpec) -> dict[str, npt.NDArray[Any]]:
     """The network's inputs column by column: values (n,), of arrays (n, …)."""
-    columns = {name: arrays["numbers"][:, at] for at, name in enumerate(spec.numbers)}
-    columns |= {name: arrays["ids"][:, at] for at, name in enumerate(spec.ids)}
+    columns = {name: arrays["numbers"][:, index] for index, name in enumerate(spec.numbers)}
+    columns |= {name: arrays["ids"][:, index] for index, name in enumerate(spec.ids)}
     for tensor in spec.tensors:
-        several = len(tensor.columns) > 1
+        has_channels = len(tensor.columns) > 1
         columns |= {
-            name: arrays[tensor.name][..., at] if several else arrays[tensor.name] for at, name in enumerate(tensor.columns)
+            name: arrays[tensor.name][..., index] if has_channels else arrays[tensor.name]
+            for index, name in enumerate(tensor.columns)
         }
     return columns
 

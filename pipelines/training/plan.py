@@ -81,7 +81,7 @@ class RowPlan(Model, allow_inf_nan=True):
 
     @property
     def rows(self) -> int:
-        """Rows in all."""
+        """The number of rows of the whole split."""
         return sum(group.rows for group in self.groups)
 
     def remaining_rows(self, epoch: int) -> int:
@@ -141,7 +141,8 @@ class RowPlan(Model, allow_inf_nan=True):
             blocks.append((tuple(waiting), rows))
         seed = (self.seed, epoch, rank)
         return [
-            ShuffleBlock(slices, (*seed, at) if self.shuffle else None, 0, rows) for at, (slices, rows) in enumerate(blocks)
+            ShuffleBlock(slices, (*seed, index) if self.shuffle else None, 0, rows)
+            for index, (slices, rows) in enumerate(blocks)
         ]
 
     def _slices(self, epoch: int, first: int, last: int) -> Iterator[Slice]:

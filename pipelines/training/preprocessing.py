@@ -50,7 +50,7 @@ class Inputs(dict[str, Tensor]):
         return self[name], keras.ops.isnan(self[name])
 
     def word(self, name: str) -> Tensor:
-        """A word or text itself."""
+        """The word or text of an input, as it is."""
         return self[name]
 
     def word_ids(self, name: str, vocabulary: tuple[str, ...]) -> Tensor:
@@ -118,17 +118,19 @@ def build_preprocessing(spec: FittedSpec, inputs: Inputs | None = None) -> keras
     inputs = Inputs.of(spec) if inputs is None else inputs
     blocks = [block for kind, features in spec.by_kind.items() for block in kind.blocks(features, inputs)]
     # A spec without columns of a kind leaves that input as wide as nothing.
-    some = next(iter(inputs.values()))
-    none = keras.ops.zeros_like(some if len(some.shape) == 1 else some[:, 0], dtype="float32")[:, None][:, :0]
+    first_input = next(iter(inputs.values()))
+    no_columns = keras.ops.zeros_like(first_input if len(first_input.shape) == 1 else first_input[:, 0], dtype="float32")[
+        :, None
+    ][:, :0]
     matrices = [
-        keras.ops.cast(_matrix(blocks, names) if names else none, dtype)
+        keras.ops.cast(_matrix(blocks, names) if names else no_columns, dtype)
         for names, dtype in ((spec.numbers, "float32"), (spec.ids, "int32"))
     ]
     arrays = {block.names[0]: block.values for block in blocks if len(block.names) == 1}
     tensors = []
     for declared in spec.tensors:
-        several = [arrays[name] for name in declared.columns]
-        tensor = keras.ops.stack(several, axis=-1) if declared.kind == "sequence" else several[0]
+        columns = [arrays[name] for name in declared.columns]
+        tensor = keras.ops.stack(columns, axis=-1) if declared.kind == "sequence" else columns[0]
         tensors.append(keras.ops.cast(tensor, declared.dtype))
     return keras.Model(dict(inputs), [*matrices, *tensors], name="preprocessing")
 
@@ -149,7 +151,7 @@ def _matrix(blocks: Sequence[Block], names: Sequence[str]) -> Tensor:
         stacked = keras.ops.stack([block.values for block in alone], axis=-1)
         pieces.append((tuple(block.names[0] for block in alone), stacked))
     values = [values for _, values in pieces]
-    whole = keras.ops.concatenate(values, axis=-1) if len(values) > 1 else values[0]
-    position = {name: at for at, name in enumerate(name for some, _ in pieces for name in some)}
+    matrix = keras.ops.concatenate(values, axis=-1) if len(values) > 1 else values[0]
+    position = {name: index for index, name in enumerate(name for names_of_piece, _ in pieces for name in names_of_piece)}
     order = [position[name] for name in names]
-    return whole if order == sorted(order) else keras.ops.take(whole, np.array(order, np.int32), axis=-1)
+    return matrix if order == sorted(order) else keras.ops.take(matrix, np.array(order, np.int32), axis=-1)

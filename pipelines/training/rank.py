@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.interruption import end_process
 from pipelines.lean import import_keras, uncollected
+from pipelines.messages import Done, Imported
 from pipelines.training.reporter import Reporter
 
 
@@ -24,9 +25,9 @@ def main() -> int:
             from pipelines.training.run import run_training
 
         job = TrainingJob.model_validate_json(Path(os.environ["RINGMILL_JOB"]).read_text(encoding="utf-8"))
-        reporter.send("imported", seconds=time.monotonic() - started)
+        reporter.send(Imported(seconds=time.monotonic() - started))
         run_training(job, reporter)
-        reporter.send("done")
+        reporter.send(Done())
     return 0
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pipelines.config import score_of
 from pipelines.errors import RankError
+from pipelines.messages import EpochReport, FeedReceipt, OnnxReport, ParityReport, Ready, StepReport
 from pipelines.training.board import Board, Timeline
 from pipelines.training.divergence import diverged, unusable
 from pipelines.training.export import Description, Exported, export
@@ -21,13 +22,12 @@ from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
 from pipelines.training.networks import build_network
-from pipelines.training.optimizers import Plateau, Steps, build_optimizer
+from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimizer
 from pipelines.training.plan import Start, Taken
 from pipelines.training.reporter import Reporter
 from pipelines.training.saved import Saved
 from pipelines.training.step_timer import CHECKPOINT, COMPUTE, EXPORT, FEED, VALIDATE, StepTimer
 from pipelines.training.tasks import head_of
-from pipelines.training.train_state import Message
 
 SECONDS_BETWEEN_REPORTS = 0.25
 
@@ -64,7 +64,7 @@ class _RankRun:
         keras.utils.set_random_seed(config.seed)
         self._head = head_of(job.task, job.spec, job.horizon, config.loss, config.class_weights)
         self._network = build_network(config.network, job.spec, self._head.outputs, config.precision)
-        self._plateau = Plateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
+        self._plateau = ReduceOnPlateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
         steps = Steps(job.schedule_steps, config.ranks * config.batch_size, job.schedule_shift)
         optimizer = build_optimizer(config.optimizer, steps, self._plateau)
         columns = Columns(job.spec, job.horizon)
@@ -83,7 +83,7 @@ class _RankRun:
         if job.resume and first:
             self._saved.restore(job.resume)
         self._loop.broadcast()
-        reporter.send("ready", parameters=self._network.count_params())
+        reporter.send(Ready(parameters=self._network.count_params()))
 
     def train(self) -> None:
         """Train every remaining epoch, then export the best one."""
@@ -96,7 +96,7 @@ class _RankRun:
                     self._timeline.keep()
                 self._saved.wait()
                 parity, onnx = self._export()
-            self._reporter.send("parity", **parity._asdict(), onnx=onnx._asdict())
+            self._reporter.send(ParityReport(**parity._asdict(), onnx=OnnxReport(**onnx._asdict())))
 
     def _epoch(self, epoch: int) -> None:
         """Train on the remaining rows of an epoch, validate, and report the result."""
@@ -109,23 +109,28 @@ class _RankRun:
         score = _epoch_score(self._job.config.monitor, validation)
         if not np.isfinite([validation.loss, score]).all():
             raise unusable(validation, epoch)
-        report: Message = {
-            "epoch": epoch, "train_loss": loss / plan.rows,
-            "validation_loss": validation.loss, validation.metric: validation.value,
-            "learning_rate": rate, "rows": plan.rows,
-            "steps": plan.steps(epoch), "seconds": seconds, "rows_per_second": plan.remaining_rows(epoch) / seconds,
-        }  # fmt: skip
+        report = EpochReport(
+            epoch=epoch,
+            train_loss=loss / plan.rows,
+            validation_loss=validation.loss,
+            learning_rate=rate,
+            rows=plan.rows,
+            steps=plan.steps(epoch),
+            seconds=seconds,
+            rows_per_second=plan.remaining_rows(epoch) / seconds,
+            **{validation.metric: validation.value},
+        )
         receipts = self._receipts(epoch, receipt)
         if self._plateau:
             self._plateau.update(score)
         self._state = self._state.after_epoch(report, score, receipts)
         if hvd.rank() == 0:
             self._saved.keep(self._state, best=self._state.since_best == 0)
-            self._reporter.send("epoch", **self._state.history[-1])
+            self._reporter.send(self._state.history[-1])
             if self._board:
                 self._board.write_epoch(self._state.history[-1], receipts)
             for rank_receipt in receipts:
-                self._reporter.send("receipt", **rank_receipt)
+                self._reporter.send(rank_receipt)
 
     def _steps(self, epoch: int, receipt: Receipt) -> float:
         """Train on the remaining rows of an epoch, with checkpoints on the way; return the sum of all ranks' losses."""
@@ -155,8 +160,8 @@ class _RankRun:
             if hvd.rank() or now - last_report < SECONDS_BETWEEN_REPORTS:
                 return
             last_report, done = now, float(rows[step - 1])
-            position = {"epoch": epoch, "step": step, "steps": len(rows)}
-            self._reporter.send("step", **position, loss=loss / (consumed + done), rows_per_second=done / (now - started))
+            mean, speed = loss / (consumed + done), done / (now - started)
+            self._reporter.send(StepReport(epoch=epoch, step=step, steps=len(rows), loss=mean, rows_per_second=speed))
 
         return report_progress
 
@@ -186,16 +191,17 @@ class _RankRun:
         start = self._job.train.start
         return start.taken if start.epoch == epoch else ()
 
-    def _receipts(self, epoch: int, receipt: Receipt) -> list[Message]:
+    def _receipts(self, epoch: int, receipt: Receipt) -> list[FeedReceipt]:
         """What every rank has read of the epoch since the run began or went on."""
         return gathered(
-            {
-                **self._reporter.who,
-                "epoch": epoch,
-                "part": len(self._taken(epoch)),
+            FeedReceipt(
+                rank=self._reporter.rank,
+                host=self._reporter.host,
+                epoch=epoch,
+                part=len(self._taken(epoch)),
                 **vars(receipt),
                 **self._timer.seconds(),
-            }
+            )
         )
 
     def _export(self) -> Exported:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
+from pipelines.messages import Heartbeat
 from pipelines.training.reporter import Reporter
 
 SECONDS_BETWEEN_HEARTBEATS = 1.0
-FEED, COMPUTE, VALIDATE, CHECKPOINT, EXPORT = "feed", "compute", "validate", "checkpoint", "export"
+FEED, COMPUTE, WAIT, VALIDATE, CHECKPOINT, EXPORT = "feed", "compute", "wait", "validate", "checkpoint", "export"
 T = TypeVar("T")
 
 
@@ -24,7 +25,7 @@ class StepTimer:
         self._phase = "start"
         self._epoch = self._step = self._validated = 0
         self._since = time.monotonic()
-        self._seconds = {FEED: 0.0, COMPUTE: 0.0, "wait": 0.0}
+        self._seconds = {FEED: 0.0, COMPUTE: 0.0, WAIT: 0.0}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._send_heartbeats, name="pulse", daemon=True)
 
@@ -54,7 +55,7 @@ class StepTimer:
         """So many steps more are done; of the time of their call, `wait` seconds went by in the all-reduce."""
         self._step += steps
         self._seconds[COMPUTE] -= wait
-        self._seconds["wait"] += wait
+        self._seconds[WAIT] += wait
 
     def seconds(self) -> dict[str, float]:
         """Seconds of the epoch so far, as the receipts name them."""
@@ -63,7 +64,7 @@ class StepTimer:
     def _send_heartbeats(self) -> None:
         while not self._stopped.wait(SECONDS_BETWEEN_HEARTBEATS):
             position = {"epoch": self._epoch, "step": self._step, "phase": self._phase, "validated": self._validated}
-            self._reporter.send("beat", **position, **self.seconds())
+            self._reporter.send(Heartbeat(**position, **self.seconds()))
 
     def __enter__(self) -> StepTimer:
         self._thread.start()

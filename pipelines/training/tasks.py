@@ -47,7 +47,7 @@ class _OfClasses:
         self._weights = weights
 
     def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """In nats."""
+        """The loss of each row, in nats."""
         return self._row_loss(labels, outputs)
 
     def training_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

@@ -7,9 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from pipelines.config import Model
+from pipelines.messages import EpochReport, FeedReceipt
 from pipelines.training.plan import Start
-
-Message = dict[str, Any]
 
 
 class TrainState(Model, allow_inf_nan=True):
@@ -25,26 +24,25 @@ class TrainState(Model, allow_inf_nan=True):
     loss: float = 0.0
     score: float | None = None
     since_best: int = 0
-    best: Message = Field(default_factory=dict)
-    history: tuple[Message, ...] = ()
-    receipts: tuple[Message, ...] = ()
+    best: dict[str, float] = Field(default_factory=dict)
+    history: tuple[EpochReport, ...] = ()
+    receipts: tuple[FeedReceipt, ...] = ()
 
-    def after_epoch(self, report: Message, score: float, receipts: list[Message]) -> TrainState:
+    def after_epoch(self, report: EpochReport, score: float, receipts: list[FeedReceipt]) -> TrainState:
         """The state once an epoch is done, from the epoch's report, its score (more is better) and its receipts."""
         best = self.score is None or score > self.score
-        changes: Message = {
-            "start": Start(epoch=report["epoch"] + 1),
+        changes: dict[str, Any] = {
+            "start": Start(epoch=report.epoch + 1),
             "loss": 0.0,
             "since_best": 0 if best else self.since_best + 1,
-            "history": (*self.history, {**report, "best": best}),
+            "history": (*self.history, report.model_copy(update={"best": best})),
             "receipts": (*self.receipts, *receipts),
         }
         if best:
-            best_report = {name: value for name, value in report.items() if name == "epoch" or name.startswith("validation_")}
-            changes |= {"score": score, "best": best_report}
+            changes |= {"score": score, "best": {"epoch": report.epoch, **report.validation()}}
         return self.model_copy(update=changes)
 
-    def within(self, start: Start, loss: float, receipts: list[Message]) -> TrainState:
+    def within(self, start: Start, loss: float, receipts: list[FeedReceipt]) -> TrainState:
         """The state in the midst of an epoch, of which `start` says which steps are done."""
         return self.model_copy(update={"start": start, "loss": loss, "receipts": (*self.receipts, *receipts)})
 

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from pipelines.errors import RankError
-from pipelines.launch.channel import Message
 from pipelines.launch.stall_detector import StallDetector
+from pipelines.messages import Heartbeat, Message, SlowRank
 
 STALL = 0.2
 
 
-def heartbeat(rank: int, step: int = 10, phase: str = "compute", **seconds: float) -> Message:
-    """A rank's beat in its first epoch."""
-    spent: dict[str, Any] = {"feed_seconds": 0.1, "compute_seconds": 1.0, "wait_seconds": 0.1, **seconds}
-    return {"kind": "beat", "rank": rank, "host": f"host{rank}", "epoch": 0, "step": step, "phase": phase, **spent}
+def heartbeat(rank: int, step: int = 10, phase: str = "compute", epoch: int = 0, **more: Any) -> Message:
+    """A rank's heartbeat, in its first epoch where nothing else is said."""
+    spent = {"feed_seconds": 0.1, "compute_seconds": 1.0, "wait_seconds": 0.1, **more}
+    return Message(rank=rank, host=f"host{rank}", content=Heartbeat(epoch=epoch, step=step, phase=phase, **spent))
 
 
 def wait_and_update(detector: StallDetector, *beats: Message) -> None:
@@ -66,12 +66,13 @@ def test_a_slow_rank_is_told_once_by_its_own_work_a_step() -> None:
     for rank in range(2):
         assert detector.update(heartbeat(rank, step=10)) is None
     assert detector.update(heartbeat(0, step=20, compute_seconds=2.0, wait_seconds=2.0)) is None
-    found = detector.update(heartbeat(1, step=20, compute_seconds=4.0, wait_seconds=0.0))
-    assert found is not None
-    assert (found["kind"], found["rank"], found["host"]) == ("slow", 1, "host1")
-    assert "300.0 ms a step" in found["message"]
-    assert "100.0 ms" in found["message"]
-    assert "compute 98%" in found["message"]
+    report = detector.update(heartbeat(1, step=20, compute_seconds=4.0, wait_seconds=0.0))
+    assert report is not None
+    assert (report.rank, report.host) == (1, "host1")
+    assert isinstance(report.content, SlowRank)
+    assert "300.0 ms a step" in report.content.message
+    assert "100.0 ms" in report.content.message
+    assert "compute 98%" in report.content.message
     assert detector.update(heartbeat(1, step=30, compute_seconds=9.0)) is None
 
 
@@ -98,16 +99,16 @@ def test_the_work_of_the_epoch_before_is_not_counted_to_this_one() -> None:
     detector = StallDetector(60, 60)
     for rank in range(2):
         detector.update(heartbeat(rank, step=10))
-    detector.update({**heartbeat(0, step=10), "epoch": 1})
-    detector.update({**heartbeat(0, step=20, compute_seconds=2.0), "epoch": 1})
-    assert detector.update({**heartbeat(1, step=10, compute_seconds=9.0), "epoch": 1}) is None
+    detector.update(heartbeat(0, step=10, epoch=1))
+    detector.update(heartbeat(0, step=20, compute_seconds=2.0, epoch=1))
+    assert detector.update(heartbeat(1, step=10, compute_seconds=9.0, epoch=1)) is None
 
 
 def test_validation_gets_on_by_what_it_has_validated() -> None:
     detector = StallDetector(STALL, STALL)
     for validated in range(8):
         time.sleep(STALL / 4)
-        detector.update({**heartbeat(0, phase="validate"), "validated": validated})
+        detector.update(heartbeat(0, phase="validate", validated=validated))
         detector.check()
 
 
@@ -124,5 +125,5 @@ def test_an_export_may_take_as_long_as_the_start_and_a_step_may_not(phase: str) 
 
 def test_the_first_step_of_a_run_that_goes_on_may_take_as_long_as_the_start() -> None:
     detector = StallDetector(STALL, 60)
-    wait_and_update(detector, {**heartbeat(0, step=0), "epoch": 3})
+    wait_and_update(detector, heartbeat(0, step=0, epoch=3))
     detector.check()

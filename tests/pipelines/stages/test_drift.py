@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.stats import ks_2samp
 
-from pipelines.config import Bounds, DriftConfig
+from pipelines.config import DriftBounds, DriftConfig
 from pipelines.features.kinds.hashed import GROUPS
 from pipelines.features.kinds.statistics import Stats
 from pipelines.fitted import (
@@ -121,7 +121,7 @@ def test_images_are_held_by_how_long_they_are(spark: SparkSession) -> None:
 
 
 def test_the_harder_bound_is_said_and_measures_without_one_are_not() -> None:
-    config = DriftConfig(psi=Bounds(warn=0.1, fail=0.3), ks=Bounds(fail=0.2), missing=Bounds())
+    config = DriftConfig(psi=DriftBounds(warn=0.1, fail=0.3), ks=DriftBounds(fail=0.2), missing=DriftBounds(warn=None))
     assert list(exceeded(FeatureDrift("x", 0.2, 0.1, 0.9), config)) == [("warn", "x: psi 0.200 is above 0.1")]
     assert [severity for severity, _ in exceeded(FeatureDrift("x", 0.4, 0.5, 0), config)] == ["fail", "fail"]
     assert list(exceeded(FeatureDrift("x", 0.05, None, 0), config)) == []
@@ -220,7 +220,7 @@ def test_statistics_of_former_versions_are_compared_by_percentiles() -> None:
     assert measure_drift("x", former, counted(values)) == FeatureDrift("x", 0, 0, 0)
 
 
-ALL = DriftConfig(psi=Bounds(warn=0.25), ks=Bounds(warn=0.1), missing=Bounds(fail=0.1))
+ALL = DriftConfig(psi=DriftBounds(warn=0.25), ks=DriftBounds(warn=0.1), missing=DriftBounds(fail=0.1))
 
 
 def broken(before: Stats, after: Stats) -> list[str]:

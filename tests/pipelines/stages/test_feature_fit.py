@@ -15,7 +15,7 @@ from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
 from pipelines.features.kinds.statistics import Profiles
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
-from pipelines.stages.feature_fit import Fit, fit, requests
+from pipelines.stages.feature_fit import FitResult, fit, requests
 from pipelines.stages.profiles import sampling_step
 from pipelines.stages.target_means import sum_labels
 from tests.pipelines.stages.profiled import profiled
@@ -35,7 +35,7 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
     return spark.createDataFrame(rows, f"split string, x {kind}")
 
 
-def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
+def fitted(config: FeaturesConfig, data: DataFrame) -> FitResult:
     """Fit on the train rows."""
     return fit(config, asked(data, config)["train"], sum_labels(data, config))
 
@@ -137,7 +137,7 @@ def test_whatever_the_other_splits_hold_no_kind_of_feature_is_fitted_on_it(spark
         (51, split, 0.0, 1e9, 1e12, False, 6.5, -1e9, "l", "new", "unseen", "elsewhere", "other words other words"),
     ]
 
-    def fit_on(more: list[tuple[Any, ...]]) -> Fit:
+    def fit_on(more: list[tuple[Any, ...]]) -> FitResult:
         data = spark.createDataFrame([*train, *more], schema)
         rows = data.where("split = 'train'")
         return fit(config, asked(data, config)["train"], sum_labels(rows, config))

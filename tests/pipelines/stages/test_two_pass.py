@@ -84,7 +84,7 @@ def texts(rows: DataFrame) -> list[str]:
     return sorted(map(str, rows.collect()))
 
 
-@pytest.mark.parametrize("spots", [1, 7, 2**20])
+@pytest.mark.parametrize("row_buckets", [1, 7, 2**20])
 def test_two_looks_say_what_one_judgement_says(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, row_buckets: int) -> None:
     monkeypatch.setattr(two_pass, "ROW_BUCKETS", row_buckets)
     raw = mixed(spark, row_buckets, 60)

@@ -1,7 +1,7 @@
 """Hosts of a cluster that have nothing of ours, on one machine: namespaces of the kernel, as containers use them.
 
-Each host has its own network interface and address, its own processes, and a root folder with this machine's /usr (Java, bash) and
-the folders that a test gives it. No interface, route or mount of this machine changes.
+Each host has its own network interface and address, its own processes, and a root folder with this machine's /usr (Java, bash)
+and the folders that a test gives it. No interface, route or mount of this machine changes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,9 +19,11 @@ NETWORK = "10.77.0"
 # What Java, the shell and the C library read; /etc/hosts is each host's own.
 FROM_ETC = ("alternatives", "ld.so.cache", "passwd", "group", "nsswitch.conf")
 DEVICES = ("null", "zero", "random", "urandom")
+UNSHARE = ("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child")
 MAKE_ROOT = """
 set -eu
 root=$1
+echo "$2" >/proc/sys/kernel/hostname
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$root"
 mkdir -p "$root"/{usr,etc,dev/shm,proc,sys,root,run}
@@ -41,11 +42,12 @@ bind() {
 
 @dataclass(frozen=True)
 class Host:
-    """One of the hosts: its network namespace and address, the script that makes its root folder, and the namespace that
+    """One of the hosts: its network namespace, name and address, the script that makes its root folder, and the namespace that
     connects it to the others.
     """
 
     name: str
+    hostname: str
     address: str
     script: str
     root: Path
@@ -56,7 +58,7 @@ class Host:
         variables = [f"{name}={value}" for name, value in {"PATH": "/usr/bin:/bin", "HOME": "/root", **environment}.items()]
         inside = ["/usr/bin/env", "-i", f"--chdir={folder}", *variables, *program]
         enter = f"{self.script}\nexec chroot {shlex.quote(str(self.root))} {shlex.join(inside)}"
-        isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", enter, "bash", str(self.root)]
+        isolated = [*UNSHARE, "bash", "-c", enter, "bash", str(self.root), self.hostname]
         return ["ip", "netns", "exec", self.name, *isolated]
 
 
@@ -80,7 +82,7 @@ def missing_permission() -> str | None:
 
 @contextmanager
 def hosts(names: tuple[str, ...], folder: Path, shared: Mapping[Path, str]) -> Iterator[list[Host]]:
-    """Hosts that reach each other alone, and nothing reaches them. `shared` has folders of this machine, and their paths on every host.
+    """Hosts that reach each other alone. `shared` has folders of this machine, and the path of each on every host.
 
     Temporary files of each are in a folder of its own under `folder`.
     """
@@ -89,7 +91,11 @@ def hosts(names: tuple[str, ...], folder: Path, shared: Mapping[Path, str]) -> I
         _add_network(stack, hub)
         run("ip", "-n", hub, "link", "add", "bridge", "type", "bridge")
         run("ip", "-n", hub, "link", "set", "bridge", "up")
-        yield [_host(stack, hub, number, name, folder, shared) for number, name in enumerate(names, start=1)]
+        addresses = {name: f"{NETWORK}.{number}" for number, name in enumerate(names, start=1)}
+        known = folder / "hosts"  # Spark's processes call each other by name
+        known.write_text("127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in addresses.items()))
+        mounts = {**shared, known: "/etc/hosts"}
+        yield [_host(stack, hub, name, address, folder, mounts) for name, address in addresses.items()]
 
 
 def _add_network(stack: ExitStack, name: str) -> None:
@@ -98,22 +104,20 @@ def _add_network(stack: ExitStack, name: str) -> None:
     run("ip", "-n", name, "link", "set", "lo", "up")
 
 
-def _host(stack: ExitStack, hub: str, number: int, name: str, folder: Path, shared: Mapping[Path, str]) -> Host:
-    network, address = f"ringmill-{os.getpid()}-{name}", f"{NETWORK}.{number}"
+def _host(stack: ExitStack, hub: str, name: str, address: str, folder: Path, shared: Mapping[Path, str]) -> Host:
+    network = f"ringmill-{os.getpid()}-{name}"
     _add_network(stack, network)
-    run("ip", "-n", hub, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", network)
-    run("ip", "-n", hub, "link", "set", name, "master", "bridge", "up")
+    run("ip", "-n", hub, "link", "add", "name", name, "type", "veth", "peer", "name", "eth0", "netns", network)
+    run("ip", "-n", hub, "link", "set", "dev", name, "master", "bridge", "up")
     run("ip", "-n", network, "address", "add", f"{address}/24", "dev", "eth0")
     run("ip", "-n", network, "link", "set", "eth0", "up")
     root, own = folder / name / "root", folder / name / "tmp"
     root.mkdir(parents=True)
     own.mkdir()
-    known = folder / name / "hosts"
-    known.write_text(f"127.0.0.1 localhost\n{address} {name} {socket.gethostname()}\n")
-    mounts = {Path("/usr"): "/usr", own: "/tmp", known: "/etc/hosts", **_from_etc(), **_java(), **shared}
+    mounts = {Path("/usr"): "/usr", own: "/tmp", **_from_etc(), **_java(), **shared}
     binds = [shlex.join(["bind", str(source), target]) for source, target in mounts.items()]
     script = MAKE_ROOT.replace("DEVICES", " ".join(DEVICES)) + "\n".join(binds)
-    return Host(network, address, script, root, hub)
+    return Host(network, name, address, script, root, hub)
 
 
 def _from_etc() -> dict[Path, str]:

@@ -1,4 +1,4 @@
-"""Bytes by pair of addresses that cross a network namespace: `ip netns exec NAME python tests/traffic.py FILE PORT` until SIGTERM.
+"""Count TCP bytes by pair of addresses: `ip netns exec NAME python tests/traffic.py FILE PORT`, until SIGTERM.
 
 FILE is JSON with a number of bytes by "from to". What has PORT at either end does not count. A bridge shows each packet twice.
 """

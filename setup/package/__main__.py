@@ -1,4 +1,4 @@
-"""Write dist/: `python -m setup.package [--folder dist] [--level 1]`, by `make package`."""
+"""Write dist/: `python -m setup.package [--folder dist] [--level 6]`, by `make package`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def main() -> int:
     """Build the package; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make package", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "dist", help="where to write it (default: dist)")
-    parser.add_argument("--level", type=int, default=6, choices=range(1, 10), help="of gzip, 1 (fast) to 9 (small)")
+    parser.add_argument("--level", type=int, default=1, choices=range(1, 10), help="of gzip, 1 (fast, the default) to 9")
     arguments = parser.parse_args()
     build(arguments.folder.absolute(), arguments.level)
     return 0

@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources run-nightly serve status test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock sbom clean
+.PHONY: run run-sources run-nightly serve status test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks package lock sbom clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -112,6 +112,9 @@ data: setup $(FLIGHTS) $(DIGITS) $(SENTIMENT)  ## the examples' CSV files
 
 $(FLIGHTS) $(DIGITS) $(SENTIMENT): | $(READY)
 	@.venv/bin/python setup/data.py $(notdir $(@D)) $(@D)
+
+package: setup  ## write dist/: all that a cluster needs whose hosts have Java alone; ARGS='--level 6' for a smaller one
+	@$(ENV) python -m setup.package $(ARGS)
 
 lock:  ## compile setup/requirements.in to exact versions with hashes
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9

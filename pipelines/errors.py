@@ -1,5 +1,8 @@
 """The exceptions that people meet; each carries the exit code of the job that it ends."""
 
+STORE_ERROR = "AWS Error"
+"""In what pyarrow reports of an S3 that does not answer, and not of a file that is damaged or missing."""
+
 
 class RingmillError(Exception):
     """Base of every error that ringmill raises on purpose; its message says what happened and how to mend it."""

@@ -10,7 +10,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from pipelines.errors import RingmillError
+from pipelines.errors import STORE_ERROR, RankError, RingmillError
 
 
 class Reporter:
@@ -36,12 +36,17 @@ class Reporter:
             print(f"ringmill: the driver does not listen any more: {error}", flush=True)
 
     def error(self, error: BaseException) -> None:
-        """Send an exception, once, with its traceback and the exit code that it stands for."""
+        """Send an exception, once, with its traceback and the exit code that it stands for.
+
+        A store that does not answer is a RankError: the run is tried again from its last checkpoint.
+        """
         if error is self._told:
             return
         self._told = error
-        code = error.exit_code if isinstance(error, RingmillError) else 1
         text = "".join(traceback.format_exception(error))
+        if isinstance(error, OSError) and STORE_ERROR in str(error):
+            error = RankError(f"the store did not answer ({error}). Once it does, run the same command again.")
+        code = error.exit_code if isinstance(error, RingmillError) else 1
         self.send("error", type=type(error).__name__, message=str(error), traceback=text, exit_code=code)
 
     def __enter__(self) -> Reporter:

@@ -21,8 +21,8 @@ from tests.chaos.world import World
 
 STEPS = ("ingest", "clean", "features", "train", "evaluate", "publish")
 LONGEST_SECONDS = 900  # of an attempt, strike included; what takes longer hangs
-FIRST_GUESS_SECONDS = 50.0  # of an undisturbed run, until one has been seen
-POLL_SECONDS = 0.1
+START_SECONDS, STEP_SECONDS = 15.0, 5.0  # how long after an application, or a step, began it may be struck
+POLL_SECONDS = 0.2
 MOST_STRUCK = 6  # attempts of one round, after which it is left alone
 MOST_UNHEALED = 2  # attempts after that
 KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
@@ -47,9 +47,8 @@ class Attempt:
         struck = f"{self.struck or 'nothing':<22} {self.step:<9}"
         healed_by = "the run itself" if self.code == 0 else "the same command again"
         last = f"  | {self.error}" if self.error else ""
-        return (
-            f"{self.at:%H:%M:%S}  round {self.round:>2}  {struck} exit {self.code:>3}  {healed_by if self.struck else ''}{last}"
-        )
+        how = f"exit {self.code:>3} after {self.seconds:>3.0f} s  {healed_by if self.struck else ''}{last}"
+        return f"{self.at:%H:%M:%S}  round {self.round:>2}  {struck} {how}"
 
 
 @dataclass
@@ -61,21 +60,18 @@ class Loop:
     choice: random.Random
     problems: list[str] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
-    seconds: float = FIRST_GUESS_SECONDS
 
     def __post_init__(self) -> None:
         self._kinds = self._shuffled()
         self._next = next(self._kinds)
 
-    def run(self, deadline: float) -> int:
-        """Rounds of alternating source data until `time.monotonic()` has passed the deadline; return the last one's state."""
+    def run(self, deadline: float) -> None:
+        """Rounds of alternating source data until `time.monotonic()` has passed the deadline, at least one."""
         for number in count(1):
-            state = number % 2
-            self.world.send(state)
+            self.world.send(number % 2)
             self._round(number, deadline)
             if time.monotonic() > deadline:
-                return state
-        raise AssertionError
+                return
 
     def _round(self, number: int, deadline: float) -> None:
         """Start the pipeline until it ends well; raises RuntimeError when it never does."""
@@ -100,31 +96,26 @@ class Loop:
         log = self.world.folder / "logs" / f"{len(self.attempts) + 1:03}.log"
         log.parent.mkdir(exist_ok=True)
         command = self.world.command("jobs/pipeline.py", "--config", str(self.config), "--log-format", "json")
-        began, at = time.monotonic(), datetime.now(UTC)
+        began = time.monotonic()
         process = self.world.start(command, log)
-        struck, step = self._strike(process, began, log) if strike else (None, "")
+        struck, step, at = (self._strike(process, began, log) if strike else None) or (None, "", datetime.now(UTC))
         code = self._wait(process, began, log)
-        seconds = time.monotonic() - began
-        if code == 0 and struck is None:
-            self.seconds = seconds
-        return Attempt(at, number, struck, step, code, seconds, "" if code == 0 else last_error(log))
+        return Attempt(at, number, struck, step, code, time.monotonic() - began, "" if code == 0 else last_error(log))
 
-    def _strike(self, process: subprocess.Popen[bytes], began: float, log: Path) -> tuple[str | None, str]:
-        """Take down what is next, at a moment of a run's length; nothing where the run ends before."""
-        kind = self._next
-        moment = began + self.choice.uniform(0.1, 0.95) * self.seconds
-        delay = self.choice.uniform(0.0, 3.0)
+    def _strike(self, process: subprocess.Popen[bytes], began: float, log: Path) -> tuple[str, str, datetime] | None:
+        """Take down what is next, some time after a random step began; nothing where the run ends before."""
+        kind, since = self._next, None
+        first = "train" if kind == "rank" else self.choice.choice(STEPS)
+        delay = self.choice.uniform(0.0, START_SECONDS if first == STEPS[0] else STEP_SECONDS)
         while process.poll() is None and time.monotonic() - began < LONGEST_SECONDS:
-            # Ranks, and after a restart executors, run for a part of the time alone.
-            due = delay + began if kind in ("rank", "executor") else moment
-            if time.monotonic() >= due and processes_of(kind, self.world, process.pid):
-                time.sleep(delay if kind in ("rank", "executor") else 0)
-                if process.poll() is None and processes_of(kind, self.world, process.pid):
-                    step = step_of(log)
-                    self._next = next(self._kinds)
-                    return take_down(kind, self.world, process.pid, self.choice), step
+            step = step_of(log)
+            if step in STEPS[STEPS.index(first) :] and processes_of(kind, process.pid):
+                since = since or time.monotonic()
+                if time.monotonic() - since >= delay:
+                    self._next, at = next(self._kinds), datetime.now(UTC)
+                    return take_down(kind, self.world, process.pid, self.choice), step, at
             time.sleep(POLL_SECONDS)
-        return None, ""
+        return None
 
     def _wait(self, process: subprocess.Popen[bytes], began: float, log: Path) -> int:
         try:

@@ -12,12 +12,12 @@ import psutil
 from tests.chaos.world import World
 
 KINDS = ("driver", "executor", "rank", "postgresql", "s3")
-EXECUTOR, RANK = "CoarseGrainedExecutorBackend", "pipelines.training.rank"
+EXECUTOR, RANK = ".CoarseGrainedExecutorBackend", "pipelines.training.rank"
 DRIVER_PARTS = ("Java", "Python", "both")  # of a driver: one of its processes, or all of them
 DOWN_SECONDS = (1.0, 20.0)
 
 
-def processes_of(kind: str, world: World, driver: int) -> list[psutil.Process]:
+def processes_of(kind: str, driver: int) -> list[psutil.Process]:
     """The processes of a kind that run now: those beneath this process, which started cluster and driver."""
     name = {"executor": EXECUTOR, "rank": RANK}.get(kind)
     try:
@@ -31,7 +31,7 @@ def processes_of(kind: str, world: World, driver: int) -> list[psutil.Process]:
 
 def _is(process: psutil.Process, name: str) -> bool:
     try:
-        return name in process.cmdline()
+        return any(part.endswith(name) for part in process.cmdline())
     except psutil.Error:
         return False
 
@@ -47,7 +47,7 @@ def take_down(kind: str, world: World, driver: int, choice: random.Random) -> st
     if kind == "driver":
         return _kill_driver(driver, choice.choice(DRIVER_PARTS))
     with suppress(psutil.NoSuchProcess):
-        choice.choice(processes_of(kind, world, driver)).kill()
+        choice.choice(processes_of(kind, driver)).kill()
     return kind
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from py4j.protocol import Py4JNetworkError
-from pyspark.errors import PySparkException
 
 from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError, RingmillError
@@ -33,18 +32,18 @@ def unreachable(error: BaseException, lake: LakeConfig) -> ExternalError | None:
     """The error to raise in the place of one whose cause is outside; None for any other, and for ringmill's own."""
     if isinstance(error, RingmillError):
         return None
-    texts = list(_texts(error))
+    causes = list(_causes(error))
+    texts = map(str, causes)  # those of Java have the stack of every cause in their text
     messages = (message for text in texts for message in (_clock(text), _server(text, lake), _spark(text)) if message)
-    message = next(messages, None) or _java_gone(error)
+    message = next(messages, None) or _java_gone(causes)
     return ExternalError(message) if message else None
 
 
-def _texts(error: BaseException | None) -> Iterator[str]:
-    """What an error and its causes report; those of Java have the stack of every cause in their text."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        yield str(error)
+        yield error
         error = error.__cause__ or error.__context__
 
 
@@ -81,10 +80,8 @@ def _clock(text: str) -> str | None:
     )
 
 
-def _java_gone(error: BaseException) -> str | None:
+def _java_gone(causes: Iterable[BaseException]) -> str | None:
     """Of a driver whose Java process was killed, such as by the kernel when memory ran out."""
-    causes = [error, error.__cause__, error.__context__]
-    refused = any(isinstance(cause, ConnectionError) for cause in causes) and not isinstance(error, PySparkException)
-    if refused or any(isinstance(cause, Py4JNetworkError) for cause in causes):
+    if any(isinstance(cause, Py4JNetworkError | ConnectionError) for cause in causes):
         return f"Java, in which Spark runs, is gone: it was killed, or ran out of memory. {AGAIN}."
     return None

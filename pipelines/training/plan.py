@@ -185,8 +185,8 @@ def read_groups(paths: Iterable[str]) -> tuple[RowGroup, ...]:
     """
     groups: list[RowGroup] = []
     for path in paths:
-        filesystem, name = locate(path)
         try:
+            filesystem, name = locate(path)
             with filesystem.open_input_file(name) as file:
                 metadata = pq.ParquetFile(file).metadata
         except (OSError, ValueError) as error:

@@ -99,8 +99,9 @@ def test_a_warehouse_on_a_read_only_file_system_is_one_error(tmp_path: Path) -> 
 def context_on(spark: SparkSession, namespace: str) -> Context:
     """A run's context, as a job would have it."""
     config = read_config(ROOT / "conf" / "flights.yaml")
+    interval = config.interval.located(config.timezone)
     lake = Lake(spark, namespace, f"run_{datetime.now(UTC):%H%M%S%f}")
-    return Context(config, config.interval, spark, lake, RunLog(lake, config.interval), Console(quiet=True))
+    return Context(config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
 
 
 def rows_step(before_publish: Callable[[], object]) -> Step:
@@ -147,7 +148,7 @@ def test_a_catalog_that_is_gone_at_commit_is_exit_5_and_the_same_again_heals(
 @pytest.mark.slow
 def test_a_clock_that_was_set_back_an_hour_is_exit_5_and_heals_once_it_is_right(spark: SparkSession, tmp_path: Path) -> None:
     # The clock can't be set here: instead the table's own times are moved on by an hour, which is the same to whoever compares.
-    context = context_on(session_on(spark, tmp_path / "warehouse"), "clock")
+    context = context_on(session_on(spark, tmp_path), "clock")
     execute(rows_step(lambda: None), context, force=True)
     table = IcebergTable(context.spark, context.lake.identifier("broken_rules"))
     path = Path(table._table.operations().current().metadataFileLocation().removeprefix("file:"))

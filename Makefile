@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources run-nightly serve status test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks package lock sbom clean
+.PHONY: run run-sources run-nightly serve status test chaos lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks package lock sbom clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -39,6 +39,9 @@ serve: setup  ## the champion of a pipeline over HTTP, with a page to try it; AR
 
 test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests, three at a time; ARGS='-n0 -k word' for some
 	@$(ENV) python -m pytest --numprocesses 3 $(ARGS)
+
+chaos: setup data  ## kill the pipeline's processes and servers again and again, and see that it heals; ARGS='--minutes 2 --seed 7'
+	@$(ENV) python -m tests.chaos $(ARGS)
 
 lint: setup
 	@$(ENV) ruff check . && ruff format --check . && mypy && lint-imports --no-logo

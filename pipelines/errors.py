@@ -3,6 +3,9 @@
 docs/runbook.md has a section for each class, with typical messages and commands.
 """
 
+STORE_ERROR = "AWS Error"
+"""In what pyarrow reports of an S3 that does not answer, and not of a file that is damaged or missing."""
+
 
 class RingmillError(Exception):
     """Raised as itself when a rank ends by a bug; otherwise the base of every error that ringmill raises on purpose.

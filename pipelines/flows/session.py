@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from py4j.protocol import Py4JError, Py4JJavaError
@@ -65,10 +65,8 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
         yield spark
     finally:
         PROCESS.over()
-        master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
-        spark.stop()
-        if master.startswith("local-cluster"):
-            _sweep(application)
+        with suppress(Py4JError, OSError):  # Java is gone: there is nothing to stop, and whatever the work met is the error
+            _stop(spark)
 
 
 def started(builder: SparkSession.Builder) -> SparkSession:
@@ -120,6 +118,13 @@ def executor_folder(conf: SparkConf) -> dict[str, str]:
         return {}
     given = conf.get(EXECUTOR_OPTIONS) or ""
     return {EXECUTOR_OPTIONS: f'{given} "-Djava.io.tmpdir={tempfile.gettempdir()}"'.strip()}
+
+
+def _stop(spark: SparkSession) -> None:
+    master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
+    spark.stop()
+    if master.startswith("local-cluster"):
+        _sweep(application)
 
 
 def _sweep(application: str) -> None:

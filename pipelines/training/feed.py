@@ -16,14 +16,13 @@ import pyarrow.parquet as pq
 from pipelines.columns import aligned, fill_inputs, flat, input_room
 from pipelines.errors import DataError, RankError
 from pipelines.fitted import FittedSpec
-from pipelines.storage import locate
+from pipelines.storage import is_of_store, locate
 from pipelines.training.plan import PlannedRowGroup, RowPlan, Slice
 
 CHECKSUM_MODULUS = 2**31 - 1
 READ_ROWS = 1 << 14  # rows that Parquet decodes at once: few enough to be in a cache still when they are copied
 WHOLE_BYTES = 1 << 24  # of row groups that are fetched at once; of larger ones READ_BYTES of each column
 READ_BYTES = 1 << 18
-STORE = "AWS Error"  # in what pyarrow says of S3, and not of a file that is damaged or, by the next, missing
 READ_AHEAD = 2  # chunks that wait, decoded, while the network trains on another
 
 
@@ -252,7 +251,7 @@ class _Reader:
                 self._columns.decode(batch, room[filled : filled + len(batch)])
                 filled += len(batch)
         except (OSError, ValueError) as error:
-            if STORE in str(error):  # the file may be sound: the run goes on from its last checkpoint
+            if is_of_store(error):  # the run goes on from its last checkpoint
                 raise RankError(f"features file {piece.group.path}: the store did not answer ({error}).") from error
             raise DataError(
                 f"features file {piece.group.path}: row group {piece.group.index} can't be read ({error}). "

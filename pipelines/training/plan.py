@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from pipelines.config import Model
-from pipelines.errors import DataError
-from pipelines.storage import locate
+from pipelines.errors import DataError, ExternalError
+from pipelines.storage import is_of_store, locate
 
 
 class PlannedRowGroup(Model, allow_inf_nan=True):
@@ -184,15 +184,19 @@ def _cut(blocks: list[ShuffleBlock], first: int, last: int) -> list[ShuffleBlock
 def read_groups(paths: Iterable[str]) -> tuple[PlannedRowGroup, ...]:
     """The row groups of Parquet files, in the paths' order, from their footers.
 
-    Raises DataError, naming the file, when a footer can't be read.
+    Raises DataError, naming the file, when a footer can't be read, and ExternalError when its store does not answer.
     """
     groups: list[PlannedRowGroup] = []
     for path in paths:
-        filesystem, name = locate(path)
         try:
+            filesystem, name = locate(path)
             with filesystem.open_input_file(name) as file:
                 metadata = pq.ParquetFile(file).metadata
         except (OSError, ValueError) as error:
+            if is_of_store(error):
+                raise ExternalError(
+                    f"features file {path}: the store did not answer ({error}). Run the same command again."
+                ) from error
             raise DataError(
                 f"features file {path}: its Parquet footer can't be read ({error}). Run jobs/features.py again."
             ) from error

@@ -9,7 +9,7 @@ import threading
 import traceback
 from types import TracebackType
 
-from pipelines.errors import RingmillError
+from pipelines.errors import STORE_ERROR, RankError, RingmillError
 from pipelines.messages import Content, Handshake, Message, RankFailure
 
 
@@ -39,12 +39,17 @@ class Reporter:
             print(f"ringmill: the driver does not listen any more: {error}", flush=True)
 
     def error(self, error: BaseException) -> None:
-        """Send an exception, once, with its traceback and the exit code that it stands for."""
+        """Send an exception, once, with its traceback and the exit code that it stands for.
+
+        A store that does not answer is a RankError: the run is tried again from its last checkpoint.
+        """
         if error is self._reported_error:
             return
         self._reported_error = error
-        code = error.exit_code if isinstance(error, RingmillError) else 1
         text = "".join(traceback.format_exception(error))
+        if isinstance(error, OSError) and STORE_ERROR in str(error):
+            error = RankError(f"the store did not answer ({error}). Once it does, run the same command again.")
+        code = error.exit_code if isinstance(error, RingmillError) else 1
         self.send(RankFailure(type=type(error).__name__, message=str(error), traceback=text, exit_code=code))
 
     def __enter__(self) -> Reporter:

@@ -8,9 +8,7 @@ import re
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,41 +17,18 @@ import pytest
 import yaml
 from pyarrow import fs
 
-from setup.postgres import Postgres, free_port
+from setup.postgres import Postgres
 from tests.canary import in_folder, leaks, watched_processes
 from tests.conftest import ROOT
 from tests.processes import environment, left_since, running
 from tests.sample import configured, write_sample
+from tests.standalone import cluster
 from tests.stores import KEY, S3_PACKAGES, hdfs_server, s3_files, s3_server
 
 pytestmark = pytest.mark.slow
 BIN = Path(sys.executable).parent
-START_SECONDS = 60
 ON_HDFS = ("weather.csv", "airports.csv")
 CANARY = secrets.token_hex(16)
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """A standalone Spark cluster: a master, and two workers of a slot each; gives the master's address."""
-    port = free_port()
-    address = f"spark://127.0.0.1:{port}"
-    plain = {**environment(), "SPARK_CONF_DIR": str(folder)}  # its own log settings, which tell when a worker has registered
-    common = ["--host", "127.0.0.1", "--webui-port", "0"]
-    worker = ["Worker", *common, "--cores", "1", "--memory", "2g", "--work-dir", str(folder / "work"), address]
-    with ExitStack() as stack:
-        log = stack.enter_context((folder / "cluster.log").open("w"))
-        for command in (["Master", *common, "--port", str(port)], worker, worker):
-            name = f"org.apache.spark.deploy.{command[0].lower()}.{command[0]}"
-            start = [str(BIN / "spark-class"), name, *command[1:]]
-            process = subprocess.Popen(start, env=plain, stdout=log, stderr=log, cwd=folder)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-        deadline = time.monotonic() + START_SECONDS
-        while (folder / "cluster.log").read_text().count("Successfully registered with master") < 2:
-            assert time.monotonic() < deadline, (folder / "cluster.log").read_text()[-2000:]
-            time.sleep(0.2)
-        yield address
 
 
 @dataclass(frozen=True)

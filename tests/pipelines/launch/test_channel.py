@@ -42,6 +42,18 @@ def test_an_error_travels_with_its_exit_code_and_traceback() -> None:
     assert "test_channel.py" in failure.traceback
 
 
+def test_a_store_that_does_not_answer_a_rank_is_no_bug() -> None:
+    with Channel("127.0.0.1", 0) as channel:
+        with pytest.raises(OSError, match="NETWORK"), Reporter(channel.address, channel.key, rank=0):
+            raise OSError("When initiating multiple part upload: AWS Error NETWORK_CONNECTION during CreateMultipartUpload")
+        channel.messages.get(timeout=5)
+        message = channel.messages.get(timeout=5)
+    failure = message.content
+    assert isinstance(failure, RankFailure)
+    assert (failure.type, failure.exit_code) == ("RankError", 5)
+    assert failure.message.startswith("the store did not answer (When initiating")
+
+
 @pytest.mark.parametrize("hello", [b'{"key": "wrong", "rank": 0, "host": "h"}\n', b"GET / HTTP/1.1\n", b"[1]\n"])
 def test_a_stranger_is_hung_up_on(hello: bytes) -> None:
     with Channel("127.0.0.1", 0) as channel:

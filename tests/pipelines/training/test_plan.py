@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import DataError
+from pipelines.errors import DataError, ExternalError
+from pipelines.training import plan as plan_module
 from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, Taken, read_groups
 
 Row = tuple[int, int]
@@ -136,3 +137,15 @@ def test_a_footer_that_cannot_be_read_names_the_file(tmp_path: Path, content: by
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"bad\.parquet: its Parquet footer can't be read"):
         read_groups([str(path)])
+
+
+def test_a_store_that_does_not_answer_is_no_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(_: str) -> None:
+        raise OSError("When reading information for key 'k' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject")
+
+    monkeypatch.setattr(plan_module, "locate", unreachable)
+    with pytest.raises(
+        ExternalError, match=r"features file s3://b/k: the store did not answer \(.*NETWORK_CONNECTION"
+    ) as caught:
+        read_groups(["s3://b/k"])
+    assert caught.value.exit_code == 5

@@ -98,8 +98,13 @@ class Loop:
         command = self.world.command("jobs/pipeline.py", "--config", str(self.config), "--log-format", "json")
         began = time.monotonic()
         process = self.world.start(command, log)
-        struck, step, at = (self._strike(process, began, log) if strike else None) or (None, "", datetime.now(UTC))
-        code = self._wait(process, began, log)
+        try:
+            struck, step, at = (self._strike(process, began, log) if strike else None) or (None, "", datetime.now(UTC))
+            code = self._wait(process, began, log)
+        except BaseException:  # the loop is interrupted
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
         return Attempt(at, number, struck, step, code, time.monotonic() - began, "" if code == 0 else last_error(log))
 
     def _strike(self, process: subprocess.Popen[bytes], began: float, log: Path) -> tuple[str, str, datetime] | None:

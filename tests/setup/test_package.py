@@ -52,6 +52,7 @@ def shared(flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("ordinary", "packaged"):
         content = configured(folder, name)
         content["lake"]["warehouse"] = str(folder / name)
+        content["evaluate"]["replicates"] = 0
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     return folder
 
@@ -135,6 +136,7 @@ def _variables(host: Host) -> dict[str, str]:
         "JAVA_HOME": str(java_home()),
         "SPARK_DAEMON_MEMORY": "256m",
         "XDG_CACHE_HOME": "/tmp/cache",  # its root folder is in memory
+        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",  # as conf/spark has it over little data
     }
 
 

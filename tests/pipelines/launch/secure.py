@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from pyspark import SparkContext
+from pyspark.sql import functions as F
 
 from tests.canary import holds, in_folder, watched_processes
 from tests.conftest import ROOT
@@ -32,7 +33,8 @@ def main(folder: Path) -> None:
         SparkContext._ensure_initialized()  # as a job does: PySpark would put what it knows on Java's command line
         spark = two_executors("ringmill secure", {**settings, **plain, **where, "spark.authenticate.secret": secret})
         rows = spark.range(ROWS).selectExpr(f"id % {GROUPS} AS key", f"concat('{WORD}', id) AS word").repartition(4, "key")
-        groups = {row.key: row["count"] for row in rows.groupBy("key").count().collect()}
+        counted = rows.groupBy("key").agg(F.count("*").alias("rows"), F.max("word"))  # else the words would not be shuffled
+        groups = {row.key: row.rows for row in counted.collect()}
         files = {name: content for name, content in in_folder(folder) if name.endswith(".data")}
         encrypts = spark.sparkContext._jsc.sc().env().securityManager().isEncryptionEnabled()
         spark.stop()

@@ -16,6 +16,7 @@ from pipelines.flows.outside import outside_failure
 from pipelines.flows.runs import Run
 from pipelines.flows.step_progress import StepProgress
 from pipelines.interruption import PROCESS, Interrupted
+from pipelines.io.java_errors import reason_of
 
 CONFIG_ALWAYS = ("pipeline", "timezone", "contracts")
 
@@ -117,7 +118,7 @@ def _record(context: Context, run: Run, error: BaseException) -> None:
             context.runs.add(run)
     except Exception as second:  # noqa: BLE001 (noted on the first error, which its caller raises)
         error.add_note(
-            f"The {'failure' if run.status == 'failed' else 'interruption'} could not be recorded in the table runs: {second}"
+            f"The {'failure' if run.status == 'failed' else 'interruption'} could not be recorded in the table runs: {reason_of(second)}"
         )
     else:
         if isinstance(error, Interrupted):

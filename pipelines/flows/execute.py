@@ -117,9 +117,8 @@ def _record(context: Context, run: Run, error: BaseException) -> None:
         with PROCESS.shielded():
             context.runs.add(run)
     except Exception as second:  # noqa: BLE001 (noted on the first error, which its caller raises)
-        error.add_note(
-            f"The {'failure' if run.status == 'failed' else 'interruption'} could not be recorded in the table runs: {reason_of(second)}"
-        )
+        what = "failure" if run.status == "failed" else "interruption"
+        error.add_note(f"The {what} could not be recorded in the table runs: {reason_of(second)}")
     else:
         if isinstance(error, Interrupted):
             error.recorded = True

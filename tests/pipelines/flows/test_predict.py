@@ -203,11 +203,12 @@ def test_rows_with_nulls_unseen_words_and_without_labels_are_scored_and_others_q
 
 
 def test_partitions_that_are_empty_or_of_one_row_are_scored_alike(rides: Rides, bundles: tuple[Path, Path]) -> None:
+    # Row 6 becomes no features, since a number that is there is not finite.
     context = rides.run()
     bundle = Bundle(str(bundles[0]))
     rows = rides.spark.createDataFrame(
-        pa.table({"row_id": [1, 2, 3, 4, 5], "miles": pa.array(RAW["miles"]), "seats": [4, None, 2, 1, 4],
-                  "town": pa.array(["Aachen", "Bonn", "Zwickau", None, "Bonn"])})
+        pa.table({"row_id": [1, 2, 3, 4, 5, 6], "miles": pa.array([12.5, None, 100, 7, 55, math.nan]),
+                  "seats": [4, None, 2, 1, 4, 4], "town": ["Aachen", "Bonn", "Zwickau", None, "Bonn", "Bonn"]})
     )  # fmt: skip
     scored = score_examples(context, rows.repartition(9), bundle, (tables.ROW_ID,)).collect()
     assert {row.row_id: row.score for row in scored} == pytest.approx(
@@ -253,9 +254,7 @@ def test_two_models_are_compared_on_the_test_rows_of_which_both_make_features(ri
 
 
 def test_arrays_for_a_model_have_nan_and_empty_text_for_null(bundles: tuple[Path, Path]) -> None:
-    batch = pa.record_batch(
-        {"__miles": pa.array([1.0, None]), "__seats": pa.array([None, 2.0]), "__town": pa.array([None, "Bonn"])}
-    )
+    batch = pa.record_batch({"miles": pa.array([1.0, None]), "seats": pa.array([None, 2.0]), "town": pa.array([None, "Bonn"])})
     arrays = raw_arrays(batch, IN_WORDS)
     np.testing.assert_array_equal(arrays["miles"], [1.0, np.nan])
     np.testing.assert_array_equal(arrays["seats"], [np.nan, 2.0])

@@ -52,6 +52,13 @@ class FileLayout(NamedTuple):
     group_bytes: int
     page_rows: int
 
+    def with_constants(self, rows: pa.Table, constants: Mapping[str, object]) -> pa.Table:
+        """Rows with columns that have one value in all of them, in the types of the table."""
+        for name, value in constants.items():
+            type_ = self.schema.field(name).type
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value, type_), rows.num_rows))
+        return rows
+
     def write(self, partition: int, rows: pa.Table, name: str) -> WrittenFile:
         """Write rows as one file, under a name that begins with `name` and ends with one of this attempt alone.
 

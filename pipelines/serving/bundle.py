@@ -83,6 +83,11 @@ class Bundle:
         """Whether the model can be scored without TensorFlow."""
         return ONNX_FILE in self.manifest["files"]
 
+    @property
+    def has_network(self) -> bool:
+        """Whether rows of the features table can be scored without TensorFlow."""
+        return NETWORK_FILE in self.manifest["files"]
+
     def scorer(self, *, onnx: bool | None = None) -> Scorer:
         """Load what scores raw values: ONNX Runtime where the folder has a graph for it, else TensorFlow. `onnx` forces one."""
         from pipelines.serving.scorers import OnnxScorer
@@ -112,7 +117,7 @@ class Bundle:
     def _of_features(self) -> FeaturesScorer:
         from pipelines.serving.scorers import OnnxNetworkScorer
 
-        if NETWORK_FILE in self.manifest["files"]:
+        if self.has_network:
             return OnnxNetworkScorer(self.folder / NETWORK_FILE, self.spec)
         return self._tensorflow
 

@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources run-nightly serve status test chaos lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks package lock sbom clean
+.PHONY: run run-sources run-nightly airflow serve status test chaos lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks package lock sbom clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -33,6 +33,9 @@ run-sources: setup data  ## the same from PostgreSQL and a JSON API, which it st
 
 run-nightly: setup $(FLIGHTS)  ## 60 nights of flights, one after the other, then the same days at once; ARGS='--nights 14' for fewer
 	@$(ENV) spark-submit setup/run_nightly.py --config conf/flights_nightly.yaml $(ARGS) $(QUIET)
+
+airflow: setup $(AIRFLOW)  ## Airflow on 127.0.0.1 with a DAG of each schedule in conf/*.yaml; ARGS='--port 8090'
+	@$(ENV) python -m setup.run_airflow $(ARGS)
 
 serve: setup  ## the champion of a pipeline over HTTP, with a page to try it; ARGS='--port 9000' and what --help lists
 	@$(ENV) python -m pipelines.serving --model champion --config $(CONFIG) $(ARGS)

@@ -14,7 +14,7 @@ from setup.documented import Tag
 from setup.type_words import written
 
 ROOT = Path(__file__).resolve().parents[1]
-PIPELINES = ("flights", "weather", "digits", "sentiment", "flights_sources")
+PIPELINES = ("flights", "weather", "digits", "sentiment", "flights_sources", "flights_nightly")
 ANY_NAME = "<name>"
 MOST_NAMED = 2  # of many features or sources, so many make an example
 LINE = 100

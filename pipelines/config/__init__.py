@@ -34,6 +34,7 @@ from pipelines.config.optimizer import Optimizer, Plateau
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, read_config
 from pipelines.config.problems import explain, one_line, shortened
 from pipelines.config.registry import ChampionGate, DriftGate, RegistryConfig
+from pipelines.config.schedule import ScheduleConfig, TrainingSchedule
 from pipelines.config.search import Choices, Halving, SearchConfig, Span, replaced
 from pipelines.config.splits import ColumnSplit, EntitySplit, TimeSplit
 from pipelines.config.status import StatusConfig
@@ -48,7 +49,8 @@ __all__ = [
     "Convolution", "Costs", "CrossEntropy", "DriftBounds", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig",
     "FeaturesConfig", "Focal", "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Length", "Loss",
     "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "NotifyConfig", "Optimizer", "Pipeline", "Plateau",
-    "Quantile", "Recurrence", "RegistryConfig", "Regression", "SearchConfig", "SourceSection", "Span", "Squared",
-    "StatusConfig", "Task", "TextLayers", "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows", "before", "explain",
-    "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "score_of", "shortened", "weights_by_label",
+    "Quantile", "Recurrence", "RegistryConfig", "Regression", "ScheduleConfig", "SearchConfig", "SourceSection", "Span",
+    "Squared", "StatusConfig", "Task", "TextLayers", "TimeSplit", "TrainConfig", "TrainingSchedule", "Transform", "Uniform",
+    "Windows", "before", "explain", "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "score_of",
+    "shortened", "weights_by_label",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from pipelines.config.notify import NotifyConfig
 from pipelines.config.packages import OWN, Package, check_declared
 from pipelines.config.problems import explain, shortened
 from pipelines.config.registry import RegistryConfig, check_registry
+from pipelines.config.schedule import ScheduleConfig
 from pipelines.config.search import SearchConfig, check_search
 from pipelines.config.status import StatusConfig
 from pipelines.config.task import Binary, Regression, Task
@@ -107,6 +108,8 @@ class Pipeline(Model):
     """How old data and runs may be before jobs/status.py calls them stale."""
     notify: NotifyConfig | None = None
     """The webhook that is called on a failure, drift or stale data. Without it none is."""
+    schedule: ScheduleConfig | None = None
+    """When Airflow runs the pipeline. Without it there is no DAG of it."""
 
     @property
     def horizon(self) -> int | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -23,50 +20,18 @@ from pipelines.flows.log_context import LOG, LogContext
 from pipelines.flows.notify import notify, notify_failure
 from pipelines.interruption import Interrupted
 from tests.conftest import ROOT
+from tests.webhook import Webhook, listening
 
 URL = "RINGMILL_TEST_WEBHOOK"
 MAY = Interval(start=datetime(2013, 5, 1, tzinfo=UTC), end=datetime(2013, 5, 2, tzinfo=UTC))
 
 
-class Webhook(HTTPServer):
-    """A server on the loopback that keeps what is posted to it, and answers with `status` after `seconds`."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.bodies: list[dict[str, Any]] = []
-        self.status, self.seconds = 200, 0.0
-
-    @property
-    def url(self) -> str:
-        """Its address, with a part that is secret."""
-        return f"http://127.0.0.1:{self.server_port}/hooks/s3cret"
-
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Webhook
-
-    def do_POST(self) -> None:
-        assert self.headers["Content-Type"] == "application/json" and self.path == "/hooks/s3cret"
-        self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        time.sleep(self.server.seconds)
-        self.send_response(self.server.status)
-        self.send_header("Location", f"{self.server.url}/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     """A webhook whose address is in the environment."""
-    with Webhook() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with listening() as server:
         monkeypatch.setenv(URL, server.url)
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,11 @@
 
 `python -m benchmarks.predict` exports a network of the flights' size, writes rows of raw values (26 numbers, 4 words) as
 Parquet, and scores the same files by each in turn, in one Spark application on two cores. Each scores some of the rows first,
-so that every worker has loaded its model. Nothing is written: what is compared is reading, scoring and what lies between.
-Workers keep the Keras model from task to task. `predict` makes batches of 32 rows unless it is told otherwise: it is measured
-so, on a tenth of the rows, and with whole Arrow batches. All must score the first rows alike, to 1e-6.
+so that every worker has loaded its model. All write ids and scores as Parquet: what the job predict does by Arrow, the others
+by Spark's writer. "By Spark's rows" is the same scoring where Spark reads the rows, hands them over and writes. Workers keep
+the Keras model from task to task. Keras's `predict` makes batches of 32 rows by default: it is measured so, on a tenth of the
+rows, and with whole Arrow batches. All must score the first rows alike, to 1e-6. Processor seconds are those of Java and its
+Python workers together; on a machine that others use too they are the fairer measure.
 """
 
 from __future__ import annotations
@@ -12,40 +14,50 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.ml.functions import predict_batch_udf
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import FloatType
 from rich.console import Console
 
 from benchmarks.results import grid, store
 from benchmarks.serving_model import NUMBERS, VOCABULARY, WORDS, export_model
+from pipelines.flows.score_files import ScoreWriter
 from pipelines.flows.scoring import score_examples
+from pipelines.io.task_files import FileLayout, run_tasks
+from pipelines.row_groups import files_of
+from pipelines.serving.batches import SCORE_TYPES, SCORES
 from pipelines.serving.bundle import Bundle
+from pipelines.serving.raw_batches import ScoringModel
 from schemas import lake
 
 NAMES = (*(f"number{at}" for at in range(NUMBERS)), *(f"word{at}" for at in range(WORDS)))
+SCORED = pa.schema([("row_id", pa.int64()), *zip(SCORES, SCORE_TYPES, strict=True), ("calibrated_score", pa.float32())])
 FILES, ROW_GROUP = 8, 50_000
 BATCH_ROWS = 10_000  # of a record batch, and of a call of Keras
 WARM_UP_ROWS, COMPARED_ROWS = 50_000, 1_000
 SLOW_PART = 10  # of the rows that Keras scores in the batches that it makes unless told otherwise
-Score = Callable[[DataFrame, Path], DataFrame]
+FIRST, WARM_UP, PART, ALL = "first", "warm_up", "part", "rows"
+Score = Callable[[SparkSession, Path, Path, Path], None]
+"""Scores the files of a folder by the model of another, and writes to a third."""
 
 
 def main() -> None:
@@ -54,14 +66,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.folder:
-        measure(arguments.folder, arguments.rows, arguments.rounds)
+    given = parser.parse_args()
+    if given.folder:
+        measure(given.folder, given.rounds)
         return
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
-        subprocess.run([sys.executable, "-c", f"{PREPARE}({folder!r}, {arguments.rows})"], check=True)
+        subprocess.run([sys.executable, "-c", f"{PREPARE}({folder!r}, {given.rows})"], check=True)
         program = str(Path(sys.executable).with_name("spark-submit"))
-        options = ["--folder", folder, "--rows", str(arguments.rows), "--rounds", str(arguments.rounds)]
+        options = ["--folder", folder, "--rows", str(given.rows), "--rounds", str(given.rounds)]
         # One thread of TensorFlow's a worker, as there is a worker a core.
         threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
         subprocess.run([program, __file__, *options], env={**os.environ, **threads}, check=True)
@@ -73,7 +85,7 @@ PREPARE = "from pathlib import Path; from benchmarks.predict import prepare; pre
 def prepare(folder: str, rows: int) -> None:
     """Export the model and write the rows: numbers with some missing ones, words of which some are unknown."""
     export_model(Path(folder) / "m")
-    (Path(folder) / "rows").mkdir()
+    sizes = {FIRST: COMPARED_ROWS, WARM_UP: WARM_UP_ROWS, PART: rows // SLOW_PART, ALL: rows}
     generator = np.random.default_rng(1)
     words = pa.array([f"word{at}" for at in range(VOCABULARY + 5)])
     for file in range(FILES):
@@ -84,54 +96,111 @@ def prepare(folder: str, rows: int) -> None:
             columns[name] = pa.array(values, mask=generator.random(count) < 0.02)
         for name in NAMES[NUMBERS:]:
             columns[name] = words.take(pa.array(generator.integers(0, len(words), count)))
-        pq.write_table(pa.table(columns), Path(folder) / "rows" / f"{file}.parquet", row_group_size=ROW_GROUP)
+        table = pa.table(columns)
+        for name, size in sizes.items():
+            (Path(folder) / name).mkdir(exist_ok=True)
+            pq.write_table(table[: size // FILES] if size < rows else table, Path(folder) / name / f"{file}.parquet",
+                           row_group_size=ROW_GROUP)  # fmt: skip
 
 
-def measure(folder: Path, rows: int, rounds: int) -> None:
+def measure(folder: Path, rounds: int) -> None:
     """Score by each in turn, in this application."""
     spark = SparkSession.builder.appName("ringmill benchmark predict").getOrCreate()
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", BATCH_ROWS)
-    all_rows = spark.read.parquet(str(folder / "rows"))
-    first = all_rows.where(F.col("row_id") < COMPARED_ROWS)
-    scored = {name: scores_by_id(score(first, folder / "m")) for name, score in CONTENDERS.items()}
-    differences = {name: max(abs(each - scored["ours"][at]) for at, each in of.items()) for name, of in scored.items()}
-    assert all(len(of) == min(rows, COMPARED_ROWS) for of in scored.values()) and max(differences.values()) <= 1e-6, differences
-    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    counts = {name: rows // (SLOW_PART if name == UNTUNED else 1) for name in CONTENDERS}
+    counts = {name: rows_in(folder / (PART if name == UNTUNED else ALL)) for name in CONTENDERS}
+    taken: dict[str, list[Took]] = {name: [] for name in CONTENDERS}
+    scored: dict[str, dict[int, float]] = {}
+    for name, score in CONTENDERS.items():
+        timed(spark, score, folder, FIRST)
+        scored[name] = scores_by_id(folder / "scored")
+    differences = {name: max(abs(each - scored[OURS][at]) for at, each in of.items()) for name, of in scored.items()}
+    assert all(len(of) == rows_in(folder / FIRST) for of in scored.values()), {name: len(of) for name, of in scored.items()}
+    assert max(differences.values()) <= 1e-6, differences
     for _ in range(rounds):
         for name, score in CONTENDERS.items():
-            timed(score(all_rows.where(F.col("row_id") < WARM_UP_ROWS), folder / "m"))
-            seconds[name].append(timed(score(all_rows.where(F.col("row_id") < counts[name]), folder / "m")))
-    show(counts, seconds, differences)
+            timed(spark, score, folder, WARM_UP)
+            taken[name].append(timed(spark, score, folder, PART if name == UNTUNED else ALL))
+            assert rows_in(folder / "scored") == counts[name], name
+    show(counts, taken, differences)
     spark.stop()
 
 
-def show(counts: dict[str, int], seconds: dict[str, list[float]], differences: dict[str, float]) -> None:
+class Took(NamedTuple):
+    """Seconds of work, and those of the processor for all processes that do it."""
+
+    seconds: float
+    processor: float
+
+
+def show(counts: dict[str, int], taken: dict[str, list[Took]], differences: dict[str, float]) -> None:
     """Print the table and store the figures."""
-    table = grid("Batch scoring", "by", "rows", "seconds", "rows/s", "ours is faster by", "greatest difference")
-    rates = {name: counts[name] / min(runs) for name, runs in seconds.items()}
-    for name, runs in seconds.items():
-        shown = ", ".join(f"{duration:.1f}" for duration in runs)
-        faster = f"{rates['ours'] / rates[name]:.1f}"
-        table.add_row(name, f"{counts[name]:,}", shown, f"{rates[name]:,.0f}", faster, f"{differences[name]:.1e}")
-    Console(width=120, highlight=False).print(table)
-    store("predict", {"rows": counts, "seconds": seconds, "differences": differences})
+    title = f"Batch scoring; load of the machine {os.getloadavg()[1]:.1f}"
+    table = grid(
+        title, "by", "rows", "seconds", "rows/s", "ours is faster by", "processor s", "ours takes less by", "differs by"
+    )
+    rates = {name: counts[name] / min(took.seconds for took in of) for name, of in taken.items()}
+    costs = {name: min(took.processor for took in of) / counts[name] for name, of in taken.items()}
+    for name, of in taken.items():
+        table.add_row(
+            name, f"{counts[name]:,}", ", ".join(f"{took.seconds:.1f}" for took in of), f"{rates[name]:,.0f}",
+            f"{rates[OURS] / rates[name]:.1f}", ", ".join(f"{took.processor:.1f}" for took in of),
+            f"{costs[name] / costs[OURS]:.1f}", f"{differences[name]:.1e}",
+        )  # fmt: skip
+    Console(width=160, highlight=False).print(table)
+    store(
+        "predict",
+        {"rows": counts, "taken": {name: [*map(tuple, of)] for name, of in taken.items()}, "differences": differences},
+    )
 
 
-def timed(scored: DataFrame) -> float:
-    """Seconds to score all rows."""
-    started = time.monotonic()
-    scored.write.format("noop").mode("overwrite").save()
-    return time.monotonic() - started
+def timed(spark: SparkSession, score: Score, folder: Path, rows: str) -> Took:
+    """How long it takes to score all rows of a folder and to write their scores."""
+    shutil.rmtree(folder / "scored", ignore_errors=True)
+    started, used = time.monotonic(), processor_seconds()
+    score(spark, folder / rows, folder / "m", folder / "scored")
+    return Took(time.monotonic() - started, processor_seconds() - used)
 
 
-def scores_by_id(scored: DataFrame) -> dict[int, float]:
+def processor_seconds() -> float:
+    """What Java, which started this program, and all that it started have taken of the processor."""
+    java = psutil.Process().parent()
+    total = 0.0
+    for process in [java, *java.children(recursive=True)] if java else []:
+        with suppress(psutil.Error):  # it ended while it was looked at
+            total += sum(process.cpu_times()[:4])  # its children's that have ended too
+    return total
+
+
+def rows_in(folder: Path) -> int:
+    """The rows of a folder's Parquet files."""
+    return sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
+
+
+def scores_by_id(folder: Path) -> dict[int, float]:
     """Scores by the rows' ids."""
-    return {row.row_id: float(row.score) for row in scored.select("row_id", "score").collect()}
+    scored = pq.read_table(folder, columns=["row_id", "score"]).to_pydict()
+    return dict(zip(scored["row_id"], scored["score"], strict=True))
 
 
-def ours(rows: DataFrame, model: Path) -> DataFrame:
-    """What jobs/predict.py does with examples."""
+def ours(spark: SparkSession, rows: Path, model: Path, scored: Path) -> None:
+    """What jobs/predict.py does with the files of examples."""
+    parts, bundle = files_of(str(rows)).parts, Bundle(str(model))
+    layout = FileLayout(SCORED, (str(scored),), "zstd", dictionary=True, group_bytes=128 << 20, page_rows=20_000)
+    writer = ScoreWriter(parts, ScoringModel(bundle.uri, bundle.digest), layout, {"row_id": "row_id"}, {})
+    run_tasks(spark, len(parts), writer)
+
+
+def by_spark(score: Callable[[DataFrame, Path], DataFrame]) -> Score:
+    """A way to score that Spark reads and writes for."""
+
+    def read_and_write(spark: SparkSession, rows: Path, model: Path, scored: Path) -> None:
+        score(spark.read.parquet(str(rows)), model).write.parquet(str(scored))
+
+    return read_and_write
+
+
+def ours_by_rows(rows: DataFrame, model: Path) -> DataFrame:
+    """The same scoring of rows that Spark reads, as publish compares models."""
     config = SimpleNamespace(config=SimpleNamespace(contracts=""))  # which an error names
     return score_examples(cast("Any", config), rows, Bundle(str(model)), (lake.ROW_ID,))
 
@@ -183,12 +252,13 @@ def batch_udf(rows: DataFrame, model: Path) -> DataFrame:
     return rows.select("row_id", score(*NAMES).alias("score"))
 
 
-UNTUNED = "pandas_udf, Keras in its batches of 32"
+OURS, UNTUNED = "ours", "pandas_udf, Keras in its batches of 32"
 CONTENDERS: dict[str, Score] = {
-    "ours": ours,
-    UNTUNED: partial(keras_udf, batch_rows=32),
-    "pandas_udf, Keras in whole batches": keras_udf,
-    "predict_batch_udf, Keras in whole batches": batch_udf,
+    OURS: ours,
+    "ours, by Spark's rows": by_spark(ours_by_rows),
+    UNTUNED: by_spark(partial(keras_udf, batch_rows=32)),
+    "pandas_udf, Keras in whole batches": by_spark(keras_udf),
+    "predict_batch_udf, Keras in whole batches": by_spark(batch_udf),
 }
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from setup.postgres import free_port
 from tests.processes import environment
 
 BIN = Path(sys.executable).parent
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 @contextmanager

@@ -109,7 +109,8 @@ class Loop:
 
     def _strike(self, process: subprocess.Popen[bytes], began: float, log: Path) -> tuple[str, str, datetime] | None:
         """Take down what is next, some time after a random step began; nothing where the run ends before."""
-        kind, since = self._next, None
+        kind = self._next
+        since: float | None = None
         first = "train" if kind == "rank" else self.choice.choice(STEPS)
         delay = self.choice.uniform(0.0, START_SECONDS if first == STEPS[0] else STEP_SECONDS)
         while process.poll() is None and time.monotonic() - began < LONGEST_SECONDS:

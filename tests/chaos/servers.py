@@ -13,7 +13,7 @@ from pathlib import Path
 
 from setup.postgres import free_port
 
-START_SECONDS = 60
+START_SECONDS = 180
 BLOCK_BYTES = 1 << 16
 
 

@@ -129,7 +129,8 @@ def _onnx(found: dict[str, Any]) -> str:
     """What became of the model as ONNX."""
     if found["missing"]:
         return f"no ONNX model: {found['missing']}"
+    prepared = f"; it takes prepared inputs: {found['prepared']}" if found.get("prepared") else ""
     return (
         f"ONNX model: features differ from Spark's by {found['features']:.1e} at most, scores from the SavedModel's by "
-        f"{found['scores']:.1e}"
+        f"{found['scores']:.1e}{prepared}"
     )

@@ -1,4 +1,4 @@
-"""Batches of raw values, scored in Spark's Python workers by ONNX Runtime, or TensorFlow for models without an ONNX graph."""
+"""Batches of raw values, scored in Spark's Python workers by ONNX Runtime, or by TensorFlow without an ONNX graph."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipelines.columns import flat
 from pipelines.errors import BundleError
+from pipelines.features.batches import sliced
 from pipelines.fitted import FittedSpec
 from pipelines.serving.batches import SCORES, score_columns
 from pipelines.serving.bundle import Bundle
@@ -39,21 +40,25 @@ def score_raw_batches(
     """
     forget_archives()
     for batch in batches:
-        if not batch.num_rows:
-            continue
-        bundle, scorer = _load_once(model.uri, model.digest)
-        task = bundle.manifest["task"]["kind"]
-        scores = scorer.score(raw_arrays(batch, bundle.spec))
-        columns = score_columns(task, scores)
-        columns["calibrated_score"] = pa.array(
-            [None] * len(scores) if bundle.calibration is None else bundle.calibration.apply(scores), pa.float32()
-        )
-        if task == "binary" and model.threshold is not None:
-            columns["predicted"] = pc.greater_equal(columns["score"], pa.scalar(model.threshold, pa.float32())).cast(
-                pa.float32()
-            )
-        held = [batch.column(name) for name in kept]
-        yield pa.RecordBatch.from_arrays([*held, *(columns[name] for name in RAW_SCORES)], names=[*kept, *RAW_SCORES])
+        if batch.num_rows:
+            bundle, scorer = _load_once(model.uri, model.digest)
+            for part in sliced([batch], bundle.spec):
+                yield _scored(part, bundle, scorer, model.threshold, kept)
+
+
+def _scored(
+    batch: pa.RecordBatch, bundle: Bundle, scorer: Scorer, threshold: float | None, kept: tuple[str, ...]
+) -> pa.RecordBatch:
+    task = bundle.manifest["task"]["kind"]
+    scores = scorer.score(raw_arrays(batch, bundle.spec))
+    columns = score_columns(task, scores)
+    columns["calibrated_score"] = pa.array(
+        [None] * len(scores) if bundle.calibration is None else bundle.calibration.apply(scores), pa.float32()
+    )
+    if task == "binary" and threshold is not None:
+        columns["predicted"] = pc.greater_equal(columns["score"], pa.scalar(threshold, pa.float32())).cast(pa.float32())
+    held = [batch.column(name) for name in kept]
+    return pa.RecordBatch.from_arrays([*held, *(columns[name] for name in RAW_SCORES)], names=[*kept, *RAW_SCORES])
 
 
 def raw_arrays(batch: pa.RecordBatch, spec: FittedSpec) -> dict[str, npt.NDArray[Any]]:

@@ -49,9 +49,10 @@ for folder, body in bodies.items():
     service.load_first()
     [(status, _, answer)] = asyncio.run(ask(service, body))
     answers.append((service.model.runtime, status, answer["predictions"]))
+unwanted = {"tensorflow", "keras", "pyspark", "pandas"} & set(sys.modules)
 rows = pa.record_batch({"text": pa.array([[2, 4, 0, 0, 0, 0]], pa.list_(pa.int32()))})
 features = Bundle.open(folder).score_features(rows).tolist()
-unwanted = {"tensorflow", "keras", "pyspark", "pandas"} & set(sys.modules)
+unwanted |= {"tensorflow", "keras", "pyspark"} & set(sys.modules)  # PyArrow imports pandas to make an array
 print(json.dumps([answers, features, sorted(unwanted)]))
 """
 

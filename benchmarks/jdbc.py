@@ -60,9 +60,12 @@ def measure(arguments: argparse.Namespace) -> None:
     """Time each way once a round; print, and keep the figures as JSON under benchmarks/results."""
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder, postgres_server() as server:
         fill(server, arguments.data, arguments.rows)
-        builder, made = SparkSession.builder.appName("ringmill benchmark jdbc"), LakeConfig(warehouse=f"{folder}/warehouse")
-        check_warehouse(made)
-        for key, value in catalog_settings(made).items():
+        builder, lake_config = (
+            SparkSession.builder.appName("ringmill benchmark jdbc"),
+            LakeConfig(warehouse=f"{folder}/warehouse"),
+        )
+        check_warehouse(lake_config)
+        for key, value in catalog_settings(lake_config).items():
             builder = builder.config(key, value)
         spark = builder.getOrCreate()
         try:

@@ -32,12 +32,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     values = np.random.default_rng(1).normal(size=(arguments.rows, NUMBERS)).astype(np.float32)
-    names = tuple(f"n{at}" for at in range(NUMBERS))
+    names = tuple(f"n{index}" for index in range(NUMBERS))
     group = GROUP_BYTES // (4 * NUMBERS)
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
         columns, arrays = Path(folder) / "columns.parquet", Path(folder) / "arrays.parquet"
         options: dict[str, Any] = {"row_group_size": group, "compression": "lz4", "use_dictionary": False}
-        pq.write_table(pa.table({name: values[:, at] for at, name in enumerate(names)}), columns, **options)
+        pq.write_table(pa.table({name: values[:, index] for index, name in enumerate(names)}), columns, **options)
         offsets = np.arange(0, values.size + 1, NUMBERS, dtype=np.int32)
         pq.write_table(pa.table({"numbers": pa.ListArray.from_arrays(offsets, values.reshape(-1))}), arrays, **options)
         decoders: dict[str, tuple[Path, Callable[[pa.Table], Any]]] = {
@@ -54,10 +54,10 @@ def main() -> None:
                 read(path, decode)
                 seconds[name].append(time.monotonic() - started)
         sizes = {name: path.stat().st_size / 1e6 for name, (path, _) in decoders.items()}
-    found = {name: statistics.median(each) for name, each in seconds.items()}
-    for name, median in found.items():
+    medians = {name: statistics.median(durations) for name, durations in seconds.items()}
+    for name, median in medians.items():
         print(f"{name}: {median:.2f} s, {arguments.rows / median:,.0f} rows/s, {sizes[name]:,.0f} MB")
-    first, second = found.values()
+    first, second = medians.values()
     print(f"arrays / columns: {second / first:.2f}")
     store("layout", {"rows": arguments.rows, "seconds": seconds})
 

@@ -89,8 +89,10 @@ def _train(context: Context, config: Pipeline, ranks: int) -> float:
     train = TrainConfig.model_validate({**config.train.model_dump(), "ranks": ranks})
     lake = Lake(context.spark, config.pipeline, new_run_id())
     log = RunLog(lake, context.interval)
-    made = Context(config.model_copy(update={"train": train}), context.interval, context.spark, lake, log, Console(quiet=True))
-    execute(TRAIN, made, force=True)
+    run_context = Context(
+        config.model_copy(update={"train": train}), context.interval, context.spark, lake, log, Console(quiet=True)
+    )
+    execute(TRAIN, run_context, force=True)
     history = lake.read(TRAINING_HISTORY.name).where((F.col("run_id") == lake.run_id) & (F.col("epoch") > 0))
     return float(statistics.median(row.rows_per_second for row in history.collect()))
 
@@ -104,8 +106,8 @@ def report(folder: Path) -> None:
     for name, value in measured["seconds"].items():
         seconds.add_row(name, f"{value:.1f}", f"{value / total:.0%}")
     scans = grid("Passes over each table", "step", "table", "scans", "rows read", "rows in the table", "passes")
-    for step, found in table_scans(folder / "events").items():
-        for scan in found:
+    for step, step_scans in table_scans(folder / "events").items():
+        for scan in step_scans:
             rows = measured["rows"].get(scan.table.partition("_")[2])
             if step.partition(": ")[2] in ("clean", "features") and rows:
                 scans.add_row(

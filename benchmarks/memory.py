@@ -23,7 +23,7 @@ def peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
         while process.poll() is None:
             with suppress(psutil.Error):  # one of them ended while it was looked at
                 family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-                peaks[0] = max(peaks[0], sum(_resident(one.pid) for one in family))
+                peaks[0] = max(peaks[0], sum(_resident(member.pid) for member in family))
             time.sleep(0.2)
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -34,7 +34,7 @@ def peak_memory(process: subprocess.Popen[bytes]) -> Callable[[], float]:
 def _resident(process: int) -> float:
     """Bytes; none of a process that has ended, or that nobody has waited for yet."""
     try:
-        told = Path(f"/proc/{process}/smaps_rollup").read_text()
+        rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:
         return 0.0
-    return sum(float(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("Pss:"))
+    return sum(float(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))

@@ -54,14 +54,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.folder:
-        measure(given.folder, given.rows, given.rounds)
+    arguments = parser.parse_args()
+    if arguments.folder:
+        measure(arguments.folder, arguments.rows, arguments.rounds)
         return
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
-        subprocess.run([sys.executable, "-c", f"{PREPARE}({folder!r}, {given.rows})"], check=True)
+        subprocess.run([sys.executable, "-c", f"{PREPARE}({folder!r}, {arguments.rows})"], check=True)
         program = str(Path(sys.executable).with_name("spark-submit"))
-        options = ["--folder", folder, "--rows", str(given.rows), "--rounds", str(given.rounds)]
+        options = ["--folder", folder, "--rows", str(arguments.rows), "--rounds", str(arguments.rounds)]
         # One thread of TensorFlow's a worker, as there is a worker a core.
         threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
         subprocess.run([program, __file__, *options], env={**os.environ, **threads}, check=True)
@@ -91,8 +91,8 @@ def measure(folder: Path, rows: int, rounds: int) -> None:
     """Score by each in turn, in this application."""
     spark = SparkSession.builder.appName("ringmill benchmark predict").getOrCreate()
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", BATCH_ROWS)
-    given = spark.read.parquet(str(folder / "rows"))
-    first = given.where(F.col("row_id") < COMPARED_ROWS)
+    all_rows = spark.read.parquet(str(folder / "rows"))
+    first = all_rows.where(F.col("row_id") < COMPARED_ROWS)
     scored = {name: scores_by_id(score(first, folder / "m")) for name, score in CONTENDERS.items()}
     differences = {name: max(abs(each - scored["ours"][at]) for at, each in of.items()) for name, of in scored.items()}
     assert all(len(of) == min(rows, COMPARED_ROWS) for of in scored.values()) and max(differences.values()) <= 1e-6, differences
@@ -100,8 +100,8 @@ def measure(folder: Path, rows: int, rounds: int) -> None:
     counts = {name: rows // (SLOW_PART if name == UNTUNED else 1) for name in CONTENDERS}
     for _ in range(rounds):
         for name, score in CONTENDERS.items():
-            timed(score(given.where(F.col("row_id") < WARM_UP_ROWS), folder / "m"))
-            seconds[name].append(timed(score(given.where(F.col("row_id") < counts[name]), folder / "m")))
+            timed(score(all_rows.where(F.col("row_id") < WARM_UP_ROWS), folder / "m"))
+            seconds[name].append(timed(score(all_rows.where(F.col("row_id") < counts[name]), folder / "m")))
     show(counts, seconds, differences)
     spark.stop()
 
@@ -109,11 +109,11 @@ def measure(folder: Path, rows: int, rounds: int) -> None:
 def show(counts: dict[str, int], seconds: dict[str, list[float]], differences: dict[str, float]) -> None:
     """Print the table and store the figures."""
     table = grid("Batch scoring", "by", "rows", "seconds", "rows/s", "ours is faster by", "greatest difference")
-    rates = {name: counts[name] / min(taken) for name, taken in seconds.items()}
-    for name, taken in seconds.items():
-        each = ", ".join(f"{one:.1f}" for one in taken)
+    rates = {name: counts[name] / min(runs) for name, runs in seconds.items()}
+    for name, runs in seconds.items():
+        shown = ", ".join(f"{duration:.1f}" for duration in runs)
         faster = f"{rates['ours'] / rates[name]:.1f}"
-        table.add_row(name, f"{counts[name]:,}", each, f"{rates[name]:,.0f}", faster, f"{differences[name]:.1e}")
+        table.add_row(name, f"{counts[name]:,}", shown, f"{rates[name]:,.0f}", faster, f"{differences[name]:.1e}")
     Console(width=120, highlight=False).print(table)
     store("predict", {"rows": counts, "seconds": seconds, "differences": differences})
 

@@ -21,7 +21,7 @@ def store(name: str, figures: dict[str, Any]) -> None:
 
 def grid(title: str, *columns: str) -> Table:
     """A table to fill: the first column words, the others numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
-    return made
+        table.add_column(column, justify="left" if index == 0 else "right")
+    return table

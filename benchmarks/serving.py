@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.results import grid, store
-from benchmarks.serving_load import Target, clients, python_load
+from benchmarks.serving_load import LoadTarget, clients, python_load
 from benchmarks.serving_model import CALL_ROWS, call_milliseconds, export_model, input_fields, named_body, tensor_body
 from benchmarks.serving_services import PREDICT, VARIANTS, Running, Variant, served
 
@@ -35,45 +35,45 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--clients", nargs="*", choices=["wrk", "Python"], default=list(clients()))
     parser.add_argument("--model", type=Path, help="a published model's folder, instead of one without meaning")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     console = Console(width=128, highlight=False)
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
-        model = given.model or Path(folder) / "m"
-        if not given.model:
+        model = arguments.model or Path(folder) / "m"
+        if not arguments.model:
             export_model(model)
         calls = call_milliseconds(model)
         loads, paced = [], []
-        for name in given.only:
+        for name in arguments.only:
             work = Path(folder) / name
             work.mkdir()
             with served(VARIANTS[name], model, work) as running:
-                targets = {rows: _target(running, VARIANTS[name], model, rows, work) for rows in given.rows}
-                loads += [{"variant": name, **load} for load in closed_loops(running, targets, given)]
+                targets = {rows: _target(running, VARIANTS[name], model, rows, work) for rows in arguments.rows}
+                loads += [{"variant": name, **load} for load in closed_loops(running, targets, arguments)]
                 if name in PACED and 1 in targets:
                     rate = max(load["rate"] for load in loads if load["variant"] == name and load["rows"] == 1) / 2
-                    figures = python_load(targets[1], PACED_CONNECTIONS, given.seconds, rate)
+                    figures = python_load(targets[1], PACED_CONNECTIONS, arguments.seconds, rate)
                     paced.append({"variant": name, **figures._asdict()})
             store("serving", {"loads": loads, "half_of_saturation": paced, "calls_ms": calls})
     show(console, loads, paced, calls)
 
 
-def _target(running: Running, variant: Variant, model: Path, rows: int, work: Path) -> Target:
+def _target(running: Running, variant: Variant, model: Path, rows: int, work: Path) -> LoadTarget:
     body = named_body if variant.path == PREDICT else tensor_body
     path = work / f"body-{rows}.json"
     path.write_bytes(body(input_fields(model), rows))
-    return Target(running.port, variant.path, path)
+    return LoadTarget(running.port, variant.path, path)
 
 
-def closed_loops(running: Running, targets: dict[int, Target], given: argparse.Namespace) -> list[Load]:
+def closed_loops(running: Running, targets: dict[int, LoadTarget], arguments: argparse.Namespace) -> list[Load]:
     """Each client's load over each number of connections and rows, with the service's processor milliseconds a request."""
     loads = []
     for rows, target in targets.items():
-        for connections in given.connections:
+        for connections in arguments.connections:
             for client, load in clients().items():
-                if client not in given.clients:
+                if client not in arguments.clients:
                     continue
                 before = running.cpu_seconds()
-                figures = load(target, connections, given.seconds)
+                figures = load(target, connections, arguments.seconds)
                 cpu = (running.cpu_seconds() - before) * 1000 / max(1, figures.requests)
                 loads.append({"client": client, "connections": connections, "rows": rows, "cpu": cpu, **figures._asdict()})
     return loads

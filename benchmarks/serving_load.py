@@ -37,7 +37,7 @@ end
 """
 
 
-class Target(NamedTuple):
+class LoadTarget(NamedTuple):
     """Where requests go, and the file with their body."""
 
     port: int
@@ -54,7 +54,7 @@ class Figures(NamedTuple):
     p99: float
 
 
-def wrk_load(target: Target, connections: int, seconds: float) -> Figures:
+def wrk_load(target: LoadTarget, connections: int, seconds: float) -> Figures:
     """Closed-loop load by wrk, one thread. Raises AssertionError when an answer is not a success."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(WRK_SCRIPT.format(body=target.body))
@@ -67,7 +67,7 @@ def wrk_load(target: Target, connections: int, seconds: float) -> Figures:
     return Figures(**figures)
 
 
-def python_load(target: Target, connections: int, seconds: float, rate: float | None = None) -> Figures:
+def python_load(target: LoadTarget, connections: int, seconds: float, rate: float | None = None) -> Figures:
     """Load by a Python client in a process of its own: closed loop, or at a rate, with latencies from when each was due."""
     command = [sys.executable, "-m", "benchmarks.serving_load", *map(str, target), "--connections", str(connections)]
     paced = ["--rate", str(rate)] if rate else []
@@ -75,12 +75,12 @@ def python_load(target: Target, connections: int, seconds: float, rate: float | 
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def clients() -> dict[str, Callable[[Target, int, float], Figures]]:
+def clients() -> dict[str, Callable[[LoadTarget, int, float], Figures]]:
     """The clients that this machine has, by name; the first one warms the service up for the others."""
     return {"Python": python_load, **({"wrk": wrk_load} if shutil.which("wrk") else {})}
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """A keep-alive connection with one request at a time."""
 
     def __init__(self) -> None:
@@ -123,9 +123,9 @@ def _content_length(head: bytes | bytearray) -> int:
     return int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
 
 
-async def _connect(port: int) -> Connection:
+async def _connect(port: int) -> ClientConnection:
     loop = asyncio.get_running_loop()
-    return (await loop.create_connection(Connection, "127.0.0.1", port))[1]
+    return (await loop.create_connection(ClientConnection, "127.0.0.1", port))[1]
 
 
 async def closed_loop(port: int, request: bytes, connections: int, seconds: float) -> Figures:
@@ -133,7 +133,7 @@ async def closed_loop(port: int, request: bytes, connections: int, seconds: floa
     begin = time.perf_counter() + WARM_UP_SECONDS
     spans: list[tuple[float, float]] = []
 
-    async def caller(connection: Connection) -> None:
+    async def caller(connection: ClientConnection) -> None:
         while (started := time.perf_counter()) < begin + seconds:
             await connection.send(request)
             spans.append((started, time.perf_counter() - started))
@@ -145,13 +145,13 @@ async def closed_loop(port: int, request: bytes, connections: int, seconds: floa
 
 async def open_loop(port: int, request: bytes, connections: int, seconds: float, rate: float) -> Figures:
     """Requests at random times, `rate` a second. A latency begins when its request was due, even if no connection was idle."""
-    idle: asyncio.Queue[Connection] = asyncio.Queue()
+    idle: asyncio.Queue[ClientConnection] = asyncio.Queue()
     for _ in range(connections):
         idle.put_nowait(await _connect(port))
     spans: list[tuple[float, float]] = []
     gaps = random.Random(1)  # noqa: S311
 
-    async def one(due: float) -> None:
+    async def send_when_due(due: float) -> None:
         connection = await idle.get()
         await connection.send(request)
         spans.append((due, time.perf_counter() - due))
@@ -161,7 +161,7 @@ async def open_loop(port: int, request: bytes, connections: int, seconds: float,
     begin, tasks = due + WARM_UP_SECONDS, set()
     while due < begin + seconds:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        tasks.add(asyncio.create_task(one(due)))
+        tasks.add(asyncio.create_task(send_when_due(due)))
         due += gaps.expovariate(rate)
     await asyncio.gather(*tasks)
     return _figures(spans, begin, seconds)
@@ -182,13 +182,13 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rate", type=float, help="requests a second; without it each connection sends when it has its answer")
-    given = parser.parse_args()
-    body = given.body.read_bytes()
-    request = HEAD.format(path=given.path, length=len(body)).encode() + body
+    arguments = parser.parse_args()
+    body = arguments.body.read_bytes()
+    request = HEAD.format(path=arguments.path, length=len(body)).encode() + body
     load = (
-        open_loop(given.port, request, given.connections, given.seconds, given.rate)
-        if given.rate
-        else closed_loop(given.port, request, given.connections, given.seconds)
+        open_loop(arguments.port, request, arguments.connections, arguments.seconds, arguments.rate)
+        if arguments.rate
+        else closed_loop(arguments.port, request, arguments.connections, arguments.seconds)
     )
     print(json.dumps(uvloop.run(load)._asdict()))
 

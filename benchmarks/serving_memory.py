@@ -21,7 +21,7 @@ import psutil
 from rich.console import Console
 
 from benchmarks.results import grid, store
-from benchmarks.serving_load import Target, python_load
+from benchmarks.serving_load import LoadTarget, python_load
 from benchmarks.serving_model import export_model, input_fields, named_body
 from benchmarks.serving_services import VARIANTS, served
 
@@ -36,22 +36,22 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--model", type=Path, help="a published model's folder, instead of one without meaning")
     parser.add_argument("--only-loads", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.only_loads:
-        print(json.dumps(list(memory_of_loads(given.model, given.loads))))
+    arguments = parser.parse_args()
+    if arguments.only_loads:
+        print(json.dumps(list(memory_of_loads(arguments.model, arguments.loads))))
         return
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
-        model = given.model or Path(folder) / "m"
-        if not given.model:
+        model = arguments.model or Path(folder) / "m"
+        if not arguments.model:
             export_model(model)
         # A process of its own, which has not exported a model before.
         command = [sys.executable, "-m", "benchmarks.serving_memory", "--only-loads", "--model", str(model)]
-        done = subprocess.run([*command, "--loads", str(given.loads)], text=True, stdout=subprocess.PIPE, check=True)
+        done = subprocess.run([*command, "--loads", str(arguments.loads)], text=True, stdout=subprocess.PIPE, check=True)
         loads = json.loads(done.stdout.splitlines()[-1])
-        requests = list(memory_of_requests(model, Path(folder), given.requests))
+        requests = list(memory_of_requests(model, Path(folder), arguments.requests))
     table = grid("Resident memory, MiB", "after", *(f"{step * 100 // STEPS} %" for step in range(1, STEPS + 1)), "growth")
-    for title, memory in ((f"{given.loads:,} loads and unloads", loads), (f"{given.requests:,} requests", requests)):
-        table.add_row(title, *(f"{each:.1f}" for each in memory), f"{memory[-1] - memory[0]:+.1f}")
+    for title, memory in ((f"{arguments.loads:,} loads and unloads", loads), (f"{arguments.requests:,} requests", requests)):
+        table.add_row(title, *(f"{mebibytes:.1f}" for mebibytes in memory), f"{memory[-1] - memory[0]:+.1f}")
     Console(width=128, highlight=False).print(table)
     store("serving_memory", {"loads": loads, "requests": requests})
 
@@ -90,7 +90,7 @@ def memory_of_requests(model: Path, work: Path, requests: int) -> Iterator[float
     body = work / "body.json"
     body.write_bytes(named_body(input_fields(model), 1))
     with served(VARIANTS["onnx"], model, work) as running:
-        target, sent = Target(running.port, VARIANTS["onnx"].path, body), 0
+        target, sent = LoadTarget(running.port, VARIANTS["onnx"].path, body), 0
         for step in range(1, STEPS + 1):
             while sent < requests * step // STEPS:
                 sent += python_load(target, connections=8, seconds=2).requests

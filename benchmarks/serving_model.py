@@ -88,18 +88,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("library", choices=LIBRARIES)
     parser.add_argument("model")
-    given = parser.parse_args()
-    bundle = Bundle.open(given.model)
-    scorer, schema = scorers()[given.library](bundle), RowSchema(bundle.input_schema)
+    arguments = parser.parse_args()
+    bundle = Bundle.open(arguments.model)
+    scorer, schema = scorers()[arguments.library](bundle), RowSchema(bundle.input_schema)
     medians = {}
     for rows in CALL_ROWS:
-        values, taken = schema.inputs(filler_rows(schema, rows)), []
+        values, durations = schema.inputs(filler_rows(schema, rows)), []
         scorer.score(values)
         ends = time.perf_counter() + CALLS_SECONDS
         while (started := time.perf_counter()) < ends:
             scorer.score(values)
-            taken.append(time.perf_counter() - started)
-        medians[rows] = float(np.median(taken)) * 1000
+            durations.append(time.perf_counter() - started)
+        medians[rows] = float(np.median(durations)) * 1000
     print(json.dumps(medians))
 
 

@@ -158,9 +158,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("library")
     parser.add_argument("model")
-    given, options = parser.parse_known_args()
-    with patch.object(Bundle, "scorer", scorers()[given.library]):
-        sys.exit(service.main(["--model", given.model, "--name", "benchmark", "--port", "0", "--no-access-log", *options]))
+    arguments, options = parser.parse_known_args()
+    with patch.object(Bundle, "scorer", scorers()[arguments.library]):
+        sys.exit(service.main(["--model", arguments.model, "--name", "benchmark", "--port", "0", "--no-access-log", *options]))
 
 
 if __name__ == "__main__":

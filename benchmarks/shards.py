@@ -21,7 +21,7 @@ Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 class Work(NamedTuple):
-    """What one program of the benchmark is asked to do, and the file in which it says how it went."""
+    """The work of one program of the benchmark, and the file in which it writes its result."""
 
     case: str
     program: str
@@ -38,10 +38,10 @@ class Work(NamedTuple):
         """From the file that the benchmark wrote."""
         return cls(**json.loads(Path(path).read_text()))
 
-    def tell(self, epochs: list[dict[str, float]], **more: Any) -> None:
+    def write_result(self, epochs: list[dict[str, float]], **more: Any) -> None:
         """Write the result: of each epoch its rows, seconds and mean loss, and by the machine's clock when it was there."""
-        told = {"epochs": epochs, "ended": time.monotonic(), **more}
-        Path(self.out).write_text(json.dumps(told))
+        result = {"epochs": epochs, "ended": time.monotonic(), **more}
+        Path(self.out).write_text(json.dumps(result))
 
 
 def stop(spark: Any) -> None:
@@ -62,21 +62,21 @@ class Shard:
         counts = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
         self._groups = range(rank, len(counts), ranks)
         self.numbers = len(self._names)
-        self.steps = min(sum(counts[each::ranks]) for each in range(ranks)) // batch
+        self.steps = min(sum(counts[first::ranks]) for first in range(ranks)) // batch
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Its batches: numbers (batch, numbers) and labels (batch,)."""
         generator = np.random.default_rng([epoch, self._rank])
-        left, steps = self._empty(), self.steps
+        rest, steps = self._empty(), self.steps
         for group in generator.permutation(np.array(self._groups)):
             numbers, labels = self._read(int(group), generator)
-            left = np.concatenate([left[0], numbers]), np.concatenate([left[1], labels])
-            whole = len(left[1]) // self._batch
-            for at in range(min(whole, steps)):
-                cut = slice(at * self._batch, (at + 1) * self._batch)
-                yield left[0][cut], left[1][cut]
-            steps -= min(whole, steps)
-            left = left[0][whole * self._batch :], left[1][whole * self._batch :]
+            rest = np.concatenate([rest[0], numbers]), np.concatenate([rest[1], labels])
+            batches = len(rest[1]) // self._batch
+            for index in range(min(batches, steps)):
+                cut = slice(index * self._batch, (index + 1) * self._batch)
+                yield rest[0][cut], rest[1][cut]
+            steps -= min(batches, steps)
+            rest = rest[0][batches * self._batch :], rest[1][batches * self._batch :]
 
     def _empty(self) -> Batch:
         return np.zeros((0, self.numbers), np.float32), np.zeros(0, np.float32)

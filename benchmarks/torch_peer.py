@@ -25,7 +25,7 @@ def main() -> None:
     distributor = TorchDistributor(num_processes=work.ranks, local_mode=False, use_gpu=False)
     result: Any = distributor.run(train, tuple(work))  # rank 0's
     epochs, first_step = result
-    work.tell(epochs, called=called, first_step=first_step)
+    work.write_result(epochs, called=called, first_step=first_step)
     stop(spark)
 
 

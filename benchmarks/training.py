@@ -34,7 +34,7 @@ from rich.table import Table
 
 from benchmarks.results import grid, store
 from benchmarks.torch_environment import torch_environment
-from benchmarks.training_runs import CASES, PARTS, Case, CaseFailedError, Run, run_case
+from benchmarks.training_runs import CASES, PARTS, BenchmarkCase, CaseFailedError, Run, run_case
 
 Runs = dict[str, list[Run]]
 USUAL = [part for part in PARTS if part != "more"]
@@ -55,24 +55,24 @@ def main() -> None:
     if any(case.program == "torch" for case in cases) and isinstance(why := torch_environment(), str):
         console.print(f"torch is left out: {why}")
         cases = [case for case in cases if case.program != "torch"]
-    found: Runs = {case.name: [] for case in cases}
+    runs: Runs = {case.name: [] for case in cases}
     failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
         for _ in range(arguments.rounds):
             for case in [case for case in cases if case.name not in failed]:
                 try:
-                    found[case.name].append(run_case(case, Path(folder), arguments.rows, arguments.epochs))
+                    runs[case.name].append(run_case(case, Path(folder), arguments.rows, arguments.epochs))
                 except CaseFailedError as error:
                     failed[case.name] = str(error)
     cases = [case for case in cases if case.name not in failed]
-    found = {case.name: found[case.name] for case in cases}
-    report(console, cases, found)
+    runs = {case.name: runs[case.name] for case in cases}
+    report(console, cases, runs)
     for why in failed.values():
         console.print(f"left out: {why}")
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     console.print(f"Machine: {machine}; {arguments.rows:,} rows, {arguments.epochs} epochs")
     name = "_".join(["training", *(arguments.only if arguments.only != USUAL else ())])
-    store(name, {"machine": machine, "rows": arguments.rows, "epochs": arguments.epochs, "runs": found})
+    store(name, {"machine": machine, "rows": arguments.rows, "epochs": arguments.epochs, "runs": runs})
     sys.exit(1 if failed else 0)
 
 
@@ -109,36 +109,36 @@ RATIOS: tuple[tuple[str, str, str, Callable[[Run], float], str], ...] = (
 )
 
 
-def report(console: Console, cases: list[Case], found: Runs) -> None:
+def report(console: Console, cases: list[BenchmarkCase], runs_by_case: Runs) -> None:
     """Print what was measured, the ratios within each round, and where the ranks' time goes."""
     measured = grid("Training", "case", "rows/s of each round", "median", "seconds", "to first step", "last loss")
     for case in cases:
-        runs = found[case.name]
-        each, speeds, middle = "", "", ""
+        runs = runs_by_case[case.name]
+        last_loss, speeds, middle = "", "", ""
         if runs[0]["epochs"]:
             speeds = ", ".join(f"{speed(run):,.0f}" for run in runs)
             middle = f"{statistics.median(map(speed, runs)):,.0f}"
-            each = "" if case.program == "ceiling" else f"{runs[-1]['epochs'][-1]['loss']:.3f}"
+            last_loss = "" if case.program == "ceiling" else f"{runs[-1]['epochs'][-1]['loss']:.3f}"
         step = f"{statistics.median(map(first_step, runs)):.1f}" if "first_step" in runs[0] else ""
-        measured.add_row(case.name, speeds, middle, f"{statistics.median(map(seconds, runs)):.1f}", step, each)
+        measured.add_row(case.name, speeds, middle, f"{statistics.median(map(seconds, runs)):.1f}", step, last_loss)
     ratios = grid("Ratios, round by round", "what", "median", "least to most", "goal")
-    for what, ours, other, measure, goal in RATIOS:
-        if ours in found and other in found:
-            values = [measure(mine) / measure(its) for mine, its in zip(found[ours], found[other], strict=True)]
-            ratios.add_row(what, f"{statistics.median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}", goal)
-    for table in (measured, ratios, _spent(found)):
+    for title, ours, other, measure, goal in RATIOS:
+        if ours in runs_by_case and other in runs_by_case:
+            values = [measure(mine) / measure(its) for mine, its in zip(runs_by_case[ours], runs_by_case[other], strict=True)]
+            ratios.add_row(title, f"{statistics.median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}", goal)
+    for table in (measured, ratios, _spent(runs_by_case)):
         if table.row_count:
             console.print(table)
 
 
-def _spent(found: Runs) -> Table:
-    """Shares of an epoch, where ranks tell them."""
+def _spent(runs_by_case: Runs) -> Table:
+    """Shares of an epoch, where ranks report them."""
     spent = grid("Where a rank's time goes, of the last epoch", "case", "rank", "feed", "compute", "all-reduce, wait", "rest")
-    for name, runs in found.items():
+    for name, runs in runs_by_case.items():
         for rank, last in runs[-1].get("shares", {}).items():
-            each = [[run["shares"][rank].get(what) for run in runs] for what in ("feed", "compute", "wait", "rest")]
+            shares = [[run["shares"][rank].get(activity) for run in runs] for activity in ("feed", "compute", "wait", "rest")]
             if last:
-                shown = (f"{statistics.median(values):.0%}" if None not in values else "" for values in each)
+                shown = (f"{statistics.median(values):.0%}" if None not in values else "" for values in shares)
                 spent.add_row(name, rank, *shown)
     return spent
 

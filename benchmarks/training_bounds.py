@@ -34,25 +34,25 @@ def bare(work: Work) -> None:
             outputs = network(numbers, training=True)[:, 0]
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, outputs))
         variables = network.trainable_variables
-        optimizer.apply(tape.gradient(loss, [each.value for each in variables]), variables)
+        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
 
     float(step(tf.zeros((work.batch, NUMBERS)), tf.zeros((work.batch,))))
-    work.tell([], first_step=time.monotonic())
+    work.write_result([], first_step=time.monotonic())
 
 
 def ceiling(work: Work) -> None:
     """The network's matrix products alone, on a core a process, all at once."""
     cores = sorted(os.sched_getaffinity(0))[: work.ranks]
     context = multiprocessing.get_context("spawn")
-    start, found = context.Barrier(len(cores)), context.Queue()
+    start, speeds_queue = context.Barrier(len(cores)), context.Queue()
     for core in cores:
-        context.Process(target=ceiling_of_core, args=(core, work.batch, start, found), daemon=True).start()
-    speeds = [found.get(timeout=120) for _ in cores]
-    work.tell([{"rows": CEILING_SECONDS * sum(speeds), "seconds": CEILING_SECONDS, "loss": 0.0}])
+        context.Process(target=ceiling_of_core, args=(core, work.batch, start, speeds_queue), daemon=True).start()
+    speeds = [speeds_queue.get(timeout=120) for _ in cores]
+    work.write_result([{"rows": CEILING_SECONDS * sum(speeds), "seconds": CEILING_SECONDS, "loss": 0.0}])
 
 
-def ceiling_of_core(core: int, batch: int, start: Barrier, found: Any) -> None:
+def ceiling_of_core(core: int, batch: int, start: Barrier, speeds_queue: Any) -> None:
     """Rows a second of the products forward (x W) and backward (dW and, but for the first layer's, dX), in a loop.
 
     Each step has an input of its own, which all of its products depend on: TensorFlow computes what does not change once.
@@ -71,11 +71,11 @@ def ceiling_of_core(core: int, batch: int, start: Barrier, found: Any) -> None:
             values = [inputs[step]]
             for weight in weights:
                 values.append(tf.matmul(values[-1], weight))
-            back, made = values.pop(), []
+            back, products = values.pop(), []
             for value, weight in zip(reversed(values), reversed(weights), strict=True):
-                made.append(tf.matmul(value, back, transpose_a=True))
+                products.append(tf.matmul(value, back, transpose_a=True))
                 back = tf.matmul(back, weight, transpose_b=True) if weight is not weights[0] else back
-            gradients = tuple(reversed(made))
+            gradients = tuple(reversed(products))
         return gradients
 
     gradients = call(inputs, *weights)
@@ -85,11 +85,11 @@ def ceiling_of_core(core: int, batch: int, start: Barrier, found: Any) -> None:
         gradients = call(inputs, *gradients)
         calls += 1
     _ = gradients[0].numpy()
-    found.put(calls * STEPS_PER_CALL * batch / (time.monotonic() - started))
+    speeds_queue.put(calls * STEPS_PER_CALL * batch / (time.monotonic() - started))
 
 
 PROGRAMS = {"bare": bare, "ceiling": ceiling}
 
 if __name__ == "__main__":
-    asked = Work.read(sys.argv[1])
-    PROGRAMS[asked.program](asked)
+    work = Work.read(sys.argv[1])
+    PROGRAMS[work.program](work)

@@ -72,12 +72,12 @@ WORKLOADS = {
 def write_rows(folder: Path, name: str, rows: int) -> tuple[Path, Path]:
     """Rows of a workload, and a few more for validation, as Parquet; both are written once."""
     workload = WORKLOADS[name]
-    found = folder / f"{name}.parquet", folder / f"{name}-validation.parquet"
-    if not found[0].exists():
+    paths = folder / f"{name}.parquet", folder / f"{name}-validation.parquet"
+    if not paths[0].exists():
         generator = np.random.default_rng(SEED)
-        _write(found[0], workload, max(rows // workload.fewer, FEWEST_ROWS), generator)
-        _write(found[1], workload, VALIDATION_ROWS, generator)
-    return found
+        _write(paths[0], workload, max(rows // workload.fewer, FEWEST_ROWS), generator)
+        _write(paths[1], workload, VALIDATION_ROWS, generator)
+    return paths
 
 
 def _write(path: Path, workload: Workload, rows: int, generator: np.random.Generator) -> None:

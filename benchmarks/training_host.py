@@ -14,13 +14,13 @@ from pathlib import Path
 
 from benchmarks.shards import Work
 from benchmarks.training_data import training_job
-from benchmarks.training_ours import Heard
+from benchmarks.training_ours import RankRecorder
 from pipelines.launch.barrier import HOROVOD, TUNED
 from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import DIE_WITH_PARENT, RANK
-from pipelines.launch.watch import Watch
+from pipelines.launch.stall_detector import StallDetector
 
 STALL_SECONDS, START_SECONDS, SECONDS_TO_LEAVE = 60, 120, 20
 OF_A_RANK = ("RINGMILL_RANK", "RINGMILL_LOCAL_RANK", "RINGMILL_JOB")
@@ -30,7 +30,7 @@ def main() -> None:
     """Train under an mpiexec that starts the ranks itself."""
     work = Work.read(sys.argv[1])
     job = training_job(work.workload, (Path(work.train), Path(work.validation)), work.ranks, work.batch, work.epochs)
-    heard = Heard()
+    recorder = RankRecorder()
     command = [str(Path(sys.executable).with_name("mpiexec.hydra")), "-iface", "lo"]
     common = {**TUNED, **HOROVOD, "FI_TCP_IFACE": "lo", "MPIR_CVAR_NOLOCAL": str(int(work.program == "tcp"))}
     with Channel(LOOPBACK, 0) as channel, ExitStack() as stack:
@@ -49,12 +49,12 @@ def main() -> None:
             return None if code is None else f"mpiexec ended with code {code}"
 
         try:
-            Follower(work.ranks, channel, ended, Watch(STALL_SECONDS, START_SECONDS)).follow(heard, START_SECONDS)
+            Follower(work.ranks, channel, ended, StallDetector(STALL_SECONDS, START_SECONDS)).follow(recorder, START_SECONDS)
             process.wait(SECONDS_TO_LEAVE)
         finally:
             process.kill()
-    more = {"cores": heard.cores, "shares": heard.shares(), "first_step": heard.first_step}
-    work.tell(heard.epochs, called=called, **more)
+    more = {"cores": recorder.cores, "shares": recorder.shares(), "first_step": recorder.first_step}
+    work.write_result(recorder.epochs, called=called, **more)
 
 
 if __name__ == "__main__":

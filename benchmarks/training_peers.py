@@ -33,7 +33,7 @@ def stock(work: Work) -> None:
     called = time.monotonic()
     ranks = horovod.spark.run(stock_rank, args=(tuple(work),), num_proc=work.ranks, use_gloo=True, use_mpi=False, verbose=0)
     epochs, first_step = ranks[0]
-    work.tell(epochs, called=called, first_step=first_step)
+    work.write_result(epochs, called=called, first_step=first_step)
     stop(spark)
 
 
@@ -53,7 +53,7 @@ def stock_rank(work_as_tuple: tuple[Any, ...]) -> tuple[list[dict[str, float]], 
             with tf.GradientTape() as tape:
                 loss = self.compute_loss(y=labels, y_pred=self(numbers, training=True))
             variables = self.trainable_variables
-            gradients = hvd.DistributedGradientTape(tape).gradient(loss, [each.value for each in variables])
+            gradients = hvd.DistributedGradientTape(tape).gradient(loss, [variable.value for variable in variables])
             self.optimizer.apply(gradients, variables)
             for metric in self.metrics:
                 metric.update_state(loss)
@@ -62,7 +62,7 @@ def stock_rank(work_as_tuple: tuple[Any, ...]) -> tuple[list[dict[str, float]], 
     work = Work(*work_as_tuple)
     hvd.init()
     network = build(Averaging)
-    hvd.broadcast_variables([each.value for each in network.variables], root_rank=0)
+    hvd.broadcast_variables([variable.value for variable in network.variables], root_rank=0)
     return fit(network, work, hvd.rank(), work.ranks, jit_compile=False)
 
 
@@ -72,7 +72,7 @@ def keras_alone(work: Work) -> None:
     import keras
 
     epochs, first_step = fit(build(keras.Sequential), work, 0, 1)
-    work.tell(epochs, first_step=first_step)
+    work.write_result(epochs, first_step=first_step)
 
 
 def build(kind: Callable[..., Any]) -> Any:
@@ -115,12 +115,12 @@ def fit(network: Any, work: Work, rank: int, ranks: int, **options: Any) -> tupl
     network.compile(keras.optimizers.Adam(1e-3), loss, steps_per_execution=STEPS_PER_EXECUTION, **options)
     losses = network.fit(data, epochs=work.epochs, callbacks=[clock], verbose=0).history["loss"]
     rows = shard.steps * work.batch * ranks
-    found = zip(clock.seconds, losses, strict=True)
-    return [{"rows": rows, "seconds": seconds, "loss": float(each)} for seconds, each in found], clock.first_step
+    epochs = zip(clock.seconds, losses, strict=True)
+    return [{"rows": rows, "seconds": seconds, "loss": float(mean_loss)} for seconds, mean_loss in epochs], clock.first_step
 
 
 PROGRAMS = {"stock": stock, "keras": keras_alone}
 
 if __name__ == "__main__":
-    asked = Work.read(sys.argv[1])
-    PROGRAMS[asked.program](asked)
+    work = Work.read(sys.argv[1])
+    PROGRAMS[work.program](work)

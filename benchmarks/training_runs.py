@@ -28,7 +28,7 @@ class CaseFailedError(Exception):
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchmarkCase:
     """One measured thing; a case of one rank alone has one core."""
 
     name: str
@@ -39,45 +39,45 @@ class Case:
     workload: str = "mlp"
 
 
-def _pair(title: str, **how: Any) -> list[Case]:
-    return [Case(f"{title}, {ranks} rank{'s'[: ranks - 1]}", "more", ranks=ranks, **how) for ranks in (1, 2)]
+def _pair(title: str, **how: Any) -> list[BenchmarkCase]:
+    return [BenchmarkCase(f"{title}, {ranks} rank{'s'[: ranks - 1]}", "more", ranks=ranks, **how) for ranks in (1, 2)]
 
 
 CASES = (
-    Case("ours, 1 rank", "ours", ranks=1),
-    Case("ours, 2 ranks", "ours"),
-    Case("ours, 1 rank, batch 4096", "ours", ranks=1, batch=4096),
-    Case("ours, 2 ranks, batch 4096", "ours", batch=4096),
-    Case("stock Horovod, 2 ranks", "stock", "stock"),
-    Case("torch, 2 ranks", "torch", "torch"),
-    Case("Keras, 2 threads", "keras", "keras", ranks=1, batch=2048),
-    Case("ceiling, 2 cores", "ceiling", "ceiling"),
-    Case("first step alone", "start", "bare", ranks=1),
+    BenchmarkCase("ours, 1 rank", "ours", ranks=1),
+    BenchmarkCase("ours, 2 ranks", "ours"),
+    BenchmarkCase("ours, 1 rank, batch 4096", "ours", ranks=1, batch=4096),
+    BenchmarkCase("ours, 2 ranks, batch 4096", "ours", batch=4096),
+    BenchmarkCase("stock Horovod, 2 ranks", "stock", "stock"),
+    BenchmarkCase("torch, 2 ranks", "torch", "torch"),
+    BenchmarkCase("Keras, 2 threads", "keras", "keras", ranks=1, batch=2048),
+    BenchmarkCase("ceiling, 2 cores", "ceiling", "ceiling"),
+    BenchmarkCase("first step alone", "start", "bare", ranks=1),
     *_pair("batch 256", batch=256),
     *_pair("10 million", workload="mlp of 10 million"),
     *_pair("GRU", workload="gru"),
     *_pair("CNN", workload="cnn"),
-    Case("4 on 2 cores, 1 rank", "more", ranks=1),
-    Case("4 on 2 cores, 4 ranks", "more", ranks=4),
-    Case("no Spark, TCP", "more", "tcp"),
-    Case("no Spark, shared memory", "more", "shared"),
+    BenchmarkCase("4 on 2 cores, 1 rank", "more", ranks=1),
+    BenchmarkCase("4 on 2 cores, 4 ranks", "more", ranks=4),
+    BenchmarkCase("no Spark, TCP", "more", "tcp"),
+    BenchmarkCase("no Spark, shared memory", "more", "shared"),
 )
 PARTS = tuple(dict.fromkeys(case.part for case in CASES))
 
 
-def run_case(case: Case, folder: Path, rows: int, epochs: int) -> Run:
+def run_case(case: BenchmarkCase, folder: Path, rows: int, epochs: int) -> Run:
     """Run a case on so many rows; what it told, and `submitted`: when its process was started, by the machine's clock.
 
     Raises CaseFailedError, also when it has not learnt.
     """
     files = write_rows(folder, case.workload, rows)
-    own = folder / "run"
-    shutil.rmtree(own, ignore_errors=True)  # of a case that failed
-    own.mkdir()
-    out = own / "told.json"
+    run_folder = folder / "run"
+    shutil.rmtree(run_folder, ignore_errors=True)  # of a case that failed
+    run_folder.mkdir()
+    out = run_folder / "told.json"
     work = Work(case.name, case.program, case.workload, case.ranks, case.batch, epochs, str(files[0]), str(files[1]), str(out))
-    (own / "work.json").write_text(json.dumps(work._asdict()))
-    command, environment = _command(case, own)
+    (run_folder / "work.json").write_text(json.dumps(work._asdict()))
+    command, environment = _command(case, run_folder)
     submitted = time.monotonic()
     environment = {**os.environ, **environment}
     try:
@@ -86,15 +86,15 @@ def run_case(case: Case, folder: Path, rows: int, epochs: int) -> Run:
         raise CaseFailedError(f"{case.name} took more than {SECONDS_AT_MOST} seconds") from error
     if done.returncode or not out.exists():
         raise CaseFailedError(f"{case.name} ended with exit code {done.returncode}")
-    told: Run = {**json.loads(out.read_text()), "submitted": submitted}
-    shutil.rmtree(own)
-    _check(case, told)
-    return told
+    result: Run = {**json.loads(out.read_text()), "submitted": submitted}
+    shutil.rmtree(run_folder)
+    _check(case, result)
+    return result
 
 
-def _command(case: Case, own: Path) -> tuple[list[str], dict[str, str]]:
+def _command(case: BenchmarkCase, run_folder: Path) -> tuple[list[str], dict[str, str]]:
     """What starts a case, and its environment beyond this one's."""
-    work = str(own / "work.json")
+    work = str(run_folder / "work.json")
     here = Path(sys.executable)
     if case.program in ("bare", "ceiling"):
         return [str(here), str(BENCHMARKS / "training_bounds.py"), work], {}
@@ -109,16 +109,16 @@ def _command(case: Case, own: Path) -> tuple[list[str], dict[str, str]]:
     if case.ranks > 2:
         flags += [f"spark.master=local-cluster[1,{case.ranks},2048]", f"spark.executor.cores={case.ranks}"]
     conf = [part for flag in flags for part in ("--conf", flag)]
-    environment = {"PYSPARK_PYTHON": _on_one_core(own)} if case.ranks == 1 else {}
+    environment = {"PYSPARK_PYTHON": _on_one_core(run_folder)} if case.ranks == 1 else {}
     return [str(here.with_name("spark-submit")), *conf, str(BENCHMARKS / script), work], environment
 
 
-def _on_one_core(own: Path) -> str:
+def _on_one_core(run_folder: Path) -> str:
     """A python that has one core. A lone rank takes all cores that its host lets it have: executors start their Python by this
     one, so the rank has a core and a thread, as each of two has, while Java keeps all cores.
     """
     core = min(os.sched_getaffinity(0))
-    python = own / "python"
+    python = run_folder / "python"
     python.write_text(f'#!/bin/sh\nexec taskset -c {core} "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     return str(python)
@@ -134,11 +134,11 @@ def _of_torch(work: str) -> tuple[list[str], dict[str, str]]:
     return [str(programs / "spark-submit"), str(BENCHMARKS / "torch_peer.py"), work], environment
 
 
-def _check(case: Case, told: Run) -> None:
+def _check(case: BenchmarkCase, result: Run) -> None:
     """Nobody measures a broken program: losses fall, and a rank of ours that shall have one core has it."""
-    losses = [epoch["loss"] for epoch in told["epochs"]]
+    losses = [epoch["loss"] for epoch in result["epochs"]]
     if len(losses) > 1 and case.program != "ceiling" and not losses[-1] < losses[0]:
         raise CaseFailedError(f"{case.name} did not learn: mean losses by epoch {losses}")
-    cores = told.get("cores", {}).values()
+    cores = result.get("cores", {}).values()
     if case.ranks <= 2 and any(number != 1 for number in cores):
         raise CaseFailedError(f"{case.name}: ranks had {sorted(cores)} cores, expected one each; has this machine two?")

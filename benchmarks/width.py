@@ -34,7 +34,7 @@ from pipelines.flows.session import spark_session
 from pipelines.flows.train import STEP as TRAIN
 from pipelines.flows.width import plan_for
 from pipelines.io.tables import Lake
-from pipelines.stages.cleaning import judge, split_judged
+from pipelines.stages.cleaning import split_validated, validate_rows
 from pipelines.stages.feature_transform import transform
 from schemas import lake
 from schemas.contract import Column, Table
@@ -66,7 +66,7 @@ def main() -> None:
                 plan_for(spark, columns)
                 seconds = {**planned(spark, columns), **run(spark, Path(folder), columns, arguments.rows, steps)}
                 figures.append({"columns": columns, **seconds})
-                table.add_row(f"{columns:,}", *(f"{each:.1f}" for each in seconds.values()))
+                table.add_row(f"{columns:,}", *(f"{duration:.1f}" for duration in seconds.values()))
                 Console(width=110).print(table)
     store("width", {"rows": arguments.rows, "figures": figures})
 
@@ -79,8 +79,8 @@ def names(columns: int) -> list[str]:
 def declare(columns: int) -> Table:
     """Declare the contracts of so many numbers; return the source's."""
     numbers = tuple(Column(name, "double", minimum=-10, maximum=10) for name in names(columns))
-    beside = (Column("id", "string", nullable=False), Column("part", "string"), Column("label", "float"))
-    SOURCES["s"] = Table("s", (*beside, *numbers), key=("id",))
+    key_columns = (Column("id", "string", nullable=False), Column("part", "string"), Column("label", "float"))
+    SOURCES["s"] = Table("s", (*key_columns, *numbers), key=("id",))
     globals()["EXAMPLES"] = Table("examples", SOURCES["s"].columns, key=("id",))
     return SOURCES["s"]
 
@@ -100,7 +100,7 @@ def planned(spark: SparkSession, columns: int) -> dict[str, float]:
     raw, rows = spark.createDataFrame([], schema), spark.createDataFrame([], f"row_id bigint, {examples}")
     seconds: dict[str, float] = {}
     with _timed(seconds, "plan clean"):
-        _plan(split_judged(judge(raw, contract, *BOUNDS), contract).clean)
+        _plan(split_validated(validate_rows(raw, contract, *BOUNDS), contract).clean)
     with _timed(seconds, "plan features"):
         _plan(transform(rows, spec, ("row_id",)).rows)
     return seconds
@@ -130,6 +130,7 @@ def configured(folder: Path, columns: int, rows: int) -> Pipeline:
             "pipeline": f"width_{columns}",
             "interval": {"from": BOUNDS[0], "to": BOUNDS[1]},
             "lake": LakeConfig(warehouse=str(folder / "warehouse")),
+            "packages": ["benchmarks"],
             "contracts": "benchmarks.width",
             "sources": {"s": {"kind": "csv", "path": str(path)}},
             "features": {

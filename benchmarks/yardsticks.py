@@ -33,10 +33,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--conf", type=Path, default=ROOT / "conf", help="the folder of digits.yaml and sentiment.yaml")
     folder = parser.parse_args().conf
-    found = {"digits": digits(folder), "sentiment": sentiment(folder)}
-    for name, figures in found.items():
+    figures_by_name = {"digits": digits(folder), "sentiment": sentiment(folder)}
+    for name, figures in figures_by_name.items():
         print(name, ", ".join(f"{metric} {value:.4f}" for metric, value in figures.items()))
-    store("yardsticks", found)
+    store("yardsticks", figures_by_name)
 
 
 def digits(folder: Path) -> dict[str, float]:

@@ -1,14 +1,26 @@
-"""The exceptions that people meet; each carries the exit code of the job that it ends."""
+"""The exceptions that people meet; each carries the exit code of the job that it ends.
+
+docs/runbook.md has a section for each class, with typical messages and commands.
+"""
+
+STORE_ERROR = "AWS Error"
+"""In what pyarrow reports of an S3 that does not answer, and not of a file that is damaged or missing."""
 
 
 class RingmillError(Exception):
-    """Base of every error that ringmill raises on purpose; its message says what happened and how to mend it."""
+    """Raised as itself when a rank ends by a bug; otherwise the base of every error that ringmill raises on purpose.
+
+    Its message says what happened and how to fix it. Look at the traceback in the job's log. Report it; a retry seldom helps.
+    """
 
     exit_code = 1
 
 
 class ConfigError(RingmillError):
-    """Raised when arguments or configuration are wrong, before any data is read. Its message is one line."""
+    """Raised when arguments, configuration or a contract are wrong, nearly always before any data is read.
+
+    Its message is one line. Look at the key, the contract or the option that it names. Fix it there, and run the command again.
+    """
 
     exit_code = 2
 
@@ -19,42 +31,77 @@ class ConfigError(RingmillError):
 
 
 class DataError(RingmillError):
-    """Raised when data breaks its contract; no table is changed."""
+    """Raised when data breaks its contract, or the tables lack what a job needs; no table is changed.
+
+    Look at the numbers and the example in its message, and at the source's rows. Earlier runs' rows are in quarantine,
+    broken_rules and row_ledger. Have the source fixed, or correct the contract, and run the command again.
+    """
 
     exit_code = 3
 
 
 class AccountingError(DataError):
-    """Raised when a stage's rows in are not its rows out, quarantined, duplicates and filtered together."""
+    """Raised when a stage's rows in are not its rows out, quarantined, duplicates and filtered together; no table is changed.
+
+    Look at the stage and source that it names, and at whether the source or the raw table changed during the run. Run the
+    command again. When it comes again, it is a bug of the stage: report it.
+    """
 
 
 class ReceiptError(DataError):
-    """Raised when an epoch did not see each training row exactly once."""
+    """Raised when an epoch did not see each training row exactly once; the run's model and checkpoints are not used.
+
+    Look at feed_receipts of earlier runs, and at whether the features table's files were changed during the run. Run
+    jobs/features.py with --force, then train again. When it comes again, it is a bug: report it.
+    """
 
 
 class QualityError(RingmillError):
-    """Raised when a model misses a quality gate."""
+    """Raised when a model, its features or a drift bound misses a gate, or training diverges; the champion stays in use.
+
+    Look at the report that it names, and at evaluation_metrics, training_history, drift_metrics or models. Train again on
+    better data or settings, or change the bound that the message names.
+    """
 
     exit_code = 4
 
 
 class ExternalError(RingmillError):
-    """Raised when something outside fails: a source, the warehouse, a port, an executor."""
+    """Raised when something outside fails: a source, the warehouse, the catalog, a disk, a port, Spark or Java.
+
+    Look at what the message names: is it up, reachable, writable, with space? Put that right; the same command does again
+    what was not done. A scheduler may retry it.
+    """
 
     exit_code = 5
 
 
 class BundleError(ExternalError):
-    """Raised when a model's folder is not whole, was changed since it was published, or has a newer format."""
+    """Raised when a model's folder is missing, is not whole, was changed since it was published, or has another format.
+
+    Look at the folder and at the file that the message names. Restore it from a backup, promote another version, or train
+    again.
+    """
 
 
 class ConflictError(ExternalError):
-    """Raised when another run published what this one was to replace, or others kept publishing to a table that it needs."""
+    """Raised when another run published what this one was to replace, or others kept publishing to a table that it needs.
+
+    Look in runs for the run that the message names, and at what the scheduler starts at once. Wait for that run's end, then
+    run the same command again: it finds nothing to do, or replaces the rows.
+    """
 
 
 class RankError(ExternalError):
-    """Raised when a rank dies, stalls or does not start; says which, where that is known, and what it last printed."""
+    """Raised when a rank dies, stalls or does not start; says which, where that is known, and what it last printed.
+
+    Training has then been tried train.retries times more. Look at run_events and the executors' logs for memory, disk and
+    lost hosts. The same command goes on from the last checkpoint.
+    """
 
 
 class EchoError(RankError):
-    """Raised in ranks that end because another one does, whose own error is the cause."""
+    """Raised in ranks that end because another one does, whose own error is the cause. A job reports that other error.
+
+    Look for the first rank's error in the job's log and in run_events, and follow that one.
+    """

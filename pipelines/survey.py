@@ -34,8 +34,8 @@ _TYPES = {
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
-class Survey(NamedTuple):
-    """What is asked of each group of rows; rows without a group are left out.
+class ProfileRequest(NamedTuple):
+    """The column profiles to compute for each group of rows; rows without a group are left out.
 
     `groups` tells the groups of rows that have `columns`. Ids, which are hashes, thin the rows out: every `rows`-th of them is
     looked at, and percentiles are those of every `values`-th.
@@ -49,7 +49,7 @@ class Survey(NamedTuple):
 
 
 def summarize(
-    batches: Iterable[pa.RecordBatch], parts: Sequence[Sequence[RowGroup]], surveys: Sequence[Survey], ids: str
+    batches: Iterable[pa.RecordBatch], parts: Sequence[Sequence[RowGroup]], surveys: Sequence[ProfileRequest], ids: str
 ) -> Iterator[pa.RecordBatch]:
     """Of each part whose number comes, a row for each group and measure (`SUMMARY`), these numbered survey after survey."""
     forget_archives()
@@ -102,7 +102,7 @@ class _Summary:
         self.moments = self.moments._replace(present=self.moments.present + present)
 
 
-def _of_part(part: int, groups: Sequence[RowGroup], surveys: Sequence[Survey], ids: str) -> Iterator[pa.RecordBatch]:
+def _of_part(part: int, groups: Sequence[RowGroup], surveys: Sequence[ProfileRequest], ids: str) -> Iterator[pa.RecordBatch]:
     found: defaultdict[tuple[str, int], _Summary] = defaultdict(_Summary)
     at = held = 0
     for rows in _read(groups, surveys, ids):
@@ -146,7 +146,7 @@ class _Values:
         found: Mask = self.rows.table[ids].to_numpy() % number == 0
         return found
 
-    def groups(self, survey: Survey) -> Iterator[tuple[str, Mask]]:
+    def groups(self, survey: ProfileRequest) -> Iterator[tuple[str, Mask]]:
         """The rows of each group."""
         words = survey.groups(self.rows)
         for code in np.unique(words.codes):
@@ -154,7 +154,9 @@ class _Values:
                 yield words.dictionary[int(code)].as_py(), words.codes == code
 
 
-def _take(values: _Values, survey: Survey, ids: str, found: MutableMapping[tuple[str, int], _Summary], first: int) -> int:
+def _take(
+    values: _Values, survey: ProfileRequest, ids: str, found: MutableMapping[tuple[str, int], _Summary], first: int
+) -> int:
     """Take rows in, those of each group under `first` and its requests after that; how many values are kept for percentiles."""
     looked_at, sampled, kept = values.every(ids, survey.rows), values.every(ids, survey.values), 0
     for group, of_group in values.groups(survey):
@@ -183,7 +185,7 @@ def _take(values: _Values, survey: Survey, ids: str, found: MutableMapping[tuple
     return kept
 
 
-def _read(groups: Sequence[RowGroup], surveys: Sequence[Survey], ids: str) -> Iterator[ArrowRows]:
+def _read(groups: Sequence[RowGroup], surveys: Sequence[ProfileRequest], ids: str) -> Iterator[ArrowRows]:
     requests = [request for survey in surveys for request in survey.requests]
     words = {column for request in requests if request.kind == "word" for column in request.columns}
     thinned = {ids for survey in surveys if survey.rows > 1 or survey.values > 1}

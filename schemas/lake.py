@@ -413,13 +413,13 @@ def _landing(source: Table) -> tuple[Column, ...]:
 
 def clean(source: Table) -> Table:
     """The table of a source's valid, deduplicated rows, one a key and interval; no personal value is in it."""
-    kept = tuple(
+    columns = tuple(
         Column(c.name, "string", comment="HMAC-SHA256") if c.personal else c for c in source.columns if c.personal != "drop"
     )
     flags = tuple(Column(c.flag, "boolean", comment=f"{c.name} lies outside its fences") for c in source.columns if c.flag)
     return Table(
         name=f"clean_{source.name}",
-        columns=(*kept, *flags, *_landing(source), RUN, *INTERVAL),
+        columns=(*columns, *flags, *_landing(source), RUN, *INTERVAL),
         key=source.key,
         latest_by=source.latest_by,
         event_time=source.event_time,

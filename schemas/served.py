@@ -23,7 +23,7 @@ def served_requests(inputs: Iterable[Column]) -> Table:
 
     A model that takes fewer of them leaves the others out, so any may be missing.
     """
-    taken = (replace(column, nullable=True, from_history=False) for column in inputs)
+    columns = (replace(column, nullable=True, from_history=False) for column in inputs)
     return Table(
-        "requests", (*SERVED, *taken), key=("served_request", "served_row"), latest_by=("served_at",), event_time="served_at"
+        "requests", (*SERVED, *columns), key=("served_request", "served_row"), latest_by=("served_at",), event_time="served_at"
     )

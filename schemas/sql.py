@@ -62,7 +62,7 @@ def sql_problem(sql: str, types: Mapping[str, str], *, truth: bool) -> str | Non
 
     With `truth` it has to be true or false. What takes Spark to know, such as which functions there are, is left to it.
     """
-    tokens = [Token(str(found.lastgroup), found[0]) for found in TOKEN.finditer(sql) if found.lastgroup != "space"]
+    tokens = [Token(str(match.lastgroup), match[0]) for match in TOKEN.finditer(sql) if match.lastgroup != "space"]
     if not tokens:
         return "is empty; expected SQL over the columns"
     if any(token.kind == "open_quote" for token in tokens):
@@ -91,30 +91,30 @@ def unknown_columns(tokens: Sequence[Token], columns: Iterable[str]) -> list[str
     if any(token.upper in UNCHECKED for token in tokens):
         return []
     known = {name.lower() for name in columns} | _parameters(tokens)
-    found: dict[str, None] = {}
-    for at, token in enumerate(tokens):
-        before, after = tokens[at - 1] if at else NOTHING, tokens[at + 1] if at + 1 < len(tokens) else NOTHING
-        within = tokens[at - 2].upper if at > 1 and before.text == "(" else ""
+    unknown: dict[str, None] = {}
+    for index, token in enumerate(tokens):
+        before, after = tokens[index - 1] if index else NOTHING, tokens[index + 1] if index + 1 < len(tokens) else NOTHING
+        within = tokens[index - 2].upper if index > 1 and before.text == "(" else ""
         named = token.kind == "quoted" or (token.kind == "word" and token.upper not in WORDS and within not in UNITS)
         if not named or after.text in ("(", "=>") or after.kind == "text" or before.upper in NAMING:
             continue
         name = token.text[1:-1].replace("``", "`") if token.kind == "quoted" else token.text
         if name.lower() not in known:
-            found[name] = None
-    return list(found)
+            unknown[name] = None
+    return list(unknown)
 
 
 def _parameters(tokens: Sequence[Token]) -> set[str]:
     """The parameters of functions within the expression: `x -> …` and `(x, y) -> …`."""
-    found: set[str] = set()
-    for at, token in enumerate(tokens):
+    parameters: set[str] = set()
+    for index, token in enumerate(tokens):
         if token.text != "->":
             continue
-        start = at - 1
-        while start > 0 and tokens[at - 1].text == ")" and tokens[start].text != "(":
+        start = index - 1
+        while start > 0 and tokens[index - 1].text == ")" and tokens[start].text != "(":
             start -= 1
-        found |= {part.text.strip("`").lower() for part in tokens[start:at] if part.kind in ("word", "quoted")}
-    return found
+        parameters |= {part.text.strip("`").lower() for part in tokens[start:index] if part.kind in ("word", "quoted")}
+    return parameters
 
 
 def _balanced(tokens: Sequence[Token]) -> bool:

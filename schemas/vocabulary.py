@@ -43,7 +43,7 @@ OFFSET = re.compile(r"[+-](0\d|1[0-7]):[0-5]\d", re.ASCII)
 NO_ZONES = re.compile(r"(posix|right)/|(localtime|posixrules|Factory)$")
 
 
-class Fit(NamedTuple):
+class TypeCheck(NamedTuple):
     """Whether a value is of a declared type, and that type in words."""
 
     holds: Callable[[Any], bool]
@@ -69,37 +69,39 @@ def misfits(declaration: Any, within: str = "") -> list[str]:
 
 
 @cache
-def _fits(declared: type) -> dict[str, Fit]:
-    return {name: _fit(hint) for name, hint in typing.get_type_hints(declared).items()}
+def _fits(declared: type) -> dict[str, TypeCheck]:
+    return {name: _type_check(hint) for name, hint in typing.get_type_hints(declared).items()}
 
 
-def _fit(hint: Any) -> Fit:
+def _type_check(hint: Any) -> TypeCheck:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        return Fit(lambda value: isinstance(value, str) and value in arguments, f"one of {', '.join(arguments)}")
+        return TypeCheck(lambda value: isinstance(value, str) and value in arguments, f"one of {', '.join(arguments)}")
     if origin in (Union, UnionType):
-        each = [_fit(argument) for argument in arguments]
-        return Fit(lambda value: any(fit.holds(value) for fit in each), " or ".join(fit.expected for fit in each))
+        alternatives = [_type_check(argument) for argument in arguments]
+        return TypeCheck(
+            lambda value: any(fit.holds(value) for fit in alternatives), " or ".join(fit.expected for fit in alternatives)
+        )
     if origin is tuple:
-        item = _fit(arguments[0])
-        return Fit(
+        item = _type_check(arguments[0])
+        return TypeCheck(
             lambda value: isinstance(value, tuple | list) and all(map(item.holds, value)),
             f"a tuple of {item.expected}" if item.expected != "text" else "a tuple of texts, such as ('a', 'b')",
         )
     if origin in (dict, Mapping):
-        key, item = map(_fit, arguments)
-        return Fit(
+        key, item = map(_type_check, arguments)
+        return TypeCheck(
             lambda value: isinstance(value, Mapping) and all(key.holds(k) and item.holds(v) for k, v in value.items()),
             f"a mapping of {key.expected} to {item.expected}",
         )
     plain = {
-        NoneType: Fit(lambda value: value is None, "None"),
-        str: Fit(lambda value: isinstance(value, str), "text"),
-        bool: Fit(lambda value: isinstance(value, bool), "True or False"),
-        int: Fit(lambda value: type(value) is int, "a whole number"),
-        float: Fit(_is_number, "a finite number"),
+        NoneType: TypeCheck(lambda value: value is None, "None"),
+        str: TypeCheck(lambda value: isinstance(value, str), "text"),
+        bool: TypeCheck(lambda value: isinstance(value, bool), "True or False"),
+        int: TypeCheck(lambda value: type(value) is int, "a whole number"),
+        float: TypeCheck(_is_number, "a finite number"),
     }
-    return plain.get(hint) or Fit(lambda value: isinstance(value, hint), f"a {hint.__name__}(…)")
+    return plain.get(hint) or TypeCheck(lambda value: isinstance(value, hint), f"a {hint.__name__}(…)")
 
 
 def _is_number(value: object) -> bool:
@@ -122,16 +124,16 @@ def _given(column: Column, declared: Field[Any]) -> bool:
 
 
 def _wrong_type(column: Column) -> list[str]:
-    given = [declared.name for declared in fields(column) if _given(column, declared)]
-    wrong = [name for name in given if column.type not in FOR_TYPES.get(name, (column.type,))]
+    set_fields = [declared.name for declared in fields(column) if _given(column, declared)]
+    misplaced = [name for name in set_fields if column.type not in FOR_TYPES.get(name, (column.type,))]
     if column.personal == "hash" and column.type != "string":
-        wrong.append("personal")
-    if not wrong:
+        misplaced.append("personal")
+    if not misplaced:
         return []
-    bounded = column.type in TIMES and set(wrong) & {"minimum", "maximum"}
+    bounded = column.type in TIMES and set(misplaced) & {"minimum", "maximum"}
     rule = f", or write a rule such as {column.name} >= {column.type}'2000-01-01'" if bounded else ""
-    types = " or ".join(dict.fromkeys(type_ for name in wrong for type_ in FOR_TYPES.get(name, ("string",))))
-    return [f"{', '.join(wrong)} cannot be given for type {column.type}; expected {types}. Leave it out{rule}"]
+    types = " or ".join(dict.fromkeys(type_ for name in misplaced for type_ in FOR_TYPES.get(name, ("string",))))
+    return [f"{', '.join(misplaced)} cannot be given for type {column.type}; expected {types}. Leave it out{rule}"]
 
 
 def _wrong_bounds(column: Column) -> list[str]:
@@ -154,8 +156,8 @@ def _wrong_outliers(column: Column) -> list[str]:
 
 
 def _wrong_allowed(column: Column) -> list[str]:
-    if wrong := [value for value in column.allowed if not _is_of_type(value, column.type)]:
-        return [f"allowed {', '.join(map(shown, wrong))} is no value of type {column.type}; expected such values, as text"]
+    if mistyped := [value for value in column.allowed if not _is_of_type(value, column.type)]:
+        return [f"allowed {', '.join(map(shown, mistyped))} is no value of type {column.type}; expected such values, as text"]
     aliased = set(column.aliases.values())
     if never := [value for value in column.allowed if value not in (*aliased, _cased(value, column))]:
         return [f"allowed {', '.join(map(shown, never))} cannot occur, since case is {column.case}; expected it in that case"]

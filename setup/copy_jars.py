@@ -12,7 +12,7 @@ def main(folder: str) -> None:
     """Copy every jar of the application, under its own name."""
     spark = SparkSession.builder.getOrCreate()
     jars = [Path(unquote(urlparse(jar).path)).name for jar in spark.sparkContext._jsc.sc().listJars().mkString(" ").split()]
-    local = [Path(name) for name in spark.conf.get("spark.jars").split(",")]
+    local = [Path(name) for name in (spark.conf.get("spark.jars") or "").split(",")]
     spark.stop()
     target = Path(folder)
     target.mkdir()

@@ -22,7 +22,9 @@ from pathlib import Path
 from pipelines.config import read_config
 from pipelines.storage import warehouse_uri
 config = read_config(Path(sys.argv[1]))
-print(json.dumps({"ranks": config.train.ranks, "port": config.train.channel_port, "warehouse": warehouse_uri(config.lake)}))
+train, warehouse = config.train, warehouse_uri(config.lake)
+settings = {"ranks": train.ranks, "port": train.channel_port, "launcher": train.launcher, "warehouse": warehouse}
+print(json.dumps(settings))
 """
 READ_HOROVOD = """
 import horovod, horovod.tensorflow as hvd, tensorflow as tf
@@ -131,13 +133,57 @@ def disk(config: str) -> str:
     return ", ".join(f"{free:.0f} GiB free at {path}" for path, free in rooms.items())
 
 
+def defaults_file() -> Path:
+    """Where Spark's settings are: in the folder that SPARK_CONF_DIR names, else in conf/spark."""
+    return Path(os.environ.get("SPARK_CONF_DIR") or ROOT / "conf" / "spark") / "spark-defaults.conf"
+
+
+def spark_settings() -> dict[str, str]:
+    """Spark's settings; none where there is no such file."""
+    text = defaults_file().read_text(encoding="utf-8") if defaults_file().exists() else ""
+    return dict(re.findall(r"^\s*(spark\.[\w.]+)[ \t=:]+(.*?)[ \t]*$", text, re.MULTILINE))
+
+
+def executors(config: str) -> str:
+    """Spark's settings let all ranks start at once, and start none of them twice."""
+    settings, barrier = spark_settings(), configured(config)["launcher"] == "barrier"
+    names = ("spark.dynamicAllocation.enabled", "spark.speculation")
+    dynamic, speculation = (settings.get(name, "false").lower() == "true" for name in names)
+    if dynamic and barrier:
+        raise ProblemError(
+            f"{names[0]} is true in {defaults_file()}: Spark refuses the barrier stage that starts the ranks. Set it to false, "
+            f"for train, search and pipeline alone with --conf {names[0]}=false."
+        )
+    if speculation and not barrier:
+        raise ProblemError(
+            f"{names[1]} is true in {defaults_file()}: Spark would start a slow rank a second time. Set it to false, or "
+            f"train.launcher to barrier, whose tasks are never started twice."
+        )
+    return "no dynamic allocation, no rank is started twice"
+
+
+def declared_slots(settings: dict[str, str]) -> int | None:
+    """How many tasks a cluster runs at once by its settings; None where they do not say."""
+    cores, cpus = settings.get("spark.executor.cores"), int(settings.get("spark.task.cpus", "1"))
+    most, count = settings.get("spark.cores.max"), settings.get("spark.executor.instances")
+    by_count = int(count) * (int(cores) // cpus) if count and cores else None
+    by_cores = int(most) // cpus if most else None
+    return min((slots for slots in (by_count, by_cores) if slots is not None), default=None)
+
+
 def slots(config: str) -> str:
-    """The embedded cluster has a slot, and the machine a core, for each rank."""
-    defaults = (ROOT / "conf" / "spark" / "spark-defaults.conf").read_text(encoding="utf-8")
-    master = re.search(r"^spark.master\s+local(?:-cluster\[(\d+),|\[)(\d+)", defaults, re.MULTILINE)
+    """The cluster has a slot, and this machine a core where ranks run on it, for each rank."""
+    settings = spark_settings()
+    master = re.match(r"local(?:-cluster\[(\d+),|\[)(\d+)", settings.get("spark.master", ""))
     ranks = int(configured(config)["ranks"])
     if not master:
-        return f"{ranks} ranks; not an embedded cluster, so the cluster will say"
+        declared = declared_slots(settings)
+        if declared is not None and ranks > declared:
+            raise ProblemError(
+                f"{ranks} ranks need {ranks} slots, {defaults_file()} gives {declared}. Lower train.ranks, or raise "
+                f"spark.executor.instances, spark.executor.cores or spark.cores.max."
+            )
+        return f"{ranks} ranks, " + ("as many slots as the cluster has" if declared is None else f"{declared} slots")
     found, cores = int(master[1] or 1) * int(master[2]), len(os.sched_getaffinity(0))
     if ranks > found:
         raise ProblemError(
@@ -162,6 +208,7 @@ def main() -> int:
         "ports": lambda: ports(config),
         "disk": lambda: disk(config),
         "slots": lambda: slots(config),
+        "executors": lambda: executors(config),
     }
     failed = 0
     for name, check in checks.items():

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,13 @@ from pathlib import Path
 INSTALLED = "pginstall18"
 START_SECONDS = 60
 SETTINGS = {"fsync": "off", "listen_addresses": "127.0.0.1", "timezone": "America/New_York", "max_connections": "30"}
+# What the flights example takes from a database, and its columns.
+FLIGHTS_TABLES = {
+    "planes": "tailnum text primary key, year int, type text, manufacturer text, model text, engines int, seats int, "
+    "speed double precision, engine text",
+    "airports": "faa text primary key, name text, lat double precision, lon double precision, alt int, tz int, dst text, "
+    "tzone text",
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,46 @@ class Postgres:
         self.execute(f"\\copy {table} from '{path}' with (format csv, header true, null '{null}')")
 
 
+class PostgresProcess:
+    """A server that may be killed, and started again on the same data and port; raises RuntimeError when it does not start."""
+
+    def __init__(self, server: Postgres, folder: Path, settings: Mapping[str, str]) -> None:
+        self.server, self._folder, self._settings = server, folder, settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections.
+
+        Right after a kill the processes of its connections still hold its memory, and it refuses to start until they are gone.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            self._process = _start(self.server, self._folder, self._settings)
+            try:
+                _wait(self.server, self._process, self._folder)
+            except RuntimeError as error:
+                if "shared memory block" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def kill(self) -> None:
+        """SIGKILL, as when the machine that it runs on is lost."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End its connections, then itself; one that does not run is left alone."""
+        self._end(signal.SIGINT)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(START_SECONDS)
+
+
 @contextmanager
-def postgres_server(**settings: str) -> Iterator[Postgres]:
+def postgres_process(**settings: str) -> Iterator[PostgresProcess]:
     """Start a server with an empty database, and remove it with everything in it at the end.
 
     `settings` are PostgreSQL's own. Raises RuntimeError with the server's log when it does not start.
@@ -75,15 +120,21 @@ def postgres_server(**settings: str) -> Iterator[Postgres]:
         programs = _programs(folder)
         server = Postgres(programs, free_port(), password=secrets.token_hex(12))
         _create(server, folder)
-        process = _start(server, folder, {**SETTINGS, **settings})
+        process = PostgresProcess(server, folder, {**SETTINGS, **settings})
         try:
-            _wait(server, process, folder)
-            yield server
+            process.start()
+            yield process
         finally:
-            process.send_signal(signal.SIGINT)  # ends its connections, then itself
-            process.wait(START_SECONDS)
+            process.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def postgres_server(**settings: str) -> Iterator[Postgres]:
+    """The same, of which nothing but the address is needed."""
+    with postgres_process(**settings) as process:
+        yield process.server
 
 
 def _programs(folder: Path) -> Path:
@@ -131,7 +182,7 @@ def _create(server: Postgres, folder: Path) -> None:
         raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
 
 
-def _start(server: Postgres, folder: Path, settings: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(server: Postgres, folder: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
     told = {**settings, "port": str(server.port), "unix_socket_directories": ""}
     flags = [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:

@@ -16,17 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from postgres import postgres_server
-from rest_server import Handler, JsonApi, Seen, read_rows
+from setup.postgres import FLIGHTS_TABLES, postgres_server
+from setup.rest_server import Handler, JsonApi, Seen, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "nycflights13"
-TABLES = {
-    "planes": "tailnum text primary key, year int, type text, manufacturer text, model text, engines int, seats int, "
-    "speed double precision, engine text",
-    "airports": "faa text primary key, name text, lat double precision, lon double precision, alt int, tz int, dst text, "
-    "tzone text",
-}
 TOKEN = "RINGMILL_WEATHER_TOKEN"  # noqa: S105 (the name of a variable)
 
 
@@ -46,7 +40,7 @@ def sources() -> Iterator[None]:
     """Both servers with the data in them, and the environment variables that conf/flights_sources.yaml names."""
     os.environ[TOKEN] = secrets.token_hex(12)
     with postgres_server() as server, JsonApi(read_rows(DATA / "weather.csv"), "time_hour", handler=Guarded) as api:
-        for table, columns in TABLES.items():
+        for table, columns in FLIGHTS_TABLES.items():
             server.execute(f"create table {table} ({columns})")
             server.copy_in(table, DATA / f"{table}.csv", null="NA")
         threading.Thread(target=api.serve_forever, daemon=True).start()

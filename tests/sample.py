@@ -39,6 +39,7 @@ def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object]
     """The flights configuration over the sample in `folder`, as pipeline `name`, edited."""
     content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["pipeline"] = name
+    content["packages"] = ["schemas", "pipelines.stages", "tests"]
     content["lake"]["warehouse"] = str(folder / "warehouse")
     for source, settings in content["sources"].items():
         settings["path"] = str(folder / f"{source}.csv")

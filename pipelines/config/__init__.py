@@ -1,7 +1,7 @@
 """A pipeline's configuration: frozen models of conf/*.yaml, in which an unknown key or a wrong type is an error."""
 
 from pipelines.config.base import WHOLE, Interval, midnight
-from pipelines.config.drift import Bounds, DriftConfig
+from pipelines.config.drift import DriftBounds, DriftConfig
 from pipelines.config.evaluate import (
     LOWER_IS_BETTER,
     METRICS,
@@ -11,7 +11,7 @@ from pipelines.config.evaluate import (
     Costs,
     EvaluateConfig,
     GradientBoosting,
-    goodness,
+    score_of,
 )
 from pipelines.config.features import FeaturesConfig, Windows
 from pipelines.config.lengths import Length, before
@@ -28,7 +28,7 @@ from pipelines.config.losses import (
     weights_by_label,
 )
 from pipelines.config.maintain import MaintainConfig
-from pipelines.config.network import Convolution, Network, Recurrence, Uniform, Words
+from pipelines.config.network import Convolution, Network, Recurrence, TextLayers, Uniform
 from pipelines.config.notify import NotifyConfig
 from pipelines.config.optimizer import Optimizer, Plateau
 from pipelines.config.pipeline import CleanConfig, LakeConfig, Pipeline, SourceSection, read_config
@@ -44,11 +44,11 @@ from pipelines.model import Model
 
 __all__ = [
     "KINDS", "LOWER_IS_BETTER", "METRICS", "MONITORS", "MONITOR_NAMES", "NEITHER_IS_BETTER", "WHOLE",
-    "Absolute", "Binary", "Bounds", "ChampionGate", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit",
-    "Convolution", "Costs", "CrossEntropy", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig",
+    "Absolute", "Binary", "ChampionGate", "Choices", "ClassWeights", "CleanConfig", "ColumnSplit",
+    "Convolution", "Costs", "CrossEntropy", "DriftBounds", "DriftConfig", "DriftGate", "EntitySplit", "EvaluateConfig",
     "FeaturesConfig", "Focal", "GradientBoosting", "Halving", "Huber", "Interval", "LakeConfig", "Length", "Loss",
     "MaintainConfig", "Mlflow", "Model", "Multiclass", "Network", "NotifyConfig", "Optimizer", "Pipeline", "Plateau",
     "Quantile", "Recurrence", "RegistryConfig", "Regression", "SearchConfig", "SourceSection", "Span", "Squared",
-    "StatusConfig", "Task", "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows", "Words", "before", "explain",
-    "goodness", "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "shortened", "weights_by_label",
+    "StatusConfig", "Task", "TextLayers", "TimeSplit", "TrainConfig", "Transform", "Uniform", "Windows", "before", "explain",
+    "load", "load_examples", "midnight", "one_line", "read_config", "replaced", "score_of", "shortened", "weights_by_label",
 ]  # fmt: skip

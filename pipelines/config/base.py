@@ -29,10 +29,10 @@ class Interval(Model):
 
     def located(self, zone: str) -> Interval:
         """The same interval in a time zone, in which each bound is placed unless it carries a zone already."""
-        place = ZoneInfo(zone)
-        start, end = (bound if bound.tzinfo else bound.replace(tzinfo=place) for bound in (self.start, self.end))
+        local_zone = ZoneInfo(zone)
+        start, end = (bound if bound.tzinfo else bound.replace(tzinfo=local_zone) for bound in (self.start, self.end))
         ordered = Interval(start=start, end=end)  # an error shows the bounds as they were given
-        return Interval(start=ordered.start.astimezone(place), end=ordered.end.astimezone(place))
+        return Interval(start=ordered.start.astimezone(local_zone), end=ordered.end.astimezone(local_zone))
 
     @property
     def is_whole(self) -> bool:

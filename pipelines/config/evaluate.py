@@ -20,8 +20,8 @@ MONITOR_NAMES = {"validation_auc": "AUC", "validation_accuracy": "accuracy", "va
 """What people call them."""
 
 
-def goodness(monitor: str, value: float) -> float:
-    """What is watched while training, turned so that more of it is better."""
+def score_of(monitor: str, value: float) -> float:
+    """The value of a monitored metric or loss as a score, of which more is better."""
     return -value if monitor in ("validation_loss", "validation_mae") else value
 
 

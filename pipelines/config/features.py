@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from pipelines.config.lengths import Length
 from pipelines.config.splits import Split
+from pipelines.config.sql import reaches_beyond
 from pipelines.features.kinds.registry import KINDS, Declared
 from pipelines.model import Model
 from schemas.lake import IDENTIFIED
@@ -77,16 +78,19 @@ class FeaturesConfig(Declared):
         if not names:
             raise ValueError(f"no feature is declared; expected at least one under {', '.join(KINDS)}")
         columns = {column for _, name, feature in self.declared for column in feature.columns(name)}
-        if wrong := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
-            raise ValueError(f"names that a model's inputs cannot have: {', '.join(wrong)}; expected letters, digits and _")
-        if taken := sorted(self._taken_twice()):
-            raise ValueError(f"names that two have, or columns that two make: {', '.join(taken)}; rename one of both")
+        if invalid := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
+            raise ValueError(f"names that a model's inputs cannot have: {', '.join(invalid)}; expected letters, digits and _")
+        if duplicates := sorted(self._taken_twice()):
+            raise ValueError(f"names that two have, or columns that two make: {', '.join(duplicates)}; rename one of both")
         if unknown := sorted(set(self.known_at) - set(names)):
             raise ValueError(f"known_at names no feature: {', '.join(unknown)}; expected some of {', '.join(names)}")
         if self.sequence and self.windows is None:
             raise ValueError("a sequence is declared, but not how rows are series; expected features.windows")
-        if wrong := sorted(name for name in self.baselines if not name.isidentifier()):
-            raise ValueError(f"baselines are named {', '.join(wrong)}; expected letters, digits and _")
+        if invalid := sorted(name for name in self.baselines if not name.isidentifier()):
+            raise ValueError(f"baselines are named {', '.join(invalid)}; expected letters, digits and _")
+        for name, sql in self.baselines.items():
+            if reason := reaches_beyond(sql):
+                raise ValueError(f"baselines.{name}: {reason}; expected SQL over the examples' columns alone")
         return self
 
     def _taken_twice(self) -> Iterator[str]:

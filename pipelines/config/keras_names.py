@@ -66,8 +66,8 @@ def check_keras_names(train: TrainConfig) -> None:
 
     With `network.build` activation and initializer mean what the function takes them for, and are not checked.
     """
-    if wrong := list(_wrong(train)):
-        raise ValueError("; ".join(wrong))
+    if problems := list(_wrong(train)):
+        raise ValueError("; ".join(problems))
 
 
 def _wrong(train: TrainConfig) -> Iterator[str]:
@@ -83,9 +83,9 @@ def _wrong(train: TrainConfig) -> Iterator[str]:
             yield from _unknown("optimizer.options", f"option of {optimizer.name}", option, options)
 
 
-def _unknown(key: str, what: str, name: str, known: Collection[str]) -> Iterator[str]:
+def _unknown(key: str, subject: str, name: str, known: Collection[str]) -> Iterator[str]:
     if name not in known:
-        by_lower = {each.lower(): each for each in known}
+        by_lower = {option.lower(): option for option in known}
         close = get_close_matches(name.lower(), by_lower, n=1)
         meant = f" (did you mean {by_lower[close[0]]}?)" if close else ""
-        yield f"train.{key}: unknown {what} '{name}'{meant}; expected one of {', '.join(known)}"
+        yield f"train.{key}: unknown {subject} '{name}'{meant}; expected one of {', '.join(known)}"

@@ -27,7 +27,7 @@ def load(path: str, key: str) -> Any:
     try:
         loaded = importlib.import_module(module)
     except ContractError as error:
-        raise ConfigError(f"{key}: {error}{_place(error)}") from error
+        raise ConfigError(f"{key}: {error}{_raised_at(error)}") from error
     except ModuleNotFoundError as error:
         if not error.name or not f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(_raised(path, key, error)) from error
@@ -66,22 +66,22 @@ def load_examples(module: str) -> Table:
 
 def _kind(value: object) -> str:
     if isinstance(value, Mapping):
-        return f"a dict to {', '.join(sorted({type(each).__name__ for each in value.values()}))}"
+        return f"a dict to {', '.join(sorted({type(item).__name__ for item in value.values()}))}"
     return f"of type {type(value).__name__}"
 
 
 def _raised(path: str, key: str, error: BaseException) -> str:
-    said = one_line(error)
+    message = one_line(error)
     return (
-        f"{key}: cannot load '{path}': it raises {type(error).__name__}{f', {said}' if said else ''}{_place(error)}. "
+        f"{key}: cannot load '{path}': it raises {type(error).__name__}{f', {message}' if message else ''}{_raised_at(error)}. "
         f"{EXPECTED}: fix the module."
     )
 
 
-def _place(error: BaseException) -> str:
+def _raised_at(error: BaseException) -> str:
     """The file and line of a module that raised an error, where it is known."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}, line {error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(("<", *CHECKING))]
-    ours = [frame for frame in frames if not frame.filename.endswith(("importlib/__init__.py", "config/loading.py"))]
-    return f" ({ours[-1].filename}, line {ours[-1].lineno})" if ours else ""
+    project_frames = [frame for frame in frames if not frame.filename.endswith(("importlib/__init__.py", "config/loading.py"))]
+    return f" ({project_frames[-1].filename}, line {project_frames[-1].lineno})" if project_frames else ""

@@ -91,18 +91,18 @@ def weights_by_label(weights: ClassWeights, task: Task) -> tuple[float, ...]:
         return ()
     if task.kind == "regression":
         raise ValueError("train.class_weights: a regression has no classes; expected none")
-    places = _places(task)
-    if unknown := sorted(set(weights) - set(places)):
-        raise ValueError(f"train.class_weights: unknown class {', '.join(unknown)}; expected some of {', '.join(places)}")
-    found = [1.0] * len(task.classes)
+    labels = _labels_by_name(task)
+    if unknown := sorted(set(weights) - set(labels)):
+        raise ValueError(f"train.class_weights: unknown class {', '.join(unknown)}; expected some of {', '.join(labels)}")
+    by_label = [1.0] * len(task.classes)
     for name, weight in weights.items():
-        found[places[name]] = weight
-    if len({places[name] for name in weights}) < len(weights):
+        by_label[labels[name]] = weight
+    if len({labels[name] for name in weights}) < len(weights):
         raise ValueError(f"train.class_weights: {', '.join(weights)} name a class twice; expected each class once")
-    return tuple(found)
+    return tuple(by_label)
 
 
-def _places(task: Binary | Multiclass) -> dict[str, int]:
-    names = {name: place for place, name in enumerate(task.classes)}
+def _labels_by_name(task: Binary | Multiclass) -> dict[str, int]:
+    names = {name: label for label, name in enumerate(task.classes)}
     # The labels of a binary task are 0 and 1, whatever it calls them; names that say otherwise win.
     return {**({"0": 0, "1": 1} if isinstance(task, Binary) and not {"0", "1"} & set(names) else {}), **names}

@@ -32,7 +32,7 @@ class Recurrence(Model):
     """Units of each layer, one after the other. The last gives its last state."""
 
 
-class Words(Model):
+class TextLayers(Model):
     """What stands over a text: an embedding of its words, and how they become one."""
 
     embedding_size: Size = 32
@@ -75,7 +75,7 @@ class Network(Model):
     """The layers over images."""
     sequence: Recurrence = Recurrence()
     """The layers over sequences."""
-    text: Words = Words()
+    text: TextLayers = TextLayers()
     """The layers over texts."""
     build: str | None = None
     """Function, as `module:name`, that makes the whole network. It receives the inputs by name and this section, whose other

@@ -18,6 +18,7 @@ from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.notify import NotifyConfig
+from pipelines.config.packages import OWN, Package, check_declared
 from pipelines.config.problems import explain, shortened
 from pipelines.config.registry import RegistryConfig, check_registry
 from pipelines.config.search import SearchConfig, check_search
@@ -28,6 +29,8 @@ from pipelines.config.yaml_files import read_yaml
 from pipelines.errors import ConfigError
 from pipelines.model import Model, Share, TimeZone
 from schemas.contract import Table
+
+TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", description="name of letters, digits and _")]
 
 
 class LakeConfig(Model):
@@ -74,10 +77,14 @@ class Pipeline(Model):
     """What a job works on unless `--from` and `--to` say otherwise. Without it the data is one whole, with no time."""
     lake: LakeConfig
     """Where tables, models and reports lie."""
+    packages: Annotated[tuple[Package, ...], Field(min_length=1)] = OWN
+    """Packages whose code the configuration may run: `contracts`, `features.derive` and `train.network.build` name modules in
+    them. Packages of your own go beside these.
+    """
     contracts: str
     """Module with the contracts: SOURCES, a dict by source, and EXAMPLES."""
-    sources: Annotated[dict[str, SourceSection], Field(min_length=1)]
-    """Where rows come from, by source. Each source has a contract of its name."""
+    sources: Annotated[dict[TableName, SourceSection], Field(min_length=1)]
+    """Where rows come from, by source. Each source has a contract of its name, and tables that are named after it."""
     clean: CleanConfig = CleanConfig()
     """How clean rows have to be, and how personal columns are hashed."""
     features: FeaturesConfig
@@ -122,6 +129,12 @@ class Pipeline(Model):
         return self
 
     @model_validator(mode="after")
+    def _in_declared_packages(self) -> Pipeline:
+        check_declared(self.contracts, "contracts", self.packages)
+        check_declared(self.features.derive, "features.derive", self.packages)
+        return self
+
+    @model_validator(mode="after")
     def _of_the_task(self) -> Pipeline:
         kind, metrics = self.task.kind, METRICS[self.task.kind]
         if self.train.monitor not in ("validation_loss", MONITORS[kind]):
@@ -133,9 +146,9 @@ class Pipeline(Model):
         if self.search:
             check_search(self.search, self.train, self._check_train)
         for key in ("yardstick", "minimum", "maximum"):
-            if wrong := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
+            if unknown := sorted(set(getattr(self.evaluate, key)) - set(metrics)):
                 raise ValueError(
-                    f"evaluate.{key}: {', '.join(wrong)} is no metric of a {kind} task; expected some of {', '.join(metrics)}"
+                    f"evaluate.{key}: {', '.join(unknown)} is no metric of a {kind} task; expected some of {', '.join(metrics)}"
                 )
         check_registry(self.registry, kind)
         if self.horizon and not isinstance(self.task, Regression):
@@ -146,6 +159,8 @@ class Pipeline(Model):
         return self
 
     def _check_train(self, train: TrainConfig) -> None:
+        if train.network.build:
+            check_declared(train.network.build, "train.network.build", self.packages)
         check_loss(train.loss, self.task)
         weights_by_label(train.class_weights, self.task)
 
@@ -186,12 +201,12 @@ def read_config(path: Path) -> Pipeline:
     try:
         return Pipeline.model_validate(content)
     except ValidationError as error:
-        wrong = shortened(explain(error, Pipeline))
-        raise ConfigError(f"config {path.absolute()}: {wrong} Fix it there.") from error
+        problems = shortened(explain(error, Pipeline))
+        raise ConfigError(f"config {path.absolute()}: {problems} Fix it there.") from error
 
 
 def _base_of(name: object, path: Path) -> Any:
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name or Path(name).name != name or name == "..":
         raise ConfigError(
             f"config {path.absolute()}: extends: expected the name of a file in the same folder; received {name!r}."
         )
@@ -199,11 +214,15 @@ def _base_of(name: object, path: Path) -> Any:
 
 
 def _extended(base: Any, content: dict[str, Any], path: Path) -> dict[str, Any]:
-    own = {key: value for key, value in content.items() if key != "extends"}
+    overrides = {key: value for key, value in content.items() if key != "extends"}
     if not isinstance(base, dict) or "extends" in base:
         raise ConfigError(
             f"config {path.absolute()}: extends: {content['extends']} is no whole configuration; expected a file in the same "
             f"folder that extends no other. Name one."
         )
-    both = {key: {**base[key], **own[key]} for key in own if isinstance(base.get(key), dict) and isinstance(own[key], dict)}
-    return {**base, **own, **both}
+    both = {
+        key: {**base[key], **overrides[key]}
+        for key in overrides
+        if isinstance(base.get(key), dict) and isinstance(overrides[key], dict)
+    }
+    return {**base, **overrides, **both}

@@ -96,17 +96,17 @@ def _of_likely_types(problems: Sequence[_Problem]) -> list[list[_Problem]]:
     for number, problem in enumerate(problems):
         key = problem.path[: problem.union[0]] if problem.union else ("", number)
         together.setdefault(key, []).append(problem)
-    found: list[list[_Problem]] = []
+    grouped: list[list[_Problem]] = []
     for several in together.values():
         types: dict[str, list[_Problem]] = {}
         for problem in several:
             types.setdefault(problem.union[1] if problem.union else "", []).append(problem)
-        meant = [each for each in types.values() if any(map(_lies_within, each))]
+        meant = [of_type for of_type in types.values() if any(map(_lies_within, of_type))]
         if meant or len(types) == 1:
-            found += [[problem] for problem in min(meant or list(types.values()), key=len)]
+            grouped += [[problem] for problem in min(meant or list(types.values()), key=len)]
         else:
-            found.append(several)
-    return found
+            grouped.append(several)
+    return grouped
 
 
 def _lies_within(problem: _Problem) -> bool:
@@ -117,25 +117,25 @@ def _lies_within(problem: _Problem) -> bool:
 def _sentence(problems: Sequence[_Problem], section: str) -> str:
     first = problems[0]
     where = ".".join(str(part) for part in (section, *first.path) if part != "") or "(the whole file)"
-    kind, given = first.detail["type"], first.detail["input"]
+    kind, value = first.detail["type"], first.detail["input"]
     if kind == "extra_forbidden":
         known = ", ".join(_keys(first.within))
         return f"{where}: unknown key{f'; expected one of {known}' if known else ''}. Remove it, or mend its spelling."
     if kind == "missing":
         return f"{where}: the key is missing; expected {_described(first.within)}. Add it."
     if kind == "value_error":
-        received = "" if isinstance(given, dict | BaseModel) else f"; received {_shown(given)}"
-        said = one_line(first.detail["msg"].removeprefix("Value error, "))
-        return f"{f'{where}: ' if first.path or section else ''}{said}{received}."
+        received = "" if isinstance(value, dict | BaseModel) else f"; received {_shown(value)}"
+        message = one_line(first.detail["msg"].removeprefix("Value error, "))
+        return f"{f'{where}: ' if first.path or section else ''}{message}{received}."
     if first.is_key or kind == "invalid_key":
-        return f"{where}: expected text as a key; received {_shown(given)}. Put the key in quotes."
+        return f"{where}: expected text as a key; received {_shown(value)}. Put the key in quotes."
     if kind == "union_tag_invalid":
         key = _tag_key(first)
         tags = first.detail["ctx"]["expected_tags"]
-        return f"{where}: expected {key} to be one of {tags}; received {_shown(_of(given, key))}."
+        return f"{where}: expected {key} to be one of {tags}; received {_shown(_of(value, key))}."
     expected = " or ".join(dict.fromkeys(_expected(problem) for problem in problems))
-    quotes = " Put it in quotes." if expected == "text" and not isinstance(given, dict | list | None) else ""
-    return f"{where}: expected {expected}; received {_shown(given)}.{quotes}"
+    quotes = " Put it in quotes." if expected == "text" and not isinstance(value, dict | list | None) else ""
+    return f"{where}: expected {expected}; received {_shown(value)}.{quotes}"
 
 
 def _expected(problem: _Problem) -> str:
@@ -165,8 +165,8 @@ def _described(within: Any) -> str:
     if _is_model(within):
         return f"a section with the keys {', '.join(_keys(within))}"
     if get_origin(within) in (Union, UnionType):
-        each = (_described(_bare(argument)) for argument in get_args(within) if argument is not type(None))
-        return " or ".join(dict.fromkeys(each))
+        descriptions = (_described(_bare(argument)) for argument in get_args(within) if argument is not type(None))
+        return " or ".join(dict.fromkeys(descriptions))
     return NAMES.get(get_origin(within) or within, "a value")
 
 
@@ -196,14 +196,14 @@ def _within(annotation: Any, part: Part) -> Any:
     if get_origin(annotation) is dict:
         return arguments[1]
     if get_origin(annotation) in (Union, UnionType):
-        models = [each for each in map(_bare, arguments) if _is_model(each)]
-        return next((each for each in models if _is_called(each, part)), None)
+        models = [model for model in map(_bare, arguments) if _is_model(model)]
+        return next((model for model in models if _is_called(model, part)), None)
     return arguments[0] if arguments else None
 
 
 def _bare(annotation: Any) -> Any:
     """A type without what is said of it, and without None."""
-    arguments = [each for each in get_args(annotation) if each is not type(None)]
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     if get_origin(annotation) is Annotated or (get_origin(annotation) in (Union, UnionType) and len(arguments) == 1):
         return _bare(arguments[0])
     return annotation

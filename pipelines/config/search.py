@@ -121,13 +121,13 @@ def replaced(train: TrainConfig, values: Values) -> TrainConfig:
     content = train.model_dump()
     for path, value in values.items():
         *above, last = path.split(".")
-        place: Any = content
+        section: Any = content
         for part in above:
-            place = place.get(part) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or (last not in place and not _free(path)):
+            section = section.get(part) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or (last not in section and not _free(path)):
             known = ", ".join(_paths(train.model_dump()))
             raise ValueError(f"search.space: train has no value {path}; expected some of {known}")
-        place[last] = value
+        section[last] = value
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
@@ -155,8 +155,8 @@ def _free(path: str) -> bool:
 
 
 def _paths(content: Values, above: str = "") -> list[str]:
-    found: list[str] = []
+    paths: list[str] = []
     for key, value in content.items():
         if key not in FIXED and not key.endswith(FIXED_ENDS):
-            found += _paths(value, f"{above}{key}.") if isinstance(value, dict) and value else [f"{above}{key}"]
-    return found
+            paths += _paths(value, f"{above}{key}.") if isinstance(value, dict) and value else [f"{above}{key}"]
+    return paths

@@ -33,10 +33,10 @@ class TimeSplit(Model):
 
     @model_validator(mode="after")
     def _ordered(self) -> TimeSplit:
-        given = {name for name in ("validation_from", "test_from", "validation", "test") if getattr(self, name) is not None}
-        if given not in ({"validation_from", "test_from"}, {"validation", "test"}):
+        bounds = {name for name in ("validation_from", "test_from", "validation", "test") if getattr(self, name) is not None}
+        if bounds not in ({"validation_from", "test_from"}, {"validation", "test"}):
             raise ValueError(
-                f"a split by time has {', '.join(sorted(given)) or 'no bound'}; expected validation_from and test_from, which "
+                f"a split by time has {', '.join(sorted(bounds)) or 'no bound'}; expected validation_from and test_from, which "
                 f"are days, or validation and test, which are lengths such as 60 days and end with the window"
             )
         if self.validation_from and self.test_from and self.validation_from >= self.test_from:
@@ -100,8 +100,8 @@ class ColumnSplit(Model):
         return f"by the column {self.column}"
 
 
-def _split_by(given: object) -> str:
-    return str(given.get("by", "time") if isinstance(given, dict) else getattr(given, "by", "time"))
+def _split_by(section: object) -> str:
+    return str(section.get("by", "time") if isinstance(section, dict) else getattr(section, "by", "time"))
 
 
 Split = Annotated[

@@ -70,7 +70,7 @@ def parse_yaml(text: str, path: Path) -> Any:
         _check_keys(loader, node, path)
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
-        raise ConfigError(_said(path, error, "")) from error
+        raise ConfigError(_syntax_message(path, error, "")) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"config {path.absolute()}: not valid YAML: {one_line(error)}. Fix it there.") from error
     finally:
@@ -78,27 +78,27 @@ def parse_yaml(text: str, path: Path) -> Any:
             loader.dispose()
 
 
-def _said(path: Path, error: yaml.MarkedYAMLError, keys: str) -> str:
+def _syntax_message(path: Path, error: yaml.MarkedYAMLError, keys: str) -> str:
     mark = error.problem_mark or error.context_mark
     where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    said = one_line(", ".join(part for part in (error.problem, error.context) if part))
-    return f"config {path.absolute()}{where}: {f'{keys}: ' if keys else ''}not valid YAML: {said}. Fix it there."
+    problem = one_line(", ".join(part for part in (error.problem, error.context) if part))
+    return f"config {path.absolute()}{where}: {f'{keys}: ' if keys else ''}not valid YAML: {problem}. Fix it there."
 
 
 def _check_keys(loader: Any, root: yaml.Node, path: Path) -> None:
     """Raise ConfigError for a key that a mapping has twice, at any depth, and for a value that can't be read, by its keys."""
-    left: list[tuple[tuple[str, ...], yaml.Node]] = [((), root)]
+    pending: list[tuple[tuple[str, ...], yaml.Node]] = [((), root)]
     seen: set[int] = set()
-    while left:
-        keys, node = left.pop()
+    while pending:
+        keys, node = pending.pop()
         if id(node) in seen:
             continue  # an alias
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             _check_mapping(loader, keys, node, path)
-            left += [((*keys, str(key.value)), value) for key, value in node.value]
+            pending += [((*keys, str(key.value)), value) for key, value in node.value]
         elif isinstance(node, yaml.SequenceNode):
-            left += [((*keys, str(at)), value) for at, value in enumerate(node.value)]
+            pending += [((*keys, str(at)), value) for at, value in enumerate(node.value)]
         else:
             _value(loader, keys, node, path)
 
@@ -123,4 +123,4 @@ def _value(loader: Any, keys: tuple[str, ...], node: yaml.Node, path: Path) -> A
     try:
         return loader.construct_object(node)
     except yaml.MarkedYAMLError as error:
-        raise ConfigError(_said(path, error, ".".join(keys))) from error
+        raise ConfigError(_syntax_message(path, error, ".".join(keys))) from error

@@ -108,14 +108,14 @@ def _matrix(rows: pa.Table | pa.RecordBatch, spec: FittedSpec) -> npt.NDArray[np
 def sample_rows(paths: Sequence[str], rows: int, columns: Sequence[str]) -> pa.Table:
     """At most `rows` rows of the features table's files, of each in proportion to its size: the first ones, a random sample."""
     files = [_open(path) for path in paths]
-    whole = sum(file.metadata.num_rows for file in files)
+    total_rows = sum(file.metadata.num_rows for file in files)
     tables = []
     for file in files:
-        wanted = file.metadata.num_rows if whole <= rows else rows * file.metadata.num_rows // whole
+        remaining = file.metadata.num_rows if total_rows <= rows else rows * file.metadata.num_rows // total_rows
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
-            tables.append(pa.Table.from_batches([batch.slice(0, wanted)]))
-            wanted -= tables[-1].num_rows
-            if wanted <= 0:
+            tables.append(pa.Table.from_batches([batch.slice(0, remaining)]))
+            remaining -= tables[-1].num_rows
+            if remaining <= 0:
                 break
     return pa.concat_tables(tables)
 

@@ -11,7 +11,7 @@ from pipelines.errors import DataError
 from pipelines.evaluation.curve import Floats
 
 
-class Interval(NamedTuple):
+class ConfidenceInterval(NamedTuple):
     """An estimate from the rows themselves, and the bounds between which most replicates lie."""
 
     estimate: float
@@ -31,19 +31,21 @@ class Replicates(NamedTuple):
     checksum: int
 
 
-def interval(values: Floats, confidence: float = 0.95) -> Interval:
+def confidence_interval(values: Floats, confidence: float = 0.95) -> ConfidenceInterval:
     """The interval by the percentile method: `values` are those of the rows themselves, then of each replicate.
 
     Bounds are NaN where no replicate defines the metric. Efron and Tibshirani 1993, section 13.3.
     """
     drawn = values[1:][np.isfinite(values[1:])]
     if not len(drawn):
-        return Interval(float(values[0]), float("nan"), float("nan"))
+        return ConfidenceInterval(float(values[0]), float("nan"), float("nan"))
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(values[0]), float(low), float(high))
+    return ConfidenceInterval(float(values[0]), float(low), float(high))
 
 
-def paired_difference(champion: Replicates, challenger: Replicates, metric: str, confidence: float = 0.95) -> Interval:
+def paired_difference(
+    champion: Replicates, challenger: Replicates, metric: str, confidence: float = 0.95
+) -> ConfidenceInterval:
     """The interval of the challenger's metric less the champion's, over replicates that weigh rows alike.
 
     Raises DataError when the two did not predict the same labels of the same rows.
@@ -54,4 +56,4 @@ def paired_difference(champion: Replicates, challenger: Replicates, metric: str,
             f"rows and the challenger {challenger.rows:,}, with other row ids or labels. Score both on one snapshot of the "
             f"features."
         )
-    return interval(challenger.metrics[metric] - champion.metrics[metric], confidence)
+    return confidence_interval(challenger.metrics[metric] - champion.metrics[metric], confidence)

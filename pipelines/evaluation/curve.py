@@ -35,5 +35,5 @@ class Curve(NamedTuple):
 
     @property
     def rows(self) -> float:
-        """Rows in all."""
+        """The number of rows, of both classes together."""
         return float(self.positives.sum() + self.negatives.sum())

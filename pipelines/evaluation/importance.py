@@ -27,18 +27,18 @@ class Importance(NamedTuple):
 
 
 def importance_of(
-    feature: FittedFeature, rows: pa.RecordBatch, whole: float, task: Task, score: Scorer, *, seed: int = 0
+    feature: FittedFeature, rows: pa.RecordBatch, unshuffled_metric: float, task: Task, score: Scorer, *, seed: int = 0
 ) -> Importance:
     """Shuffle one feature's columns together, `REPEATS` times. Breiman 2001, section 10.
 
-    `rows` are of the features table, with `label`; `whole` is their metric as they are; `score` adds the columns score,
+    `rows` are of the features table, with `label`; `unshuffled_metric` is their metric; `score` adds the columns score,
     predicted and predictions.
     """
     sign = -1 if PRIMARY[task.kind] in LOWER_IS_BETTER else 1
     losses = []
     for repeat in range(REPEATS):
         order = np.random.default_rng([seed, repeat]).permutation(rows.num_rows)
-        losses.append(sign * (whole - primary_metric(score(_shuffled(rows, feature.outputs, order)), task)))
+        losses.append(sign * (unshuffled_metric - primary_metric(score(_shuffled(rows, feature.outputs, order)), task)))
     return Importance(feature.name, float(np.mean(losses)), float(np.std(losses)))
 
 
@@ -55,8 +55,10 @@ def primary_metric(scored: pa.RecordBatch, task: Task) -> float:
         return float(classes.metrics()["accuracy"][0])
     numbers = RegressionReplicates(1)
     steps = pa.types.is_list(scored.schema.field("label").type)
-    true, said = (scored.column("label"), scored.column("predictions" if steps else "predicted"))
-    numbers.add(_with(scored, {"true": true if steps else _lists(true), "said": said if steps else _lists(said)}), ones)
+    true, predicted = (scored.column("label"), scored.column("predictions" if steps else "predicted"))
+    numbers.add(
+        _with(scored, {"true": true if steps else _lists(true), "said": predicted if steps else _lists(predicted)}), ones
+    )
     return float(numbers.metrics()["mae"][0])
 
 
@@ -65,8 +67,8 @@ def _shuffled(rows: pa.RecordBatch, columns: Sequence[str], order: npt.NDArray[n
 
 
 def _with(rows: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:
-    held = dict(zip(rows.schema.names, rows.columns, strict=True))
-    return pa.RecordBatch.from_pydict({**held, **columns})
+    existing = dict(zip(rows.schema.names, rows.columns, strict=True))
+    return pa.RecordBatch.from_pydict({**existing, **columns})
 
 
 def _lists(values: pa.Array) -> pa.Array:

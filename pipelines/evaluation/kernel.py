@@ -56,7 +56,7 @@ def replicate_batches(batches: Iterator[pa.RecordBatch], plan: Plan) -> Iterator
     Each row has `partition`, `group`, `row_id`, `label_bits` (a hash of the label), and what the task's accumulator takes.
     """
     forget_archives()
-    current: _Group | None = None
+    current: _GroupSums | None = None
     for batch in batches:
         if not batch.num_rows:
             continue
@@ -65,14 +65,14 @@ def replicate_batches(batches: Iterator[pa.RecordBatch], plan: Plan) -> Iterator
             if current is None or current.name != name:
                 if current is not None:
                     yield current.finish()
-                current = _Group(name, replicates, plan)
+                current = _GroupSums(name, replicates, plan)
             for part in parts(batch, start, stop):
                 current.add(part)
     if current is not None:
         yield current.finish()
 
 
-class _Group:
+class _GroupSums:
     """The sums of one group of rows."""
 
     def __init__(self, name: str, replicates: range, plan: Plan) -> None:
@@ -90,11 +90,11 @@ class _Group:
     def finish(self) -> pa.RecordBatch:
         measured = self.name in self._plan.thresholds or self._rows >= self._plan.least_rows
         replicates = np.array(self._replicates if measured else self._replicates[:1], np.int32)
-        many = len(replicates)
-        columns: list[pa.Array] = [pa.array([self.name] * many), pa.array(replicates), pa.array([self._rows] * many)]
-        columns.append(pa.array(np.repeat(self._checksum.view(np.int64), many)))
+        count = len(replicates)
+        columns: list[pa.Array] = [pa.array([self.name] * count), pa.array(replicates), pa.array([self._rows] * count)]
+        columns.append(pa.array(np.repeat(self._checksum.view(np.int64), count)))
         metrics = self._accumulator.metrics() if measured else {}
-        columns += [pa.array(metrics[m]) if measured else pa.nulls(many, pa.float64()) for m in METRICS[self._plan.task.kind]]
+        columns += [pa.array(metrics[m]) if measured else pa.nulls(count, pa.float64()) for m in METRICS[self._plan.task.kind]]
         return pa.RecordBatch.from_arrays(columns, schema=self._plan.schema())
 
 

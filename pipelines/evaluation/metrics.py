@@ -67,14 +67,14 @@ def calibration(curve: Curve, bins: int) -> Calibration:
     rows = np.bincount(index, weights, bins)
     score = np.bincount(index, weights * curve.scores, bins)
     positives = np.bincount(index, curve.positives, bins)
-    kept = rows > 0
-    return Calibration(score[kept] / rows[kept], positives[kept] / rows[kept], rows[kept])
+    filled = rows > 0
+    return Calibration(score[filled] / rows[filled], positives[filled] / rows[filled], rows[filled])
 
 
 def calibration_error(curve: Curve, bins: int) -> float:
     """Expected calibration error: mean over rows of |mean score - share of positives| of their bin (Guo et al. 2017)."""
-    found = calibration(curve, bins)
-    return float((found.rows * np.abs(found.score - found.share)).sum() / curve.rows)
+    by_bin = calibration(curve, bins)
+    return float((by_bin.rows * np.abs(by_bin.score - by_bin.share)).sum() / curve.rows)
 
 
 def confusion(curve: Curve, threshold: float) -> Confusion:
@@ -114,7 +114,7 @@ def precise_threshold(curve: Curve, minimum: float) -> float:
 
 
 def choose_threshold(curve: Curve, config: EvaluateConfig) -> tuple[float, str]:
-    """The threshold that the configuration asks for on a validation curve, and why it is that one, in words."""
+    """The threshold that the configuration declares on a validation curve, and the reason for it in words."""
     if config.costs is not None:
         why = f"the least cost on validation: a false positive costs {config.costs.false_positive:g}, a false negative"
         return cheapest_threshold(curve, config.costs), f"{why} {config.costs.false_negative:g}"

@@ -36,5 +36,5 @@ def class_metrics(right: Counts, true: Counts, predicted: Counts, losses: Counts
     }
 
 
-def _ratio(part: Counts, whole: npt.NDArray[Any], empty: float = 0.0) -> Counts:
-    return np.divide(part, whole, out=np.full_like(part, empty, dtype=np.float64), where=whole > 0)
+def _ratio(part: Counts, total: npt.NDArray[Any], empty: float = 0.0) -> Counts:
+    return np.divide(part, total, out=np.full_like(part, empty, dtype=np.float64), where=total > 0)

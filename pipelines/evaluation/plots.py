@@ -111,9 +111,9 @@ def threshold_plot(curve: Curve, chosen: float) -> str:
     lines = {"precision": true / rows, "recall": true / positives, "F1": 2 * true / (rows + positives)}
 
     def draw(axes: Axes) -> None:
-        kept = _kept(len(curve.scores))
+        drawn = _drawn_points(len(curve.scores))
         for (name, values), colour in zip(lines.items(), COLOURS.values(), strict=True):
-            axes.plot(curve.scores[kept], values[kept], color=colour, label=name)
+            axes.plot(curve.scores[drawn], values[drawn], color=colour, label=name)
         axes.axvline(chosen, color="#999", linestyle=":", label=f"chosen: {chosen:.3f}")
         axes.set(xlabel="threshold (validation)", ylim=(0, 1.02))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4)
@@ -127,8 +127,8 @@ def calibration_plot(curves: Mapping[str, Curve], bins: int) -> str:
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color="#bbb", linestyle=":")
         for name, curve in curves.items():
-            found = calibration(curve, bins)
-            axes.plot(found.score, found.share, color=COLOURS[name], marker="o", label=name)
+            by_bin = calibration(curve, bins)
+            axes.plot(by_bin.score, by_bin.share, color=COLOURS[name], marker="o", label=name)
         axes.set(xlabel="mean score of the bin", ylabel="share of positives in the bin")
         axes.legend(loc="upper left")
 
@@ -162,13 +162,13 @@ def _on_blue(share: float) -> str:
 
 def classes_plot(confusion: npt.NDArray[np.float64], classes: Sequence[str]) -> str:
     """The confusion matrix of several classes: rows are the truth, columns the verdict; shares of the truth by colour."""
-    whole = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    row_totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
 
     def draw(axes: Axes) -> None:
-        axes.imshow(confusion / whole, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(confusion / row_totals, cmap="Blues", vmin=0, vmax=1)
         if len(classes) <= MOST_NAMED:
             for row, column in np.argwhere(confusion > 0):
-                colour = _on_blue(confusion[row, column] / whole[row, 0])
+                colour = _on_blue(confusion[row, column] / row_totals[row, 0])
                 axes.text(column, row, f"{confusion[row, column]:,.0f}", ha="center", va="center", color=colour, fontsize=7)
             axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 3 else 0)
             axes.set_yticks(range(len(classes)), classes)
@@ -182,10 +182,10 @@ def horizon_plot(errors: Mapping[str, Errors], unit: str) -> str:
     """Mean absolute error by step of the horizon: the model's and each baseline's."""
 
     def draw(axes: Axes) -> None:
-        for at, (name, found) in enumerate(errors.items()):
-            steps = np.arange(1, len(found.rows) + 1)
-            style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if at == 0 else {"linestyle": "--"}
-            axes.plot(steps, found.absolute / found.rows, label=name, markersize=3, **style)
+        for index, (name, sums) in enumerate(errors.items()):
+            steps = np.arange(1, len(sums.rows) + 1)
+            style: dict[str, Any] = {"color": COLOURS["test"], "marker": "o"} if index == 0 else {"linestyle": "--"}
+            axes.plot(steps, sums.absolute / sums.rows, label=name, markersize=3, **style)
         axes.locator_params(axis="x", integer=True)
         axes.set(xlabel="step ahead", ylabel=f"mean absolute error ({unit})" if unit else "mean absolute error", ylim=(0, None))
         axes.legend()
@@ -207,13 +207,13 @@ def agreement_plot(true: npt.NDArray[np.float64], predicted: npt.NDArray[np.floa
 
 def _line(axes: Axes, x: Any, y: Any, name: str, label: str) -> None:
     """A curve of at most MAX_POINTS points, evenly taken: the page stays small, the eye sees no difference."""
-    kept = _kept(len(x))
-    axes.plot(x[kept], y[kept], color=COLOURS[name], label=label)
+    drawn = _drawn_points(len(x))
+    axes.plot(x[drawn], y[drawn], color=COLOURS[name], label=label)
 
 
-def _kept(points: int) -> npt.NDArray[np.int64]:
-    kept: npt.NDArray[np.int64] = np.unique(np.linspace(0, points - 1, MAX_POINTS).astype(np.int64))
-    return kept
+def _drawn_points(points: int) -> npt.NDArray[np.int64]:
+    drawn: npt.NDArray[np.int64] = np.unique(np.linspace(0, points - 1, MAX_POINTS).astype(np.int64))
+    return drawn
 
 
 def _svg(draw: Callable[[Axes], None]) -> str:
@@ -226,6 +226,7 @@ def _svg(draw: Callable[[Axes], None]) -> str:
             "font.family": "sans-serif",
             "font.size": 9,
             "svg.hashsalt": "ringmill",
+            "text.parse_math": False,  # classes and units are texts, dollar signs and all
             # The page is seen through, light or dark.
             "savefig.transparent": True,
             "legend.frameon": False,

@@ -82,9 +82,9 @@ class BinaryReplicates:
         values[:, 1] = (positive - scores) ** 2
         chosen = scores >= self._threshold
         values[:, 2], values[:, 3] = chosen & positive, chosen & ~positive
-        each, bins = np.arange(len(scores)), np.minimum((scores * self._bins).astype(int), self._bins - 1)
+        row, bins = np.arange(len(scores)), np.minimum((scores * self._bins).astype(int), self._bins - 1)
         for index, value in enumerate((1.0, scores, positive)):
-            values[each, 4 + index * self._bins + bins] = value
+            values[row, 4 + index * self._bins + bins] = value
         return values
 
     def _rank_rows(self, weights: Floats, positive: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]) -> None:
@@ -132,7 +132,7 @@ class MulticlassReplicates:
     """Metrics of several classes, from rows in any order with `label`, `predicted` and `loss` (nats)."""
 
     def __init__(self, replicates: int, classes: int) -> None:
-        """Start with no rows."""
+        """Start with no rows, for so many replicates and classes."""
         self._right, self._true, self._predicted = (np.zeros((classes, replicates)) for _ in range(3))
         self._losses = np.zeros(replicates)
 
@@ -154,15 +154,17 @@ class RegressionReplicates:
     """Metrics of numbers, from rows in any order with lists `true` and `said`; a row's steps are drawn together."""
 
     def __init__(self, replicates: int) -> None:
-        """Start with no rows."""
+        """Start with no rows, for so many replicates."""
         self._sums = np.zeros((len(Errors._fields), replicates))
 
     def add(self, rows: pa.RecordBatch, weights: Floats) -> None:
         """Add rows with their weights, shape (rows, replicates)."""
         parents = rows.column("true").value_parent_indices().to_numpy()
-        true, said = (rows.column(name).flatten().to_numpy(zero_copy_only=False).astype(float) for name in ("true", "said"))
-        present = np.isfinite(true) & np.isfinite(said)
-        true, error = true[present], (said - true)[present]
+        true, predicted = (
+            rows.column(name).flatten().to_numpy(zero_copy_only=False).astype(float) for name in ("true", "said")
+        )
+        present = np.isfinite(true) & np.isfinite(predicted)
+        true, error = true[present], (predicted - true)[present]
         values = (np.ones_like(true), error, np.abs(error), error**2, true, true**2, error >= 0)
         by_row = np.stack([np.bincount(parents[present], value, rows.num_rows) for value in values])
         self._sums += by_row @ weights
@@ -204,5 +206,5 @@ def _add_by_class(sums: Floats, classes: npt.NDArray[np.int64], weights: Floats)
         sums[present] += np.add.reduceat(weights[order], starts, axis=0)
 
 
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any], empty: float = np.nan) -> Floats:
-    return np.divide(part, whole, out=np.full_like(whole, empty, dtype=np.float64), where=whole > 0)
+def _ratio(part: npt.NDArray[Any], total: npt.NDArray[Any], empty: float = np.nan) -> Floats:
+    return np.divide(part, total, out=np.full_like(total, empty, dtype=np.float64), where=total > 0)

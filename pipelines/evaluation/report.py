@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from pipelines.config import METRICS
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 
 COUNTS = ("rows",)
 TONES = {"better": ' class="good"', "worse": ' class="bad"'}
@@ -52,7 +52,7 @@ class Findings:
     passed: bool | None = None
     tiles: Sequence[Tile] = ()
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    bounds: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    bounds: Mapping[str, Mapping[str, ConfidenceInterval]] = field(default_factory=dict)
     first: Sequence[Grid] = ()
     plots: Mapping[str, str] = field(default_factory=dict)
     grids: Sequence[Grid] = ()
@@ -61,23 +61,23 @@ class Findings:
     settings: Sequence[tuple[str, str]] = ()
 
 
-def render(found: Findings) -> str:
-    """The report as HTML."""
+def render(findings: Findings) -> str:
+    """Render the findings as one HTML page."""
     text = files("pipelines.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
     moved = ("compared", "feature", "PSI", "KS", "missing")
     drift = [
-        Grid("Features that moved most from the train split", moved, found.drift, words=2),
-        Grid("Intervals held against this training, each by what moved most", moved, found.intervals, words=2),
+        Grid("Features that moved most from the train split", moved, findings.drift, words=2),
+        Grid("Intervals held against this training, each by what moved most", moved, findings.intervals, words=2),
     ]
-    metrics = Grid("Metrics", ("metric", *found.metrics), metric_rows(found.task, found.metrics))
+    metrics = Grid("Metrics", ("metric", *findings.metrics), metric_rows(findings.task, findings.metrics))
     return template.render(
-        found=found,
+        findings=findings,
         tones=TONES,
-        first=[grid for grid in found.first if grid.rows],
-        metrics=metrics if found.metrics else None,
-        bounds=bound_rows(found.task, found.metrics, found.bounds),
-        grids=[grid for grid in (*found.grids, *drift) if grid.rows],
+        first=[grid for grid in findings.first if grid.rows],
+        metrics=metrics if findings.metrics else None,
+        bounds=bound_rows(findings.task, findings.metrics, findings.bounds),
+        grids=[grid for grid in (*findings.grids, *drift) if grid.rows],
     )
 
 
@@ -90,16 +90,16 @@ def metric_rows(task: str, metrics: Mapping[str, Mapping[str, float]]) -> list[t
 
 
 def bound_rows(
-    task: str, metrics: Mapping[str, Mapping[str, float]], bounds: Mapping[str, Mapping[str, Interval]]
+    task: str, metrics: Mapping[str, Mapping[str, float]], bounds: Mapping[str, Mapping[str, ConfidenceInterval]]
 ) -> list[tuple[str, ...]]:
     """The intervals of the cells of `metric_rows`, as text; empty for a cell without one."""
     columns = [bounds.get(column, {}) for column in metrics]
-    return [("", *(shown_bounds(of.get(name)) for of in columns)) for name in (*METRICS[task], *COUNTS)]
+    return [("", *(shown_bounds(intervals.get(name)) for intervals in columns)) for name in (*METRICS[task], *COUNTS)]
 
 
-def shown_bounds(found: Interval | None) -> str:
+def shown_bounds(interval: ConfidenceInterval | None) -> str:
     """An interval's bounds as text; empty where there are none."""
-    return "" if found is None or found.low != found.low else f"{found.low:.4f} to {found.high:.4f}"
+    return "" if interval is None or interval.low != interval.low else f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def flattened(name: str, value: Any) -> list[tuple[str, str]]:

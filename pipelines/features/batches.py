@@ -95,6 +95,12 @@ def sliced(batches: Iterable[pa.RecordBatch], spec: FittedSpec) -> Iterator[pa.R
             yield batch.slice(start, rows)
 
 
+def words_of(spec: FittedSpec) -> set[str]:
+    """The inputs that are read as words of a dictionary; texts and images, which hardly repeat, are not."""
+    of_words = {name for feature in spec.features if not feature.array for name in feature.inputs}
+    return {name for name in of_words if spec.inputs[name].dtype == "string"}
+
+
 def _accepted(batch: pa.RecordBatch, features: Features) -> pa.RecordBatch:
     return batch.filter(pa.array(features.accepted)) if features.refused else batch
 

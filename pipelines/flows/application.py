@@ -17,10 +17,10 @@ from pipelines.flows.checks import check_config, check_sections
 from pipelines.flows.command_line import JobParser, parser
 from pipelines.flows.context import Context, Step
 from pipelines.flows.execute import record_interruption
-from pipelines.flows.full_disk import full_disk
 from pipelines.flows.intervals import run_intervals
 from pipelines.flows.log_context import LOG
 from pipelines.flows.notify import notify_failure, set_pipeline
+from pipelines.flows.outside import outside_failure
 from pipelines.flows.runs import RunLog
 from pipelines.flows.session import spark_session
 from pipelines.flows.signals import silence, take_over_signals
@@ -120,8 +120,8 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
         except (Exception, KeyboardInterrupt) as error:
             if interrupted := PROCESS.cause(error):
                 record_interruption(context, name, began, interrupted)
-            elif full := full_disk(error, config.lake):  # outside of a step, which says so itself
-                raise full from error
+            elif outside := outside_failure(error, config.lake):  # outside of a step, which says so itself
+                raise outside from error
             raise
         PROCESS.over()
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from pipelines.config import EvaluateConfig, RegistryConfig
 from pipelines.errors import RingmillError
-from pipelines.evaluation.bootstrap import Interval
-from pipelines.evaluation.verdict import Gate, against_champion
+from pipelines.evaluation.bootstrap import ConfidenceInterval
+from pipelines.evaluation.verdict import GateOutcome, against_champion
 from pipelines.flows.context import Context
 from pipelines.flows.evidence import Measured, StoredComparison, compare_with, gather_evidence, rival
 from pipelines.flows.registry import read_history
@@ -19,7 +19,7 @@ from pipelines.registry.versions import CHAMPION, ModelVersion, holder
 class Assessment(NamedTuple):
     """The gate with all that publish will decide by, a sentence on the champion, and the comparison with it, if any."""
 
-    gate: Gate
+    gate: GateOutcome
     champion: str = ""
     comparison: StoredComparison | None = None
 
@@ -35,7 +35,9 @@ def assess(context: Context, model: Measured) -> Assessment:
     config = context.config
     own = gate_of(config.evaluate, model.metrics)
     bounds = [*own.bounds, *_bounds(config.registry, compared=comparison is not None)]
-    return Assessment(Gate(bounds, [*own.missed, *refusals(evidence, config.registry, EvaluateConfig())]), sentence, comparison)
+    return Assessment(
+        GateOutcome(bounds, [*own.missed, *refusals(evidence, config.registry, EvaluateConfig())]), sentence, comparison
+    )
 
 
 def _compared(context: Context, model: Measured, champion: ModelVersion | None) -> tuple[StoredComparison | None, str]:
@@ -52,14 +54,14 @@ def _compared(context: Context, model: Measured, champion: ModelVersion | None) 
         context.console.print(f"  evaluate: not compared with the champion: {error}", style="yellow", soft_wrap=True)
         return None, f"It could not be compared with the champion, version {other.version}: {error}"
     _, metric, difference, low, high = found.comparison
-    return found, against_champion(other.version, metric, Interval(difference, low, high), gate.level)
+    return found, against_champion(other.version, metric, ConfidenceInterval(difference, low, high), gate.level)
 
 
-def gate_of(config: EvaluateConfig, metrics: Mapping[str, float]) -> Gate:
+def gate_of(config: EvaluateConfig, metrics: Mapping[str, float]) -> GateOutcome:
     """What the section `evaluate` demands of the test metrics, and which of it they miss."""
     least = [(f"{name} {metrics[name]:.4f} < {bound}", metrics[name] >= bound) for name, bound in config.minimum.items()]
     most = [(f"{name} {metrics[name]:.4f} > {bound}", metrics[name] <= bound) for name, bound in config.maximum.items()]
-    return Gate([*_limits(config.minimum, config.maximum)], [text for text, met in least + most if not met])
+    return GateOutcome([*_limits(config.minimum, config.maximum)], [text for text, met in least + most if not met])
 
 
 def _bounds(config: RegistryConfig, *, compared: bool) -> Iterator[str]:

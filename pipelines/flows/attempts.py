@@ -11,18 +11,18 @@ from pipelines.flows.context import Context
 from pipelines.flows.events import Events
 from pipelines.flows.progress import TrainingProgress
 from pipelines.flows.receipts import Receipts
-from pipelines.launch.channel import Message
 from pipelines.launch.ranks import run_ranks
+from pipelines.messages import EpochReport, FeedReceipt, Message, SlowRank
 from pipelines.storage import delete_file, list_files, list_folders, read_bytes, write_bytes
 from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
-from pipelines.training.standing import Standing
+from pipelines.training.train_state import TrainState
 
 CLAIM = "job.json"
 
 
 class Attempts:
-    """Trains a job, with retries; afterwards `history` has each epoch's message, and `receipts` all that were read.
+    """Trains a job, with retries; afterwards `history` has each epoch's report, and `receipts` all that were read.
 
     `watch` hears of each epoch, of those that another attempt has done again, and may end the run by an exception. A run that
     was killed leaves its checkpoints, and a claim beside them with the fingerprint of its job: the next run of the same job
@@ -34,9 +34,9 @@ class Attempts:
         context: Context,
         job: TrainingJob,
         receipts: Receipts,
-        watch: Callable[[Message], None] = lambda _: None,
+        watch: Callable[[EpochReport], None] = lambda _: None,
     ) -> None:
-        self.history: list[Message] = []
+        self.history: list[EpochReport] = []
         self.receipts = receipts
         self._context = context
         self._job = job
@@ -74,20 +74,22 @@ class Attempts:
 
     def _attempt(self, job: TrainingJob, progress: TrainingProgress) -> None:
         self.history = list(job.standing.history)
-        for message in self.history:
-            self._watch(message)
+        for report in self.history:
+            self._watch(report)
         self.receipts.begin(job.standing.receipts, len(job.standing.history))
         config = job.config
 
         def listen(message: Message) -> None:
             progress.show(message)
-            if message["kind"] == "epoch":
-                self.history.append(message)
-                self._watch(message)
-            if message["kind"] == "receipt":
-                self.receipts.add(message)
-            if message["kind"] == "slow":
-                self._events.add("slow", message["message"], message)
+            match message.content:
+                case EpochReport() as report:
+                    self.history.append(report)
+                    self._watch(report)
+                case FeedReceipt() as receipt:
+                    self.receipts.add(receipt)
+                case SlowRank() as slow:
+                    place = {"rank": message.rank, "host": message.host, "epoch": slow.epoch, "step": slow.step}
+                    self._events.add("slow", slow.message, place)
 
         try:
             run_ranks(
@@ -112,7 +114,7 @@ class Attempts:
         if found is None:
             return None
         uri, kept = found
-        standing = Standing.model_validate(kept.meta)
+        standing = TrainState.model_validate(kept.meta)
         place = {"epoch": standing.start.epoch, "step": sum(taken.steps for taken in standing.start.taken)}
         self._events.add("resumed", f"from epoch {place['epoch'] + 1}, step {place['step']}: {uri}", place)
         return self._job.resumed(uri, standing)

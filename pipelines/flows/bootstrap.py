@@ -19,7 +19,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from pipelines.config import METRICS, Binary, Multiclass, Task
 from pipelines.errors import ConfigError, DataError
-from pipelines.evaluation.bootstrap import Interval, Replicates, paired_difference
+from pipelines.evaluation.bootstrap import ConfidenceInterval, Replicates, paired_difference
 from pipelines.evaluation.kernel import Plan, replicate_batches
 from pipelines.evaluation.metrics import FLOAT32_EPS
 from pipelines.expressions import union_of
@@ -38,7 +38,7 @@ def paired_interval(
     bins: int = 10,
     replicates: int = REPLICATES,
     confidence: float = 0.95,
-) -> Interval:
+) -> ConfidenceInterval:
     """The challenger's metric less the champion's on the same test rows, and its paired bootstrap interval.
 
     Both frames have the columns of the table `predictions`: row_id; label and score, of classes label, predicted and

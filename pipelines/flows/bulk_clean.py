@@ -26,10 +26,10 @@ from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
 from pipelines.io.audit import Audit
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import Aids, clean_rows, judge, split_judged, verdicts
+from pipelines.stages.cleaning import CleaningInputs, clean_rows, split_validated, validate_rows, verdicts
 from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
-from pipelines.stages.expectations import Broken, check_failures
-from pipelines.stages.places import line_numbers, with_lines
+from pipelines.stages.expectations import BrokenRule, check_failures
+from pipelines.stages.source_lines import line_numbers, with_lines
 from schemas import lake
 from schemas.contract import Table
 
@@ -37,13 +37,13 @@ STEP = "clean"
 ROWS = 2_000_000  # of a batch: so many are held in memory, or on disk, while they are validated
 
 
-class Validated(NamedTuple):
+class ValidatedSource(NamedTuple):
     """A source's validated rows, what validating them took, and by interval its account and the promises that are broken."""
 
     rows: DataFrame
-    aids: Aids
+    aids: CleaningInputs
     accounts: dict[Bounds, Account]
-    broken: dict[Bounds, list[Broken]]
+    broken: dict[Bounds, list[BrokenRule]]
 
 
 def is_possible(context: Context) -> bool:
@@ -137,13 +137,13 @@ def _check_landed(batch: Batch) -> None:
             check_landed(name, there, landed[bounds].get(name, there))
 
 
-def _validated(batch: Batch, audit: Audit, kept: ExitStack) -> dict[str, Validated]:
+def _validated(batch: Batch, audit: Audit, kept: ExitStack) -> dict[str, ValidatedSource]:
     """Every source's rows validated and staged; those that are referred to come first."""
     context = batch.context
     contracts = {name: context.config.contract(name) for name in context.sources}
     order = TopologicalSorter({name: {to.source for to in contract.references} for name, contract in contracts.items()})
     order.prepare()
-    done: dict[str, Validated] = {}
+    done: dict[str, ValidatedSource] = {}
     while ready := order.get_ready():
         of = context.at_once(*(partial(_validate, batch, audit, contracts[name], done, kept) for name in ready))
         done |= zip(ready, of, strict=True)
@@ -151,20 +151,22 @@ def _validated(batch: Batch, audit: Audit, kept: ExitStack) -> dict[str, Validat
     return {name: done[name] for name in contracts}
 
 
-def _validate(batch: Batch, audit: Audit, contract: Table, done: Mapping[str, Validated], kept: ExitStack) -> Validated:
+def _validate(
+    batch: Batch, audit: Audit, contract: Table, done: Mapping[str, ValidatedSource], kept: ExitStack
+) -> ValidatedSource:
     context, name = batch.context, contract.name
     raw = _of_batch(batch, name)
     if may_come_late(context, name):
         raw = raw.unionByName(_late(batch, name))
     known = {to.source: done[to.source].rows.where(F.col(VERDICT) == CLEAN) for to in contract.references}
     extras = context.sources[name].drift == "add"
-    aids = Aids(known, key=hash_key_of(context, contract), extras=extras, apart=APART)
-    rows = judge(raw, contract, F.col(APART[0]), F.col(APART[1]), aids).persist()
+    aids = CleaningInputs(known, key=hash_key_of(context, contract), extras=extras, interval_columns=APART)
+    rows = validate_rows(raw, contract, F.col(APART[0]), F.col(APART[1]), aids).persist()
     kept.callback(rows.unpersist)
     table = lake.clean(contract)
     audit.stage(table, clean_rows(rows, contract, aids).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
     accounts, newest = _accounts(contract, rows, _counts(raw), audit.rows_by_interval(table), batch.bounds)
-    return Validated(rows, aids, accounts, broken_of(batch, contract, rows, accounts, newest))
+    return ValidatedSource(rows, aids, accounts, broken_of(batch, contract, rows, accounts, newest))
 
 
 def _accounts(
@@ -195,7 +197,7 @@ def _account(contract: Table, counts: Mapping[str, Any], rows_in: int, rows_out:
     )
 
 
-def _write_quarantine(batch: Batch, audit: Audit, validated: Mapping[str, Validated]) -> None:
+def _write_quarantine(batch: Batch, audit: Audit, validated: Mapping[str, ValidatedSource]) -> None:
     """Stage the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
     context = batch.context
     refused = {name: sum(account.quarantined for account in of.accounts.values()) for name, of in validated.items()}
@@ -208,16 +210,16 @@ def _write_quarantine(batch: Batch, audit: Audit, validated: Mapping[str, Valida
     check_accounts([Account("quarantine", "all sources", sum(refused.values()), written)])
 
 
-def _refused(context: Context, name: str, of: Validated) -> DataFrame:
+def _refused(context: Context, name: str, of: ValidatedSource) -> DataFrame:
     contract = context.config.contract(name)
     # A source that is not cut by intervals landed the same files with each of them.
     apart = () if context.sources[name].sliced else APART
     numbers = line_numbers(raw_rows(context, name), apart)
-    rows = split_judged(of.rows, contract, of.aids).quarantined
+    rows = split_validated(of.rows, contract, of.aids).quarantined
     return with_lines(rows, numbers, apart).withColumn("source", F.lit(name))
 
 
-def _write_broken(batch: Batch, audit: Audit, broken: Mapping[Bounds, Sequence[Broken]]) -> None:
+def _write_broken(batch: Batch, audit: Audit, broken: Mapping[Bounds, Sequence[BrokenRule]]) -> None:
     rows: list[dict[str, object]] = [
         {"run_id": batch.context.run_id, "interval_from": start, "interval_to": end, **each._asdict()}
         for (start, end), of in broken.items()

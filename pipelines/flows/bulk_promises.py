@@ -12,29 +12,29 @@ from pipelines.flows.batches import APART, Batch, Bounds, bounds_of, micros_of_b
 from pipelines.io.driver_rows import Bound
 from pipelines.stages.accounting import Account
 from pipelines.stages.cleaning import count_broken
-from pipelines.stages.expectations import Broken, check_freshness, check_volume, merged
+from pipelines.stages.expectations import BrokenRule, check_freshness, check_volume, merge_broken
 from schemas import lake
 from schemas.contract import Table
 
 
 def broken_of(
     batch: Batch, contract: Table, rows: DataFrame, accounts: Mapping[Bounds, Account], newest: Mapping[Bounds, datetime]
-) -> dict[Bounds, list[Broken]]:
+) -> dict[Bounds, list[BrokenRule]]:
     """By interval, the promises that a source's validated rows break, and those that the interval as a whole does not keep.
 
     `newest` has the newest event time of an interval's clean rows, where there are any.
     """
-    found: dict[Bounds, list[Broken]] = {bounds: [] for bounds in batch.bounds}
+    found: dict[Bounds, list[BrokenRule]] = {bounds: [] for bounds in batch.bounds}
     counted = count_broken(rows, APART)
     for row in counted.select(*micros_of_bounds(), "name", "severity", "rows", "message").collect():
-        found[bounds_of(row)].append(Broken(contract.name, row["name"], row["severity"], row["rows"], row["message"]))
+        found[bounds_of(row)].append(BrokenRule(contract.name, row["name"], row["severity"], row["rows"], row["message"]))
     usual = _usual(batch, contract, accounts)
     for interval, bounds in zip(batch.intervals, batch.bounds, strict=True):
         as_whole = check_freshness(contract, newest.get(bounds), interval.end)
         if contract.volume:
             before = [rows for start, rows in usual if start < bounds[0]]
             as_whole += check_volume(contract, _own_rows(accounts[bounds]), before[: contract.volume.runs])
-        found[bounds] = [*merged(found[bounds]), *as_whole]
+        found[bounds] = [*merge_broken(found[bounds]), *as_whole]
     return found
 
 

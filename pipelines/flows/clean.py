@@ -1,18 +1,16 @@
-"""Judge every landed row of the interval: clean, quarantined, duplicate or filtered."""
+"""Validate every landed row of the interval: it is clean, quarantined, a duplicate or filtered."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from graphlib import TopologicalSorter
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.errors import DataError
@@ -22,46 +20,29 @@ from pipelines.flows.coverage import landing_run, replaced_intervals, report_rep
 from pipelines.flows.landed import landed, landed_with, late_runs, may_come_late
 from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.flows.secret import hash_key_of
+from pipelines.flows.validation import OnePass, SourceTable, Staged, TwoPasses, Validation, find_shared_keys
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Bound
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.cleaning import BROKEN, Aids, clean_rows, count_broken, judge, shared_keys, split_judged, verdicts
-from pipelines.stages.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
-from pipelines.stages.expectations import Broken, check_failures, check_freshness, check_volume, merged
+from pipelines.stages.cleaning import (
+    CleaningInputs,
+    split_validated,
+)
+from pipelines.stages.expectations import BrokenRule, check_failures, check_freshness, check_volume, merge_broken
 from pipelines.stages.outliers import fit_fences
-from pipelines.stages.places import line_numbers, with_lines
-from pipelines.stages.sifting import SPOT, Sieve, Tally
+from pipelines.stages.source_lines import line_numbers, with_lines
 from schemas import lake
 from schemas.contract import Table
 
 BROADCAST_ROWS = 1_000_000
-SHARED_KEYS = 1_000_000  # of so many hashes each task can hold a copy
-SMALL_ROWS = 200_000  # with fewer, looking for shared keys first costs more than it saves
-SMALL_VALUES = 4_000_000  # of so many, one task judges all rows faster than several that have to move them
-
-
-@dataclass(frozen=True)
-class Case:
-    """One source before the judge: its contract, its landed rows and their number, and what judging takes. The rows judged,
-    kept from when they are first read; or, where they are too many to keep, the keys that several of them share.
-    """
-
-    contract: Table
-    raw: DataFrame
-    rows: int
-    aids: Aids
-    judged: DataFrame | None
-    keys: DataFrame | None = None
 
 
 class Result(NamedTuple):
-    """One source's account, the promises that were broken, and its judged rows: all of them, or all that were not clean at
-    one look.
-    """
+    """One source's account, the rules that were broken, and its validated rows, among which are all that were refused."""
 
     account: Account
-    broken: list[Broken]
-    judged: DataFrame
+    broken: list[BrokenRule]
+    validated: DataFrame
 
 
 def inputs(context: Context) -> dict[str, str]:
@@ -79,80 +60,59 @@ def work(context: Context) -> Outcome:
     AccountingError when rows are lost, and ConfigError when Spark can't read a rule.
     """
     check_promises(context)
-    with rules_explained(context), ExitStack() as kept, context.audit("clean") as audit:
-        cases = _open_cases(context, kept)
-        _check_landed(context, cases)
-        results = context.each(lambda name: _write_clean(context, audit, cases[name], kept))
+    with rules_explained(context), ExitStack() as frames, context.audit("clean") as audit:
+        validations = _validations(context, frames)
+        _check_landed(context, validations)
+        results = context.each(lambda name: _stage_clean(context, audit, validations[name]))
         accounts = tuple(result.account for result in results.values())
-        broken = [found for result in results.values() for found in result.broken]
+        broken = [rule for result in results.values() for rule in result.broken]
         check_accounts(accounts)
         check_failures(broken)
         check_quarantine(accounts, context.config.clean.max_quarantined_share, may_be_empty(context))
         replaced = report_replaced(context, "clean", replaced_intervals(context, "clean"))
         context.at_once(
-            lambda: _write_quarantine(context, audit, cases, results),
+            lambda: _write_quarantine(context, audit, validations, results),
             lambda: _write_broken(context, audit, broken),
             lambda: context.stage_ledger(audit, "clean", accounts, replaced),
         )
         return Outcome(accounts, audit.publish())
 
 
-def _open_cases(context: Context, kept: ExitStack) -> dict[str, Case]:
-    """Every source's rows, ready to be judged; those that are referred to come first."""
+def _validations(context: Context, frames: ExitStack) -> dict[str, Validation]:
+    """How each source is validated; those that others refer to come first, since their clean rows must be known."""
     contracts = {name: context.config.contract(name) for name in context.config.sources}
-    wanted = {name: {reference.source for reference in contract.references} for name, contract in contracts.items()}
-    referred = set().union(*wanted.values())
-    cases = context.each(lambda name: _opened(context, contracts[name], may_be_large=name not in referred))
-    order = TopologicalSorter(wanted)
+    references = {name: {to.source for to in contract.references} for name, contract in contracts.items()}
+    referred = set().union(*references.values())
+    opened = context.each(lambda name: _open(context, contracts[name], may_be_large=name not in referred))
+    in_one: dict[str, OnePass] = {}
+    in_two: dict[str, TwoPasses] = {}
+    order = TopologicalSorter(references)
     order.prepare()
     while ready := order.get_ready():
-        judged = context.at_once(*(partial(_ready_to_judge, context, cases[name], cases, kept) for name in ready))
-        cases |= zip(ready, judged, strict=True)
+        complete = {name: _with_references(opened[name][0], in_one) for name in ready}
+        in_two |= {name: TwoPasses(complete[name], keys, frames) for name in ready if (keys := opened[name][1]) is not None}
+        names = [name for name in ready if name not in in_two]
+        validations = context.at_once(*(partial(OnePass.of, context, complete[name], frames) for name in names))
+        in_one |= zip(names, validations, strict=True)
         order.done(*ready)
-    return cases
+    return {name: in_two.get(name) or in_one[name] for name in contracts}
 
 
-def _opened(context: Context, contract: Table, *, may_be_large: bool) -> Case:
-    """A source's rows, counted, and what judging takes but for the rows that they refer to."""
+def _open(context: Context, contract: Table, *, may_be_large: bool) -> tuple[SourceTable, DataFrame | None]:
+    """A source's rows, counted, without those that they refer to; and, where two passes pay, the keys that several share."""
     # Counted from the landed table's own metadata, not from the frame whose leaks the account is to show.
     rows = landed(context, contract.name).count()
     raw = landed(context, contract.name, rows)
     extras = context.sources[contract.name].drift == "add"
-    aids = Aids(fences=fit_fences(raw, contract), key=hash_key_of(context, contract), extras=extras)
-    case = Case(contract, raw, rows, aids, None)
-    return replace(case, keys=_few_shared_keys(case)) if may_be_large else case
+    inputs = CleaningInputs(fences=fit_fences(raw, contract), key=hash_key_of(context, contract), extras=extras)
+    source = SourceTable(contract, raw, rows, inputs)
+    return source, find_shared_keys(source) if may_be_large else None
 
 
-def _ready_to_judge(context: Context, case: Case, cases: Mapping[str, Case], kept: ExitStack) -> Case:
-    known = {reference.source: _known(cases[reference.source]) for reference in case.contract.references}
-    large = {source for source in known if cases[source].rows > BROADCAST_ROWS}
-    case = replace(case, aids=case.aids._replace(known=known, large=large))
-    return case if case.keys else replace(case, judged=_judged(context, case, kept))
-
-
-def _judged(context: Context, case: Case, kept: ExitStack) -> DataFrame:
-    # In one part few values are judged without being moved: tasks for each of many parts would take longer than their rows.
-    small = case.rows * len(case.contract.columns) <= SMALL_VALUES
-    raw = case.raw.coalesce(1) if small else case.raw
-    return _keep(judge(raw, case.contract, *context.bounds, case.aids), kept)
-
-
-def _keep(frame: DataFrame, kept: ExitStack) -> DataFrame:
-    kept.callback(frame.unpersist)
-    return frame.persist()
-
-
-def _few_shared_keys(case: Case) -> DataFrame | None:
-    """The keys that several rows of a large source share; None when looking for them is not worth it, or they are many."""
-    if not case.contract.key or case.contract.unique or case.rows <= SMALL_ROWS:
-        return None
-    keys = shared_keys(case.raw, case.contract, case.aids).limit(SHARED_KEYS + 1).localCheckpoint()
-    return keys if keys.count() <= SHARED_KEYS else None
-
-
-def _known(case: Case) -> DataFrame:
-    assert case.judged
-    return case.judged.where(F.col(VERDICT) == CLEAN)
+def _with_references(source: SourceTable, validated: Mapping[str, OnePass]) -> SourceTable:
+    clean = {to.source: validated[to.source].clean for to in source.contract.references}
+    large = {name for name in clean if validated[name].source.rows > BROADCAST_ROWS}
+    return replace(source, inputs=source.inputs._replace(referenced_rows=clean, large_sources=large))
 
 
 def may_be_empty(context: Context) -> set[str]:
@@ -160,67 +120,23 @@ def may_be_empty(context: Context) -> set[str]:
     return {name for name, source in context.sources.items() if source.sliced}
 
 
-def _write_clean(context: Context, audit: Audit, case: Case, kept: ExitStack) -> Result:
-    tally, alone, judged = Tally(), 0, case.judged
-    if judged is None:
-        assert case.keys
-        sieve = Sieve(case.contract, *context.bounds, case.aids, case.keys)
-        tally, alone = _write_at_one_look(context, audit, case, sieve)
-        judged = _keep(_suspects(context, case, sieve, tally), kept)
-    written, counts = _write_judged(context, audit, case, judged) if case.judged or tally.spots else (0, {})
-    written += alone
-    account = Account(
-        "clean",
-        case.contract.name,
-        case.rows,
-        written,
-        counts.get(QUARANTINED, 0),
-        counts.get(DUPLICATE, 0) + counts.get(REPEATED, 0),
-        counts.get(FILTERED, 0) + tally.filtered,
-        repeated=counts.get(REPEATED, 0),
-        example=counts.get("example") or "",
-    )
-    newest = max((moment.astimezone() for moment in (counts.get("newest"), tally.newest) if moment), default=None)
-    found = _found(judged, case) if counts.get(BROKEN) else []
-    return Result(account, _broken(context, case.contract, account, newest, [*tally.broken, *found]), judged)
+def _stage_clean(context: Context, audit: Audit, validation: Validation) -> Result:
+    staged = validation.stage(context, audit)
+    broken = _broken(context, validation.source.contract, staged)
+    return Result(staged.account, broken, staged.validated)
 
 
-def _write_judged(context: Context, audit: Audit, case: Case, judged: DataFrame) -> tuple[int, dict[str, Any]]:
-    """Stage the clean rows of a judged frame, beside those that were written before; how many, and what `verdicts` counts."""
-    seen = Observation()
-    rows = clean_rows(judged.observe(seen, *verdicts(case.contract)), case.contract, case.aids)
-    table, rows = lake.clean(case.contract), context.stamped(rows)
-    written = audit.stage(table, rows, context.replaced) if case.judged else audit.add(table, rows)
-    return written, seen.get
-
-
-def _write_at_one_look(context: Context, audit: Audit, case: Case, sieve: Sieve) -> tuple[Tally, int]:
-    """Stage the rows that are clean at one look; what else was seen, and how many they are."""
-    seen = Observation()
-    looked = sieve.sift(case.raw).observe(seen, *sieve.tallies())
-    rows = context.stamped(clean_rows(looked, case.contract, case.aids))
-    written = audit.stage(lake.clean(case.contract), rows, context.replaced)
-    return sieve.tally(seen.get), written
-
-
-def _suspects(context: Context, case: Case, sieve: Sieve, tally: Tally) -> DataFrame:
-    spots = context.spark.createDataFrame(pa.table({SPOT: pa.array(tally.spots, pa.int32())}))
-    return sieve.judge_suspects(case.raw, spots)
-
-
-def _found(judged: DataFrame, case: Case) -> list[Broken]:
-    return [Broken(case.contract.name, r["name"], r.severity, r.rows, r.message) for r in count_broken(judged).collect()]
-
-
-def _broken(context: Context, contract: Table, account: Account, newest: datetime | None, found: list[Broken]) -> list[Broken]:
-    rows = [*merged(found), *check_freshness(contract, newest, context.interval.end)]
+def _broken(context: Context, contract: Table, staged: Staged) -> list[BrokenRule]:
+    """All rules that are broken: of rows, of freshness and of volume. Those that refuse nothing are reported at once."""
+    rules = [*merge_broken(staged.broken), *check_freshness(contract, staged.newest, context.interval.end)]
     if contract.volume:
-        rows += check_volume(contract, account.rows_in - account.filtered, landed_before(context, contract))
-    report_warnings(context, rows)
-    return rows
+        account = staged.account
+        rules += check_volume(contract, account.rows_in - account.filtered, landed_before(context, contract))
+    report_warnings(context, rules)
+    return rules
 
 
-def report_warnings(context: Context, broken: Iterable[Broken]) -> None:
+def report_warnings(context: Context, broken: Iterable[BrokenRule]) -> None:
     """Show the broken promises that refuse no row."""
     for each in broken:
         if each.severity == "warn":
@@ -237,12 +153,12 @@ def landed_before(context: Context, contract: Table) -> list[int]:
     return [row["rows_in"] - row["filtered"] for row in before[: contract.volume.runs]]
 
 
-def _check_landed(context: Context, cases: Mapping[str, Case]) -> None:
+def _check_landed(context: Context, validations: Mapping[str, Validation]) -> None:
     """Raise DataError when the interval's raw rows are not those that ingest counted: clean rows would go for nothing."""
     ledger = context.lake.rows(lake.ROW_LEDGER, {**context.whose_interval, "stage": "ingest"})
     counted = {row["source"]: row["rows_out"] for row in ledger}
-    for name, case in cases.items():
-        rows = landed_with(context, name).count() if may_come_late(context, name) else case.rows
+    for name, validation in validations.items():
+        rows = landed_with(context, name).count() if may_come_late(context, name) else validation.source.rows
         check_landed(name, rows, counted.get(name, rows))
 
 
@@ -255,21 +171,23 @@ def check_landed(name: str, rows: int, landed: int) -> None:
         )
 
 
-def _write_quarantine(context: Context, audit: Audit, cases: dict[str, Case], results: dict[str, Result]) -> None:
+def _write_quarantine(
+    context: Context, audit: Audit, validations: Mapping[str, Validation], results: Mapping[str, Result]
+) -> None:
     """Stage the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
     parts = [
         with_lines(
-            split_judged(results[name].judged, case.contract, case.aids).quarantined,
+            split_validated(results[name].validated, validation.source.contract, validation.source.inputs).quarantined,
             line_numbers(_whole_files(context, name)),
         ).withColumn("source", F.lit(name))
-        for name, case in cases.items()
+        for name, validation in validations.items()
         if results[name].account.quarantined
     ]
     if parts:
         rows = context.stamped(union_of(parts))
-        written = audit.stage(lake.QUARANTINE, rows, context.replaced & F.col("source").isin(*cases))
+        written = audit.stage(lake.QUARANTINE, rows, context.replaced & F.col("source").isin(*validations))
     else:
-        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_replaced, "source": tuple(cases)})
+        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_replaced, "source": tuple(validations)})
     expected = sum(result.account.quarantined for result in results.values())
     check_accounts([Account("quarantine", "all sources", expected, written)])
 
@@ -279,10 +197,10 @@ def _whole_files(context: Context, name: str) -> DataFrame:
     return rows if context.sources[name].sliced else rows.where(context.in_interval)
 
 
-def _write_broken(context: Context, audit: Audit, broken: list[Broken]) -> None:
+def _write_broken(context: Context, audit: Audit, broken: list[BrokenRule]) -> None:
     start, end = context.bounds
     rows: list[dict[str, object]] = [
-        {"run_id": context.run_id, "interval_from": start, "interval_to": end, **found._asdict()} for found in broken
+        {"run_id": context.run_id, "interval_from": start, "interval_to": end, **rule._asdict()} for rule in broken
     ]
     audit.stage_rows(lake.BROKEN_RULES, rows, context.whose_replaced)
 

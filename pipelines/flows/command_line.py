@@ -63,82 +63,84 @@ class JobParser(argparse.ArgumentParser):
 
 def parser(name: str, *, interval: bool = True, parts: bool = True) -> JobParser:
     """A job's arguments: its configuration, the interval for jobs that work on one, and for some of these its parts."""
-    made = JobParser(
+    arguments = JobParser(
         prog=f"spark-submit jobs/{name}.py",
         description=PURPOSES.get(name, f"ringmill's {name} job."),
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--log-format", choices=("text", "json"), default="text", help="of what is printed (default: text)")
-    made.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
-    made.set_defaults(has_interval=interval)
+    arguments.add_argument("--log-format", choices=("text", "json"), default="text", help="of what is printed (default: text)")
+    arguments.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
+    arguments.set_defaults(has_interval=interval)
     if not interval:
-        made.set_defaults(start=None, end=None, every=None, allow_gaps=False)
-        return made
-    made.add_argument(
+        arguments.set_defaults(start=None, end=None, every=None, allow_gaps=False)
+        return arguments
+    arguments.add_argument(
         "--from", dest="start", metavar="TIME", help="start of the interval, ISO, included (default: the config's)"
     )
-    made.add_argument("--to", dest="end", metavar="TIME", help="end of the interval, ISO, excluded (default: the config's)")
+    arguments.add_argument(
+        "--to", dest="end", metavar="TIME", help="end of the interval, ISO, excluded (default: the config's)"
+    )
     if parts:
-        made.add_argument(
+        arguments.add_argument(
             "--every", metavar="LENGTH", help="do the interval in parts, one after the other: day, week, month, 6 hours, …"
         )
     else:
-        made.set_defaults(every=None)
-    made.add_argument("--force", action="store_true", help="do the work even when the same was done before")
-    made.add_argument(
+        arguments.set_defaults(every=None)
+    arguments.add_argument("--force", action="store_true", help="do the work even when the same was done before")
+    arguments.add_argument(
         "--allow-gaps", action="store_true", help="read a window of which parts are not cleaned (default: exit code 3)"
     )
-    return made
+    return arguments
 
 
 def maintain_parser() -> JobParser:
     """The arguments of maintain, which works on whole tables."""
-    made = parser("maintain", interval=False)
-    made.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
-    return made
+    arguments = parser("maintain", interval=False)
+    arguments.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
+    return arguments
 
 
 def publish_parser() -> JobParser:
     """The arguments of publish."""
-    made = parser("publish", parts=False)
-    made.add_argument("--run", help="the training run (default: the interval's last evaluated one)")
-    return made
+    arguments = parser("publish", parts=False)
+    arguments.add_argument("--run", help="the training run (default: the interval's last evaluated one)")
+    return arguments
 
 
 def promote_parser() -> JobParser:
     """The arguments of promote, which works on no interval."""
-    made = parser("promote", interval=False)
-    what = made.add_mutually_exclusive_group(required=True)
+    arguments = parser("promote", interval=False)
+    what = arguments.add_mutually_exclusive_group(required=True)
     what.add_argument("--version", type=int, help="the version that becomes champion")
     what.add_argument("--rollback", action="store_true", help="go back to the champion before the present one")
-    made.add_argument("--reason", default="", help="why; it is kept in the table models")
-    made.add_argument("--by", default="", help="who or what promotes (default: the user who runs the job)")
-    return made
+    arguments.add_argument("--reason", default="", help="why; it is kept in the table models")
+    arguments.add_argument("--by", default="", help="who or what promotes (default: the user who runs the job)")
+    return arguments
 
 
 def predict_parser() -> JobParser:
     """The arguments of predict."""
-    made = parser("predict")
-    made.add_argument("--model", default="champion", help="an alias or a version's number (default: champion)")
-    return made
+    arguments = parser("predict")
+    arguments.add_argument("--model", default="champion", help="an alias or a version's number (default: champion)")
+    return arguments
 
 
 def compare_parser() -> JobParser:
     """The arguments of compare."""
-    made = parser("compare", interval=False)
-    made.add_argument("runs", nargs=2, metavar="RUN", help="the id of an evaluation run, from the table runs")
-    return made
+    arguments = parser("compare", interval=False)
+    arguments.add_argument("runs", nargs=2, metavar="RUN", help="the id of an evaluation run, from the table runs")
+    return arguments
 
 
 def status_parser() -> JobParser:
     """The arguments of status, which works on whole tables."""
-    made = parser("status", interval=False)
-    made.epilog = STATUS_EXIT_CODES
-    made.add_argument("--json", action="store_true", help="print one JSON object (its keys: docs/operations.md)")
-    made.add_argument("--max-age", metavar="AGE", help="of each source's tables, such as 26h (default: status.max_age)")
-    made.add_argument("--runs", type=int, default=1, metavar="N", help="how many runs of each job are shown (default: 1)")
-    return made
+    arguments = parser("status", interval=False)
+    arguments.epilog = STATUS_EXIT_CODES
+    arguments.add_argument("--json", action="store_true", help="print one JSON object (its keys: docs/operations.md)")
+    arguments.add_argument("--max-age", metavar="AGE", help="of each source's tables, such as 26h (default: status.max_age)")
+    arguments.add_argument("--runs", type=int, default=1, metavar="N", help="how many runs of each job are shown (default: 1)")
+    return arguments
 
 
 PARSERS = {

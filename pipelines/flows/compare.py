@@ -10,11 +10,12 @@ from typing import Any, NoReturn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from rich import box
+from rich.markup import escape
 from rich.table import Table as Terminal
 
 from pipelines.config import METRICS
 from pipelines.errors import DataError
-from pipelines.evaluation.bootstrap import Interval, interval, paired_difference
+from pipelines.evaluation.bootstrap import ConfidenceInterval, confidence_interval, paired_difference
 from pipelines.evaluation.report import Findings, Grid, render, shown_bounds
 from pipelines.evaluation.verdict import PRIMARY, outcome, spoken, verdict
 from pipelines.flows.application import Arguments, run_job
@@ -49,13 +50,13 @@ def run(argv: Sequence[str]) -> int:
 
 def _work(context: Context, arguments: Arguments) -> None:
     first, second = (read_evaluation(context, run_id) for run_id in arguments.runs)
-    found = comparison(context, first, second)
-    context.console.print(f"\n{found.verdict}\n")
-    for grid in found.first:
+    findings = comparison(context, first, second)
+    context.console.print(f"\n{findings.verdict}\n")
+    for grid in findings.first:
         context.console.print(_terminal(grid))
     report = f"{context.artifacts('reports')}/compare.html"
-    write_bytes(report, render(found).encode())
-    context.console.print(f"[bold]Report[/]   {report}", soft_wrap=True)
+    write_bytes(report, render(findings).encode())
+    context.console.print(f"[bold]Report[/]   {escape(report)}", soft_wrap=True, markup=True)
 
 
 def read_evaluation(context: Context, run_id: str) -> Evaluation:
@@ -103,17 +104,17 @@ def comparison(context: Context, first: Evaluation, second: Evaluation) -> Findi
     names = METRICS[task.kind]
     if first.run_id == second.run_id:
         raise DataError(f"compare: both runs are {first.run_id}; expected two different ones.")
-    found = replicate_metrics(
+    replicates = replicate_metrics(
         {one.run_id: one.predictions for one in (first, second)},
         task=task,
         thresholds={one.run_id: one.metrics.get("threshold", 0.5) for one in (first, second)},
         bins=config.calibration_bins,
         replicates=config.replicates,
     )
-    old, new = found[first.run_id], found[second.run_id]
+    old, new = replicates[first.run_id], replicates[second.run_id]
     same = (old.rows, old.checksum) == (new.rows, new.checksum)
     differences = {name: paired_difference(old, new, name, config.confidence) for name in names} if same else {}
-    metric = interval(new.metrics[PRIMARY[task.kind]], config.confidence)
+    metric = confidence_interval(new.metrics[PRIMARY[task.kind]], config.confidence)
     against = {f"the model of run {first.run_id}": differences[PRIMARY[task.kind]]} if same else {}
     text = verdict(task.kind, metric, against, None, config.confidence, replicates=config.replicates)
     return Findings(
@@ -125,7 +126,9 @@ def comparison(context: Context, first: Evaluation, second: Evaluation) -> Findi
     )
 
 
-def _metrics(first: Evaluation, second: Evaluation, differences: Mapping[str, Interval], names: Sequence[str]) -> Grid:
+def _metrics(
+    first: Evaluation, second: Evaluation, differences: Mapping[str, ConfidenceInterval], names: Sequence[str]
+) -> Grid:
     rows = []
     for name in names:
         difference = differences.get(name)

@@ -32,7 +32,7 @@ def compare(
     bundles = Bundle(champion.uri), Bundle(uri)
     metric = gate.metric or DEFAULT_METRICS[context.config.task.kind]
     with _scored(context, *bundles) as (rival, own):
-        found = paired_interval(
+        difference = paired_interval(
             rival,
             own,
             metric,
@@ -42,7 +42,7 @@ def compare(
             replicates=gate.replicates,
             confidence=gate.level,
         )
-    return Comparison(champion.version, metric, found.estimate, found.low, found.high)
+    return Comparison(champion.version, metric, difference.estimate, difference.low, difference.high)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Pipeline
 from pipelines.errors import DataError
-from pipelines.evaluation.bootstrap import Interval, Replicates, interval, paired_difference
+from pipelines.evaluation.bootstrap import ConfidenceInterval, Replicates, confidence_interval, paired_difference
 from pipelines.expressions import col, cols
 from pipelines.fitted import FittedSpec
 from pipelines.flows.bootstrap import replicate_metrics
@@ -20,7 +20,7 @@ from pipelines.flows.judging import baseline_predictions
 
 MODEL = "model"
 SLICE = "slice"
-Intervals = Mapping[str, Interval]
+Intervals = Mapping[str, ConfidenceInterval]
 
 
 class SliceMetrics(NamedTuple):
@@ -69,7 +69,7 @@ def confidence(
     others = {name: frame.where(F.col("split") == "test") for name, frame in fitted.items()}
     models = {MODEL: test, **declared, **others}
     settings = config.evaluate
-    found = replicate_metrics(
+    replicates = replicate_metrics(
         models,
         task=config.task,
         thresholds=thresholds,
@@ -78,28 +78,30 @@ def confidence(
         slices=_sliced(settings.slices, test, rows),
         least_rows=settings.minimum_slice_rows,
     )
-    slices, suppressed = _slices(settings.slices, spec, found, settings.confidence)
-    of_models = {name: _intervals(found[name], settings.confidence) for name in models}
+    slices, suppressed = _slices(settings.slices, spec, replicates, settings.confidence)
+    of_models = {name: _intervals(replicates[name], settings.confidence) for name in models}
     return Confidence(
         model=of_models.pop(MODEL),
         baselines=of_models,
-        differences=_differences(found, [name for name in models if name != MODEL], settings.confidence),
+        differences=_differences(replicates, [name for name in models if name != MODEL], settings.confidence),
         slices=slices,
         suppressed=suppressed,
     )
 
 
-def _intervals(replicates: Replicates, share: float) -> dict[str, Interval]:
-    return {name: interval(values, share) for name, values in replicates.metrics.items()}
+def _intervals(replicates: Replicates, share: float) -> dict[str, ConfidenceInterval]:
+    return {name: confidence_interval(values, share) for name, values in replicates.metrics.items()}
 
 
-def _differences(found: Mapping[str, Replicates], baselines: Sequence[str], share: float) -> dict[str, Intervals]:
+def _differences(replicates: Mapping[str, Replicates], baselines: Sequence[str], share: float) -> dict[str, Intervals]:
     """The model's metrics less each baseline's; a baseline that predicts only some of the rows can't be compared."""
     differences: dict[str, Intervals] = {}
     for name in baselines:
         try:
-            metrics = found[MODEL].metrics
-            differences[name] = {metric: paired_difference(found[name], found[MODEL], metric, share) for metric in metrics}
+            metrics = replicates[MODEL].metrics
+            differences[name] = {
+                metric: paired_difference(replicates[name], replicates[MODEL], metric, share) for metric in metrics
+            }
         except DataError:
             continue
     return differences
@@ -119,21 +121,21 @@ def _group(position: int, names: Sequence[str]) -> Column:
 
 
 def _slices(
-    slices: Sequence[tuple[str, ...]], spec: FittedSpec | None, found: Mapping[str, Replicates], share: float
+    slices: Sequence[tuple[str, ...]], spec: FittedSpec | None, replicates: Mapping[str, Replicates], share: float
 ) -> tuple[list[SliceMetrics], list[Suppressed]]:
     measured: list[SliceMetrics] = []
     few: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     words = {feature.name: feature.labels for feature in (spec.features if spec else ())}
-    for group, replicates in found.items():
+    for group, of_slice in replicates.items():
         if not group.startswith(f"{SLICE}:"):
             continue
         position, *ids = map(int, group.split(":")[1:])
         names = slices[position]
-        if not replicates.metrics:
-            few[names].append(replicates.rows)
+        if not of_slice.metrics:
+            few[names].append(of_slice.rows)
             continue
         values = tuple(words[name][number] for name, number in zip(names, ids, strict=True))
-        measured.append(SliceMetrics(names, values, replicates.rows, _intervals(replicates, share)))
+        measured.append(SliceMetrics(names, values, of_slice.rows, _intervals(of_slice, share)))
     order = {names: position for position, names in enumerate(slices)}
     measured.sort(key=lambda one: (order[one.features], -one.rows, one.values))
     return measured, [Suppressed(names, len(rows), sum(rows)) for names, rows in few.items()]

@@ -15,6 +15,7 @@ from schemas.sql import choices, sql_problem
 from schemas.vocabulary import NUMBERS, shown
 
 FEATURES = "features"  # the step, by whose name it quarantines rows
+OF_RINGMILL = ("partition_by", "one_partition", "sorted_by", "properties")  # what ringmill's own tables declare
 # Columns that examples have beside their contract's, with the types that SQL sees.
 ADDED = {"row_id": "bigint", "split": "string", "label": "float"}
 
@@ -55,6 +56,11 @@ def _check_contract(config: Pipeline, name: str, contract: Table) -> None:
         raise ConfigError(
             f"contract {name}: column {', '.join(nested)} is of type {contract.column(nested[0]).type}, which no received text "
             f"is read as; expected boolean, {', '.join(NUMBERS)}, string, date or timestamp. Declare it as string."
+        )
+    if physical := [key for key in OF_RINGMILL if getattr(contract, key)]:
+        raise ConfigError(
+            f"contract {name}: it sets {', '.join(physical)}, which tables of raw and clean rows do not take: they are "
+            f"partitioned by interval. Remove it from the contract."
         )
 
 

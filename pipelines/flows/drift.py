@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,14 +18,15 @@ from pipelines.flows.live_metrics import live_grids, measure_live, scored_by, st
 from pipelines.flows.notify import notify
 from pipelines.flows.registry import refused_runs
 from pipelines.flows.runs import Run
+from pipelines.flows.train import stats_of_training
 from pipelines.flows.window import window_runs
 from pipelines.io.audit import Audit
 from pipelines.row_groups import files_of
-from pipelines.stages.drift import Broken, Moved, broken_bounds, drifts
+from pipelines.stages.drift import BrokenBound, FeatureDrift, broken_bounds, measure_drifts
 from pipelines.stages.feature_fit import fitted_requests, stats_of
-from pipelines.stages.profiles import every, profile
+from pipelines.stages.profiles import profile, sampling_step
 from pipelines.storage import write_bytes
-from pipelines.survey import Survey
+from pipelines.survey import ProfileRequest
 from schemas import lake
 
 WHOLE = INTERVAL
@@ -64,13 +64,13 @@ def work(context: Context) -> Outcome:
     """
     model = trained(context)
     reference = model.inputs["features"]
-    spec, stats = _reference(context, reference)
+    spec, stats = _reference(context, model)
     with examples(context, by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
         rows_in = sources[context.config.features.rows_of].rows_in
-        survey = Survey(fitted_requests(spec), every_row, (), values=every(rows_in))
+        survey = ProfileRequest(fitted_requests(spec), every_row, (), values=sampling_step(rows_in))
         [profiles] = profile(context.spark, files_of(folder), [survey])
         now = stats_of(spec, profiles.get(WHOLE, Profiles()))
-        moved = drifts(spec, stats, now)
+        moved = measure_drifts(spec, stats, now)
         stage_drift(context, audit, {WHOLE: moved}, reference)
         live = measure_live(context)
         stage_live(context, audit, live)
@@ -92,18 +92,18 @@ def work(context: Context) -> Outcome:
     return outcome
 
 
-def moved_row(compared: str, moved: Moved) -> tuple[str, ...]:
+def moved_row(compared: str, moved: FeatureDrift) -> tuple[str, ...]:
     """A feature's drift as a row of text for a report."""
     return compared, moved.feature, f"{moved.psi:.3f}", "" if moved.ks is None else f"{moved.ks:.3f}", f"{moved.missing:+.1%}"
 
 
-def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFrame, live: Sequence[Grid]) -> Findings:
+def _findings(context: Context, model: Run, moved: Sequence[FeatureDrift], held: DataFrame, live: Sequence[Grid]) -> Findings:
     """Live metrics; the interval's features, the most moved first; and the most moved of each interval held against the same
     training.
     """
-    worst = held.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*Moved._fields), "psi").alias("worst"))
+    worst = held.groupBy("interval_from", "interval_to").agg(F.max_by(F.struct(*FeatureDrift._fields), "psi").alias("worst"))
     intervals = [
-        (context.shown(row.interval_from, row.interval_to), Moved(*row.worst))
+        (context.shown(row.interval_from, row.interval_to), FeatureDrift(*row.worst))
         for row in worst.orderBy("interval_from", "interval_to").collect()
     ]
     return Findings(
@@ -120,7 +120,7 @@ def _findings(context: Context, model: Run, moved: Sequence[Moved], held: DataFr
     )
 
 
-def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Moved]], reference: str) -> None:
+def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[FeatureDrift]], reference: str) -> None:
     """Write drift by what was compared (a split, or the whole interval), in the place of the same of former runs."""
     start, end = context.bounds
     rows: list[dict[str, object]] = [
@@ -134,21 +134,24 @@ def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Mov
     audit.stage_rows(lake.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
 
 
-def warn_of(context: Context, what: str, broken: Sequence[Broken]) -> None:
+def warn_of(context: Context, what: str, broken: Sequence[BrokenBound]) -> None:
     """Name the features that moved beyond a bound, and by more than chance, the worst first."""
-    told = [(each.moved.psi, each.text) for each in broken]
+    told = [(each.drift.psi, each.text) for each in broken]
     if told:
         worst = "; ".join(text for _, text in sorted(told, reverse=True)[:NAMED])
         more = f"; {len(told) - NAMED} more" if len(told) > NAMED else ""
         context.console.print(f"   drift of {what}: {worst}{more}", style="yellow")
 
 
-def _reference(context: Context, run_id: str) -> tuple[FittedSpec, list[Stats]]:
-    rows = sorted(context.lake.rows(lake.FEATURE_STATS, {"run_id": run_id}), key=itemgetter("position"))
+def _reference(context: Context, model: Run) -> tuple[FittedSpec, list[Stats]]:
+    """The fitted features and statistics that a model was trained on. Raises DataError when a release that kept none of them
+    trained it, and the interval's features were made anew since.
+    """
+    rows = stats_of_training(context, model)
     if not rows:
         raise DataError(
-            f"drift: feature_stats no longer has those of run {run_id}, on which the last model was trained: its interval's "
-            f"features were made anew. Run jobs/train.py again."
+            f"drift: feature_stats no longer has those of run {model.inputs['features']}, on which the last model was trained: "
+            f"its interval's features were made anew. Run jobs/train.py again."
         )
     return FittedSpec.of(row["fitted"] for row in rows), [
         Stats(**{name: row[name] for name in Stats._fields}) for row in rows if row["kind"] != "label"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.importance import Importance
 from pipelines.evaluation.verdict import PRIMARY
 from pipelines.flows.confidence import MODEL, Confidence, Intervals
@@ -71,22 +71,22 @@ def _metrics(judged: Judged, confidence: Confidence | None) -> Iterator[Row]:
 
 def _differences(confidence: Confidence) -> Iterator[Row]:
     for baseline, metrics in confidence.differences.items():
-        for metric, found in metrics.items():
-            yield {"baseline": baseline, "metric": metric, "difference": _number(found.estimate), **_bounds(found)}
+        for metric, difference in metrics.items():
+            yield {"baseline": baseline, "metric": metric, "difference": _number(difference.estimate), **_bounds(difference)}
 
 
 def _slices(confidence: Confidence) -> Iterator[Row]:
     for one in confidence.slices:
         shared: Row = {"split": "test", "features": list(one.features), "values": list(one.values), "rows": one.rows}
-        for metric, found in one.intervals.items():
-            yield {**shared, "metric": metric, "value": _number(found.estimate), **_bounds(found)}
+        for metric, value in one.intervals.items():
+            yield {**shared, "metric": metric, "value": _number(value.estimate), **_bounds(value)}
     for few in confidence.suppressed:
         shared = {"split": "test", "features": list(few.features), "rows": few.rows}
         yield {**shared, "metric": SUPPRESSED, "value": float(few.groups)}
 
 
-def _bounds(found: Interval | None) -> Row:
-    return {} if found is None else {"low": _number(found.low), "high": _number(found.high)}
+def _bounds(interval: ConfidenceInterval | None) -> Row:
+    return {} if interval is None else {"low": _number(interval.low), "high": _number(interval.high)}
 
 
 def _number(value: float) -> float | None:

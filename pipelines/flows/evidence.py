@@ -57,13 +57,13 @@ def rival(context: Context, model: Measured, champion: ModelVersion | None) -> M
 def compare_with(context: Context, model: Measured, champion: ModelVersion) -> StoredComparison:
     """Score the test rows by both models; raises what `compare` raises."""
     gate = context.config.registry.champion or ChampionGate()
-    found = compare(context, model.uri, champion, gate, model.metrics.get("threshold"))
+    comparison = compare(context, model.uri, champion, gate, model.metrics.get("threshold"))
     return StoredComparison(
         champion_version=champion.version,
         champion_hash=champion.hash,
         gate=gate,
         bins=context.config.evaluate.calibration_bins,
-        comparison=found,
+        comparison=comparison,
     )
 
 
@@ -82,9 +82,9 @@ def stored_comparison(context: Context, uri: str | None, champion: ModelVersion)
 def _parity(manifest: dict[str, Any]) -> dict[str, float]:
     """The differences that the parity gate found before the bundle was published, by what was compared."""
     spark, onnx = manifest.get("parity") or {}, manifest.get("onnx") or {}
-    found = {
+    differences = {
         "Spark's features and the SavedModel's": spark.get("difference") if spark.get("rows") else None,
         "Spark's features and the ONNX model's": onnx.get("features"),
         "the SavedModel's scores and the ONNX model's": onnx.get("scores"),
     }
-    return {what: float(value) for what, value in found.items() if value is not None}
+    return {what: float(value) for what, value in differences.items() if value is not None}

@@ -11,11 +11,12 @@ from functools import partial
 
 from pipelines.flows.code import code_version, derivation_version, engine_version
 from pipelines.flows.context import Context, Step
-from pipelines.flows.full_disk import full_disk
 from pipelines.flows.log_context import LOG
+from pipelines.flows.outside import outside_failure
 from pipelines.flows.runs import Run
 from pipelines.flows.step_progress import StepProgress
 from pipelines.interruption import PROCESS, Interrupted
+from pipelines.io.java_errors import reason_of
 
 CONFIG_ALWAYS = ("pipeline", "timezone", "contracts")
 
@@ -50,12 +51,12 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
         with nullcontext() if step.own_progress else StepProgress(context.console, context.spark, step.name, context.activity):
             outcome = step.work(context)
     except (Exception, KeyboardInterrupt) as error:
-        cause, full = PROCESS.cause(error), full_disk(error, context.config.lake)
+        cause, outside = PROCESS.cause(error), outside_failure(error, context.config.lake)
         status = "interrupted" if cause else "failed"
-        run = record(status=status, seconds=time.monotonic() - clock, error=str(cause or full or error))
-        _record(context, run, cause or full or error)
-        if full and not cause:
-            raise full from error
+        run = record(status=status, seconds=time.monotonic() - clock, error=str(cause or outside or error))
+        _record(context, run, cause or outside or error)
+        if outside and not cause:
+            raise outside from error
         raise
     seconds = time.monotonic() - clock
     with PROCESS.shielded():
@@ -116,9 +117,8 @@ def _record(context: Context, run: Run, error: BaseException) -> None:
         with PROCESS.shielded():
             context.runs.add(run)
     except Exception as second:  # noqa: BLE001 (noted on the first error, which its caller raises)
-        error.add_note(
-            f"The {'failure' if run.status == 'failed' else 'interruption'} could not be recorded in the table runs: {second}"
-        )
+        what = "failure" if run.status == "failed" else "interruption"
+        error.add_note(f"The {what} could not be recorded in the table runs: {reason_of(second)}")
     else:
         if isinstance(error, Interrupted):
             error.recorded = True

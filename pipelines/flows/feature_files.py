@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.features.arrays import ArrowRows, numbers_of, whole
-from pipelines.features.batches import Features, apply, sliced
+from pipelines.features.batches import Features, apply, sliced, words_of
 from pipelines.features.kinds.statistics import TRAIN
 from pipelines.fitted import FittedSpec, Raw
 from pipelines.io.task_files import FileLayout, WrittenFile
@@ -72,16 +72,14 @@ class FeatureWriter:
         """A file of each split that the rows are of; the first reports the samples."""
         report = json.dumps(samples) if samples else ""
         for partition, ordered in self._by_split(batches):
-            file = self.layout.write(partition, self._with_constants(ordered), f"{part:05d}")
+            file = self.layout.write(partition, self.layout.with_constants(ordered, self.constants), f"{part:05d}")
             yield file._replace(report=report)
             report = ""
 
     def _labelled(self, part: int) -> Iterator[pa.RecordBatch]:
         """The part's rows that have a label."""
-        inputs = self.spec.inputs
-        of_words = {name for feature in self.spec.features if not feature.array for name in feature.inputs}
-        words = {"split", *(name for name in of_words if inputs[name].dtype == "string")}
-        for batch in read_batches(self.parts[part], {*self.passed, "label", "split", "row_id", *inputs}, words):
+        columns = {*self.passed, "label", "split", "row_id", *self.spec.inputs}
+        for batch in read_batches(self.parts[part], columns, {"split", *words_of(self.spec)}):
             label = batch.column("label")
             yield batch.filter(pc.is_valid(label)) if label.null_count else batch
 
@@ -115,12 +113,6 @@ class FeatureWriter:
             values = {name: of[at] for name, of in zip(self.spec.inputs, raw, strict=True) if of[at] is not None}
             made = {name: of[row].tolist() for name, of in features.columns.items()}
             yield FeatureSample(int(ids[row]), json.dumps(values), json.dumps(made))
-
-    def _with_constants(self, rows: pa.Table) -> pa.Table:
-        for name, value in self.constants.items():
-            type_ = self.layout.schema.field(name).type
-            rows = rows.append_column(name, pa.repeat(pa.scalar(value, type_), rows.num_rows))
-        return rows
 
 
 def raw_values(column: pa.Array, kind: Raw) -> list[Any]:

@@ -40,15 +40,15 @@ from pipelines.launch.ranks import warming
 from pipelines.row_groups import Files, files_of
 from pipelines.stages import leaks
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.drift import broken_bounds, drifts
-from pipelines.stages.feature_fit import Fit, fit, fit_label, requests, stats_of
+from pipelines.stages.drift import broken_bounds, measure_drifts
+from pipelines.stages.feature_fit import FitResult, fit, fit_label, requests, stats_of
 from pipelines.stages.feature_transform import refused
 from pipelines.stages.leaks import leak_requests
-from pipelines.stages.profiles import every, profile
+from pipelines.stages.profiles import profile, sampling_step
 from pipelines.stages.split_checks import check_splits, split_warnings
 from pipelines.stages.splits import SPLITS
 from pipelines.stages.target_means import sum_labels
-from pipelines.survey import Survey
+from pipelines.survey import ProfileRequest
 from schemas import lake
 
 SAMPLES = 256
@@ -76,7 +76,7 @@ def work(context: Context) -> Outcome:
         profiles, *by_class = profile(context.spark, files, _surveys(context, trained_on))
         aucs = leaks.single_feature_auc(config, by_class[0]) if by_class else {}
         fitted = _fit(context, rows, profiles[TRAIN], splits[TRAIN])
-        for suspect in leaks.suspects(aucs, config.proxy_auc):
+        for suspect in leaks.leak_warnings(aucs, config.proxy_auc):
             context.console.print(f"   warning: {suspect}", style="yellow")
         labelled = sum(split.counts.rows for split in splits.values())
         unlabelled = sum(split.counts.unlabelled for split in splits.values())
@@ -110,18 +110,20 @@ def _checked_splits(context: Context, rows: DataFrame) -> dict[str, SplitFacts]:
     return facts
 
 
-def _surveys(context: Context, train_rows: int) -> list[Survey]:
+def _surveys(context: Context, train_rows: int) -> list[ProfileRequest]:
     """What is asked of the labelled rows of each split, and, for leaks, of the train split's rows of either class of a binary
     label; of many train rows, of some.
     """
     config = context.config.features
-    asked = [Survey(requests(config), labelled_splits, LABELLED, values=every(train_rows))]
+    asked = [ProfileRequest(requests(config), labelled_splits, LABELLED, values=sampling_step(train_rows))]
     if context.config.task.kind == "binary":
-        asked.append(Survey(leak_requests(config), train_classes, LABELLED, rows=every(train_rows, SAMPLED_FOR_LEAKS)))
+        asked.append(
+            ProfileRequest(leak_requests(config), train_classes, LABELLED, rows=sampling_step(train_rows, SAMPLED_FOR_LEAKS))
+        )
     return asked
 
 
-def _fit(context: Context, rows: DataFrame, profiles: Profiles, split: SplitFacts) -> Fit:
+def _fit(context: Context, rows: DataFrame, profiles: Profiles, split: SplitFacts) -> FitResult:
     config, task = context.config.features, context.config.task
     train = rows.where((F.col("split") == TRAIN) & F.col("label").isNotNull())
     label = fit_label(split.labels, task) if isinstance(task, Regression) and split.labels else None
@@ -136,7 +138,7 @@ class Written(NamedTuple):
     samples: list[FeatureSample]
 
 
-def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted: Fit, expected: int) -> Written:
+def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted: FitResult, expected: int) -> Written:
     """Write the `expected` labelled rows as features, or to quarantine those that become none."""
     config, contract, spec = context.config, examples_contract(context.config), fitted.spec
     carried = (contract.column(contract.event_time),) if contract.event_time else ()
@@ -145,7 +147,7 @@ def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted
     written: list[WrittenFile] = []
 
     def write(layout: FileLayout) -> list[WrittenFile]:
-        sample_every = every(fitted.stats[0].rows, SAMPLES)
+        sample_every = sampling_step(fitted.stats[0].rows, SAMPLES)
         writer = FeatureWriter(files.parts, spec, layout, SPLITS, passed, context.whose_interval, sample_every)
         written.extend(run_tasks(context.spark, len(files.parts), writer))
         return written
@@ -178,7 +180,7 @@ def _provenance(context: Context, snapshots: Mapping[str, int | None]) -> str:
     return json.dumps({"snapshots": snapshots, "spec": spec, "code": code_version()}, sort_keys=True)
 
 
-def _write_stats(context: Context, audit: Audit, fitted: Fit, aucs: Mapping[str, float], provenance: str) -> None:
+def _write_stats(context: Context, audit: Audit, fitted: FitResult, aucs: Mapping[str, float], provenance: str) -> None:
     start, end = context.bounds
     rows: list[dict[str, object]] = [
         {
@@ -208,11 +210,11 @@ def _write_samples(context: Context, audit: Audit, samples: Sequence[FeatureSamp
     audit.stage_rows(lake.FEATURE_SAMPLES, [{**stamp, **sample._asdict()} for sample in samples], context.whose_interval)
 
 
-def _write_drift(context: Context, audit: Audit, fitted: Fit, profiles: Mapping[str, Profiles]) -> None:
+def _write_drift(context: Context, audit: Audit, fitted: FitResult, profiles: Mapping[str, Profiles]) -> None:
     """Hold validation and test against train: what the split itself brings."""
     spec, trained = fitted.spec, fitted.stats
     stats = {split: stats_of(spec, profiles[split]) for split in SPLITS[1:]}
-    moved = {split: drifts(spec, trained, of) for split, of in stats.items()}
+    moved = {split: measure_drifts(spec, trained, of) for split, of in stats.items()}
     stage_drift(context, audit, moved, context.run_id)
     for split, features in moved.items():
         broken = broken_bounds(features, trained, stats[split], context.config.drift)

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import EvaluateConfig, Pipeline
 from pipelines.config.losses import LOSSES
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.importance import Importance
 from pipelines.evaluation.plots import training_plot
 from pipelines.evaluation.report import Findings, Grid, flattened, shown_bounds
@@ -28,7 +28,7 @@ from pipelines.flows.judging import Judged, Metrics, history_metric
 from pipelines.flows.opening import opening, tiles, without_underscores
 from pipelines.flows.runs import Run
 from pipelines.stages.accounting import Account
-from pipelines.stages.drift import Moved
+from pipelines.stages.drift import FeatureDrift
 from pipelines.stages.splits import SPLITS
 from pipelines.training.plan import read_groups
 from schemas import lake
@@ -56,24 +56,28 @@ class Evaluated:
     history: Sequence[dict[str, object]]
 
 
-def findings(context: Context, found: Evaluated, predictions: DataFrame) -> Findings:
+def findings(context: Context, evaluated: Evaluated, predictions: DataFrame) -> Findings:
     """The report's content: the verdict first, then what it rests on."""
-    config, judged = context.config, found.judged
+    config, judged = context.config, evaluated.judged
     metrics = compared(config.evaluate, judged.metrics, judged.baselines)
     loss = config.train.loss.name if config.train.loss else LOSSES[config.task.kind][0]
     return Findings(
         title=config.title or config.pipeline,
         task=config.task.kind,
-        verdict=opening(config, judged, found.confidence, found.assessment),
-        passed=not found.assessment.gate.missed,
-        tiles=tiles(config, judged, found.confidence, found.assessment),
+        verdict=opening(config, judged, evaluated.confidence, evaluated.assessment),
+        passed=not evaluated.assessment.gate.missed,
+        tiles=tiles(config, judged, evaluated.confidence, evaluated.assessment),
         metrics=metrics,
-        bounds=_bounds(found.confidence),
-        first=[*_differences(found.confidence), _accounts(context, found.account)],
-        plots={"Training": training_plot(found.history, history_metric(config), loss), **judged.plots},
-        grids=[*_slices(config, found.confidence), _importance(config, found.importance), _largest_errors(config, predictions)],
+        bounds=_bounds(evaluated.confidence),
+        first=[*_differences(evaluated.confidence), _accounts(context, evaluated.account)],
+        plots={"Training": training_plot(evaluated.history, history_metric(config), loss), **judged.plots},
+        grids=[
+            *_slices(config, evaluated.confidence),
+            _importance(config, evaluated.importance),
+            _largest_errors(config, predictions),
+        ],
         drift=_drift(context),
-        facts=_facts(context, found),
+        facts=_facts(context, evaluated),
         settings=_settings(config),
     )
 
@@ -84,7 +88,7 @@ def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, M
     return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
 
 
-def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, Interval]]:
+def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, ConfidenceInterval]]:
     return {"test": sure.model, **{without_underscores(name): of for name, of in sure.baselines.items()}} if sure else {}
 
 
@@ -170,14 +174,14 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _facts(context: Context, found: Evaluated) -> dict[str, str]:
-    run = found.run
+def _facts(context: Context, evaluated: Evaluated) -> dict[str, str]:
+    run = evaluated.run
     return {
         "interval": context.shown(*context.bounds),
         "splits": f"{context.config.features.split}; rows: {_proportions(context, run)}",
         "model": run.artifacts["model"],
-        **found.judged.facts,
-        **found.facts,
+        **evaluated.judged.facts,
+        **evaluated.facts,
         "runs": f"features {run.inputs['features']}, train {run.run_id}, evaluate {context.run_id}",
         "code": code_version(),
     }
@@ -191,7 +195,10 @@ def _settings(config: Pipeline) -> list[tuple[str, str]]:
 
 def _drift(context: Context) -> list[tuple[str, ...]]:
     rows = sorted(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval), key=itemgetter("psi"), reverse=True)
-    return [moved_row(row["compared"], Moved(**{name: row[name] for name in Moved._fields})) for row in rows[:MOST_MOVED]]
+    return [
+        moved_row(row["compared"], FeatureDrift(**{name: row[name] for name in FeatureDrift._fields}))
+        for row in rows[:MOST_MOVED]
+    ]
 
 
 def _proportions(context: Context, run: Run) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 from pyspark.sql import DataFrame
 
@@ -14,9 +13,7 @@ from pipelines.fitted import FittedSpec
 from pipelines.flows.context import Context
 from pipelines.flows.judging import JUDGED
 from pipelines.flows.runs import Run
-from pipelines.flows.train import FEATURES, prepared_files, snapshot_tag
-from pipelines.io.iceberg import IcebergTable
-from schemas import lake
+from pipelines.flows.train import FEATURES, prepared_files, snapshot_tag, stats_of_training
 
 
 @dataclass(frozen=True)
@@ -42,17 +39,19 @@ def fit_baselines(context: Context, run: Run) -> Fitted:
 
 def trained_files(context: Context, run: Run, split: str) -> list[str]:
     """The Parquet files of a split, of the snapshot that a training run read."""
-    snapshot = IcebergTable(context.spark, context.lake.identifier(FEATURES)).snapshot_id(snapshot_tag(run.run_id))
+    snapshot = context.lake.snapshot_id(FEATURES, snapshot_tag(run.run_id))
     assert snapshot is not None
     return prepared_files(context, snapshot, split)
 
 
 def trained_spec(context: Context, run: Run) -> FittedSpec:
-    """The fitted features of a training run; raises DataError when the interval's features were made anew since."""
-    rows = context.lake.rows(lake.FEATURE_STATS, {"run_id": run.inputs["features"]})
+    """The fitted features of a training run. Raises DataError when a release that kept none of them trained it, and the
+    interval's features were made anew since.
+    """
+    rows = stats_of_training(context, run)
     if not rows:
         raise DataError(
             f"evaluate: feature_stats no longer has the features that run {run.run_id} was trained on: they were made anew "
             f"since. Run jobs/train.py again, or remove evaluate.slices and evaluate.gradient_boosting."
         )
-    return FittedSpec.of(row["fitted"] for row in sorted(rows, key=itemgetter("position")))
+    return FittedSpec.of(row["fitted"] for row in rows)

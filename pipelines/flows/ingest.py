@@ -124,12 +124,12 @@ def check_landed(source: Source, contract: Table, read: Observation, landed: int
     name = contract.name
     if source.fields_by_row and source.drift == "fail" and read.get["unknown"]:
         raise DataError(
-            f"source {name}: a row of {source.place} has fields that the contract does not know: {read.get['unknown']}; "
+            f"source {name}: a row of {source.location} has fields that the contract does not know: {read.get['unknown']}; "
             f"expected {', '.join(contract.column_names)}. Declare them, or set sources.{name}.drift to ignore or add. "
             f"No table was changed."
         )
     if not landed and not source.sliced:
-        raise DataError(f"source {name}: {source.place} has no rows; expected at least one. No table was changed.")
+        raise DataError(f"source {name}: {source.location} has no rows; expected at least one. No table was changed.")
 
 
 STEP = Step("ingest", ("sources",), inputs, work, check)

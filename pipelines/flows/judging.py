@@ -71,11 +71,11 @@ def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, others
     threshold, why = choose_threshold(curves["validation"], config.evaluate)
     baselines = {}
     for name, frame in others.items():
-        found = _curves(frame)
-        _check_scores(name, found)
-        _check_classes(f"features.baselines.{name}" if name in config.features.baselines else name, found, task)
-        own = _threshold_of_baseline(found["validation"], config.evaluate)
-        baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in found.items()}
+        of_baseline = _curves(frame)
+        _check_scores(name, of_baseline)
+        _check_classes(f"features.baselines.{name}" if name in config.features.baselines else name, of_baseline, task)
+        own = _threshold_of_baseline(of_baseline["validation"], config.evaluate)
+        baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in of_baseline.items()}
     return Judged(
         metrics={split: all_metrics(curve, threshold, bins) for split, curve in curves.items()},
         plots=plots.binary_plots(curves, threshold, task.classes, bins),
@@ -127,9 +127,9 @@ def _check_classes(what: str, curves: Mapping[str, Curve], task: Binary) -> None
     for split, curve in curves.items():
         counts = [int(rows.sum()) for rows in (curve.negatives, curve.positives)]
         if not all(counts):
-            told = ", ".join(f"{name}: {rows:,}" for name, rows in zip(task.classes, counts, strict=True))
+            shown = ", ".join(f"{name}: {rows:,}" for name, rows in zip(task.classes, counts, strict=True))
             raise DataError(
-                f"{what}: the predicted rows of the {split} split are of one class only ({told}), and AUC is undefined on one "
+                f"{what}: the predicted rows of the {split} split are of one class only ({shown}), and AUC is undefined on one "
                 f"class; expected rows of both. Change features.split, or predict more rows."
             )
 
@@ -137,7 +137,7 @@ def _check_classes(what: str, curves: Mapping[str, Curve], task: Binary) -> None
 def _judge_classes(task: Multiclass, predictions: DataFrame, others: Mapping[str, DataFrame]) -> Judged:
     own = F.get("predictions", F.col("label").cast("int"))
     loss = -F.log(F.greatest(own.cast("double"), F.lit(FLOAT32_EPS)))
-    found = _confusions(predictions, len(task.classes), loss)
+    confusions = _confusions(predictions, len(task.classes), loss)
     baselines = {}
     for name, frame in others.items():
         its_loss = loss if "predictions" in frame.columns else F.lit(float("nan"))
@@ -145,8 +145,8 @@ def _judge_classes(task: Multiclass, predictions: DataFrame, others: Mapping[str
         _check_any(name, {split: counts.sum() for split, (counts, _) in judged.items()})
         baselines[name] = {split: multiclass_metrics(*counts) for split, counts in judged.items()}
     return Judged(
-        metrics={split: multiclass_metrics(*counts) for split, counts in found.items()},
-        plots={f"Confusion, {split}": plots.classes_plot(counts, task.classes) for split, (counts, _) in found.items()},
+        metrics={split: multiclass_metrics(*counts) for split, counts in confusions.items()},
+        plots={f"Confusion, {split}": plots.classes_plot(counts, task.classes) for split, (counts, _) in confusions.items()},
         baselines=baselines,
     )
 
@@ -173,20 +173,23 @@ def _confusions(
 
 def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, frames: Mapping[str, DataFrame]) -> Judged:
     steps = _steps(config, predictions)
-    found = _errors(steps)
-    others = {}
+    of_model = _errors(steps)
+    of_baselines = {}
     for name, frame in frames.items():
-        others[name] = _errors(_steps(config, frame))
-        _check_any(name, {split: errors.rows.sum() for split, errors in others[name].items()})
+        of_baselines[name] = _errors(_steps(config, frame))
+        _check_any(name, {split: errors.rows.sum() for split, errors in of_baselines[name].items()})
     drawn = {"Agreement on test": _agreement(steps.where(F.col("split") == "test"), task.unit)}
     if config.horizon is not None:
-        by_name = {"model": found["test"], **{name.replace("_", " "): errors["test"] for name, errors in others.items()}}
+        by_name = {
+            "model": of_model["test"],
+            **{name.replace("_", " "): errors["test"] for name, errors in of_baselines.items()},
+        }
         drawn["Error by step, test"] = plots.horizon_plot(by_name, task.unit)
     return Judged(
-        metrics={split: regression_metrics(errors) for split, errors in found.items()},
+        metrics={split: regression_metrics(errors) for split, errors in of_model.items()},
         plots=drawn,
         facts={"unit": task.unit} if task.unit else {},
-        baselines={n: {split: regression_metrics(errors) for split, errors in of.items()} for n, of in others.items()},
+        baselines={n: {split: regression_metrics(errors) for split, errors in of.items()} for n, of in of_baselines.items()},
     )
 
 
@@ -206,9 +209,9 @@ def _errors(steps: DataFrame) -> dict[str, Errors]:
     summed = each.groupBy("split", "step").agg(
         F.count("*").alias("rows"), *(F.sum(value).alias(name) for name, value in sums.items())
     )
-    found = summed.orderBy("step").toArrow().to_pandas()
+    sums_by_step = summed.orderBy("step").toArrow().to_pandas()
     return {
-        split: Errors(*(found[found["split"] == split][name].to_numpy(np.float64) for name in Errors._fields))
+        split: Errors(*(sums_by_step[sums_by_step["split"] == split][name].to_numpy(np.float64) for name in Errors._fields))
         for split in JUDGED
     }
 
@@ -226,6 +229,6 @@ def _agreement(steps: DataFrame, unit: str) -> str:
     bounds = each.agg(*(of(F.col(name)) for name in ("true", "said") for of in (F.min, F.max))).collect()[0]
     cell = (max(bounds[1], bounds[3]) - min(bounds[0], bounds[2])) / CELLS or 1.0
     cells = [F.round(F.col(name) / cell).alias(name) for name in ("true", "said")]
-    found = each.select(*cells).groupBy("true", "said").count().toArrow().to_pandas()
-    true, said = (found[name].to_numpy() * cell for name in ("true", "said"))
-    return plots.agreement_plot(true, said, found["count"].to_numpy(), unit)
+    counts = each.select(*cells).groupBy("true", "said").count().toArrow().to_pandas()
+    true, said = (counts[name].to_numpy() * cell for name in ("true", "said"))
+    return plots.agreement_plot(true, said, counts["count"].to_numpy(), unit)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pyspark.sql import functions as F
 
 from pipelines.config import METRICS
-from pipelines.evaluation.bootstrap import Interval, interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval, confidence_interval
 from pipelines.evaluation.report import Grid, shown_bounds
 from pipelines.evaluation.verdict import spoken
 from pipelines.flows.bootstrap import replicate_metrics
@@ -28,7 +28,7 @@ class LiveMetric(NamedTuple):
     version: int
     rows: int
     metric: str
-    value: Interval
+    value: ConfidenceInterval
 
 
 def scored_by(context: Context) -> dict[str, str]:
@@ -56,7 +56,9 @@ def measure_live(context: Context) -> list[LiveMetric]:
         replicates=settings.replicates,
     )
     return [
-        LiveMetric(version, found[str(version)].rows, name, interval(found[str(version)].metrics[name], settings.confidence))
+        LiveMetric(
+            version, found[str(version)].rows, name, confidence_interval(found[str(version)].metrics[name], settings.confidence)
+        )
         for version in versions
         for name in METRICS[context.config.task.kind]
     ]
@@ -90,6 +92,6 @@ def _thresholds(context: Context) -> dict[int, float]:
     return {row.version: row.metrics["threshold"] for row in current(read_history(context)) if "threshold" in row.metrics}
 
 
-def _finite(value: Interval) -> dict[str, object]:
+def _finite(value: ConfidenceInterval) -> dict[str, object]:
     names = ("value", "low", "high")
     return {name: number if number == number else None for name, number in zip(names, value, strict=True)}  # noqa: PLR0124

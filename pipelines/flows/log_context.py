@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # a job's help imports neither
     from pipelines.config import Interval, NotifyConfig
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _rank: ContextVar[int | None] = ContextVar("rank", default=None)
+
+
+def visible(text: str) -> str:
+    """Text whose control characters, but for tabs and line ends, are written out: in a received value they are no commands
+    to a terminal.
+    """
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 class LogContext:
@@ -86,7 +95,7 @@ class LogContext:
             traceback.print_exception(error)
 
     def _print(self, level: str, text: str) -> None:
-        line = self.json_line(level, text) if self.json_lines else f"ringmill: {text}"
+        line = self.json_line(level, text) if self.json_lines else f"ringmill: {visible(text)}"
         print(line, file=sys.stderr, flush=True)
 
 

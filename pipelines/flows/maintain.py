@@ -12,7 +12,7 @@ from pipelines.flows.command_line import maintain_parser
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.execute import execute
 from pipelines.flows.registry import sync_aliases
-from pipelines.io.maintenance import Keep, Maintained, Maintenance
+from pipelines.io.maintenance import Maintenance, MaintenanceResult, Retention
 
 
 def run(argv: Sequence[str]) -> int:
@@ -42,8 +42,8 @@ def maintain(context: Context, *, dry: bool = False) -> Outcome:
     return Outcome(outputs={table: head for table, head in heads.items() if head is not None})
 
 
-def _keep(config: MaintainConfig, now: datetime) -> Keep:
-    return Keep(
+def _keep(config: MaintainConfig, now: datetime) -> Retention:
+    return Retention(
         snapshots=now - timedelta(days=config.snapshot_days),
         orphans=now - timedelta(days=config.orphan_days),
         audits=now - timedelta(days=config.audit_days),
@@ -52,7 +52,7 @@ def _keep(config: MaintainConfig, now: datetime) -> Keep:
     )
 
 
-def _line(done: Maintained, *, dry: bool) -> str:
+def _line(done: MaintenanceResult, *, dry: bool) -> str:
     files, size = (f"{before:,} → {after:,}" for before, after in (done.files, done.size))
     gone = {"snapshots": done.snapshots, "orphans": done.orphans, "audit branches": done.branches, "raw rows": done.rows}
     went = ", ".join(f"{count:,} {what}" for what, count in gone.items() if count) or "nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipelines.config import Pipeline
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.report import Tile, shown_bounds
 from pipelines.evaluation.verdict import PRIMARY, outcome, spoken, verdict
 from pipelines.flows.assessment import Assessment
@@ -45,14 +45,16 @@ def _compared(config: Pipeline, judged: Judged, sure: Confidence | None, assessm
         yield _difference(f"{spoken(metric)} less {name}'s", metric, difference)
     if assessment.comparison:
         version, name, estimate, low, high = assessment.comparison.comparison
-        yield _difference(f"{spoken(name)} less the champion's (version {version})", name, Interval(estimate, low, high))
+        yield _difference(
+            f"{spoken(name)} less the champion's (version {version})", name, ConfidenceInterval(estimate, low, high)
+        )
 
 
-def _difference(label: str, metric: str, found: Interval) -> Tile:
-    said = outcome(metric, found)
+def _difference(label: str, metric: str, difference: ConfidenceInterval) -> Tile:
+    said = outcome(metric, difference)
     tone = {"better": GOOD, "worse": BAD}.get(said, NEITHER)
-    bounds = shown_bounds(found)
-    return Tile(label, f"{found.estimate:+.4f}", f"{said}, {bounds}" if bounds else said, tone)
+    bounds = shown_bounds(difference)
+    return Tile(label, f"{difference.estimate:+.4f}", f"{said}, {bounds}" if bounds else said, tone)
 
 
 def _gate(assessment: Assessment) -> Tile:
@@ -62,18 +64,18 @@ def _gate(assessment: Assessment) -> Tile:
     return Tile("gate", "missed" if missed else "passed", note, BAD if missed else GOOD)
 
 
-def _primary(config: Pipeline, judged: Judged, sure: Confidence | None) -> Interval:
+def _primary(config: Pipeline, judged: Judged, sure: Confidence | None) -> ConfidenceInterval:
     name = PRIMARY[config.task.kind]
-    return sure.model[name] if sure else Interval(judged.metrics["test"][name], NAN, NAN)
+    return sure.model[name] if sure else ConfidenceInterval(judged.metrics["test"][name], NAN, NAN)
 
 
-def _differences(config: Pipeline, judged: Judged, sure: Confidence | None) -> Mapping[str, Interval]:
+def _differences(config: Pipeline, judged: Judged, sure: Confidence | None) -> Mapping[str, ConfidenceInterval]:
     """The first metric less each baseline's, without an interval where there is none."""
     primary, own = PRIMARY[config.task.kind], _primary(config, judged, sure)
     return {
         without_underscores(name): sure.differences[name][primary]
         if sure and name in sure.differences
-        else Interval(own.estimate - of["test"][primary], NAN, NAN)
+        else ConfidenceInterval(own.estimate - of["test"][primary], NAN, NAN)
         for name, of in judged.baselines.items()
     }
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from pipelines.errors import ExternalError
 from pipelines.expressions import quoted
@@ -23,16 +22,19 @@ from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.intervals import run_steps
 from pipelines.flows.refused_rows import reason_of, stage_refused
 from pipelines.flows.registry import resolve
-from pipelines.flows.scoring import score_examples
+from pipelines.flows.score_files import ScoreWriter
+from pipelines.flows.scoring import check_inputs
 from pipelines.flows.window import window_accounts, window_runs
 from pipelines.io.audit import Audit
+from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from pipelines.registry.versions import CHAMPION, ModelVersion
+from pipelines.row_groups import Files, files_of
 from pipelines.serving.bundle import Bundle
+from pipelines.serving.raw_batches import ScoringModel
 from pipelines.stages.accounting import Account, check_accounts, check_quarantine
-from pipelines.stages.feature_transform import usable
+from pipelines.stages.feature_transform import refused
 from schemas import lake
 from schemas.contract import Column as ContractColumn
-from schemas.contract import Table
 
 NAME = "predict"
 
@@ -77,13 +79,14 @@ def work(context: Context, model: str) -> Outcome:
     if bundle.digest != version.hash:
         raise ExternalError(f"model {version.uri}: it changed just now; expected SHA-256 {version.hash}. Run predict again.")
     rows_of = context.config.features.rows_of
-    with examples(context, by=NAME) as (rows, _, sources, _), context.audit(NAME) as audit:
+    with examples(context, by=NAME) as (rows, folder, sources, _), context.audit(NAME) as audit:
+        check_inputs(context, rows, bundle)
         rows_in = sources[rows_of].rows_in - sources[rows_of].duplicates
         whole, filtered = _whole_windows(rows, bundle)
-        kept, quarantined = usable(whole, bundle.spec)
-        written = audit.stage(*_scores(context, kept, bundle, version))
-        refused = stage_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
-        account, *others = window_accounts(NAME, rows_of, sources, written, refused, filtered)
+        written = _stage_scores(context, audit, files_of(folder), bundle, version)
+        quarantined = refused(whole, bundle.spec)
+        refused_rows = stage_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
+        account, *others = window_accounts(NAME, rows_of, sources, written, refused_rows, filtered)
         check_accounts([account])
         check_quarantine([_explained(context, audit, account)], context.config.clean.max_quarantined_share, {rows_of})
         context.stage_ledger(audit, NAME, [account, *others])
@@ -99,20 +102,19 @@ def _whole_windows(rows: DataFrame, bundle: Bundle) -> tuple[DataFrame, int]:
     return whole, rows.count() - whole.count()
 
 
-def _scores(context: Context, rows: DataFrame, bundle: Bundle, version: ModelVersion) -> tuple[Table, DataFrame, Column]:
-    """The table of scores, its rows, and which of its rows they replace."""
+def _stage_scores(context: Context, audit: Audit, files: Files, bundle: Bundle, version: ModelVersion) -> int:
+    """Write the scores of the examples' files in the place of the interval's former ones of this version; return how many."""
     identifying = identifying_columns(context)
     label = "label" if context.config.horizon is None else "labels"
-    kept = (lake.ROW_ID, *identifying, next(column for column in lake.SCORED if column.name == label))
-    labelled = rows.withColumn(label, F.col("label").cast("float" if label == "label" else "array<float>"))
-    threshold = version.metrics.get("threshold")
-    scored = score_examples(context, labelled, bundle, kept, threshold)
-    constant = {"model_version": F.lit(version.version)}
-    table = lake.scores(identifying)
-    absent = [column for column in table.columns if column.name in {"label", "labels"} - {label}]
-    constant |= {column.name: F.lit(None).cast(column.type) for column in absent}
-    replaced = context.in_interval & (F.col("model_version") == version.version)
-    return table, context.stamped(scored.withColumns(constant)), replaced
+    passed = {"row_id": "row_id", **{column.name: column.name for column in identifying}, label: "label"}
+    model = ScoringModel(bundle.uri, bundle.digest, version.metrics.get("threshold"))
+    partition = {**context.whose_interval, "model_version": version.version}
+
+    def write(layout: FileLayout) -> list[WrittenFile]:
+        constants = {"run_id": context.run_id, **partition}
+        return run_tasks(context.spark, len(files.parts), ScoreWriter(files.parts, model, layout, passed, constants))
+
+    return audit.stage_files(lake.scores(identifying), [partition], partition, write)
 
 
 def identifying_columns(context: Context) -> tuple[ContractColumn, ...]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from pipelines.config import MONITOR_NAMES
 from pipelines.flows.log_context import LOG
-from pipelines.launch.channel import Message
-from pipelines.launch.watch import EXPORT
+from pipelines.launch.stall_detector import EXPORT
+from pipelines.messages import EpochReport, Heartbeat, Message, OnnxReport, ParityReport, Ready, StepReport
 
 SECONDS_BETWEEN_LINES = 5.0
 RANKS_SHOWN = 4
@@ -28,7 +27,7 @@ class TrainingProgress:
         self._started: float | None = None
         self._begun: int | None = None  # steps that were done when this attempt began
         self._epoch = 0  # the one that runs
-        self._beats: dict[int, Message] = {}
+        self._heartbeats: dict[int, Heartbeat] = {}
         self._last_line = 0.0
         columns = (TextColumn("    train:"), BarColumn(30), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
@@ -36,40 +35,45 @@ class TrainingProgress:
 
     def show(self, message: Message) -> None:
         """Show one message of a rank."""
-        with LOG.of_rank(message.get("rank")):
+        with LOG.of_rank(message.rank):
             self._show(message)
 
     def _show(self, message: Message) -> None:
-        if message["kind"] == "ready" and message["rank"] == 0:
-            self._started, self._begun = time.monotonic(), None
-        if message["kind"] == "beat":
-            self._beats[message["rank"]] = message
-            self._show_phase(message)
-        if message["kind"] == "step":
-            self._show_step(message)
-        if message["kind"] == "epoch":
-            self._console.print(
-                f"    epoch {message['epoch'] + 1:>2}/{self._epochs}  loss {message['train_loss']:.4f}  validation loss "
-                f"{message['validation_loss']:.4f}  {_metric(message)}  "
-                f"{message['rows_per_second']:>9,.0f} rows/s{'  best' if message['best'] else ''}"
-            )
-            self._show_epoch(message["epoch"] + 1, "begins")
-        if message["kind"] == "parity":
-            self._console.print(
-                f"    parity: {message['rows']:,} raw rows, features differ from Spark's by {message['difference']:.1e} at most"
-            )
-            self._console.print(f"    {_onnx(message['onnx'])}", markup=False)
+        match message.content:
+            case Ready() if message.rank == 0:
+                self._started, self._begun = time.monotonic(), None
+            case Heartbeat() as heartbeat:
+                self._heartbeats[message.rank] = heartbeat
+                if message.rank == 0:
+                    self._show_phase(heartbeat)
+            case StepReport() as report:
+                self._show_step(report)
+            case EpochReport() as report:
+                self._show_report(report)
+            case ParityReport() as parity:
+                self._console.print(
+                    f"    parity: {parity.rows:,} raw rows, features differ from Spark's by {parity.difference:.1e} at most"
+                )
+                self._console.print(f"    {_onnx(parity.onnx)}", markup=False)
 
-    def _show_phase(self, beat: Message) -> None:
+    def _show_report(self, report: EpochReport) -> None:
+        self._console.print(
+            f"    epoch {report.epoch + 1:>2}/{self._epochs}  loss {report.train_loss:.4f}  validation loss "
+            f"{report.validation_loss:.4f}  {_metric(report)}  "
+            f"{report.rows_per_second:>9,.0f} rows/s{'  best' if report.best else ''}"
+        )
+        self._show_epoch(report.epoch + 1, "begins")
+
+    def _show_phase(self, heartbeat: Heartbeat) -> None:
         """Show rank 0's epoch while no step says more: before its first steps are done, and while it validates or exports."""
-        if beat["rank"] or self._started is None:
+        if self._started is None:
             return
-        if beat.get("phase") == EXPORT:
+        if heartbeat.phase == EXPORT:
             self._describe("the best epoch's model is exported")
-        elif beat.get("phase") == VALIDATE:
-            self._show_epoch(beat["epoch"], "validates")
-        elif beat.get("epoch", self._epoch) != self._epoch or not beat.get("step"):
-            self._show_epoch(beat.get("epoch", 0), "begins")
+        elif heartbeat.phase == VALIDATE:
+            self._show_epoch(heartbeat.epoch, "validates")
+        elif heartbeat.epoch != self._epoch or not heartbeat.step:
+            self._show_epoch(heartbeat.epoch, "begins")
 
     def _show_epoch(self, epoch: int, what: str) -> None:
         self._epoch = epoch
@@ -80,16 +84,16 @@ class TrainingProgress:
         if self._bar and self._task is not None:
             self._bar.update(self._task, description=text)
 
-    def _show_step(self, message: Message) -> None:
-        done = (message["epoch"] + 1) * self._steps - message["steps"] + message["step"]
+    def _show_step(self, report: StepReport) -> None:
+        done = (report.epoch + 1) * self._steps - report.steps + report.step
         if self._begun is None:
-            self._begun = done - message["step"]
+            self._begun = done - report.step
         elapsed = time.monotonic() - (self._started or time.monotonic())
-        self._epoch = message["epoch"]
+        self._epoch = report.epoch
         left = elapsed * (self._epochs * self._steps - done) / max(done - self._begun, 1)
         text = (
-            f"epoch {message['epoch'] + 1}/{self._epochs} step {message['step']}/{message['steps']}  "
-            f"{message['rows_per_second']:,.0f} rows/s  loss {message['loss']:.4f}  {left:.0f} s left{self._shares()}"
+            f"epoch {report.epoch + 1}/{self._epochs} step {report.step}/{report.steps}  "
+            f"{report.rows_per_second:,.0f} rows/s  loss {report.loss:.4f}  {left:.0f} s left{self._shares()}"
         )
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=done, description=text, refresh=True)
@@ -99,10 +103,10 @@ class TrainingProgress:
 
     def _shares(self) -> str:
         """Each rank's shares of compute, wait and feed in this epoch; of many ranks those of the busiest and the least busy."""
-        shares = sorted(filter(None, map(_share, self._beats.values())), reverse=True)
+        shares = sorted((each.shares() for each in self._heartbeats.values() if each.step), reverse=True)
         shown = shares if len(shares) <= RANKS_SHOWN else [shares[0], shares[-1]]
-        told = ", ".join(f"{compute:.0%}/{wait:.0%}/{feed:.0%}" for compute, wait, feed in shown)
-        return f"  compute/wait/feed {told}" if told else ""
+        text = ", ".join(f"{compute:.0%}/{wait:.0%}/{feed:.0%}" for compute, wait, feed in shown)
+        return f"  compute/wait/feed {text}" if text else ""
 
     def __enter__(self) -> TrainingProgress:
         if self._bar:
@@ -114,23 +118,18 @@ class TrainingProgress:
             self._bar.stop()
 
 
-def _share(beat: Message) -> tuple[float, float, float] | None:
-    seconds = [float(beat[f"{name}_seconds"]) for name in ("compute", "wait", "feed")]
-    total = sum(seconds)
-    return (seconds[0] / total, seconds[1] / total, seconds[2] / total) if total else None
+def _metric(report: EpochReport) -> str:
+    """The metric that an epoch's report holds, by its short name."""
+    values = report.validation()
+    return next(f"{short} {values[name]:.4f}" for name, short in MONITOR_NAMES.items() if name in values)
 
 
-def _metric(message: Message) -> str:
-    """The metric that an epoch's message holds, by its short name."""
-    return next(f"{short} {message[name]:.4f}" for name, short in MONITOR_NAMES.items() if name in message)
-
-
-def _onnx(found: dict[str, Any]) -> str:
+def _onnx(report: OnnxReport) -> str:
     """What became of the model as ONNX."""
-    if found["missing"]:
-        return f"no ONNX model: {found['missing']}"
-    prepared = f"; it takes prepared inputs: {found['prepared']}" if found.get("prepared") else ""
+    if report.missing:
+        return f"no ONNX model: {report.missing}"
+    prepared = f"; it takes prepared inputs: {report.prepared}" if report.prepared else ""
     return (
-        f"ONNX model: features differ from Spark's by {found['features']:.1e} at most, scores from the SavedModel's by "
-        f"{found['scores']:.1e}{prepared}"
+        f"ONNX model: features differ from Spark's by {report.features:.1e} at most, scores from the SavedModel's by "
+        f"{report.scores:.1e}{prepared}"
     )

@@ -17,8 +17,7 @@ from pipelines.flows.evidence import Measured, compare_with, gather_evidence, ri
 from pipelines.flows.execute import execute
 from pipelines.flows.registry import History, change_models, read_history, sync_aliases
 from pipelines.flows.runs import Run
-from pipelines.flows.train import FEATURES, snapshot_tag
-from pipelines.io.iceberg import IcebergTable
+from pipelines.flows.train import FEATURES, snapshot_tag, stats_of_training
 from pipelines.registry.digest import bundle_hash
 from pipelines.registry.gate import Evidence, refusals
 from pipelines.registry.versions import (
@@ -191,9 +190,9 @@ def _with_alias(context: Context, version: ModelVersion, rows: History) -> Model
 def _lineage(context: Context, candidate: Candidate) -> Lineage:
     train = candidate.train
     runs = {"train": train.run_id, "evaluate": candidate.evaluate_run_id, **train.inputs, "publish": context.run_id}
-    stats = context.lake.rows(lake.FEATURE_STATS, {"run_id": train.inputs["features"]})
+    stats = stats_of_training(context, train)
     provenance = json.loads(stats[0]["provenance"]) if stats else {}
-    features = IcebergTable(context.spark, context.lake.identifier(FEATURES)).snapshot_id(snapshot_tag(train.run_id))
+    features = context.lake.snapshot_id(FEATURES, snapshot_tag(train.run_id))
     snapshots = {"features": features, **{f"clean_{name}": at for name, at in provenance.get("snapshots", {}).items()}}
     return Lineage(
         runs=runs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipelines.errors import ReceiptError
-from pipelines.launch.channel import Message
+from pipelines.messages import FeedReceipt
 
 
 class Receipts:
@@ -15,12 +15,12 @@ class Receipts:
     """
 
     def __init__(self, ranks: int, rows: int, checksum: int) -> None:
-        self.received: list[Message] = []
+        self.received: list[FeedReceipt] = []
         self._ranks = ranks
         self._complete: set[int] = set()
         self._expected = (rows, checksum)
 
-    def begin(self, earlier: Iterable[Message], epochs: int) -> None:
+    def begin(self, earlier: Iterable[FeedReceipt], epochs: int) -> None:
         """An attempt begins, from a checkpoint that holds these; so many epochs were complete. Raises ReceiptError when one of
         them did not see each row exactly once.
         """
@@ -29,21 +29,21 @@ class Receipts:
             self._check(epoch)
         self._complete = set(range(epochs))
 
-    def add(self, receipt: Message) -> None:
+    def add(self, receipt: FeedReceipt) -> None:
         """Take a receipt; raises ReceiptError when its epoch is complete and did not see each row exactly once."""
         self.received.append(receipt)
-        epoch = self._of(receipt["epoch"])
-        if sum(other["part"] == receipt["part"] for other in epoch) < self._ranks:
+        epoch = self._of(receipt.epoch)
+        if sum(other.part == receipt.part for other in epoch) < self._ranks:
             return
-        self._check(receipt["epoch"])
-        self._complete.add(receipt["epoch"])
+        self._check(receipt.epoch)
+        self._complete.add(receipt.epoch)
 
-    def _of(self, epoch: int) -> list[Message]:
-        return [receipt for receipt in self.received if receipt["epoch"] == epoch]
+    def _of(self, epoch: int) -> list[FeedReceipt]:
+        return [receipt for receipt in self.received if receipt.epoch == epoch]
 
     def _check(self, number: int) -> None:
         epoch = self._of(number)
-        seen = (sum(r["rows"] for r in epoch), sum(r["checksum"] for r in epoch))
+        seen = (sum(r.rows for r in epoch), sum(r.checksum for r in epoch))
         if seen != self._expected:
             raise ReceiptError(
                 f"epoch {number + 1}: the ranks read {seen[0]:,} rows with checksum {seen[1]}; expected "

@@ -16,7 +16,7 @@ from pipelines.flows.promises import check_promises, rules_explained
 from pipelines.io.audit import Audit
 from pipelines.stages import replaying
 from pipelines.stages.accounting import Account, check_accounts
-from pipelines.stages.cleaning import Aids, split_judged
+from pipelines.stages.cleaning import CleaningInputs, split_validated
 from pipelines.stages.duplicates import DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
 from pipelines.stages.outliers import fit_fences
 from schemas import lake
@@ -87,7 +87,7 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
     judged = judged.persist()
     try:
         counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
-        parts = split_judged(judged, replaying.without_secrets(contract), aids)
+        parts = split_validated(judged, replaying.without_secrets(contract), aids)
         written = audit.stage(lake.clean(contract), context.stamped(parts.clean), context.in_interval)
         stay = counts.get(QUARANTINED, 0) + left.count()
         account = Account(
@@ -109,10 +109,10 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
         judged.unpersist()
 
 
-def _aids(context: Context, contract: Table) -> Aids:
+def _aids(context: Context, contract: Table) -> CleaningInputs:
     contracts = {reference.source: context.config.contract(reference.source) for reference in contract.references}
     known = {name: _clean_rows(context, of) for name, of in contracts.items()}
-    return Aids(known, fit_fences(landed(context, contract.name), contract))
+    return CleaningInputs(known, fit_fences(landed(context, contract.name), contract))
 
 
 def _clean_rows(context: Context, contract: Table) -> DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from operator import itemgetter
 from typing import Any
@@ -14,6 +14,8 @@ from pipelines.errors import DataError
 from pipelines.io.driver_rows import Bound
 from pipelines.io.tables import Lake
 from schemas.lake import RUNS
+
+TICK = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,10 @@ class RunLog:
         return latest
 
     def add(self, run: Run) -> None:
-        """Record a run."""
+        """Record a run; one that ended after those read before ends after them in the table too, whatever the clock shows."""
+        last = self.latest(run.job)
+        if last and run.ended <= last.ended:  # the clock was set back meanwhile
+            run = replace(run, started_at=last.ended + TICK - timedelta(seconds=run.seconds))
         self._read().append(run)
         self._lake.append_rows(RUNS, [_as_row(run, self._interval)])
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.errors import ConfigError
-from pipelines.expressions import col, cols
-from pipelines.fitted import Raw
+from pipelines.expressions import cols
 from pipelines.flows.context import Context
 from pipelines.io.tables import struct
 from pipelines.serving.batches import SCORES, score_batches
@@ -18,7 +17,6 @@ from pipelines.serving.raw_batches import RAW_SCORES, ScoringModel, score_raw_ba
 from schemas import lake
 from schemas.contract import Column as ContractColumn
 from schemas.contract import Table
-from schemas.names import internal
 
 SCORE_COLUMNS = tuple(next(column for column in lake.SCORED if column.name == name) for name in RAW_SCORES)
 
@@ -26,23 +24,26 @@ SCORE_COLUMNS = tuple(next(column for column in lake.SCORED if column.name == na
 def score_examples(
     context: Context, rows: DataFrame, bundle: Bundle, kept: tuple[ContractColumn, ...], threshold: float | None = None
 ) -> DataFrame:
-    """The `kept` columns of examples beside their scores. Raises ConfigError when the model takes what examples do not have.
+    """The `kept` columns of the examples that become features, beside their scores. Raises what `check_inputs` raises.
 
     `threshold` decides a binary model's predicted class; without one there is none.
     """
+    check_inputs(context, rows, bundle)
+    names = tuple(column.name for column in kept)
+    model = ScoringModel(bundle.uri, bundle.digest, threshold)
+    given = rows.select(*cols(dict.fromkeys((*names, *bundle.spec.inputs))))
+    return given.mapInArrow(
+        partial(score_raw_batches, model=model, kept=names), struct(Table("scored", (*kept, *SCORE_COLUMNS)))
+    )
+
+
+def check_inputs(context: Context, rows: DataFrame, bundle: Bundle) -> None:
+    """Raise ConfigError when a model takes what examples do not have."""
     if missing := sorted(set(bundle.spec.inputs) - set(rows.columns)):
         raise ConfigError(
             f"model {bundle.uri}: it takes {', '.join(missing)}, which {context.config.contracts} EXAMPLES no longer has; "
             f"expected all of its inputs. Derive them again, or use a model that was trained on what there is."
         )
-    types = dict(rows.dtypes)
-    inputs = [_taken(name, kind, types[name]).alias(internal(name)) for name, kind in bundle.spec.inputs.items()]
-    names = tuple(column.name for column in kept)
-    model = ScoringModel(bundle.uri, bundle.digest, threshold)
-    given = rows.select(*cols(names), *inputs)
-    return given.mapInArrow(
-        partial(score_raw_batches, model=model, kept=names), struct(Table("scored", (*kept, *SCORE_COLUMNS)))
-    )
 
 
 def score_features(context: Context, rows: DataFrame, model: str) -> DataFrame:
@@ -54,12 +55,3 @@ def score_features(context: Context, rows: DataFrame, model: str) -> DataFrame:
     scored = named.mapInArrow(partial(score_batches, uri=model, kept=kept), struct(contract))
     missing = [column for column in lake.PREDICTIONS.columns if column.name in ("label", "labels") and column.name != label]
     return scored.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})
-
-
-def _taken(name: str, kind: Raw, type_: str) -> Column:
-    """A raw value as a model takes it: of a time the seconds since 1970."""
-    if kind.dtype == "string":
-        return col(name).cast("string")
-    if kind.length is not None:
-        return col(name).cast("array<double>")
-    return F.unix_micros(col(name)) / 1e6 if type_ == "timestamp" else col(name).cast("double")

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from pipelines.config import SearchConfig, TrainConfig, goodness, replaced
+from pipelines.config import SearchConfig, TrainConfig, replaced, score_of
 from pipelines.errors import ConfigError, QualityError, RankError
 from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
@@ -23,8 +23,8 @@ from pipelines.flows.space import pruner_of, sampler_of, size_of, suggested
 from pipelines.flows.tracking import Tell, tracked
 from pipelines.flows.train import Prepared, inputs, prepare, publish
 from pipelines.interruption import PROCESS
-from pipelines.launch.channel import Message
 from pipelines.launch.ranks import check_launch, warming
+from pipelines.messages import EpochReport
 from pipelines.storage import delete_folder
 from pipelines.training.job import TrainingJob
 from schemas.lake import SEARCH_TRIALS
@@ -45,11 +45,11 @@ class Trial:
     seconds: float = 0.0
     job: TrainingJob | None = None
     attempts: Attempts | None = None
-    history: dict[int, Message] = field(default_factory=dict)
+    history: dict[int, EpochReport] = field(default_factory=dict)
 
-    def best(self, monitor: str) -> Message | None:
-        """The message of its best epoch so far."""
-        return max(self.history.values(), key=lambda message: goodness(monitor, message[monitor]), default=None)
+    def best(self, monitor: str) -> EpochReport | None:
+        """The report of its best epoch so far."""
+        return max(self.history.values(), key=lambda report: score_of(monitor, report.validation()[monitor]), default=None)
 
 
 def work(context: Context) -> Outcome:
@@ -98,19 +98,19 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
     """Train a trial to its end and give its score; raises TrialPruned when it falls behind, and what training raises."""
     began, train = time.monotonic(), context.config.train
 
-    def watch(tell: Tell, message: Message) -> None:
-        epoch = message["epoch"]
+    def watch(tell: Tell, report: EpochReport) -> None:
+        epoch = report.epoch
         if epoch in trial.history:  # once more, after a rank was lost
             return
-        trial.history[epoch] = message
-        tell(message)
-        chosen.report(goodness(train.monitor, message[train.monitor]), epoch + 1)
+        trial.history[epoch] = report
+        tell(report)
+        chosen.report(score_of(train.monitor, report.validation()[train.monitor]), epoch + 1)
         if epoch + 1 < train.epochs and chosen.should_prune():
             raise optuna.TrialPruned
 
     try:
         trial.job = prepared.job(context, _config(train, trial.values), f"trial-{trial.number + 1:04d}")
-        quiet = replace(context, console=Console(quiet=True))
+        quiet = replace(context, console=Console(quiet=True, markup=False))
         with tracked(context, trial.job, f"trial {trial.number + 1}") as tell:
             trial.attempts = Attempts(quiet, trial.job, prepared.receipts(trial.job.config.ranks), partial(watch, tell))
             trial.attempts.run()
@@ -131,11 +131,12 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
 def _again(context: Context, chosen: optuna.Trial, twin: Trial) -> float:
     """What the same values came to before, which they would again."""
     context.console.print(f"    the values of trial {twin.number + 1} were chosen once more, which has been done")
-    for epoch, message in twin.history.items():
-        chosen.report(goodness(context.config.train.monitor, message[context.config.train.monitor]), epoch + 1)
+    monitor = context.config.train.monitor
+    for epoch, report in twin.history.items():
+        chosen.report(score_of(monitor, report.validation()[monitor]), epoch + 1)
     if twin.state != DONE:
         raise optuna.TrialPruned
-    return _score(twin, context.config.train.monitor)
+    return _score(twin, monitor)
 
 
 def _config(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
@@ -148,7 +149,7 @@ def _config(train: TrainConfig, values: dict[str, Any]) -> TrainConfig:
 def _score(trial: Trial, monitor: str) -> float:
     best = trial.best(monitor)
     assert best is not None
-    return goodness(monitor, best[monitor])
+    return score_of(monitor, best.validation()[monitor])
 
 
 def best_of(trials: list[Trial], monitor: str) -> Trial | None:
@@ -159,10 +160,10 @@ def best_of(trials: list[Trial], monitor: str) -> Trial | None:
 def _say(context: Context, search: SearchConfig, trial: Trial) -> None:
     monitor = context.config.train.monitor
     best = trial.best(monitor)
-    told = f"{monitor} {best[monitor]:.4f} in epoch {best['epoch'] + 1} of {len(trial.history)}" if best else trial.error
+    reached = best and f"{monitor} {best.validation()[monitor]:.4f} in epoch {best.epoch + 1} of {len(trial.history)}"
     values = ", ".join(f"{path} {_short(value)}" for path, value in trial.values.items())
     place = f"trial {trial.number + 1:>2}/{size_of(search)}"
-    line = f"    {place}  {trial.state:<6}  {told}  {values}  {trial.seconds:.1f} s"
+    line = f"    {place}  {trial.state:<6}  {reached or trial.error}  {values}  {trial.seconds:.1f} s"
     context.console.print(line, soft_wrap=True, markup=False)
 
 
@@ -177,8 +178,8 @@ def _write(context: Context, trials: list[Trial], promoted: Trial | None) -> Non
         rows.append(
             {
                 "run_id": context.run_id, "trial": trial.number + 1, "state": trial.state, "values": json.dumps(trial.values),
-                "epochs": len(trial.history), "best_epoch": best["epoch"] if best else None, "monitor": monitor,
-                "value": best[monitor] if best else None, "seconds": trial.seconds, "error": trial.error,
+                "epochs": len(trial.history), "best_epoch": best.epoch if best else None, "monitor": monitor,
+                "value": best.validation()[monitor] if best else None, "seconds": trial.seconds, "error": trial.error,
                 "promoted": trial is promoted,
             }
         )  # fmt: skip

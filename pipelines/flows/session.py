@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from py4j.protocol import Py4JError, Py4JJavaError
@@ -21,7 +21,7 @@ from pipelines.errors import ExternalError
 from pipelines.flows.java_lookups import remember_lookups
 from pipelines.flows.signals import take_over_signals
 from pipelines.interruption import PROCESS
-from pipelines.io.catalog import catalog_settings, check_warehouse
+from pipelines.io.catalog import REDACTION, catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.java_errors import java_reason
 
 # Java leaves a method of more than 8,000 bytes interpreted unless it is told otherwise, and what Spark generates for a whole
@@ -52,8 +52,10 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     remember_lookups()
     take_over_signals()
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
-    of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}"}
-    for key, value in {**SETTINGS, **of_process, **executor_folder(SparkConf()), **catalog_settings(config.lake)}.items():
+    given = SparkConf()
+    of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}", **executor_folder(given)}
+    catalog = {**catalog_settings(config.lake), **redaction_settings(config.lake, given.get(REDACTION))}
+    for key, value in {**SETTINGS, **of_process, **catalog}.items():
         builder = builder.config(key, value)
     spark = started(builder)
     PROCESS.install()  # Spark has set a handler of its own
@@ -63,10 +65,8 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
         yield spark
     finally:
         PROCESS.over()
-        master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
-        spark.stop()
-        if master.startswith("local-cluster"):
-            _sweep(application)
+        with suppress(Py4JError, OSError):  # Java is gone: there is nothing to stop, and whatever the work met is the error
+            _stop(spark)
 
 
 def started(builder: SparkSession.Builder) -> SparkSession:
@@ -118,6 +118,13 @@ def executor_folder(conf: SparkConf) -> dict[str, str]:
         return {}
     given = conf.get(EXECUTOR_OPTIONS) or ""
     return {EXECUTOR_OPTIONS: f'{given} "-Djava.io.tmpdir={tempfile.gettempdir()}"'.strip()}
+
+
+def _stop(spark: SparkSession) -> None:
+    master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
+    spark.stop()
+    if master.startswith("local-cluster"):
+        _sweep(application)
 
 
 def _sweep(application: str) -> None:

@@ -75,7 +75,7 @@ def count_splits(config: Pipeline, rows: DataFrame) -> dict[str, SplitFacts]:
         F.count_if(_any(config, label, _not_finite) if isinstance(task, Regression) else ~_is_class(task, label)).alias(WRONG),
         F.count_if(_any(config, label, _without_log1p) if _takes_log1p(task) else F.lit(False)).alias(SMALL),
         *_span(config),
-        *leaks.late(features.known_at, features.predicted_at or str(examples_contract(config).event_time)),
+        *leaks.late_counts(features.known_at, features.predicted_at or str(examples_contract(config).event_time)),
         *([_moments(config).alias(LABELS)] if isinstance(task, Regression) else []),
     ]
     grouped = rows.groupBy(split, _class_of(task).alias(CLASS)).agg(*aggregates).collect()

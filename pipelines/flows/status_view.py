@@ -21,6 +21,7 @@ def print_status(console: Console, config: Pipeline, report: StatusReport) -> No
     console.print(
         f"[bold]Pipeline[/] {report.pipeline} at {_at(report.time, zone)} ({config.timezone}), in {escape(report.warehouse)}",
         soft_wrap=True,
+        markup=True,
     )
     console.print(_jobs(report, zone))
     _print_errors(console, report)
@@ -30,7 +31,7 @@ def print_status(console: Console, config: Pipeline, report: StatusReport) -> No
     for problem in report.problems:
         console.print(f"{problem.kind:>9}: {problem.subject}: {problem.message}", style="yellow", soft_wrap=True, markup=False)
     if report.ok:
-        console.print("[bold]Problems[/] none")
+        console.print("[bold]Problems[/] none", markup=True)
 
 
 def _jobs(report: StatusReport, zone: ZoneInfo) -> Grid:
@@ -70,10 +71,10 @@ def _sources(report: StatusReport, zone: ZoneInfo) -> Grid:
 
 def _print_champion(console: Console, champion: Champion | None, zone: ZoneInfo) -> None:
     if champion is None:
-        console.print("[bold]Champion[/] none")
+        console.print("[bold]Champion[/] none", markup=True)
         return
     since = _at(champion.since, zone)
-    console.print(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id} since {since}")
+    console.print(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id} since {since}", markup=True)
     for name, metrics in (("test", champion.test), ("live", champion.live)):
         if metrics:
             rows = f" of {champion.live[0].rows:,} rows to {_at(champion.live[0].interval_to, zone)}" if name == "live" else ""

@@ -9,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table as Grid
 
 from pipelines.config import MONITOR_NAMES
@@ -22,7 +23,7 @@ from pipelines.flows.judging import JUDGED, history_metric
 from pipelines.flows.pipeline import STEPS
 from pipelines.flows.registry import read_history
 from pipelines.registry.versions import CHAMPION, holder
-from pipelines.stages.drift import Moved
+from pipelines.stages.drift import FeatureDrift
 from pipelines.storage import warehouse_uri
 from schemas import lake
 
@@ -58,24 +59,27 @@ def _print_seconds(context: Context, jobs: Sequence[str], started: float) -> Non
     spent, total = sum(seconds.values()), time.monotonic() - started
     parts = ", ".join(f"{job} {value:.1f}" for job, value in seconds.items()) or "nothing was to be done"
     context.console.print(
-        f"[bold]Seconds[/]  {parts}; start-up and the rest {total - spent:.1f}; in all {total:.1f}", soft_wrap=True
+        f"[bold]Seconds[/]  {parts}; start-up and the rest {total - spent:.1f}; in all {total:.1f}",
+        soft_wrap=True,
+        markup=True,
     )
 
 
 def _print_places(context: Context, jobs: Sequence[str]) -> None:
     say = context.console.print
-    say(f"[bold]Tables[/]   lake.{context.config.pipeline}.* in {warehouse_uri(context.config.lake)}  (query: make sql)")
+    warehouse = escape(warehouse_uri(context.config.lake))
+    say(f"[bold]Tables[/]   lake.{context.config.pipeline}.* in {warehouse}  (query: make sql)", markup=True)
     artifacts = {name: uri for job in jobs if (run := context.runs.latest(job)) for name, uri in run.artifacts.items()}
     for name in ("model", "report"):
         if name in artifacts:
-            say(f"[bold]{name.capitalize():<7}[/]  {artifacts[name]}", soft_wrap=True)
+            say(f"[bold]{name.capitalize():<7}[/]  {escape(artifacts[name])}", soft_wrap=True, markup=True)
 
 
 def _print_champion(context: Context, config: Path) -> None:
     """The version that is in use, and what to do with it next."""
     say = context.console.print
     if champion := holder(read_history(context), CHAMPION):
-        say(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id}. To use it, try")
+        say(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id}. To use it, try", markup=True)
         for command in _commands(config):
             say(f"           {command}", soft_wrap=True)
 
@@ -152,7 +156,7 @@ def _moved(context: Context) -> Grid:
     grid = _grid("Drift", "feature", "PSI", "KS", "missing")
     wanted = {**context.whose_interval, "compared": WHOLE}
     for row in sorted(context.lake.rows(lake.DRIFT_METRICS, wanted), key=itemgetter("psi"), reverse=True)[:MOST_MOVED]:
-        grid.add_row(*moved_row(WHOLE, Moved(**{name: row[name] for name in Moved._fields}))[1:])
+        grid.add_row(*moved_row(WHOLE, FeatureDrift(**{name: row[name] for name in FeatureDrift._fields}))[1:])
     return grid
 
 

@@ -10,24 +10,39 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.text import Text
 
-from pipelines.flows.log_context import LOG
+from pipelines.flows.log_context import LOG, visible
 
 PLAIN_WIDTH = 120  # columns, where no terminal says how wide it is
 JSON_WIDTH = 10_000  # so that no message is cut in two
 WARNING = "yellow"  # the style of warnings
 
 
-class JsonConsole(Console):
+class PlainConsole(Console):
+    """A console that shows text as it is: no markup unless a call asks for it, and no command to the terminal.
+
+    Lines name columns, paths and received values, which may have brackets, colons and control characters in them.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As Rich does, control characters written out."""
+        return super().render_str(visible(text), **options)
+
+
+class JsonConsole(PlainConsole):
     """A console whose every line is a JSON object of the log."""
 
     def __init__(self, out: TextIO) -> None:
-        super().__init__(file=out, force_terminal=False, color_system=None, highlight=False, width=JSON_WIDTH)
+        super().__init__(file=out, force_terminal=False, color_system=None, width=JSON_WIDTH)
 
     def print(self, *objects: Any, style: Any = None, **options: Any) -> None:
         """Print objects as Rich would, each line in an object of its own; what is yellow is of level `warning`."""
         text = io.StringIO()
-        plain = Console(file=text, force_terminal=False, color_system=None, highlight=False, width=JSON_WIDTH)
+        plain = PlainConsole(file=text, force_terminal=False, color_system=None, width=JSON_WIDTH)
         plain.print(*objects, **options)
         level = "warning" if style == WARNING else "info"
         # Rules between a table's lines are for eyes alone.
@@ -42,9 +57,9 @@ def console() -> Console:
         return JsonConsole(sys.stdout)
     terminal = sys.stdout if sys.stdout.isatty() else _terminal_of_spark_submit()
     if terminal is None:
-        return Console(highlight=False, width=PLAIN_WIDTH)
+        return PlainConsole(width=PLAIN_WIDTH)
     width = os.get_terminal_size(terminal.fileno()).columns or PLAIN_WIDTH  # a terminal that was never sized says 0
-    return Console(file=terminal, force_terminal=True, highlight=False, width=width)
+    return PlainConsole(file=terminal, force_terminal=True, width=width)
 
 
 def _terminal_of_spark_submit() -> TextIO | None:

@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.config import Mlflow
 from pipelines.errors import ConfigError
 from pipelines.flows.context import Context
-from pipelines.launch.channel import Message
+from pipelines.messages import EpochReport
 from pipelines.training.job import TrainingJob
 
 FINISHED, FAILED = "FINISHED", "FAILED"
@@ -22,7 +22,7 @@ METRICS = ("train_loss", "learning_rate", "rows_per_second")
 AT_ONCE = 100  # parameters a request
 # By default MLflow asks a server that does not answer again for many minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-Tell = Callable[[Message], None]
+Tell = Callable[[EpochReport], None]
 
 
 @contextmanager
@@ -65,11 +65,11 @@ class _Run:
         named = f"{job.run_id}/{name}" if name else job.run_id
         self._later(self._begin, config, job.pipeline, named, tags, flat(job.config.model_dump(mode="json")))
 
-    def tell(self, message: Message) -> None:
+    def tell(self, report: EpochReport) -> None:
         """Log an epoch, once."""
-        if message["epoch"] not in self._told:
-            self._told.add(message["epoch"])
-            self._later(self._log, dict(message))
+        if report.epoch not in self._told:
+            self._told.add(report.epoch)
+            self._later(self._log, report)
 
     def end(self, status: str, tags: dict[str, str]) -> None:
         """Close the run, and say what went wrong with the telling."""
@@ -109,17 +109,17 @@ class _Run:
         try:
             return str(self._client.create_experiment(name))
         except MlflowException:  # it is there, most of the time
-            if (found := self._client.get_experiment_by_name(name)) is None:
+            if (experiment := self._client.get_experiment_by_name(name)) is None:
                 raise
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
 
-    def _log(self, message: Message) -> None:
+    def _log(self, report: EpochReport) -> None:
         from mlflow.entities import Metric
         from mlflow.utils.time import get_current_time_millis
 
-        names = [*METRICS, *(name for name in message if name.startswith("validation_"))]
+        values = {**{name: getattr(report, name) for name in METRICS}, **report.validation()}
         now = get_current_time_millis()
-        self._client.log_batch(self._id, metrics=[Metric(name, message[name], now, message["epoch"]) for name in names])
+        self._client.log_batch(self._id, metrics=[Metric(name, value, now, report.epoch) for name, value in values.items()])
 
     def _close(self, status: str, tags: dict[str, str]) -> None:
         for key, value in tags.items():
@@ -129,10 +129,10 @@ class _Run:
 
 def flat(section: dict[str, Any], above: str = "") -> dict[str, str]:
     """A section's values by their dotted paths, lists as JSON."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for key, value in section.items():
         if isinstance(value, dict) and value:
-            found |= flat(value, f"{above}{key}.")
+            values |= flat(value, f"{above}{key}.")
         else:
-            found[f"{above}{key}"] = value if isinstance(value, str) else json.dumps(value)
-    return found
+            values[f"{above}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return values

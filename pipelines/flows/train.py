@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -18,6 +19,7 @@ from pipelines.flows.attempts import Attempts
 from pipelines.flows.context import Context, Outcome, Step
 from pipelines.flows.hints import training_hints
 from pipelines.flows.receipts import Receipts
+from pipelines.flows.runs import Run
 from pipelines.flows.split_counts import count_features, counts_of
 from pipelines.flows.tracking import tracked
 from pipelines.io.iceberg import IcebergTable
@@ -25,7 +27,7 @@ from pipelines.launch.ranks import warming
 from pipelines.stages.split_checks import SplitCounts, check_splits
 from pipelines.training.feed import CHECKSUM_MODULUS
 from pipelines.training.job import Sample, TrainingJob
-from pipelines.training.plan import RowGroup, RowPlan, read_groups
+from pipelines.training.plan import PlannedRowGroup, RowPlan, read_groups
 from schemas import lake
 
 FEATURES = "features"
@@ -60,8 +62,9 @@ class Prepared:
     """
 
     snapshot: int
-    train: tuple[RowGroup, ...]
-    validation: tuple[RowGroup, ...]
+    stats_snapshot: int
+    train: tuple[PlannedRowGroup, ...]
+    validation: tuple[PlannedRowGroup, ...]
     spec: FittedSpec
     samples: tuple[Sample, ...]
     rows: int
@@ -104,18 +107,19 @@ def prepare(context: Context) -> Prepared:
     """Read what is trained on, at the features' present snapshot; raises DataError when a split is empty, or has one class of
     several that training or evaluation needs.
     """
-    snapshot = context.lake.snapshot_id(FEATURES)
+    snapshot, stats = (context.lake.snapshot_id(name) for name in (FEATURES, lake.FEATURE_STATS.name))
     assert snapshot is not None
+    assert stats is not None
     counts, checksum = _count(context, snapshot)
     check_splits(counts, context.config.task, context.config.features.split, STEP.name)
     train, validation = (read_groups(prepared_files(context, snapshot, split)) for split in ("train", "validation"))
     samples = _samples(context)
     if not samples:
         raise DataError("train: feature_samples has no row, by which the model would be checked. Run jobs/features.py again.")
-    spec, whole = read_spec(context), counts["train"]
+    spec, whole = read_spec(context, stats), counts["train"]
     inputs = input_schema(spec, load_examples(context.config.contracts), [sample.raw for sample in samples])
     data = _training_data(context, snapshot, {name: counts[name].rows for name in ("train", "validation")})
-    return Prepared(snapshot, train, validation, spec, samples, whole.rows, checksum, whole.classes, inputs, data)
+    return Prepared(snapshot, stats, train, validation, spec, samples, whole.rows, checksum, whole.classes, inputs, data)
 
 
 def _training_data(context: Context, snapshot: int, rows: dict[str, int]) -> TrainingData:
@@ -134,9 +138,11 @@ def _training_data(context: Context, snapshot: int, rows: dict[str, int]) -> Tra
 
 
 def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: Attempts) -> Outcome:
-    """Keep a training as the run's: tag the snapshot, write history and receipts. Raises ReceiptError when one is missing."""
+    """Keep a training as the run's: tag the snapshots it read, write history and receipts. Raises ReceiptError when one is
+    missing.
+    """
     attempts.receipts.check_complete(len(attempts.history))
-    IcebergTable(context.spark, context.lake.identifier(FEATURES)).tag(snapshot_tag(context.run_id), prepared.snapshot)
+    keep_snapshots(context, {FEATURES: prepared.snapshot, lake.FEATURE_STATS.name: prepared.stats_snapshot})
     outputs = _write(context, attempts)
     attempts.release()
     seen = {"tensorboard": job.tensorboard, "timeline": job.timeline}
@@ -144,14 +150,27 @@ def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: At
     return Outcome(outputs=outputs, artifacts=artifacts)
 
 
+def keep_snapshots(context: Context, snapshots: Mapping[str, int]) -> None:
+    """Tag the snapshots, by table, that the run read: evaluate, publish and drift read them again."""
+    for table, snapshot in snapshots.items():
+        IcebergTable(context.spark, context.lake.identifier(table)).tag(snapshot_tag(context.run_id), snapshot)
+
+
 def snapshot_tag(run_id: str) -> str:
-    """The tag of the feature snapshot that a training run read."""
+    """The tag of the snapshots of features and feature_stats that a training run read, which outlive features made anew."""
     return f"train_{run_id}"
 
 
-def read_spec(context: Context) -> FittedSpec:
-    """The interval's fitted features, from feature_stats."""
-    rows = sorted(context.lake.rows(lake.FEATURE_STATS, context.whose_interval), key=itemgetter("position"))
+def stats_of_training(context: Context, run: Run) -> list[dict[str, Any]]:
+    """The rows of feature_stats that a training run read, by position; none when they are gone and the run has no tag."""
+    stats = context.lake.snapshot_id(lake.FEATURE_STATS.name, snapshot_tag(run.run_id))
+    rows = context.lake.rows(lake.FEATURE_STATS, {"run_id": run.inputs["features"]}, stats)
+    return sorted(rows, key=itemgetter("position"))
+
+
+def read_spec(context: Context, snapshot: int | None = None) -> FittedSpec:
+    """The interval's fitted features, from feature_stats as it is, or as it was at a snapshot."""
+    rows = sorted(context.lake.rows(lake.FEATURE_STATS, context.whose_interval, snapshot), key=itemgetter("position"))
     return FittedSpec.of(row["fitted"] for row in rows)
 
 
@@ -175,16 +194,10 @@ def _count(context: Context, snapshot: int) -> tuple[dict[str, SplitCounts], int
 
 
 def _write(context: Context, attempts: Attempts) -> dict[str, int]:
-    kept = max(message["epoch"] for message in attempts.history if message["best"])
-    epochs = [
-        {
-            "run_id": context.run_id,
-            **message,
-            "best": message["epoch"] == kept,
-        }
-        for message in attempts.history
-    ]
-    received = [{"run_id": context.run_id, **message} for message in attempts.receipts.received]
+    exported = max(report.epoch for report in attempts.history if report.best)
+    run = {"run_id": context.run_id}
+    epochs = [{**run, **report.row(), "best": report.epoch == exported} for report in attempts.history]
+    received = [{**run, **receipt.row()} for receipt in attempts.receipts.received]
     with context.lake.audit(f"train {context.run_id}") as audit:
         for contract, rows in ((lake.TRAINING_HISTORY, epochs), (lake.FEED_RECEIPTS, received)):
             audit.stage_rows(contract, rows, {"run_id": context.run_id})

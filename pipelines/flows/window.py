@@ -25,7 +25,7 @@ from pipelines.io.driver_rows import Bound
 from pipelines.io.periods import frame_of
 from pipelines.io.tables import within_interval
 from pipelines.stages.accounting import Account
-from pipelines.stages.window_keys import Losers, losers_of, without
+from pipelines.stages.window_keys import Losers, losers_of, without_losers
 from schemas import lake
 from schemas.contract import LANDING_ORDER, VALID, Table
 
@@ -127,7 +127,7 @@ def window_rows(context: Context, window: Window, name: str) -> WindowRows:
         return WindowRows(_with_validity(context, rows, intervals).drop("run_id", LANDING_ORDER), count)
     losers = losers_of(rows, contract, in_window) if len(intervals) > 1 else Losers()
     if losers.rows is not None:
-        rows = without(rows, losers.rows, contract)
+        rows = without_losers(rows, losers.rows, contract)
     return WindowRows(
         rows.drop("run_id", "interval_from", "interval_to", LANDING_ORDER), count, losers.counted, losers.repeated
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from pipelines.errors import ConfigError
 from pipelines.io.database import WHOLE, Database, Split, TextColumn, by_key, literal, not_a_time
+from pipelines.io.database_errors import Origin
 
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT"}
 # Numbers of java.sql.Types.
@@ -17,16 +20,26 @@ TEXTS = {1, 12, -1, -15, -9, -16}  # CHAR, VARCHAR, LONGVARCHAR and their nation
 SHOWN = {*TEXTS, -6, 5, 4, -5, 2, 3, 6, 7, 8, DATE, 92, TIMESTAMP, 2005, 2011}
 
 
+def quoted_by(mark: str, name: str, origin: Origin) -> str:
+    """A name in quotation marks, its own ones doubled; raises ConfigError for one that needs marks, where there are none."""
+    if not mark and not re.fullmatch(r"[\w$#]+", name):
+        raise ConfigError(
+            f"{origin.label}: the driver knows no quotation mark for names, and received '{name}'; expected letters, digits, "
+            f"_, $ and # alone. Read a view with plain names, and name it in {origin.key}.table."
+        )
+    return mark + name.replace(mark, mark * 2) + mark if mark else name
+
+
 class AnyDatabase(Database):
     """A table of a database of which only what JDBC and SQL have in common is used."""
 
     def quoted(self, name: str) -> str:
-        """In the database's own quotes."""
+        """In the database's own quotes; raises ConfigError for a name that needs them where the database has none."""
         mark = str(self.connection.java.getMetaData().getIdentifierQuoteString()).strip()
-        return mark + name.replace(mark, mark * 2) + mark if mark else name
+        return quoted_by(mark, name, self.connection.origin)
 
     def columns(self) -> list[str]:
-        """From an empty result."""
+        """The names of the columns, from an empty result."""
         return list(self._types())
 
     def texts(self, columns: list[str]) -> list[TextColumn]:
@@ -48,12 +61,12 @@ class AnyDatabase(Database):
         """Count and greatest watermark, which miss a change that keeps both; without watermark always another."""
         if watermark is None:
             return uuid.uuid4().hex
-        found = self.connection.rows(f"SELECT count(*), max({self.quoted(watermark)}) FROM {self.table} WHERE {condition}")
-        return f"{found[0][0]}:{found[0][1]}"
+        rows = self.connection.rows(f"SELECT count(*), max({self.quoted(watermark)}) FROM {self.table} WHERE {condition}")
+        return f"{rows[0][0]}:{rows[0][1]}"
 
     def _types(self) -> dict[str, int]:
         """The number that java.sql.Types has for each column's type, in the table's order."""
-        with self.connection.ran(f"SELECT * FROM {self.table} WHERE 1=0") as statement:
+        with self.connection.executed(f"SELECT * FROM {self.table} WHERE 1=0") as statement:
             described = statement.getResultSet().getMetaData()
             numbers = range(1, described.getColumnCount() + 1)
             return {str(described.getColumnLabel(number)): int(described.getColumnType(number)) for number in numbers}

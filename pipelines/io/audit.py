@@ -165,9 +165,9 @@ class Audit:
         if winner is not None:
             self._check_owner(first)
         rows = self._lake.spark.table(self._on_branch(staged)).where(staged.replace)
-        again = self._write(staged.contract, rows, staged.replace, branch, base)
+        rewritten = self._write(staged.contract, rows, staged.replace, branch, base)
         self._drop(name, staged.branch)
-        check_same_rows(staged, again)
+        check_same_rows(staged, rewritten)
 
     def _check_covered(self, staged: Staged) -> None:
         """Raise ConflictError when the newest rows of this scope, where the branch began, are of one that it does not cover."""
@@ -245,15 +245,15 @@ class Audit:
 
 def _selects(where: Where) -> SparkColumn:
     """A selection as Spark has it."""
-    return reduce(and_, (_selects_by(F.col(name), wanted) for name, wanted in where.items()))
+    return reduce(and_, (_selects_by(F.col(name), condition) for name, condition in where.items()))
 
 
-def _selects_by(column: SparkColumn, wanted: object) -> SparkColumn:
-    if isinstance(wanted, Spans):
-        return fold(or_, [_selects(part) for part in wanted.parts()])
-    if isinstance(wanted, Bound):
-        return cast(SparkColumn, BOUNDS[wanted.operator][0](column, F.lit(wanted.value)))
-    return column.isin(*(wanted if isinstance(wanted, tuple) else (wanted,)))
+def _selects_by(column: SparkColumn, condition: object) -> SparkColumn:
+    if isinstance(condition, Spans):
+        return fold(or_, [_selects(part) for part in condition.parts()])
+    if isinstance(condition, Bound):
+        return cast(SparkColumn, BOUNDS[condition.operator][0](column, F.lit(condition.value)))
+    return column.isin(*(condition if isinstance(condition, tuple) else (condition,)))
 
 
 def check_same_rows(before: Staged, after: Staged) -> None:

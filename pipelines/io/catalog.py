@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 from urllib.parse import urlparse
@@ -11,6 +12,9 @@ from pipelines.errors import ExternalError
 from pipelines.io.tables import CATALOG
 from pipelines.io.variables import expanded
 from pipelines.storage import warehouse_uri
+
+REDACTION = "spark.redaction.regex"
+SENSITIVE = "(?i)secret|password|token|access[.-]?key|credential|authorization"  # Spark's own rule, and Iceberg's names
 
 
 def catalog_settings(lake: LakeConfig) -> dict[str, str]:
@@ -25,10 +29,21 @@ def catalog_settings(lake: LakeConfig) -> dict[str, str]:
         "uri": f"jdbc:sqlite:{warehouse}/catalog.db?journal_mode=WAL&busy_timeout=30000",
         "jdbc.schema-version": "V1",
     }
-    given = {name: expanded(value, f"lake.catalog.{name}") for name, value in lake.catalog.items()}
-    properties = {"warehouse": warehouse, **(given or embedded)}
+    configured = {name: expanded(value, f"lake.catalog.{name}") for name, value in lake.catalog.items()}
+    properties = {"warehouse": warehouse, **(configured or embedded)}
     prefix = f"spark.sql.catalog.{CATALOG}"
     return {prefix: "org.apache.iceberg.spark.SparkCatalog"} | {f"{prefix}.{k}": v for k, v in properties.items()}
+
+
+def redaction_settings(lake: LakeConfig, rule: str | None) -> dict[str, str]:
+    """The setting by which Spark hides values in event logs, in its UI and in its own log.
+
+    It hides what `rule` (the user's own, if any) or a telling name says, and each catalog property that comes from the
+    environment, whatever its name.
+    """
+    from_environment = [name for name, value in lake.catalog.items() if "${" in value]
+    names = "|".join(re.escape(f"spark.sql.catalog.{CATALOG}.{name}") for name in from_environment)
+    return {REDACTION: "|".join([rule or SENSITIVE, *([f"^(?:{names})$"] if names else [])])}
 
 
 def check_warehouse(lake: LakeConfig) -> None:

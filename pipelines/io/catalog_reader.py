@@ -80,7 +80,7 @@ class CatalogReader:
         levels[0] = namespace
         self._namespace = gateway.jvm.org.apache.iceberg.catalog.Namespace.of(levels)
         try:
-            self.tables = sorted(str(each.name()) for each in catalog.listTables(self._namespace))
+            self.tables = sorted(str(entry.name()) for entry in catalog.listTables(self._namespace))
         except FAULTS as error:
             if not _is_empty(error):
                 raise _unreadable(error) from error

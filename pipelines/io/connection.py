@@ -23,31 +23,31 @@ class Connection:
         jvm: Any = spark._jvm
         self.origin = origin
         with self.explaining():
-            made = jvm.org.apache.spark.sql.execution.datasources.jdbc.JDBCOptions(
-                jvm.org.apache.spark.api.python.PythonUtils.toScalaMap({"dbtable": origin.place, **options})
+            jdbc_options = jvm.org.apache.spark.sql.execution.datasources.jdbc.JDBCOptions(
+                jvm.org.apache.spark.api.python.PythonUtils.toScalaMap({"dbtable": origin.location, **options})
             )
             self.java: Any = (
-                jvm.org.apache.spark.sql.jdbc.JdbcDialects.get(options["url"]).createConnectionFactory(made).apply(-1)
+                jvm.org.apache.spark.sql.jdbc.JdbcDialects.get(options["url"]).createConnectionFactory(jdbc_options).apply(-1)
             )
 
     def execute(self, *statements: str) -> None:
         """Run statements that give no rows."""
         for sql in statements:
-            with self.ran(sql):
+            with self.executed(sql):
                 pass
 
     def rows(self, sql: str) -> list[tuple[str | None, ...]]:
-        """A query's few rows."""
-        found = []
-        with self.ran(sql) as statement:
+        """All rows of a query, which has to give few, as texts."""
+        fetched = []
+        with self.executed(sql) as statement:
             result = statement.getResultSet()
-            width = range(1, result.getMetaData().getColumnCount() + 1)
+            columns = range(1, result.getMetaData().getColumnCount() + 1)
             while result.next():
-                found.append(tuple(result.getString(at) for at in width))
-        return found
+                fetched.append(tuple(result.getString(column) for column in columns))
+        return fetched
 
     @contextmanager
-    def ran(self, sql: str) -> Iterator[Any]:
+    def executed(self, sql: str) -> Iterator[Any]:
         """A Java statement that has been executed, closed at the end."""
         with self.explaining():
             statement = self.java.createStatement()

@@ -21,7 +21,7 @@ from pipelines.io.file_heads import over_heads
 from pipelines.io.file_names import file_path
 from pipelines.io.files import FileSource, read_text
 from pipelines.io.folders import FolderColumn, folder_columns, folder_value
-from pipelines.io.records import UTF16, Cut, Head, after_marks, cut_lines, cut_transcoded, read_head
+from pipelines.io.records import UTF16, Cut, FileHead, after_marks, cut_lines, cut_transcoded, read_head
 from pipelines.io.source import received
 from pipelines.io.whole_files import read_records
 from schemas.contract import Table
@@ -31,7 +31,7 @@ SEPARATORS = ",;\t|"
 NO_SEPARATORS = '"\r\n\0\x01\\\ufeff'
 
 
-class _Group(NamedTuple):
+class _CsvGroup(NamedTuple):
     """Files that are read together: their header, the columns in their folders, and how their lines end."""
 
     header: Header
@@ -68,17 +68,17 @@ class CsvFiles(FileSource):
 
     def read_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
         """The files' rows; files of one header, whose folders give the same columns, are read together."""
-        groups: dict[_Group, list[str]] = defaultdict(list)
+        groups: dict[_CsvGroup, list[str]] = defaultdict(list)
         needs_heads = self.header or self._is_whole
-        heads = over_heads(spark, files, contract.name, self._head) if needs_heads else [Head()] * len(files)
+        heads = over_heads(spark, files, contract.name, self._head) if needs_heads else [FileHead()] * len(files)
         for file, head in zip(files, heads, strict=True):
             self._check_mark(head, file, contract)
             if not self.header:
-                groups[_Group(Header("", contract.column_names), (), head.line_end)].append(file)
+                groups[_CsvGroup(Header("", contract.column_names), (), head.line_end)].append(file)
             elif head.first:
                 header = self._parse_header(head.first, file, contract)
                 folders = folder_columns(file, contract, header.fields, self.rename)
-                groups[_Group(header, folders, head.line_end)].append(file)
+                groups[_CsvGroup(header, folders, head.line_end)].append(file)
         if not groups:
             raise DataError(f"source {contract.name}: {self.path} holds blank lines alone; expected a header line and rows.")
         for group, members in groups.items():
@@ -101,10 +101,10 @@ class CsvFiles(FileSource):
         cut: Cut = partial(cut_records, pattern=pattern) if self.multiline else cut_lines
         return partial(cut_transcoded, cut=cut) if self.encoding == "utf-16" else cut
 
-    def _head(self, pieces: Iterable[bytes]) -> Head:
+    def _head(self, pieces: Iterable[bytes]) -> FileHead:
         return read_head(pieces, self._cut)
 
-    def _check_mark(self, head: Head, file: str, contract: Table) -> None:
+    def _check_mark(self, head: FileHead, file: str, contract: Table) -> None:
         has_mark = head.start in UTF16
         if has_mark == (self.encoding == "utf-16"):
             return
@@ -120,27 +120,27 @@ class CsvFiles(FileSource):
         )
 
     def _parse_header(self, line: bytes, file: str, contract: Table) -> Header:
-        wrong = f"source {contract.name}: the header of {file} can't be read:"
+        prefix = f"source {contract.name}: the header of {file} can't be read:"
         fix = f"Fix the file, or sources.{contract.name}.encoding, .separator or .escape."
         encoding = "utf-8" if self.encoding == "utf-16" else self.encoding
         try:
             text = line[after_marks(line) :].decode(encoding)
         except UnicodeDecodeError as error:
             received_bytes = error.object[error.start : error.end].hex()
-            raise DataError(f"{wrong} expected {encoding}, received the byte {received_bytes}. {fix}") from error
+            raise DataError(f"{prefix} expected {encoding}, received the byte {received_bytes}. {fix}") from error
         names = self._form.split(text)
         if "\0" in text:
             raise DataError(
-                f"{wrong} expected text, received NUL bytes, as in UTF-16 without a byte-order mark. Convert the file: iconv "
+                f"{prefix} expected text, received NUL bytes, as in UTF-16 without a byte-order mark. Convert the file: iconv "
                 f"-f utf-16le -t utf-8."
             )
         if other := self._other_separator(text, names, contract):
             raise DataError(
-                f"{wrong} expected fields separated by {self.separator!r}, received {text[:200]!r}. Set "
+                f"{prefix} expected fields separated by {self.separator!r}, received {text[:200]!r}. Set "
                 f"sources.{contract.name}.separator to {other!r}."
             )
         if names is None:
-            raise DataError(f"{wrong} expected quotes around whole names and doubled within, received {text[:200]!r}. {fix}")
+            raise DataError(f"{prefix} expected quotes around whole names and doubled within, received {text[:200]!r}. {fix}")
         fields = self.renamed([name.strip(SPACES + ZERO_WIDTH) for name in names], contract)
         trailing = len(fields) > 1 and not fields[-1]
         return Header(text, tuple(fields[:-1] if trailing else fields), trailing)
@@ -156,7 +156,7 @@ class CsvFiles(FileSource):
                 return other
         return None
 
-    def _rows(self, spark: SparkSession, contract: Table, group: _Group, files: list[str]) -> DataFrame:
+    def _rows(self, spark: SparkSession, contract: Table, group: _CsvGroup, files: list[str]) -> DataFrame:
         header, form, path = group.header, self._form, F.col("file")
         records = self._records(spark, files, group.line_end)
         fields = {name: field(form, position) for position, name in enumerate(header.fields)}
@@ -165,7 +165,7 @@ class CsvFiles(FileSource):
             contract,
             {**{column.name: folder_value(column, path) for column in group.folders}, **fields},
             extra=self._extra(header, contract),
-            place=path,
+            location=path,
             block=F.col("block"),
             row=F.col("row"),
             broken=F.when(F.col("why").isNotNull(), kept_line()),
@@ -189,4 +189,6 @@ class CsvFiles(FileSource):
         unknown = [position for position, name in enumerate(header.fields) if name not in contract.column_names]
         if self.drift != "add" or not unknown:
             return None
-        return F.create_map(*(part for at in unknown for part in (F.lit(header.fields[at]), field(self._form, at))))
+        return F.create_map(
+            *(part for position in unknown for part in (F.lit(header.fields[position]), field(self._form, position)))
+        )

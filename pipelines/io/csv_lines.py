@@ -69,18 +69,18 @@ def _parsed(header: Header, form: CsvFormat) -> Column:
     # By position: names may hold what DDL and Spark's own checks do not take, or occur in the contract in another case.
     fields = [StructField(f"f{position}", StringType()) for position in range(header.width)]
     schema = StructType([*fields, StructField("broken_line", StringType())])
-    most = max(MAX_COLUMNS, header.width)
+    max_columns = max(MAX_COLUMNS, header.width)
     options = {
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": "broken_line",
         "escape": '"',
         "sep": form.separator,
-        "maxColumns": str(most),
+        "maxColumns": str(max_columns),
     }
     line = F.col("marked")
     separators = F.octet_length(line) - F.octet_length(F.replace(line, F.lit(form.separator)))
     # Few lines are long enough to hold too many fields, so the others are not searched for separators.
-    fits = (F.octet_length(line) < most) | (separators < most * len(form.separator.encode()))
+    fits = (F.octet_length(line) < max_columns) | (separators < max_columns * len(form.separator.encode()))
     return F.from_csv(F.when(fits, line), schema.simpleString(), options)
 
 

@@ -27,23 +27,23 @@ def cut_records(pieces: Iterable[bytes], pattern: re.Pattern[bytes]) -> Iterator
 
 
 def _records(content: bytes, last: bool, pattern: re.Pattern[bytes]) -> Generator[Record, None, int]:
-    at = 0
-    while at < len(content):
-        ends = _record(content, at, pattern, last=last)
+    position = 0
+    while position < len(content):
+        ends = _record(content, position, pattern, last=last)
         if ends is None and not last:
             break
         ends = ends or _Ends(len(content), len(content))
-        yield Record(content[at : ends.text])
-        at = ends.following
-    return at
+        yield Record(content[position : ends.text])
+        position = ends.following
+    return position
 
 
 def _record(content: bytes, start: int, pattern: re.Pattern[bytes], *, last: bool) -> _Ends | None:
     """The record that begins at a position; None where more of the file decides."""
     fields = pattern.match(content, after_marks(content, start))
     assert fields
-    at = fields.end()
-    if at == len(content) or (content[at : at + 1] == b'"' and fields.start(1) == at):
+    position = fields.end()
+    if position == len(content) or (content[position : position + 1] == b'"' and fields.start(1) == position):
         return None  # the record may go on, or a quote that opens a field is not closed
-    end = (LINE_END if last else LINE_END_WITHIN).search(content, at)
+    end = (LINE_END if last else LINE_END_WITHIN).search(content, position)
     return _Ends(end.start(), end.end()) if end else None

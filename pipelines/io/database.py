@@ -82,7 +82,7 @@ class Database(ABC):
 
     @abstractmethod
     def version(self, condition: str, watermark: str | None) -> str:
-        """What changes whenever those rows may have, found without moving them."""
+        """A text that changes whenever those rows may have changed; computed without moving them."""
 
     def session(self, snapshot: str | None) -> str | None:
         """What each connection that reads has to run first."""
@@ -109,16 +109,16 @@ def by_key(database: Database, key: str, condition: str, parts: int) -> Split:
     if low is None or high is None:
         return WHOLE
     span = int(high) - int(low) + 1
-    at = sorted({int(low) + span * part // parts for part in range(1, parts)} - {int(low)})
-    return Split(key, between([str(value) for value in at]))
+    cut_keys = sorted({int(low) + span * part // parts for part in range(1, parts)} - {int(low)})
+    return Split(key, between([str(value) for value in cut_keys]))
 
 
-def between(at: list[str]) -> tuple[str, ...]:
+def between(cuts: list[str]) -> tuple[str, ...]:
     """Conditions on the key: below the first value, from each to the next, and from the last on."""
-    if not at:
+    if not cuts:
         return WHOLE.conditions
-    middle = [f"{KEY} >= {low} AND {KEY} < {high}" for low, high in pairwise(at)]
-    return (f"{KEY} < {at[0]}", *middle, f"{KEY} >= {at[-1]}")
+    middle = [f"{KEY} >= {low} AND {KEY} < {high}" for low, high in pairwise(cuts)]
+    return (f"{KEY} < {cuts[0]}", *middle, f"{KEY} >= {cuts[-1]}")
 
 
 def literal(text: str) -> str:

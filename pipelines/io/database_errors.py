@@ -19,13 +19,13 @@ class Origin:
     """What messages name: the source, its address and table, and the environment variable with its password."""
 
     source: str
-    place: str
+    location: str
     password: str | None = None
 
     @property
     def label(self) -> str:
-        """How a message begins."""
-        return f"source {self.source}: {self.place}"
+        """The beginning of each message: the source and its location."""
+        return f"source {self.source}: {self.location}"
 
     @property
     def key(self) -> str:
@@ -165,8 +165,8 @@ def failed_job(error: Exception) -> Failure | None:
     trace = str(error)
     if not re.search(r"spark\.sql\.(execution\.datasources\.)?jdbc\.", trace):
         return None
-    found = SQL_EXCEPTION.search(trace)
-    return Failure(found[1].strip()) if found else None
+    match = SQL_EXCEPTION.search(trace)
+    return Failure(match[1].strip()) if match else None
 
 
 def _failure(error: Exception) -> Failure:
@@ -177,8 +177,8 @@ def _failure(error: Exception) -> Failure:
             return Failure(_line(java.getMessage()), str(java.getSQLState() or ""), int(java.getErrorCode()))
         except Py4JError:  # it is no SQLException
             java = java.getCause()
-    found = SQL_EXCEPTION.search(str(error))
-    return Failure(found[1].strip() if found else _line(str(error)))
+    match = SQL_EXCEPTION.search(str(error))
+    return Failure(match[1].strip() if match else _line(str(error)))
 
 
 def _line(text: object) -> str:

@@ -92,16 +92,16 @@ def expression(jvm: Any, where: Where) -> Any:
     expressions = jvm.org.apache.iceberg.expressions.Expressions
     both, either = getattr(expressions, "and"), getattr(expressions, "or")
 
-    def one(column: str, wanted: object) -> Any:
-        if isinstance(wanted, Spans):
-            return fold(either, [expression(jvm, part) for part in wanted.parts()])
-        if isinstance(wanted, Bound):
-            return getattr(expressions, BOUNDS[wanted.operator][1])(column, _literal(wanted.value))
-        if isinstance(wanted, tuple):
-            return reduce(either, (one(column, value) for value in wanted), expressions.alwaysFalse())
-        return expressions.equal(column, _literal(wanted))
+    def column_expression(column: str, condition: object) -> Any:
+        if isinstance(condition, Spans):
+            return fold(either, [expression(jvm, part) for part in condition.parts()])
+        if isinstance(condition, Bound):
+            return getattr(expressions, BOUNDS[condition.operator][1])(column, _literal(condition.value))
+        if isinstance(condition, tuple):
+            return reduce(either, (column_expression(column, value) for value in condition), expressions.alwaysFalse())
+        return expressions.equal(column, _literal(condition))
 
-    return reduce(both, (one(*each) for each in where.items()), expressions.alwaysTrue())
+    return reduce(both, (column_expression(*item) for item in where.items()), expressions.alwaysTrue())
 
 
 def _literal(value: object) -> object:
@@ -110,13 +110,16 @@ def _literal(value: object) -> object:
 
 def matches(row: Row, where: Where) -> bool:
     """Whether a row is of a selection."""
-    return all(w.holds(row) if isinstance(w, Spans) else _matches(row[name], w) for name, w in where.items())
+    return all(
+        condition.holds(row) if isinstance(condition, Spans) else _matches(row[name], condition)
+        for name, condition in where.items()
+    )
 
 
-def _matches(value: object, wanted: object) -> bool:
-    if isinstance(wanted, Bound):
-        return wanted.holds(value)
-    return value in wanted if isinstance(wanted, tuple) else value == wanted
+def _matches(value: object, condition: object) -> bool:
+    if isinstance(condition, Bound):
+        return condition.holds(value)
+    return value in condition if isinstance(condition, tuple) else value == condition
 
 
 def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Where) -> list[dict[str, Any]]:
@@ -136,22 +139,22 @@ def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, A
         stored = pq.ParquetFile(file).read(use_threads=False)
     names = [name for name in contract.column_names if name in stored.column_names]
     types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
-    lacking = dict.fromkeys(name for name in contract.column_names if name not in names)
-    return [{**lacking, **row} for row in stored.select(names).cast(types).to_pylist()]
+    missing = dict.fromkeys(name for name in contract.column_names if name not in names)
+    return [{**missing, **row} for row in stored.select(names).cast(types).to_pylist()]
 
 
 def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:
     """Write rows as data files of a table (Java's), one a partition, which are to be committed; raises KeyError for a row that
     lacks a column which the contract wants.
     """
-    held = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
+    stored = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
     names = [name for name in contract.partition_by if name in schema.names]
 
     def partition(row: Row) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in names)
 
     files = []
-    for _, part in groupby(sorted(held, key=partition), key=partition):
+    for _, part in groupby(sorted(stored, key=partition), key=partition):
         files.append(_write_file(jvm, table, schema, list(part), names))
     return files
 

@@ -49,7 +49,7 @@ def _over_head(spark: SparkSession, source: str, work: Callable[[Iterable[bytes]
         head = _head(spark, file, size, source)
         check_is_text(head, file, source)
         try:
-            return work(_pieces(head, whole=len(head) < size))
+            return work(_pieces(head, is_whole=len(head) < size))
         except _LongerError:
             size *= 16
     raise DataError(
@@ -58,9 +58,9 @@ def _over_head(spark: SparkSession, source: str, work: Callable[[Iterable[bytes]
     )
 
 
-def _pieces(head: bytes, *, whole: bool) -> Iterator[bytes]:
+def _pieces(head: bytes, *, is_whole: bool) -> Iterator[bytes]:
     yield head
-    if not whole:
+    if not is_whole:
         raise _LongerError
 
 

@@ -23,7 +23,7 @@ KINDS = (
 
 def check_is_text(head: bytes, file: str, source: str) -> None:
     """Raise DataError, which says what the file is, when its first bytes are those of another kind than text."""
-    for start, kind, way_out in KINDS:
+    for start, kind, advice in KINDS:
         if head.startswith(start):
-            fix = way_out.format(source=source)
+            fix = advice.format(source=source)
             raise DataError(f"source {source}: {file} is {kind}; expected text. {fix}.")

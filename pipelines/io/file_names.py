@@ -53,8 +53,8 @@ def list_files(spark: SparkSession, path: str) -> list[File]:
 
 def qualified(spark: SparkSession, path: str) -> str:
     """A path or pattern as its file system takes it, absolute; of local files without the scheme."""
-    whole = file_system(spark, path).makeQualified(_path(spark, path)).toString()
-    return re.sub("^file:/+", "/", str(whole))
+    qualified_path = file_system(spark, path).makeQualified(_path(spark, path)).toString()
+    return re.sub("^file:/+", "/", str(qualified_path))
 
 
 def is_hidden(path: str) -> bool:
@@ -115,14 +115,14 @@ def _is_loop(status: Any) -> bool:
 
 def _matches(spark: SparkSession, system: Any, path: str) -> Iterator[Any]:
     """What is at a path or pattern: files and folders."""
-    whole = _path(spark, path)
-    if system.exists(whole):
-        yield system.getFileStatus(whole)
+    full_path = _path(spark, path)
+    if system.exists(full_path):
+        yield system.getFileStatus(full_path)
     elif PATTERN.search(path):
         for expanded in spark._jvm.org.apache.hadoop.fs.GlobExpander.expand(path):  # type: ignore[union-attr]
-            place = system.makeQualified(_path(spark, expanded)).toUri()
-            components = [part for part in place.getPath().split("/") if part]
-            statuses = _below(spark, system, (place.getScheme(), place.getAuthority()), "/", components)
+            uri = system.makeQualified(_path(spark, expanded)).toUri()
+            components = [part for part in uri.getPath().split("/") if part]
+            statuses = _below(spark, system, (uri.getScheme(), uri.getAuthority()), "/", components)
             yield from (status for status in statuses if status.isDirectory() or not _is_hidden(status))
 
 

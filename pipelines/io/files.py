@@ -56,7 +56,7 @@ class FileSource(Source):
         return self
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The path as it is configured."""
         return self.path
 
@@ -70,7 +70,7 @@ class FileSource(Source):
 
         Raises ConfigError when the interval is no whole number of the path's periods.
         """
-        files = [file for found in self._by_path(spark, contract, interval).values() for file in found]
+        files = [file for period_files in self._by_path(spark, contract, interval).values() for file in period_files]
         return ";".join(f"{file.path}:{file.size}:{file.changed}" for file in files)
 
     def absent(self, spark: SparkSession, contract: Table, interval: Interval) -> list[str]:
@@ -93,15 +93,15 @@ class FileSource(Source):
 
     def read_many(self, spark: SparkSession, contract: Table, intervals: Sequence[Interval]) -> DataFrame:
         """The rows of several intervals, as `Source.read_many` says."""
-        bounds = [{"interval_from": each.start, "interval_to": each.end} for each in intervals]
+        bounds = [{"interval_from": interval.start, "interval_to": interval.end} for interval in intervals]
         if not self.sliced:
             return self.read(spark, contract, intervals[0]).crossJoin(F.broadcast(frame_of(spark, bounds)))
         values = [
-            {FILE: file, PERIOD: start, **of}
-            for each, of in zip(intervals, bounds, strict=True)
-            for file, start in self._filled(spark, contract, each)
+            {FILE: file, PERIOD: start, **interval_columns}
+            for interval, interval_columns in zip(intervals, bounds, strict=True)
+            for file, start in self._filled(spark, contract, interval)
         ]
-        return by_file(self._of_files(spark, contract, list(dict.fromkeys(str(each[FILE]) for each in values))), values)
+        return by_file(self._of_files(spark, contract, list(dict.fromkeys(str(value[FILE]) for value in values))), values)
 
     def _of_files(self, spark: SparkSession, contract: Table, files: list[str]) -> DataFrame:
         return self.read_files(spark, contract, files) if files else received(spark.range(0), contract, {})
@@ -125,14 +125,16 @@ class FileSource(Source):
         return filled
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
-        """What Spark said of a file that it can't read."""
-        told = unreadable(error)
-        return DataError(f"source {contract.name}: {told}. Mend or remove the file. No table was changed.") if told else None
+        """The error of a file that Spark can't read."""
+        reason = unreadable(error)
+        return (
+            DataError(f"source {contract.name}: {reason}. Mend or remove the file. No table was changed.") if reason else None
+        )
 
     def path_for(self, interval: Interval) -> str:
         """The path or pattern of a period's files."""
         bounds = {"from": interval.start, "to": interval.end}
-        return PLACEHOLDER.sub(lambda found: bounds[found[1]].strftime(found[2] or "%Y-%m-%d"), self.path)
+        return PLACEHOLDER.sub(lambda match: bounds[match[1]].strftime(match[2] or "%Y-%m-%d"), self.path)
 
     def periods(self, contract: Table, interval: Interval) -> list[Interval]:
         """The interval in the periods of the path; raises ConfigError when it is no whole number of them."""

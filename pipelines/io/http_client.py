@@ -32,16 +32,16 @@ NO_CONTENT = 204
 
 
 class RefusedError(ExternalError):
-    """Raised when a server will not answer a request, however often it is asked."""
+    """Raised when a server refuses a request, however often it is repeated."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """How a source may be asked. Times are in seconds; `token` and the proxy's password are secret, and no part of what an
+    """How a source accepts requests. Times are in seconds; `token` and the proxy's password are secret, and no part of what an
     object of this prints.
 
     A page has `timeout_seconds` from the request to its last byte. A request that failed is repeated `retries` times, after
-    `backoff_seconds` doubled each time, or after what Retry-After asks for; no wait is longer than `max_wait_seconds`.
+    `backoff_seconds` doubled each time, or after the time of a Retry-After header; no wait is longer than `max_wait_seconds`.
     """
 
     source: str
@@ -77,9 +77,9 @@ class Answer(NamedTuple):
 
 
 class _TransientError(Exception):
-    def __init__(self, told: str, asked: float | None = None) -> None:
-        super().__init__(told)
-        self.asked = asked
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Client:
@@ -105,18 +105,18 @@ class Client:
         Raises RefusedError on a status that trying again does not change, ExternalError when tries or waits are used up,
         DataError when the answer is no JSON.
         """
-        access, told = self._access, ""
+        access, last_failure = self._access, ""
         for attempt in range(access.retries + 1):
             self._keep_pace()
             try:
                 return self._try(address)
             except _TransientError as error:
-                told = str(error)
+                last_failure = str(error)
                 if attempt < access.retries:
                     time.sleep(self._pause(address, attempt, error))
         raise ExternalError(
             f"source {access.source}: {access.hide(address)}{access.way} failed {access.retries + 1} times, the last time "
-            f"with: {told}. What was fetched so far is kept: run again later to go on from there."
+            f"with: {last_failure}. What was fetched so far is kept: run again later to go on from there."
         )
 
     def _keep_pace(self) -> None:
@@ -124,19 +124,19 @@ class Client:
         self._next = time.monotonic() + self._gap
 
     def _pause(self, address: str, attempt: int, error: _TransientError) -> float:
-        """Seconds to wait: what the server asked for, else half of the doubled back-off and a random part of the other half
+        """Seconds to wait: the server's Retry-After, else half of the doubled back-off and a random part of the other half
         ("equal jitter": Brooker, Exponential Backoff and Jitter, 2015).
         """
-        most, source = self._access.max_wait_seconds, self._access.source
-        if error.asked is None:
-            half = min(most, self._access.backoff_seconds * 2.0**attempt) / 2
+        max_wait, source = self._access.max_wait_seconds, self._access.source
+        if error.retry_after is None:
+            half = min(max_wait, self._access.backoff_seconds * 2.0**attempt) / 2
             return half + random.uniform(0, half)  # noqa: S311 (spreads requests, keeps no secret)
-        if error.asked > most:
+        if error.retry_after > max_wait:
             raise ExternalError(
-                f"source {source}: {self._access.hide(address)} asked to wait {error.asked:,.0f} seconds ({error}), more than "
-                f"sources.{source}.max_wait_seconds ({most:,.0f}). Run again later, or raise it."
+                f"source {source}: {self._access.hide(address)} asked to wait {error.retry_after:,.0f} seconds ({error}), more "
+                f"than sources.{source}.max_wait_seconds ({max_wait:,.0f}). Run again later, or raise it."
             )
-        return error.asked
+        return error.retry_after
 
     def _try(self, address: str) -> Answer:
         deadline = time.monotonic() + self._access.timeout_seconds
@@ -151,19 +151,19 @@ class Client:
         except HTTPError as error:
             reason = error.reason or error if isinstance(error, MaxRetryError) else error
             if isinstance(reason, ResponseError | LocationValueError):
-                wrong = (
+                problem = (
                     f"redirects more than {REDIRECTS} times"
                     if isinstance(reason, ResponseError)
                     else "is or leads to no address"
                 )
                 source = self._access.source
                 where = self._access.hide(address)
-                raise RefusedError(f"source {source}: {where} {wrong}. Mend sources.{source}.url.") from error
+                raise RefusedError(f"source {source}: {where} {problem}. Mend sources.{source}.url.") from error
             raise _TransientError(self._access.hide(f"{type(reason).__name__}: {reason}")) from error
         except ValueError as error:  # of a redirect, from Python's own reader of addresses
             source, where = self._access.source, self._access.hide(address)
             raise RefusedError(f"source {source}: {where} redirects to what is no address ({error}).") from error
-        self._judge(address, response, body)
+        self._check_status(address, response, body)
         return self._parse(address, response, body)
 
     def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
@@ -175,18 +175,18 @@ class Client:
                 raise urllib3.exceptions.TimeoutError(f"not whole after {self._access.timeout_seconds:g} seconds")
         return b"".join(parts)
 
-    def _judge(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> None:
+    def _check_status(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> None:
         if response.status in (200, NO_CONTENT):
             return
-        said = f"{response.status} {response.reason or ''}".strip() + self._excerpt(body)
+        status = f"{response.status} {response.reason or ''}".strip() + self._excerpt(body)
         if response.status in LATER or response.status >= 500:
-            raise _TransientError(said, _asked(response))
+            raise _TransientError(status, _retry_after(response))
         variable = self._access.proxy.variable if self._access.proxy else "http_proxy"
         hint = HINTS.get(response.status, "Mend sources.{source}.url or .params.")
         hint = hint.format(source=self._access.source, variable=variable)
         kind = ExternalError if response.status in TOKEN else RefusedError
         where = f"{self._access.hide(address)}{self._access.way}"
-        raise kind(f"source {self._access.source}: {where} answered {said}; expected 200. {hint}")
+        raise kind(f"source {self._access.source}: {where} answered {status}; expected 200. {hint}")
 
     def _parse(self, address: str, response: urllib3.BaseHTTPResponse, body: bytes) -> Answer:
         if response.status == NO_CONTENT:
@@ -195,12 +195,12 @@ class Client:
             text = body.decode("utf-8-sig")
             return Answer(address, text, json.loads(text), ", ".join(response.headers.getlist("Link")))
         except (ValueError, RecursionError) as error:
-            wrong = _wrong_json(error, body)
-            if wrong is None:
+            problem = _json_problem(error, body)
+            if problem is None:
                 raise _TransientError(f"an answer that is not whole JSON ({error})") from error
             kind = response.headers.get("Content-Type", "no content type")
             raise DataError(
-                f"source {self._access.source}: the answer of {self._access.hide(address)} is {wrong}: received {kind}"
+                f"source {self._access.source}: the answer of {self._access.hide(address)} is {problem}: received {kind}"
                 f"{self._excerpt(body)}. Mend sources.{self._access.source}.url."
             ) from error
 
@@ -215,15 +215,15 @@ def _manager(proxy: Proxy | None, **settings: Any) -> urllib3.PoolManager:
     )
 
 
-def _asked(response: urllib3.BaseHTTPResponse) -> float | None:
-    """Seconds that Retry-After asks for, given as such or as a date; None when it is missing or means nothing."""
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
+    """The seconds of a Retry-After header, which has seconds or a date; None when it is missing or means nothing."""
     try:
         return Retry().get_retry_after(response)
     except InvalidHeader:
         return None
 
 
-def _wrong_json(error: Exception, body: bytes) -> str | None:
+def _json_problem(error: Exception, body: bytes) -> str | None:
     """What an answer is that is no JSON; None for one that began as JSON, was cut on the way, and may come whole."""
     if isinstance(error, UnicodeDecodeError):
         is_cut = error.reason == "unexpected end of data"

@@ -17,7 +17,7 @@ from pipelines.io.page_spool import Page, Spool
 from pipelines.io.paging import ByCursor, ByLink, ByPage, OnePage, next_link
 
 
-class Receipt(NamedTuple):
+class PageReceipt(NamedTuple):
     """What is known of a page without its records."""
 
     number: int
@@ -28,7 +28,7 @@ class Receipt(NamedTuple):
 
 @dataclass(frozen=True)
 class Api:
-    """What to ask for: an address with its parameters filled in, and where an answer has what (dotted paths)."""
+    """The requests to an API: an address with its parameters filled in, and the dotted paths of records and total."""
 
     access: Access
     url: str
@@ -39,7 +39,7 @@ class Api:
     max_pages: int
 
     def address(self, number: int, **more: str) -> str:
-        """The address of a page: the number tells where pages are numbered, `more` parameters elsewhere."""
+        """The address of a page: by its number where pages are numbered, by `more` parameters elsewhere."""
         numbered = {}
         if isinstance(self.paging, ByPage):
             numbered = {self.paging.param: str(self.paging.first + (number - 1) * self.paging.step)}
@@ -47,7 +47,7 @@ class Api:
         return f"{self.url}{('&' if '?' in self.url else '?') if query else ''}{query}"
 
     def fetch(self, client: Client, address: str, number: int) -> Page:
-        """Ask for a page; raises DataError when the answer lacks what it should have, and what `Client.get` raises."""
+        """Fetch a page; raises DataError when the answer lacks what it should have, and what `Client.get` raises."""
         answer = client.get(address)
         if has_no_content(answer, self.records):
             return Page(number, self.access.hide(address), [])
@@ -56,17 +56,17 @@ class Api:
 
     def _records(self, answer: Answer) -> list[str]:
         try:
-            found = find(answer.content, self.records)
+            value = find(answer.content, self.records)
         except KeyError as error:
             if leaves_out_records(answer, self.records, self.total, self.paging):
                 return []
             raise self._unfit(answer, self.records, "records", "a value", error.args[0]) from error
-        if found is None and not reports_failure(answer):
+        if value is None and not reports_failure(answer):
             return []
-        if found == [] and reports_failure(answer):
+        if value == [] and reports_failure(answer):
             raise self._unfit(answer, self.records, "records", "records", "none, and the report of a failure: " + answer.text)
-        if not isinstance(found, list):
-            raise self._unfit(answer, self.records, "records", "an array", kind(found))
+        if not isinstance(value, list):
+            raise self._unfit(answer, self.records, "records", "an array", kind(value))
         return elements(answer.text, self.records)
 
     def _next(self, answer: Answer, number: int, records: list[str]) -> str | None:
@@ -84,26 +84,26 @@ class Api:
     def _pointer(self, answer: Answer, path: str) -> str | None:
         """What leads to the next page; None when it is missing, null, false or empty, as it is on a last page."""
         try:
-            found = find(answer.content, path)
+            value = find(answer.content, path)
         except KeyError as error:
             if error.args[0] in ("an array", "a text", "a number", "a truth value"):
                 raise self._unfit(answer, path, "paging.next", "an object on the way", error.args[0]) from error
             return None
-        if found in (None, False, ""):
+        if value in (None, False, ""):
             return None
-        if isinstance(found, bool | dict | list):
-            raise self._unfit(answer, path, "paging.next", "a text or a number", kind(found))
-        if re.search("[\ud800-\udfff]", str(found)):
+        if isinstance(value, bool | dict | list):
+            raise self._unfit(answer, path, "paging.next", "a text or a number", kind(value))
+        if re.search("[\ud800-\udfff]", str(value)):
             raise self._unfit(answer, path, "paging.next", "a text or a number", "half of a surrogate pair")
-        return str(found)
+        return str(value)
 
     def _total(self, answer: Answer) -> int | None:
         if self.total is None:
             return None
-        found = self._find(answer, self.total, "total")
-        if isinstance(found, bool) or not re.fullmatch(r"\d+", str(found)):
-            raise self._unfit(answer, self.total, "total", "a whole number", f"{kind(found)} ({str(found)[:40]})")
-        return int(found)
+        value = self._find(answer, self.total, "total")
+        if isinstance(value, bool) or not re.fullmatch(r"\d+", str(value)):
+            raise self._unfit(answer, self.total, "total", "a whole number", f"{kind(value)} ({str(value)[:40]})")
+        return int(value)
 
     def _find(self, answer: Answer, path: str, key: str) -> Any:
         try:
@@ -111,12 +111,12 @@ class Api:
         except KeyError as error:
             raise self._unfit(answer, path, key, "a value", error.args[0]) from error
 
-    def _unfit(self, answer: Answer, path: str, key: str, expected: str, got: str) -> DataError:
+    def _unfit(self, answer: Answer, path: str, key: str, expected: str, received: str) -> DataError:
         source = self.access.source
         hide = self.access.hide
         return DataError(
             f"source {source}: the answer of {hide(answer.address)} does not fit: expected {expected} at "
-            f"'{path or '(the answer itself)'}', received {hide(got)[:200]}. Mend sources.{source}.{key}."
+            f"'{path or '(the answer itself)'}', received {hide(received)[:200]}. Mend sources.{source}.{key}."
         )
 
     def _same_host(self, answer: Answer, link: str) -> str:
@@ -127,9 +127,9 @@ class Api:
             raise self._unfit(answer, "next", "paging.next", "an address", f"{link} ({error})") from error
         if not same:
             other = _difference(address, self.url)
-            source, there = self.access.source, self.access.hide(address)
+            source, shown = self.access.source, self.access.hide(address)
             raise ExternalError(
-                f"source {source}: the next page is said to be at {there}, {other} than {self.url}; it is not asked "
+                f"source {source}: the next page is said to be at {shown}, {other} than {self.url}; it is not asked "
                 f"for, since the token is not sent there. Mend sources.{source}.url, or page by number or cursor."
             )
         return address
@@ -147,8 +147,8 @@ def _difference(address: str, known: str) -> str:
     return "by another protocol" if host == known_host and scheme != known_scheme else "on another host"
 
 
-class Watch:
-    """Sees whether paging gets anywhere: no page may lead to, or be, one that there was."""
+class LoopDetector:
+    """Detects paging that loops: no page may equal an earlier one, or be at the address of an earlier one."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -156,9 +156,9 @@ class Watch:
         self._total: int | None = None
 
     def check(self, page: Page) -> None:
-        """Take a page in; raises ExternalError when it repeats an earlier one, or is one too many.
+        """Record a page; raises ExternalError when it repeats an earlier one, or is one too many.
 
-        Where the total has changed pages have shifted, so that one may well hold what another did: `shifted` tells that.
+        Where the total has changed pages have shifted, so that one may hold what another did: `describe_shift` reports that.
         """
         source = self._api.access.source
         if self._seen and page.total != self._total:
@@ -166,7 +166,7 @@ class Watch:
         self._total = page.total
         for trace in (page.digest, page.address):
             if trace and trace in self._seen:
-                raise repeats(source, page.number)
+                raise repeat_error(source, page.number)
             self._seen.add(trace)
         if page.number > self._api.max_pages:
             raise ExternalError(
@@ -175,18 +175,18 @@ class Watch:
             )
 
 
-def walk(api: Api, spool: Spool, client: Client) -> Iterator[Receipt]:
+def walk(api: Api, spool: Spool, client: Client) -> Iterator[PageReceipt]:
     """Read page after page to the last, each from the spool or else from the source, and then spool it.
 
-    Ends early when the total number of records changes on the way. Raises what `Api.fetch` and `Watch.check` raise.
+    Ends early when the total number of records changes on the way. Raises what `Api.fetch` and `LoopDetector.check` raise.
     """
-    watch, read, total = Watch(api), 0, None
+    detector, read, total = LoopDetector(api), 0, None
     number = 1
     address: str | None = api.address(number)
     while address is not None:
-        page = _page(api, spool, client, watch, number, address)
+        page = _page(api, spool, client, detector, number, address)
         read, total = read + len(page.records), page.total if number == 1 else total
-        yield Receipt(number, len(page.records), page.total, page.digest)
+        yield PageReceipt(number, len(page.records), page.total, page.digest)
         enough = total is None or read >= total
         complete = isinstance(api.paging, ByPage) and total is not None and enough
         # A feed that may go on later gives the cursor of its end again.
@@ -195,25 +195,25 @@ def walk(api: Api, spool: Spool, client: Client) -> Iterator[Receipt]:
         number += 1
 
 
-def read_numbered(api: Api, spool: Spool, client: Client, numbers: range) -> Iterator[Receipt]:
+def read_numbered(api: Api, spool: Spool, client: Client, numbers: range) -> Iterator[PageReceipt]:
     """Read some of the numbered pages, as `walk` does."""
-    watch = Watch(api)
+    detector = LoopDetector(api)
     for number in numbers:
-        page = _page(api, spool, client, watch, number, api.address(number))
-        yield Receipt(number, len(page.records), page.total, page.digest)
+        page = _page(api, spool, client, detector, number, api.address(number))
+        yield PageReceipt(number, len(page.records), page.total, page.digest)
 
 
-def _page(api: Api, spool: Spool, client: Client, watch: Watch, number: int, address: str) -> Page:
-    kept = spool.read(number)
-    page = kept or api.fetch(client, address, number)
-    watch.check(page)
-    if kept is None:
+def _page(api: Api, spool: Spool, client: Client, detector: LoopDetector, number: int, address: str) -> Page:
+    spooled = spool.read(number)
+    page = spooled or api.fetch(client, address, number)
+    detector.check(page)
+    if spooled is None:
         spool.write(page)
     return page
 
 
-def shifted(receipts: list[Receipt]) -> str | None:
-    """What tells that records came or went while their pages were read; None when nothing does."""
+def describe_shift(receipts: list[PageReceipt]) -> str | None:
+    """A sentence on records that came or went while their pages were read; None when there is no sign of it."""
     totals = [receipt.total for receipt in receipts if receipt.total is not None]
     if len(set(totals)) > 1:
         return f"the total changed from {totals[0]:,} to {next(total for total in totals if total != totals[0]):,}"
@@ -223,7 +223,7 @@ def shifted(receipts: list[Receipt]) -> str | None:
     return None
 
 
-def repeated(receipts: list[Receipt]) -> int | None:
+def repeated_page(receipts: list[PageReceipt]) -> int | None:
     """The number of a page that is the same as an earlier one, which another task may have read; None when there is none."""
     seen: set[str] = set()
     for receipt in receipts:
@@ -233,7 +233,7 @@ def repeated(receipts: list[Receipt]) -> int | None:
     return None
 
 
-def repeats(source: str, number: int) -> ExternalError:
+def repeat_error(source: str, number: int) -> ExternalError:
     """The error of a page that is the same as an earlier one."""
     return ExternalError(
         f"source {source}: page {number} is one that was read before, so that paging gets nowhere. Mend "

@@ -45,9 +45,9 @@ class IcebergTable:
         self._identifier = identifier
         self._table.refresh()
 
-    def snapshot_id(self, branch: str = MAIN) -> int | None:
-        """The snapshot at the head of a branch; None when the branch has none."""
-        snapshot = self._table.snapshot(branch)
+    def snapshot_id(self, ref: str = MAIN) -> int | None:
+        """The snapshot at the head of a branch, or with a tag; None when there is none."""
+        snapshot = self._table.snapshot(ref)
         return None if snapshot is None else int(snapshot.snapshotId())
 
     def summary(self, branch: str = MAIN) -> dict[str, str]:
@@ -57,11 +57,11 @@ class IcebergTable:
     def added_by_interval(self, branch: str) -> dict[tuple[datetime, datetime], int]:
         """How many rows the snapshot at the head of a branch added, by the interval that their files are partitioned by."""
         fields = [str(field.name()) for field in self._table.spec().fields()]
-        places = [fields.index(name) for name in ("interval_from", "interval_to")]
+        positions = [fields.index(name) for name in ("interval_from", "interval_to")]
         long = self._jvm.java.lang.Class.forName("java.lang.Long")
         rows: dict[tuple[datetime, datetime], int] = defaultdict(int)
         for file in self._table.snapshot(branch).addedDataFiles(self._table.io()):
-            start, end = (_moment(file.partition().get(place, long)) for place in places)
+            start, end = (_moment(file.partition().get(position, long)) for position in positions)
             rows[start, end] += int(file.recordCount())
         return dict(rows)
 
@@ -87,9 +87,9 @@ class IcebergTable:
     def expirable(self, before: datetime) -> int:
         """How many snapshots are older and no head of a branch or tag."""
         references = self._table.refs()
-        kept = {references[name].snapshotId() for name in references}
+        referenced = {references[name].snapshotId() for name in references}
         ids = [snapshot.snapshotId() for snapshot in self._table.snapshots()]
-        return sum(self._committed(snapshot) < before for snapshot in ids if snapshot not in kept)
+        return sum(self._committed(snapshot) < before for snapshot in ids if snapshot not in referenced)
 
     def delete_before(self, column: str, moment: datetime, run_id: str) -> None:
         """Take out the rows before a moment in one commit of whole files, by a column that the table is partitioned by."""
@@ -140,7 +140,7 @@ class IcebergTable:
         return self.snapshot_id(name)
 
     def drop_branch(self, name: str) -> None:
-        """Forget a branch."""
+        """Remove a branch; its snapshots expire later."""
         self._commit(lambda change: change.removeBranch(name))
 
     def publish(self, branch: str) -> int:

@@ -37,7 +37,7 @@ def reason_of(error: Exception) -> str:
 
 
 def unreadable(error: Exception) -> str | None:
-    """What Spark said when a job failed because a file's content can't be read; None for any other failure."""
+    """Spark's message when a job failed because a file's content can't be read; None for any other failure."""
     text = str(error)
     matched = re.search(r"\[FAILED_READ_FILE[^\]]*\] ?([^\n]*)", text)
     if matched is None:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Interval
 from pipelines.errors import ConfigError, RingmillError
+from pipelines.io.addresses import checked_address
 from pipelines.io.connection import Connection
 from pipelines.io.database import KEY, Database, Split, TextColumn
 from pipelines.io.database_errors import Origin, external, failed_job
@@ -35,8 +36,8 @@ def _span(value: object) -> object:
     """`90m`, `2h` or `1d` as a timedelta; anything else as it is. Pydantic would take a number for seconds."""
     if isinstance(value, int | float):
         raise ValueError("expected a span of time such as 90m, 2h or 1d")  # noqa: TRY004 (Pydantic reports no other)
-    found = re.fullmatch(r"(\d{1,9})\s*([smhdw])", value, re.ASCII) if isinstance(value, str) else None
-    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else value
+    match = re.fullmatch(r"(\d{1,9})\s*([smhdw])", value, re.ASCII) if isinstance(value, str) else None
+    return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else value
 
 
 def _in_bounds(value: timedelta) -> timedelta:
@@ -53,14 +54,9 @@ TimeSpan = Annotated[
 ]
 
 
-def _without_secret(value: str) -> str:
-    if re.search(r"[?&;](user|password)=|//[^/]*@", value, re.IGNORECASE):
-        # Not a ValueError: pydantic's report of one would show the address, secret and all.
-        raise ConfigError(
-            f"{SELF}: its url holds a user or a password. Move them to `user`, and to the environment variable "
-            "that `password` names."
-        )
-    return value
+def _checked(value: str) -> str:
+    # Not a ValueError: pydantic's report of one would show the address, secret and all.
+    return checked_address(value, SELF)
 
 
 class JdbcTable(Source):
@@ -71,7 +67,7 @@ class JdbcTable(Source):
     """
 
     kind: Literal["jdbc"]
-    url: Annotated[str, Field(pattern="^jdbc:"), AfterValidator(_without_secret)]
+    url: Annotated[str, Field(pattern="^jdbc:"), AfterValidator(_checked)]
     """JDBC address; `${NAME}` is an environment variable. It holds no user and no password."""
     table: Annotated[str, Field(min_length=1)]
     """Table or view, with its schema where it needs one."""
@@ -91,10 +87,9 @@ class JdbcTable(Source):
     """Rows that a connection fetches at a time."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The address, without settings, and the table."""
-        address = dialect_of(self.url).address(expanded(self.url, SELF))
-        return f"{re.split('[?;]', address, maxsplit=1)[0]} {self.table}"
+        return f"{re.split('[?;]', self._address, maxsplit=1)[0]} {self.table}"
 
     @property
     def sliced(self) -> bool:
@@ -110,7 +105,7 @@ class JdbcTable(Source):
         self._options()
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
-        """What the database can tell of the interval's rows, as `Database.version` says."""
+        """The version of the interval's rows in the database, by `Database.version`."""
         with self._connected(spark, contract) as database:
             return database.version(self._condition(database, contract, interval), self.watermark)
 
@@ -126,7 +121,7 @@ class JdbcTable(Source):
             yield self._rows(spark, contract, interval, database, snapshot, self.connections)
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
-        """What the database said when it failed a job of Spark's."""
+        """The database's own error when it failed a job of Spark's."""
         failure = failed_job(error)
         return external(failure, self._origin(contract)) if failure else None
 
@@ -135,19 +130,21 @@ class JdbcTable(Source):
     ) -> DataFrame:
         columns = database.columns()
         fields = self.renamed(columns, contract)
-        self.check_fields(self.place, fields, contract)
+        self.check_fields(self.location, fields, contract)
         condition = self._condition(database, contract, interval)
         split = database.split(condition, parts)
         # By position: Spark takes neither every name nor two that differ in case alone.
-        wanted = {f"f{at}": name for at, name in enumerate(fields) if self.drift == "add" or name in contract.column_names}
-        texts = dict(zip(wanted, database.texts([columns[int(alias[1:])] for alias in wanted]), strict=True))
+        names = {
+            f"f{position}": name for position, name in enumerate(fields) if self.drift == "add" or name in contract.column_names
+        }
+        texts = dict(zip(names, database.texts([columns[int(alias[1:])] for alias in names]), strict=True))
         frame = self._frame(spark, database, texts, condition, split, snapshot)
-        found = {wanted[alias]: _shown(frame, alias, text) for alias, text in texts.items()}
-        unknown = [part for name, text in found.items() if name not in contract.column_names for part in (F.lit(name), text)]
+        values = {names[alias]: _shown(frame, alias, text) for alias, text in texts.items()}
+        unknown = [part for name, text in values.items() if name not in contract.column_names for part in (F.lit(name), text)]
         extra = F.create_map(*unknown) if unknown else None
         checked = [] if database.text_is_valid else [alias for alias in texts if texts[alias].form == "utf8"]
-        broken, why = not_utf8({wanted[alias]: F.col(alias).cast("string") for alias in checked})
-        return received(frame, contract, found, extra=extra, place=F.lit(self.place), broken=broken, why=why)
+        broken, why = not_utf8({names[alias]: F.col(alias).cast("string") for alias in checked})
+        return received(frame, contract, values, extra=extra, location=F.lit(self.location), broken=broken, why=why)
 
     def _frame(
         self,
@@ -176,7 +173,7 @@ class JdbcTable(Source):
             yield dialect_of(self.url)(connection, self.table)
 
     def _origin(self, contract: Table) -> Origin:
-        return Origin(contract.name, self.place, self.password)
+        return Origin(contract.name, self.location, self.password)
 
     def _condition(self, database: Database, contract: Table, interval: Interval) -> str:
         if self.watermark is None:
@@ -184,7 +181,7 @@ class JdbcTable(Source):
         columns = database.columns()
         if self.watermark not in columns:
             raise ConfigError(
-                f"sources.{contract.name}.watermark: {self.place} has no column '{self.watermark}'; expected one of "
+                f"sources.{contract.name}.watermark: {self.location} has no column '{self.watermark}'; expected one of "
                 f"{', '.join(columns)}."
             )
         name = self.rename.get(self.watermark, self.watermark)
@@ -195,12 +192,17 @@ class JdbcTable(Source):
         start, end = (bound.astimezone(UTC).astimezone(zone_named(zone) if zone else UTC) for bound in bounds)
         return database.since(self.watermark, start, end)
 
+    @property
+    def _address(self) -> str:
+        """The address that the driver is given: what comes from the environment is held to the same rules."""
+        return dialect_of(self.url).address(checked_address(expanded(self.url, SELF), SELF))
+
     def _options(self) -> dict[str, str]:
         dialect = dialect_of(self.url)
         password = variable(self.password, SELF) if self.password else None
-        given = {"driver": self.driver or dialect.driver, "user": self.user, "password": password}
-        url = dialect.address(expanded(self.url, SELF))
-        return {"url": url, **dialect.properties, **{name: value for name, value in given.items() if value is not None}}
+        options = {"driver": self.driver or dialect.driver, "user": self.user, "password": password}
+        present = {name: value for name, value in options.items() if value is not None}
+        return {"url": self._address, **dialect.properties, **present}
 
 
 def _shown(frame: DataFrame, alias: str, text: TextColumn) -> Column:

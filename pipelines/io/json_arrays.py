@@ -28,24 +28,24 @@ class _Elements:
         self._inside = self._first = False
 
     def cut(self, content: bytes, last: bool) -> Generator[Record, None, int]:
-        at = 0
-        while at < len(content):
+        position = 0
+        while position < len(content):
             if not self._inside:
-                at = _skip(content, at)
-                if content[at : at + 1] == b"[":
+                position = _skip(content, position)
+                if content[position : position + 1] == b"[":
                     self._inside = self._first = True
-                    at += 1
+                    position += 1
                     continue
-            end = _element_end(content, at) if self._inside else _line_end(content, at)
+            end = _element_end(content, position) if self._inside else _line_end(content, position)
             if end is None:
                 break
-            yield from self._record(content, at, end)
-            at = end + 1
-        if last and at < len(content):
-            yield Record(content[at:].strip() or b"[", NOT_CLOSED if self._inside else None)
+            yield from self._record(content, position, end)
+            position = end + 1
+        if last and position < len(content):
+            yield Record(content[position:].strip() or b"[", NOT_CLOSED if self._inside else None)
         elif last and self._inside:
             yield Record(b"[", NOT_CLOSED)
-        return at
+        return position
 
     def _record(self, content: bytes, start: int, end: int) -> Iterator[Record]:
         text = content[start:end].strip(b" \t\r\n")
@@ -55,14 +55,14 @@ class _Elements:
         self._inside, self._first = self._inside and not closes, False
 
 
-def _skip(content: bytes, at: int) -> int:
-    space = SPACE.match(content, at)
+def _skip(content: bytes, position: int) -> int:
+    space = SPACE.match(content, position)
     assert space
     return space.end()
 
 
-def _line_end(content: bytes, at: int) -> int | None:
-    end = LINE_END.search(content, at)
+def _line_end(content: bytes, position: int) -> int | None:
+    end = LINE_END.search(content, position)
     return end.start() if end else None
 
 

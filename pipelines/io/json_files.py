@@ -47,7 +47,7 @@ class JsonFiles(FileSource):
                     f"-f utf-16 -t utf-8."
                 )
             groups[start[:1] == b"[", folder_columns(file, contract, (), self.rename)].append(file)
-        return union_of([self._rows(spark, contract, *key, of) for key, of in groups.items()])
+        return union_of([self._rows(spark, contract, *key, members) for key, members in groups.items()])
 
     def _rows(
         self, spark: SparkSession, contract: Table, is_array: bool, folders: tuple[FolderColumn, ...], files: list[str]
@@ -66,7 +66,7 @@ def parse_json(
     contract: Table,
     rename: dict[str, str],
     drift: Drift,
-    place: Column,
+    location: Column,
     block: Column,
     row: Column,
     *,
@@ -97,7 +97,7 @@ def parse_json(
         contract,
         {name: unmark_numbers(F.coalesce(*map(F.col("object").getItem, spellings))) for name, spellings in names.items()},
         extra=None if drift == "ignore" else F.when(has_others, F.transform_values(others, lambda _, v: unmark_numbers(v))),
-        place=place,
+        location=location,
         block=block,
         row=row,
         broken=F.when(F.col("why").isNotNull(), _kept_line()),
@@ -108,14 +108,14 @@ def parse_json(
 def _why(names: dict[str, list[str]], flaw: Column | None) -> Column:
     """Why a line is no row; null for one that is."""
     is_object = (F.size("objects") == 1) & F.get("objects", F.lit(0)).isNotNull()
-    twice = F.size("keys") > F.size(F.array_distinct("keys"))
+    has_repeated_name = F.size("keys") > F.size(F.array_distinct("keys"))
     why = (
         F.when(F.lit(None).cast("string").isNotNull() if flaw is None else flaw.isNotNull(), flaw)
         .when(~F.is_valid_utf8("line"), F.lit(NO_UTF8))
         .when(F.contains("line", F.lit("\0")), F.lit(NO_NUL))
         .when(~F.coalesce(is_object, F.lit(False)), F.lit("line: expected one JSON object"))
         .when(_has_half_pairs(), F.lit(HALF_PAIR))
-        .when(twice, F.lit("line: expected each name once in an object, received one twice"))
+        .when(has_repeated_name, F.lit("line: expected each name once in an object, received one twice"))
     )
     for name, spellings in names.items():
         if len(spellings) > 1:

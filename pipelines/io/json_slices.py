@@ -23,37 +23,37 @@ def find(value: Any, path: str) -> Any:
 
 
 def kind(value: Any) -> str:
-    """What JSON calls a value."""
+    """The JSON name of a value's kind, such as an object."""
     names = {dict: "an object", list: "an array", str: "a text", bool: "a truth value", type(None): "null"}
     return names.get(type(value), "a number")
 
 
 def elements(text: str, path: str) -> list[str]:
-    """The texts of the elements of the array at a path that `find` found in this text, which is JSON."""
-    at = _skip(text, 0)
+    """The texts of the elements of the array at a path where `find` returns an array of this JSON text."""
+    position = _skip(text, 0)
     for name in filter(None, path.split(".")):
         # Of a name that is given twice the last counts, as json.loads has it.
-        at = [start for member, start, _ in _children(text, at) if member == name][-1]
-    return [text[start:end] for _, start, end in _children(text, at)]
+        position = [start for member, start, _ in _children(text, position) if member == name][-1]
+    return [text[start:end] for _, start, end in _children(text, position)]
 
 
-def _children(text: str, at: int) -> Iterator[tuple[str | None, int, int]]:
-    """Name (None in an array), start and end of each member of the object or array that begins at a place."""
-    in_object = text[at] == "{"
-    at = _skip(text, at + 1)
-    while text[at] not in "]}":
+def _children(text: str, position: int) -> Iterator[tuple[str | None, int, int]]:
+    """Name (None in an array), start and end of each member of the object or array that begins at a position."""
+    in_object = text[position] == "{"
+    position = _skip(text, position + 1)
+    while text[position] not in "]}":
         name = None
         if in_object:
-            name, at = DECODER.raw_decode(text, at)
-            at = _skip(text, _skip(text, at) + 1)  # the colon
-        end = DECODER.raw_decode(text, at)[1]
-        yield name, at, end
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
+            name, position = DECODER.raw_decode(text, position)
+            position = _skip(text, _skip(text, position) + 1)  # the colon
+        end = DECODER.raw_decode(text, position)[1]
+        yield name, position, end
+        position = _skip(text, end)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
 
 
-def _skip(text: str, at: int) -> int:
-    found = SPACE.match(text, at)
-    assert found
-    return found.end()
+def _skip(text: str, position: int) -> int:
+    match = SPACE.match(text, position)
+    assert match
+    return match.end()

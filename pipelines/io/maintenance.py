@@ -32,8 +32,8 @@ SMALL = 0.75  # of the target size, below which Iceberg takes a file into compac
 
 
 @dataclass(frozen=True)
-class Keep:
-    """From when on things are kept, in UTC, and the size in bytes to which small files are brought."""
+class Retention:
+    """The times, in UTC, before which snapshots, orphans, audits and raw rows go, and the target size of a file in bytes."""
 
     snapshots: datetime
     orphans: datetime
@@ -43,7 +43,7 @@ class Keep:
 
 
 @dataclass(frozen=True)
-class Maintained:
+class MaintenanceResult:
     """What was done to a table, or would be: files of main before and after, their bytes, and what went."""
 
     table: str
@@ -58,11 +58,11 @@ class Maintained:
 class Maintenance:
     """The work on one table; `dry` finds out what would be done, and changes nothing."""
 
-    def __init__(self, lake: Lake, table: str, keep: Keep, *, dry: bool) -> None:
-        self._lake, self._name, self._keep, self._dry = lake, table, keep, dry
+    def __init__(self, lake: Lake, table: str, retention: Retention, *, dry: bool) -> None:
+        self._lake, self._name, self._retention, self._dry = lake, table, retention, dry
         self._identifier = lake.identifier(table)
 
-    def run(self) -> Maintained:
+    def run(self) -> MaintenanceResult:
         """Drop stale audit branches, expire raw rows, compact, then expire snapshots and remove orphans.
 
         Raises ConflictError when others commit to the table without end.
@@ -74,7 +74,7 @@ class Maintenance:
         snapshots = self._expire_snapshots()
         orphans = self._remove_orphans()
         after = (before[0] - merged, before[1]) if self._dry else IcebergTable(self._lake.spark, self._identifier).totals()
-        return Maintained(self._name, (before[0], after[0]), (before[1], after[1]), snapshots, orphans, branches, rows)
+        return MaintenanceResult(self._name, (before[0], after[0]), (before[1], after[1]), snapshots, orphans, branches, rows)
 
     @cached_property
     def _table(self) -> IcebergTable:
@@ -84,8 +84,8 @@ class Maintenance:
         """Branches of runs that were killed: those of running ones are younger than `audits`."""
         stale = [
             name
-            for name, at in self._table.references().items()
-            if name.startswith(AUDIT_PREFIX) and max(at, _stamp(name) or at) < self._keep.audits
+            for name, committed_at in self._table.references().items()
+            if name.startswith(AUDIT_PREFIX) and max(committed_at, _stamp(name) or committed_at) < self._retention.audits
         ]
         for name in [] if self._dry else stale:
             self._table.drop_branch(name)
@@ -93,50 +93,50 @@ class Maintenance:
 
     def _expire_rows(self) -> int:
         """Raw rows of intervals that ended too long ago, in one commit; return how many."""
-        if self._keep.raw is None or not self._name.startswith("raw_"):
+        if self._retention.raw is None or not self._name.startswith("raw_"):
             return 0
-        before = self._keep.raw
+        before = self._retention.raw
         rows = self._lake.read(self._name).where(F.col("interval_to") < F.lit(before)).count()  # from metadata alone
         if rows and not self._dry:
-            _insist(lambda: self._table.delete_before("interval_to", before, self._lake.run_id), self._identifier)
+            _retry_on_conflict(lambda: self._table.delete_before("interval_to", before, self._lake.run_id), self._identifier)
         return rows
 
     def _compact(self) -> int:
         """Bring each partition's small files together, in the table's own order; return how many fewer files there are."""
-        small = F.col("file_size_in_bytes") < SMALL * self._keep.file_bytes
+        small = F.col("file_size_in_bytes") < SMALL * self._retention.file_bytes
         files = self._lake.read(f"{self._name}.files").where(small)
         groups = files.groupBy("partition") if "partition" in files.columns else files.groupBy()
-        found = groups.count().where("count > 1").agg(F.sum("count") - F.count("*")).collect()[0][0] or 0
-        if found and not self._dry:
+        surplus = groups.count().where("count > 1").agg(F.sum("count") - F.count("*")).collect()[0][0] or 0
+        if surplus and not self._dry:
             # Packed, a sorted table would lose its order: features lie by row_id, which the trainer's shuffle builds on.
             strategy = "sort" if self._table.is_sorted() else "binpack"
-            options = f"map('min-input-files', '2', 'target-file-size-bytes', '{self._keep.file_bytes}')"
+            options = f"map('min-input-files', '2', 'target-file-size-bytes', '{self._retention.file_bytes}')"
             self._call("rewrite_data_files", f"strategy => '{strategy}', options => {options}")
         if not self._dry and IcebergTable(self._lake.spark, self._identifier).manifests() > 1:
             self._call("rewrite_manifests")
-        return int(found)
+        return int(surplus)
 
     def _expire_snapshots(self) -> int:
         """Snapshots that are neither young nor the head of a branch or tag; return how many."""
         table = IcebergTable(self._lake.spark, self._identifier)
-        old = table.expirable(self._keep.snapshots)
+        old = table.expirable(self._retention.snapshots)
         if old and not self._dry:
-            self._call("expire_snapshots", f"older_than => {_literal(self._keep.snapshots)}, retain_last => 1")
+            self._call("expire_snapshots", f"older_than => {_literal(self._retention.snapshots)}, retain_last => 1")
         return old
 
     def _remove_orphans(self) -> int:
         """Files in the table's folder that no snapshot knows, and that no running job can be writing; return how many."""
-        arguments = f"older_than => {_literal(self._keep.orphans)}, dry_run => {str(self._dry).lower()}"
+        arguments = f"older_than => {_literal(self._retention.orphans)}, dry_run => {str(self._dry).lower()}"
         return len(self._call("remove_orphan_files", arguments))
 
     def _call(self, procedure: str, arguments: str = "") -> list[Row]:
         named = ", ".join(part for part in (f"table => '{self._lake.namespace}.{self._name}'", arguments) if part)
         statement = f"CALL {CATALOG}.system.{procedure}({named})"
-        return _insist(lambda: self._lake.spark.sql(statement).collect(), self._identifier)
+        return _retry_on_conflict(lambda: self._lake.spark.sql(statement).collect(), self._identifier)
 
 
-def _insist(work: Callable[[], T], table: str) -> T:
-    """Do work again, from the table as it then is, when another run's commit came first."""
+def _retry_on_conflict(work: Callable[[], T], table: str) -> T:
+    """Do the work; repeat it, from the table's new state, when another run's commit came first."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return work()
@@ -155,8 +155,8 @@ def _insist(work: Callable[[], T], table: str) -> T:
 
 def _stamp(branch: str) -> datetime | None:
     """When the run began that made a branch, as its name says."""
-    found = STAMP.search(branch)
-    return None if found is None else datetime.strptime(found[0], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
+    match = STAMP.search(branch)
+    return None if match is None else datetime.strptime(match[0], "%Y%m%dt%H%M%S").replace(tzinfo=UTC)
 
 
 def _literal(moment: datetime) -> str:

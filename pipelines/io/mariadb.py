@@ -38,7 +38,7 @@ class MariaDb(AnyDatabase):
         connection.execute(SESSION)
 
     def quoted(self, name: str) -> str:
-        """In backticks."""
+        """A name in backticks, as MariaDB quotes names."""
         return "`" + name.replace("`", "``") + "`"
 
     def columns(self) -> list[str]:
@@ -46,7 +46,7 @@ class MariaDb(AnyDatabase):
         return list(self._described)
 
     def texts(self, columns: list[str]) -> list[TextColumn]:
-        """By each column's type."""
+        """Each column as UTF-8 text, by its type."""
         return [TextColumn(_text(self.quoted(column), self._described[column][0]), "utf8") for column in columns]
 
     def since(self, watermark: str, start: datetime, end: datetime) -> str:
@@ -66,7 +66,7 @@ class MariaDb(AnyDatabase):
         return by_key(self, self.quoted(keys[0][0]), condition, parts)
 
     def session(self, snapshot: str | None) -> str:
-        """UTC, and text as UTF-8."""
+        """Statements that set the session's zone to UTC and its text to UTF-8."""
         return SESSION
 
     @cached_property
@@ -85,8 +85,8 @@ class MySql(MariaDb):
 
 
 def _plain(type_: str) -> str:
-    found = re.match(r"\w+", type_.lower())
-    return found[0] if found else type_
+    match = re.match(r"\w+", type_.lower())
+    return match[0] if match else type_
 
 
 def _text(column: str, type_: str) -> str:

@@ -13,7 +13,7 @@ from pyspark.sql.types import StructType
 
 from pipelines.errors import DataError, ExternalError, RingmillError
 from pipelines.io.http_client import Client, RefusedError
-from pipelines.io.http_pages import Api, Receipt, read_numbered, walk
+from pipelines.io.http_pages import Api, PageReceipt, read_numbered, walk
 from pipelines.io.page_spool import Spool
 
 RECEIPTS = "number bigint, records bigint, total bigint, digest string, error string, message string"
@@ -22,8 +22,8 @@ ERRORS: dict[str, type[RingmillError]] = {error.__name__: error for error in (Da
 
 
 @dataclass(frozen=True)
-class Job:
-    """What tasks are given. It is pickled with the data source's class, so that its token is in no option and no plan."""
+class FetchJob:
+    """What the tasks that fetch need. It is pickled with the data source's class, so its token is in no option and no plan."""
 
     api: Api
     spool: Spool
@@ -32,7 +32,7 @@ class Job:
 class Fetch:
     """One source's pages, fetched and read by Spark's tasks."""
 
-    def __init__(self, spark: SparkSession, job: Job) -> None:
+    def __init__(self, spark: SparkSession, job: FetchJob) -> None:
         self.job = job
         self._spark = spark
         self._format = f"ringmill_{self.source}_{uuid.uuid4().hex[:8]}"
@@ -45,10 +45,10 @@ class Fetch:
 
     @property
     def source(self) -> str:
-        """The source's name."""
+        """The name of the source that the pages come from."""
         return self.job.api.access.source
 
-    def pages(self, start: int = 1, last: int = 0, tasks: int = 1) -> list[Receipt]:
+    def pages(self, start: int = 1, last: int = 0, tasks: int = 1) -> list[PageReceipt]:
         """Fetch the pages from `start` to `last`, or to wherever paging ends when that is 0; return their receipts in order.
 
         Raises the error of the first task that had one: tasks hand errors over as rows, since Spark would repeat a task that
@@ -58,14 +58,14 @@ class Fetch:
         for row in rows:
             if row.error:
                 raise ERRORS[row.error](row.message)
-        return sorted(Receipt(row.number, row.records, row.total, row.digest) for row in rows)
+        return sorted(PageReceipt(row.number, row.records, row.total, row.digest) for row in rows)
 
     def rows(self, pages: int) -> DataFrame:
         """The records of so many pages in the spool, each as JSON text, with its page's address and number, and its place."""
         return self._load("rows", 1, pages, min(pages, self._spark.sparkContext.defaultParallelism))
 
-    def _load(self, what: str, start: int, last: int, tasks: int) -> DataFrame:
-        return self._spark.read.format(self._format).options(what=what, start=start, last=last, tasks=tasks).load()
+    def _load(self, mode: str, start: int, last: int, tasks: int) -> DataFrame:
+        return self._spark.read.format(self._format).options(what=mode, start=start, last=last, tasks=tasks).load()
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Share(InputPartition):
 
 
 class _Pages(DataSource):
-    job: ClassVar[Job]
+    job: ClassVar[FetchJob]
 
     def schema(self) -> str:
         return RECEIPTS if self.options["what"] == "fetch" else ROWS
@@ -93,8 +93,8 @@ class _Pages(DataSource):
         return (_Fetcher if self.options["what"] == "fetch" else _SpoolReader)(self.job, shares)
 
 
-class _Reader(DataSourceReader):
-    def __init__(self, job: Job, shares: list[_Share]) -> None:
+class _PageReader(DataSourceReader):
+    def __init__(self, job: FetchJob, shares: list[_Share]) -> None:
         self.job = job
         self.shares = shares
 
@@ -102,7 +102,7 @@ class _Reader(DataSourceReader):
         return self.shares
 
 
-class _Fetcher(_Reader):
+class _Fetcher(_PageReader):
     def read(self, partition: _Share) -> Iterator[tuple[object, ...]]:  # type: ignore[override]
         api, spool = self.job.api, self.job.spool
         client = Client(api.access, len(self.shares), self.shares.index(partition))
@@ -114,7 +114,7 @@ class _Fetcher(_Reader):
             yield (None, None, None, None, type(error).__name__, str(error))
 
 
-class _SpoolReader(_Reader):
+class _SpoolReader(_PageReader):
     def read(self, partition: _Share) -> Iterator[tuple[object, ...]]:  # type: ignore[override]
         for number in partition.numbers:
             page = self.job.spool.read(number)

@@ -20,7 +20,7 @@ class _Sized(Model):
 
     @property
     def sized(self) -> dict[str, str]:
-        """The parameter that asks for so many records a page."""
+        """The parameter of the number of records a page."""
         return {self.size_param: str(self.size)} if self.size else {}
 
 
@@ -65,7 +65,7 @@ class OnePage(Model):
 
     @property
     def sized(self) -> dict[str, str]:
-        """Nothing to ask for."""
+        """No parameter: the size of the page is the server's."""
         return {}
 
 

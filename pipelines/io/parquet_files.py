@@ -73,7 +73,7 @@ class ParquetFiles(FileSource):
             contract,
             {**{column.name: folder_value(column, path) for column in folders}, **texts},
             extra=F.create_map(*unknown) if self.drift == "add" and unknown else None,
-            place=path,
+            location=path,
             block=F.lit(0),
             row=metadata.getField("row_index"),
             broken=broken.line,

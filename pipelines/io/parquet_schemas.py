@@ -90,14 +90,14 @@ def read_schemas(spark: SparkSession, files: list[str], source: str) -> list[Sch
 def group_files(files: Iterable[str], schemas: Iterable[Schema]) -> list[FileGroup]:
     """The files in groups, as few as their types allow."""
     groups: list[FileGroup] = []
-    seen: dict[Schema, FileGroup] = {}
+    group_by_schema: dict[Schema, FileGroup] = {}
     for file, schema in zip(files, schemas, strict=True):
-        group = seen.get(schema) or next((group for group in groups if group.takes(schema)), None)
+        group = group_by_schema.get(schema) or next((group for group in groups if group.takes(schema)), None)
         if group is None:
             group = FileGroup([], {}, {}, set())
             groups.append(group)
-        if schema not in seen:
-            seen[schema] = group
+        if schema not in group_by_schema:
+            group_by_schema[schema] = group
             group.add(file, schema)
         group.files.append(file)
     return groups
@@ -158,8 +158,8 @@ def _schema(spark: SparkSession, source: str, file: str) -> Schema:
             f"Fix or remove the file."
         ) from error
     names = [column.name for column in schema]
-    if wrong := "no columns" if not schema else _repeated(names):
-        raise DataError(f"source {source}: {file} has {wrong}; expected columns, each name once. Fix or remove the file.")
+    if problem := "no columns" if not schema else _repeated(names):
+        raise DataError(f"source {source}: {file} has {problem}; expected columns, each name once. Fix or remove the file.")
     for column in schema:
         if UNREADABLE.search(column.type) and column.stored is None:
             raise _no_type(source, column.name, file, UNREADABLE.findall(column.type)[0])

@@ -10,7 +10,7 @@ from pipelines.io.iceberg import IcebergTable
 from schemas.contract import Table
 
 
-def bring_partitions(spark: SparkSession, name: str, contract: Table) -> None:
+def evolve_partitions(spark: SparkSession, name: str, contract: Table) -> None:
     """Have new files of a table partitioned by further columns than former ones, as its contract says; former files stay.
 
     Raises ConfigError for any other change.

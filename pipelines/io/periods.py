@@ -17,8 +17,8 @@ PATH = internal("path")
 def frame_of(spark: SparkSession, rows: Sequence[Mapping[str, object]]) -> DataFrame:
     """A few rows of the driver's, all with the same columns, as a frame; there must be one row. What is none is a time."""
     columns = {name: pa.array([row[name] for row in rows]) for name in rows[0]}
-    times = {name: pa.types.is_timestamp(of.type) or pa.types.is_null(of.type) for name, of in columns.items()}
-    zoned = {name: of.cast(pa.timestamp("us", "UTC")) if times[name] else of for name, of in columns.items()}
+    times = {name: pa.types.is_timestamp(column.type) or pa.types.is_null(column.type) for name, column in columns.items()}
+    zoned = {name: column.cast(pa.timestamp("us", "UTC")) if times[name] else column for name, column in columns.items()}
     return spark.createDataFrame(pa.table(zoned))
 
 

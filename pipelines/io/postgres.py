@@ -52,19 +52,19 @@ class Postgres(Database):
     @classmethod
     def address(cls, url: str) -> str:
         """Raises ConfigError when the URL asks for values in binary form."""
-        if found := NEVER.search(url):
+        if match := NEVER.search(url):
             raise ConfigError(
-                f"a source of kind jdbc: its url sets {found[1]}, expected not to: values are read as the server "
-                f"writes them in text. Leave {found[1]} out."
+                f"a source of kind jdbc: its url sets {match[1]}, expected not to: values are read as the server "
+                f"writes them in text. Leave {match[1]} out."
             )
         return url
 
     def quoted(self, name: str) -> str:
-        """In double quotes."""
+        """A name in double quotes, as PostgreSQL quotes names."""
         return '"' + name.replace('"', '""') + '"'
 
     def columns(self) -> list[str]:
-        """From the catalog."""
+        """The names of the columns, from PostgreSQL's catalog."""
         return [name for name, _, _ in self._attributes()]
 
     def texts(self, columns: list[str]) -> list[TextColumn]:
@@ -88,8 +88,8 @@ class Postgres(Database):
         if parts == 1:
             return WHOLE
         if all(kind in STORED and method in ("heap", None) for kind, method, _ in members):
-            at = cuts([int(blocks or 0) for _, _, blocks in members], parts)
-            return Split("ctid", between([f"'({block},0)'::tid" for block in at]))
+            cut_blocks = cuts([int(blocks or 0) for _, _, blocks in members], parts)
+            return Split("ctid", between([f"'({block},0)'::tid" for block in cut_blocks]))
         key = self.connection.rows(
             f"SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] "
             f"WHERE indrelid = {self.oid} AND indisprimary AND indnatts = 1 AND atttypid IN {INTEGERS}"
@@ -97,7 +97,7 @@ class Postgres(Database):
         return by_key(self, self.quoted(str(key[0][0])), condition, parts) if key else WHOLE
 
     def version(self, condition: str, watermark: str | None) -> str:
-        """How many rows, and a sum over what tells a row's state: the transaction that wrote it, or its whole text.
+        """How many rows, and a sum over each row's state: the transaction that wrote it, or its whole text.
 
         Each insert or update leaves the number of its own transaction in `xmin`, and a deleted row's is missed, so no change
         keeps both. Numbers return after 2^32 transactions; that just this sum returns with them is as likely as a collision of
@@ -106,12 +106,12 @@ class Postgres(Database):
         """
         stored = all(kind in STORED and method in ("heap", None) for kind, method, _ in self._members())
         row = "xmin" if stored else "whole"
-        found = self.connection.rows(
+        rows = self.connection.rows(
             f"SELECT sum(n), sum(hashtextextended(row::text || ':' || n, 0)) FROM (SELECT {row}::text AS row, count(*) AS n "
             f"FROM {self.table} AS whole WHERE {condition} GROUP BY 1) AS states"
         )
         columns = ",".join(f"{name} {type_} {number}" for name, type_, number in self._attributes())
-        return f"{found[0][0] or 0}:{found[0][1] or 0}:{columns}"
+        return f"{rows[0][0] or 0}:{rows[0][1] or 0}:{columns}"
 
     def session(self, snapshot: str | None) -> str:
         """Text by our rules, and the transaction's snapshot."""
@@ -152,11 +152,11 @@ class Postgres(Database):
 
 def cuts(sizes: list[int], parts: int) -> list[int]:
     """The block numbers that cut tables of so many blocks, laid one on another, in parts of about one size."""
-    found, low = [], 0
+    blocks, low = [], 0
     for part in range(1, parts):
         goal, high = sum(sizes) * part / parts, max(sizes)
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if sum(min(size, middle) for size in sizes) >= goal else (middle + 1, high)
-        found.append(low)
-    return sorted(set(found) - {0})
+        blocks.append(low)
+    return sorted(set(blocks) - {0})

@@ -21,7 +21,7 @@ class Record(NamedTuple):
     flaw: str | None = None
 
 
-class Head(NamedTuple):
+class FileHead(NamedTuple):
     """How a file begins: its first two bytes, its first record that is not blank, and the character that ends its lines."""
 
     start: bytes = b""
@@ -37,7 +37,7 @@ def cut_stream(pieces: Iterable[bytes], cut: Callable[[bytes, bool], Generator[R
     """The records of a file, whose bytes come in pieces.
 
     `cut` is given what is not cut yet, and whether that is all; it yields records, and returns where the rest begins. After a
-    record of over `LIMIT_BYTES` nothing tells where the next one begins, so all that follows has the flaw `TOO_LONG`.
+    record of over `LIMIT_BYTES` the next one may begin anywhere, so all that follows has the flaw `TOO_LONG`.
     """
     rest, enough = b"", 0
     stream = iter(pieces)
@@ -55,7 +55,7 @@ def cut_stream(pieces: Iterable[bytes], cut: Callable[[bytes, bool], Generator[R
 
 
 def cut_lines(pieces: Iterable[bytes]) -> Iterator[Record]:
-    """The lines of a file."""
+    """Cut a file into its lines, without their line ends."""
     return cut_stream(pieces, _lines)
 
 
@@ -77,7 +77,7 @@ def as_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\xff"  # the file ends within a character
 
 
-def read_head(pieces: Iterable[bytes], cut: Cut) -> Head:
+def read_head(pieces: Iterable[bytes], cut: Cut) -> FileHead:
     """How a file begins, of which the pieces are the beginning."""
     content = bytearray()
 
@@ -87,7 +87,7 @@ def read_head(pieces: Iterable[bytes], cut: Cut) -> Head:
             yield piece
 
     first = next((record.text for record in cut(gathered()) if record.text.strip(codecs.BOM_UTF8 + b" \t")), None)
-    return Head(bytes(content[:2]), first, "\r" if b"\r" in content and b"\n" not in content else "\n")
+    return FileHead(bytes(content[:2]), first, "\r" if b"\r" in content and b"\n" not in content else "\n")
 
 
 def after_marks(content: bytes, start: int = 0) -> int:
@@ -98,10 +98,10 @@ def after_marks(content: bytes, start: int = 0) -> int:
 
 
 def _lines(content: bytes, last: bool) -> Generator[Record, None, int]:
-    at = 0
+    position = 0
     for end in (LINE_END if last else LINE_END_WITHIN).finditer(content):
-        yield Record(content[at : end.start()])
-        at = end.end()
-    if last and at < len(content):
-        yield Record(content[at:])
-    return at
+        yield Record(content[position : end.start()])
+        position = end.end()
+    if last and position < len(content):
+        yield Record(content[position:])
+    return position

@@ -19,10 +19,10 @@ from pipelines.config import Interval
 from pipelines.errors import ConfigError, ExternalError, RingmillError
 from pipelines.io.files import PLACEHOLDER
 from pipelines.io.http_client import Access, RefusedError
-from pipelines.io.http_pages import Api, Receipt, repeated, repeats, shifted
+from pipelines.io.http_pages import Api, PageReceipt, describe_shift, repeat_error, repeated_page
 from pipelines.io.http_proxy import proxy_for
 from pipelines.io.json_files import parse_json
-from pipelines.io.page_source import ERRORS, Fetch, Job
+from pipelines.io.page_source import ERRORS, Fetch, FetchJob
 from pipelines.io.page_spool import Spool
 from pipelines.io.paging import ByPage, OnePage, Paging
 from pipelines.io.source import Source
@@ -78,20 +78,20 @@ class RestApi(Source):
     _folder: str = PrivateAttr("")
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The address as it is configured."""
         return self.url
 
     @property
     def sliced(self) -> bool:
-        """Whether what is asked for depends on the interval."""
+        """Whether the request depends on the interval."""
         return any(PLACEHOLDER.search(text) for text in (self.url, *self.params.values()))
 
     def keeping(self, folder: str) -> RestApi:
         """The same source with its spools in a folder."""
-        kept = self.model_copy()
-        kept._folder = folder
-        return kept
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
 
     def forget(self, contract: Table, interval: Interval) -> None:
         """Remove the interval's spool."""
@@ -102,8 +102,8 @@ class RestApi(Source):
         self._api(contract, interval, token=self._token(contract))
 
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
-        """A digest of what is asked for: an API does not say whether its answer has changed, so an interval that has landed
-        counts as unchanged until it is asked for anew with --force.
+        """A digest of the request. An API does not report whether its answer has changed, so an interval that has landed
+        counts as unchanged until --force lands it again.
         """
         return self._digest(contract, interval)
 
@@ -112,21 +112,21 @@ class RestApi(Source):
         api = self._api(contract, interval, token=self._token(contract))
         spool = self._spool(contract, interval)
         spool.discard_older(self.spool_hours)
-        fetch = Fetch(spark, Job(api, spool))
+        fetch = Fetch(spark, FetchJob(api, spool))
         rows = fetch.rows(self._fetch_whole(fetch, contract))
         return parse_json(rows, contract, self.rename, self.drift, F.col("address"), F.col("page"), F.col("row"))
 
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
         """The error of ours that a task raised while it read the spool; None for any other."""
-        found = re.search(rf"pipelines\.[\w.]+\.({'|'.join(ERRORS)}): ([^\n]*)", str(error))
-        return ERRORS[found[1]](found[2]) if found else None
+        match = re.search(rf"pipelines\.[\w.]+\.({'|'.join(ERRORS)}): ([^\n]*)", str(error))
+        return ERRORS[match[1]](match[2]) if match else None
 
     def _fetch_whole(self, fetch: Fetch, contract: Table) -> int:
         """Fetch all pages, again when they shift; return how many there are."""
         why: str | None = None
         for _ in range(self.rereads + 1):
-            receipts = self._go_on(fetch)
-            why = shifted(receipts)
+            receipts = self._resume(fetch)
+            why = describe_shift(receipts)
             if why is None:
                 return len(receipts)
             fetch.spool.discard()
@@ -135,7 +135,7 @@ class RestApi(Source):
             f"{why}. Run again when the source is quiet, narrow the interval, or mend sources.{contract.name}.total."
         )
 
-    def _go_on(self, fetch: Fetch) -> list[Receipt]:
+    def _resume(self, fetch: Fetch) -> list[PageReceipt]:
         begun = fetch.spool.read(1) is not None
         try:
             return self._fetch(fetch)
@@ -146,7 +146,7 @@ class RestApi(Source):
             fetch.spool.discard()
             return self._fetch(fetch)
 
-    def _fetch(self, fetch: Fetch) -> list[Receipt]:
+    def _fetch(self, fetch: Fetch) -> list[PageReceipt]:
         if self.connections == 1 or not isinstance(self.paging, ByPage):
             return fetch.pages()
         first = fetch.pages(last=1)
@@ -155,13 +155,13 @@ class RestApi(Source):
         # As many as the first page has, which may be fewer than it was asked for.
         last = min(math.ceil(first[0].total / first[0].records), self.max_pages + 1)
         receipts = first + fetch.pages(start=2, last=last, tasks=self.connections) if last > 1 else first
-        if shifted(receipts) is None and (number := repeated(receipts)):
+        if describe_shift(receipts) is None and (number := repeated_page(receipts)):
             fetch.spool.discard()
-            raise repeats(fetch.source, number)
+            raise repeat_error(fetch.source, number)
         return receipts
 
     def _api(self, contract: Table, interval: Interval, token: str | None) -> Api:
-        url = re.sub(r"\$\{(\w+)\}", lambda found: self._environment("url", found[1], contract), self.url)
+        url = re.sub(r"\$\{(\w+)\}", lambda match: self._environment("url", match[1], contract), self.url)
         if not _is_plain_address(url):
             raise ConfigError(
                 f"sources.{contract.name}.url: expected http:// or https://, a host and a path, with no user, password or "
@@ -193,8 +193,8 @@ class RestApi(Source):
 
     def _digest(self, contract: Table, interval: Interval) -> str:
         api = self._api(contract, interval, token=None)
-        asked = [api.url, api.params, api.records, api.total, self.paging.model_dump()]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        request = [api.url, api.params, api.records, api.total, self.paging.model_dump()]
+        return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 def _is_plain_address(url: str) -> bool:
@@ -210,7 +210,7 @@ def _is_plain_address(url: str) -> bool:
 
 def _filled(template: str, interval: Interval) -> str:
     bounds = {"from": interval.start, "to": interval.end}
-    return PLACEHOLDER.sub(lambda found: _written(bounds[found[1]], found[2] or INSTANT), template)
+    return PLACEHOLDER.sub(lambda match: _written(bounds[match[1]], match[2] or INSTANT), template)
 
 
 def _written(bound: datetime, form: str) -> str:

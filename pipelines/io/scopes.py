@@ -49,21 +49,21 @@ def scope_of(step: str, intervals: Sequence[Bounds]) -> str:
 
 def overlap(scope: str, other: str) -> bool:
     """Whether two scopes have rows in common: they are equal, or of one step, and intervals of both share some time."""
-    one, two = _spans(scope), _spans(other)
-    if one is None or two is None:
+    first, second = _spans(scope), _spans(other)
+    if first is None or second is None:
         return scope == other
-    return one.step == two.step and next(one.overlapping(two), None) is not None
+    return first.step == second.step and next(first.overlapping(second), None) is not None
 
 
 def covers(scope: str, other: str) -> bool:
     """Whether a scope has all rows of another's intervals that it overlaps: they are equal, or of one step, and each of these
     lies within an interval of its own.
     """
-    one, two = _spans(scope), _spans(other)
-    if one is None or two is None:
+    first, second = _spans(scope), _spans(other)
+    if first is None or second is None:
         return scope == other
-    shared = list(one.overlapping(two)) if one.step == two.step else []
-    return bool(shared) and all(own[0] <= its[0] and its[1] <= own[1] for own, its in shared)
+    shared = list(first.overlapping(second)) if first.step == second.step else []
+    return bool(shared) and all(outer[0] <= inner[0] and inner[1] <= outer[1] for outer, inner in shared)
 
 
 def is_of_many(scope: str) -> bool:

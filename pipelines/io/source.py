@@ -42,12 +42,12 @@ class Source(Model):
     """By received field, the contract's name for it."""
 
     fields_by_row: ClassVar[bool] = False
-    """Whether each row brings its own field names, so that only rows can tell what the contract does not know."""
+    """Whether each row brings its own field names, so that fields which the contract does not know show in rows alone."""
 
     @property
     @abstractmethod
-    def place(self) -> str:
-        """Where rows come from, as messages say it; no secret."""
+    def location(self) -> str:
+        """Where the rows come from, as messages name it, without secrets."""
 
     @property
     def sliced(self) -> bool:
@@ -88,7 +88,7 @@ class Source(Model):
 
     @abstractmethod
     def version(self, spark: SparkSession, contract: Table, interval: Interval) -> str:
-        """What changes whenever the rows of the interval may have changed, found without reading them all."""
+        """A text that changes whenever the interval's rows may have changed; computed without reading them all."""
 
     def absent(self, spark: SparkSession, contract: Table, interval: Interval) -> list[str]:
         """What there is nothing of, such as files of some of the interval's periods, where that is to be reported."""
@@ -118,10 +118,10 @@ class Source(Model):
 
     def renamed(self, fields: list[str], contract: Table) -> list[str]:
         """Received field names under the contract's names; raises ConfigError when `rename` gives one it does not have."""
-        wrong = sorted(set(self.rename.values()) - set(contract.column_names))
-        if wrong:
+        unknown = sorted(set(self.rename.values()) - set(contract.column_names))
+        if unknown:
             raise ConfigError(
-                f"sources.{contract.name}.rename: unknown column {', '.join(wrong)}; expected one of "
+                f"sources.{contract.name}.rename: unknown column {', '.join(unknown)}; expected one of "
                 f"{', '.join(contract.column_names)}."
             )
         return [self.rename.get(field, field) for field in fields]
@@ -133,7 +133,7 @@ def received(
     fields: dict[str, Column],
     *,
     extra: Column | None = None,
-    place: Column | None = None,
+    location: Column | None = None,
     block: Column | None = None,
     row: Column | None = None,
     broken: Column | None = None,
@@ -141,7 +141,7 @@ def received(
 ) -> DataFrame:
     """A frame in the columns that every source lands.
 
-    `fields` are the contract's columns as text, null where they are not given; `extra` maps other names to text; `place`
+    `fields` are the contract's columns as text, null where they are not given; `extra` maps other names to text; `location`
     names the file, table or address; `row` counts on within each `block` of it; a row that is no row at all is kept whole in
     `broken`, with the reason.
     """
@@ -150,7 +150,7 @@ def received(
     return frame.select(
         *(fields.get(name, text).alias(name) for name in contract.column_names),
         (F.lit(None).cast(EXTRA) if extra is None else extra).alias("extra"),
-        (text if place is None else place).alias("source_file"),
+        (text if location is None else location).alias("source_file"),
         (number if block is None else block.cast("bigint")).alias("source_block"),
         (number if row is None else row.cast("bigint")).alias("source_row"),
         (text if broken is None else broken).alias("broken_line"),

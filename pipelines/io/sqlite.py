@@ -33,11 +33,11 @@ class Sqlite(AnyDatabase):
     @classmethod
     def address(cls, url: str) -> str:
         """With the file's absolute path: executors work in folders of their own."""
-        found = re.fullmatch(r"(jdbc:sqlite:(?:file:)?+)([^:/?][^?]*)(\?.*)?", url)
-        return f"{found[1]}{Path(found[2]).absolute()}{found[3] or ''}" if found and found[2] != "file:" else url
+        match = re.fullmatch(r"(jdbc:sqlite:(?:file:)?+)([^:/?][^?]*)(\?.*)?", url)
+        return f"{match[1]}{Path(match[2]).absolute()}{match[3] or ''}" if match and match[2] != "file:" else url
 
     def quoted(self, name: str) -> str:
-        """In double quotes."""
+        """A name in double quotes, as SQLite quotes names."""
         return '"' + name.replace('"', '""') + '"'
 
     def texts(self, columns: list[str]) -> list[TextColumn]:
@@ -74,12 +74,12 @@ class Sqlite(AnyDatabase):
 
     def _check_times(self, watermark: str, column: str) -> None:
         time = f"typeof({column}) = 'text' AND {column} GLOB '{DAY}*'"
-        wrong = self.connection.rows(
+        mistyped = self.connection.rows(
             f"SELECT typeof({column}), CAST({column} AS TEXT) FROM {self.table} "
             f"WHERE {column} IS NOT NULL AND NOT ({time}) LIMIT 1"
         )
-        if wrong:
-            type_, value = wrong[0]
+        if mistyped:
+            type_, value = mistyped[0]
             raise DataError(
                 f"{self.connection.origin.label}: watermark {watermark} holds {value} ({type_}); expected times in text that "
                 f"SQLite reads, such as 2013-01-31 12:30:00. Read a view that has datetime({watermark}, 'unixepoch') or the "
@@ -91,8 +91,8 @@ class Sqlite(AnyDatabase):
         described = self.connection.rows(
             f"SELECT type, wr FROM pragma_table_list WHERE schema = {_same(schema or 'main')} AND name = {_same(table)}"
         )
-        taken = {column.lower() for column in self.columns()}
-        free = [name for name in ROW_IDS if name not in taken]
+        used = {column.lower() for column in self.columns()}
+        free = [name for name in ROW_IDS if name not in used]
         return free[0] if described == [("table", "0")] and free else None
 
 

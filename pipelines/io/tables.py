@@ -35,9 +35,10 @@ from pipelines.errors import ConfigError, ExternalError
 from pipelines.expressions import cols, quoted
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Row, Where
-from pipelines.io.iceberg import RUN, IcebergTable
+from pipelines.io.iceberg import MAIN, RUN, IcebergTable
 from pipelines.io.java_errors import reason_of
-from pipelines.io.partitions import bring_partitions
+from pipelines.io.partitions import evolve_partitions
+from pipelines.io.table_properties import assigned, read_batches, table_properties
 from schemas.contract import Column, Table
 
 CATALOG = "lake"
@@ -123,15 +124,9 @@ class Lake:
             for c in contract.columns
         )
         partition = f"PARTITIONED BY ({', '.join(map(quoted, contract.partition_by))})" if contract.partition_by else ""
-        properties = {
-            "format-version": "2",
-            "write.distribution-mode": "hash",
-            "commit.retry.num-retries": "20",
-            **contract.properties,
-        }
-        shown = ", ".join(f"'{key}'='{value}'" for key, value in properties.items())
+        properties = assigned(table_properties(contract))
         name = self.identifier(contract.name)
-        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({shown})")
+        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({properties})")
         if contract.sorted_by:
             order = ", ".join(map(quoted, contract.sorted_by))
             self.spark.sql(f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {order}")
@@ -139,11 +134,13 @@ class Lake:
     def _evolve(self, contract: Table) -> None:
         """Bring a table's columns up to its contract, each change one of metadata: files stay as they were written."""
         name = self.identifier(contract.name)
-        bring_partitions(self.spark, self.identifier(contract.name), contract)
+        evolve_partitions(self.spark, self.identifier(contract.name), contract)
         self._check_case(contract)
         fields = {field.name: field for field in self.spark.table(name).schema}
         if added := [f"{quoted(c.name)} {c.type}" for c in contract.columns if c.name not in fields]:
             self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
+            if batches := read_batches(contract):
+                self.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({assigned(batches)})")
         for column in contract.columns:
             if column.name in fields and fields[column.name].dataType != TYPES[column.type]:
                 self._widen(name, column, fields[column.name].dataType.simpleString())
@@ -167,7 +164,7 @@ class Lake:
         stored = {field.name.lower(): field.name for field in self.spark.table(name).schema}
         if changed := [c.name for c in contract.columns if stored.get(c.name.lower(), c.name) != c.name]:
             raise ConfigError(
-                f"table {name}: its columns {', '.join(stored[each.lower()] for each in changed)} are called "
+                f"table {name}: its columns {', '.join(stored[column.lower()] for column in changed)} are called "
                 f"{', '.join(changed)} in the contract now. Spark takes names that differ in case only for the same. Put the "
                 f"former names back, or drop the table and run its jobs again over all intervals."
             )
@@ -185,9 +182,9 @@ class Lake:
             reader = reader.option("split-size", SPREAD_BYTES)
         return reader.table(self.identifier(table))
 
-    def snapshot_id(self, table: str) -> int | None:
-        """The snapshot at the head of the table's main branch; None when nothing was ever published."""
-        return IcebergTable(self.spark, self.identifier(table)).snapshot_id() if self.exists(table) else None
+    def snapshot_id(self, table: str, ref: str = MAIN) -> int | None:
+        """The snapshot at the head of a branch of the table, or with a tag; None when there is none."""
+        return IcebergTable(self.spark, self.identifier(table)).snapshot_id(ref) if self.exists(table) else None
 
     def publisher(self, table: str, scope: str) -> str | None:
         """The run that last published to the table what `scope` has rows of; None when no snapshot that is kept says so."""
@@ -229,9 +226,9 @@ class Lake:
     def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
         """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""
         schema = struct(contract)
-        held = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
+        stored = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
         # Arrow's rows go to a task as they are; rows of Python would be unpickled there, which takes as long as the writing.
-        table = pa.Table.from_pylist(held, schema=to_arrow_schema(schema))
+        table = pa.Table.from_pylist(stored, schema=to_arrow_schema(schema))
         return self.spark.createDataFrame(table, schema).coalesce(1)
 
 

@@ -30,7 +30,7 @@ WRITTEN = "uri string, partition int, rows long, report string"
 class WrittenFile(NamedTuple):
     """A data file: its URI, the position of its partition among those of the layout, and its rows.
 
-    `report` is what else its task has to tell the driver, as text of a few kilobytes.
+    `report` is what else its task reports to the driver, as text of a few kilobytes.
     """
 
     uri: str
@@ -51,6 +51,13 @@ class FileLayout(NamedTuple):
     dictionary: bool
     group_bytes: int
     page_rows: int
+
+    def with_constants(self, rows: pa.Table, constants: Mapping[str, object]) -> pa.Table:
+        """Rows with columns that have one value in all of them, in the types of the table."""
+        for name, value in constants.items():
+            type_ = self.schema.field(name).type
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value, type_), rows.num_rows))
+        return rows
 
     def write(self, partition: int, rows: pa.Table, name: str) -> WrittenFile:
         """Write rows as one file, under a name that begins with `name` and ends with one of this attempt alone.

@@ -12,7 +12,7 @@ def expanded(text: str, reader: str) -> str:
     """Text with each `${NAME}` replaced by that environment variable; raises ConfigError, which names who reads it, when it is
     not set.
     """
-    return re.sub(r"\$\{(\w+)\}", lambda found: variable(found[1], reader), text)
+    return re.sub(r"\$\{(\w+)\}", lambda match: variable(match[1], reader), text)
 
 
 def variable(name: str, reader: str) -> str:

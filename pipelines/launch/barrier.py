@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.launch.hydra import DIE_WITH_PARENT, PROXY
+from pipelines.launch.interfaces import interface_of
 from pipelines.workers import forget_archives
 
 HOROVOD = {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi"}
@@ -60,15 +61,16 @@ def _run_proxy(assignment: Assignment) -> Iterator[int]:
     context = BarrierTaskContext.get()
     rank = context.partitionId()
     hosts = [info.address.rpartition(":")[0] for info in context.getTaskInfos()]
-    place, ranks_here = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
+    local_rank, ranks_here = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
     gpus = context.resources().get("gpu")
-    loopback = {"FI_TCP_IFACE": "lo"} if hosts[rank].startswith("127.") else {}
+    interface = interface_of(hosts[rank])
+    bound = {"FI_TCP_IFACE": interface} if interface else {}
     proxy = str(Path(sys.executable).with_name(PROXY))
     gpu = gpus.addresses[0] if gpus else None
-    with rank_environment(assignment, rank, place, ranks_here, gpu) as environment, _line_to_driver(assignment) as line:
+    with rank_environment(assignment, rank, local_rank, ranks_here, gpu) as environment, _line_to_driver(assignment) as line:
         done = subprocess.run(
             [*DIE_WITH_PARENT, proxy, *assignment.proxies[rank]],
-            env={**TUNED, **loopback, **environment, **HOROVOD, "HYDI_CONTROL_FD": str(line.fileno())},
+            env={**TUNED, **bound, **environment, **HOROVOD, "HYDI_CONTROL_FD": str(line.fileno())},
             pass_fds=[line.fileno()],
             stderr=subprocess.PIPE,
             text=True,

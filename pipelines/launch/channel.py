@@ -7,22 +7,22 @@ mpiexec, whose own port listens on the loopback alone.
 
 from __future__ import annotations
 
-import hmac
-import json
 import queue
 import secrets
 import socket
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+
+from pydantic import ValidationError
 
 from pipelines.errors import ExternalError
+from pipelines.launch.handshakes import FirstLine, Handshakes
+from pipelines.messages import Gone, Message
 
-Message = dict[str, Any]
 LOOPBACK = "127.0.0.1"
-SECONDS_TO_SAY_HELLO = 10.0
-HELLO_BYTES = 4096
+BACKLOG = 1024  # callers that wait in the kernel
+PROXY = {"kind": "proxy"}  # what a proxy's first line holds beside the key
 
 
 class Channel:
@@ -36,84 +36,59 @@ class Channel:
         self.messages: queue.Queue[Message] = queue.Queue()
         self._proxies_to = proxies_to
         try:
-            self._listener = socket.create_server((bind or host, port))
+            listener = socket.create_server((bind or host, port), backlog=BACKLOG)
         except OSError as error:
             raise ExternalError(
                 f"train.channel_port: cannot listen on {bind or host}:{port} ({error.strerror}). Free the port, or set 0 to "
                 f"take any free one."
             ) from error
-        self.address = f"{host}:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._accept, name="channel", daemon=True)
-        self._thread.start()
+        self.address = f"{host}:{listener.getsockname()[1]}"
+        self._handshakes = Handshakes(listener, self.key, self._admit)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:  # closed: the run is over
-                return
-            threading.Thread(target=self._answer, args=(connection,), name="channel-caller", daemon=True).start()
+    def _admit(self, connection: socket.socket, first_line: FirstLine) -> None:
+        threading.Thread(target=self._answer, args=(connection, first_line), name="channel-caller", daemon=True).start()
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _answer(self, connection: socket.socket, first_line: FirstLine) -> None:
         with connection:
-            hello = self._hello(connection)
-            if hello is None:
-                return
-            if hello.get("kind") == "proxy" and self._proxies_to:
+            if first_line == PROXY and self._proxies_to:
                 with suppress(OSError):  # mpiexec is gone: so is the proxy, once it is hung up on
-                    _put_through(connection, self._proxies_to)
-            elif "rank" in hello:
-                self._listen(connection, hello)
+                    _relay(connection, self._proxies_to)
+                return
+            try:
+                handshake = Message.model_validate(first_line)
+            except ValidationError:  # of another release
+                return
+            self._listen(connection, handshake)
 
-    def _hello(self, connection: socket.socket) -> Message | None:
-        """The caller's first line, without the key; None when that is wrong, or nothing comes in time."""
-        connection.settimeout(SECONDS_TO_SAY_HELLO)
-        line = b""
-        try:
-            while not line.endswith(b"\n") and len(line) < HELLO_BYTES:
-                if not (byte := connection.recv(1)):  # what follows the line is not ours to read
-                    return None
-                line += byte
-            hello = json.loads(line)
-        except (OSError, ValueError):
-            return None
-        connection.settimeout(None)
-        said = str(hello.pop("key", "")) if isinstance(hello, dict) else ""
-        known = hmac.compare_digest(said.encode(errors="replace"), self.key.encode())
-        return hello if known else None
-
-    def _listen(self, connection: socket.socket, hello: Message) -> None:
+    def _listen(self, connection: socket.socket, handshake: Message) -> None:
         """Keep a rank's messages; when it hangs up, that is one too."""
-        self.messages.put(hello)
+        self.messages.put(handshake)
         why = "it hung up"
         try:
             with connection.makefile(encoding="utf-8") as lines:
                 for line in lines:
-                    self.messages.put(json.loads(line))
+                    self.messages.put(Message.model_validate_json(line))
         except (OSError, ValueError) as error:
             why = str(error)
-        self.messages.put({"kind": "gone", "rank": hello["rank"], "host": hello["host"], "message": why})
+        self.messages.put(Message(rank=handshake.rank, host=handshake.host, content=Gone(message=why)))
 
     def __enter__(self) -> Channel:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # Closing alone would leave the thread in accept(), and the port with it.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
+        self._handshakes.close()
 
 
-def _put_through(caller: socket.socket, port: int) -> None:
+def _relay(caller: socket.socket, port: int) -> None:
     with socket.create_connection((LOOPBACK, port)) as called:
-        back = threading.Thread(target=_pour, args=(called, caller), name="channel-proxy", daemon=True)
+        back = threading.Thread(target=_copy, args=(called, caller), name="channel-proxy", daemon=True)
         back.start()
-        _pour(caller, called)
+        _copy(caller, called)
         back.join()
 
 
-def _pour(source: socket.socket, sink: socket.socket) -> None:
-    """Hand on what comes until one of both hangs up, and then hang up on the other."""
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    """Copy bytes from source to sink until one of them hangs up, then hang up on the other."""
     try:
         while content := source.recv(1 << 16):
             sink.sendall(content)

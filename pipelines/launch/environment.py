@@ -1,4 +1,4 @@
-"""What a rank finds in its environment, whoever launches it."""
+"""The environment variables of a rank, the same for every launcher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 @dataclass(frozen=True)
 class Assignment:
-    """What every task is told; it travels with the task, by Spark's own channel. `proxies` are the arguments of MPICH's."""
+    """What every task needs to know; it travels with the task, by Spark's own channel. `proxies` are MPICH's arguments."""
 
     job: str
     stall_seconds: int
@@ -29,10 +29,10 @@ class Assignment:
 
 @contextmanager
 def rank_environment(
-    assignment: Assignment, rank: int, place: int, ranks_here: int, gpu: str | None = None
+    assignment: Assignment, rank: int, local_rank: int, ranks_here: int, gpu: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """The environment of a rank, which is the `place`th of so many on its host; its job lies in a file until the end, and so
-    does what it, TensorFlow and its proxy write to their folder for temporary files.
+    """The environment of a rank, number `local_rank` (from 0) of `ranks_here` on its host. Its job lies in a
+    file until the end, and so does what it, TensorFlow and its proxy write to their folder for temporary files.
     """
     with TemporaryDirectory(prefix="ringmill-rank-") as folder:
         job = Path(folder) / "job.json"
@@ -49,7 +49,7 @@ def rank_environment(
             "RINGMILL_CHANNEL": assignment.channel,
             "RINGMILL_KEY": assignment.key,
             "RINGMILL_RANK": str(rank),
-            "RINGMILL_LOCAL_RANK": str(place),
+            "RINGMILL_LOCAL_RANK": str(local_rank),
             "RINGMILL_LOCAL_RANKS": str(ranks_here),
             **({"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}),
         }

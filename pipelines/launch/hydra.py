@@ -63,7 +63,7 @@ class Hydra:
             start_new_session=True,
         )
         self.proxies = self._read_proxies()
-        self.held = hold_to_loopback(self._process.pid, self.port)
+        self.is_loopback_only = hold_to_loopback(self._process.pid, self.port)
         self._output: deque[str] = deque(maxlen=LINES_KEPT)
         # A pipe that nobody reads fills up, and stops every rank that prints.
         self._drain = threading.Thread(target=self._keep_output, name="hydra-output", daemon=True)
@@ -72,15 +72,15 @@ class Hydra:
     def _read_proxies(self) -> tuple[tuple[str, ...], ...]:
         """The arguments of each rank's proxy, without the program: its place is the executor's to know."""
         assert self._process.stdout is not None
-        found: list[tuple[str, ...]] = []
-        said: list[str] = []
+        proxies: list[tuple[str, ...]] = []
+        lines: list[str] = []
         for line in self._process.stdout:
-            said.append(line)
+            lines.append(line)
             if line.startswith(LINE):
-                found.append(tuple(shlex.split(line[len(LINE) :])[1:]))
+                proxies.append(tuple(shlex.split(line[len(LINE) :])[1:]))
             if line.startswith(END):
-                return tuple(found)
-        raise ExternalError(f"mpiexec ended before it named its proxies: {''.join(said)[-2000:]}")
+                return tuple(proxies)
+        raise ExternalError(f"mpiexec ended before it named its proxies: {''.join(lines)[-2000:]}")
 
     @property
     def port(self) -> int:

@@ -37,8 +37,8 @@ def listeners(pid: int, port: int) -> Iterator[socket.socket]:
             descriptor = libc.syscall(PIDFD_GETFD, process, int(link.name), 0)
             if descriptor < 0:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            with socket.socket(fileno=descriptor) as found:
-                if found.family in (socket.AF_INET, socket.AF_INET6) and found.getsockname()[1] == port:
-                    yield found
+            with socket.socket(fileno=descriptor) as candidate:
+                if candidate.family in (socket.AF_INET, socket.AF_INET6) and candidate.getsockname()[1] == port:
+                    yield candidate
     finally:
         os.close(process)

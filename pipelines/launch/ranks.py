@@ -13,12 +13,13 @@ from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
 from pipelines.launch.barrier import run_stage, slots, warm_up
-from pipelines.launch.channel import LOOPBACK, Channel, Message
+from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment
 from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import Hydra
+from pipelines.launch.stall_detector import StallDetector
 from pipelines.launch.stock import run_stock
-from pipelines.launch.watch import Watch
+from pipelines.messages import Message
 
 SECONDS_FOR_SLOTS = 30
 SECONDS_TO_LEAVE = 20
@@ -53,11 +54,11 @@ def run_ranks(
     check_launch(spark, ranks, plain=plain)
     conf = spark.sparkContext.getConf()
     host = conf.get("spark.driver.host") or LOOPBACK
-    listen_at = _Place(host, port, conf.get("spark.driver.bindAddress") or host, plain)
+    listen_at = _ChannelAddress(host, port, conf.get("spark.driver.bindAddress") or host, plain)
     launch = _barrier if launcher == "barrier" else _stock
 
     def follow(channel: Channel, ended: Callable[[], str | None]) -> None:
-        Follower(ranks, channel, ended, Watch(stall_seconds, start_seconds)).follow(listen, start_seconds)
+        Follower(ranks, channel, ended, StallDetector(stall_seconds, start_seconds)).follow(listen, start_seconds)
 
     launch(spark, ranks, Assignment(job, stall_seconds), listen_at, follow)
 
@@ -90,7 +91,7 @@ def check_launch(spark: SparkSession, ranks: int, *, plain: bool) -> None:
 Follow = Callable[[Channel, Callable[[], str | None]], None]
 
 
-class _Place(NamedTuple):
+class _ChannelAddress(NamedTuple):
     """Where the ranks call: the driver's name, its port (0 for any), the address it is opened at; whether plain is allowed."""
 
     host: str
@@ -99,31 +100,31 @@ class _Place(NamedTuple):
     plain: bool
 
     def channel(self, proxies_to: int | None = None) -> Channel:
-        """The channel, open."""
+        """Open the channel, whose port is reached at this address."""
         return Channel(self.host, self.port, proxies_to, self.bind)
 
 
-def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _Place, follow: Follow) -> None:
+def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _ChannelAddress, follow: Follow) -> None:
     """MPICH's mpiexec on the driver, and a barrier stage of its proxies."""
     with Hydra(ranks) as hydra, listen_at.channel(hydra.port) as channel:
-        if not (hydra.held or listen_at.plain):
+        if not (hydra.is_loopback_only or listen_at.plain):
             raise ConfigError(
                 "train.allow_plain_transport: mpiexec listens on all addresses of this machine, and its kernel does not let "
                 "its port be held to the loopback (pidfd_getfd, Linux 5.6). Expected allow_plain_transport: true, on a network "
                 "that is trusted; or train.launcher: horovod_spark."
             )
-        told = replace(assignment, channel=channel.address, key=channel.key, proxies=hydra.proxies)
-        with _Stage(spark, lambda: run_stage(spark, told)) as stage:
+        connected = replace(assignment, channel=channel.address, key=channel.key, proxies=hydra.proxies)
+        with _Stage(spark, lambda: run_stage(spark, connected)) as stage:
 
             def ended() -> str | None:
                 code, spark_says = hydra.poll(), stage.ended()
-                said = [f"mpiexec ended with code {code}:\n{hydra.output()[-3000:]}"] if code is not None else []
-                return "\n".join([*said, *([spark_says] if spark_says else [])]) or None
+                lines = [f"mpiexec ended with code {code}:\n{hydra.output()[-3000:]}"] if code is not None else []
+                return "\n".join([*lines, *([spark_says] if spark_says else [])]) or None
 
             follow(channel, ended)
 
 
-def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _Place, follow: Follow) -> None:
+def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _ChannelAddress, follow: Follow) -> None:
     """Horovod's own launcher, which sets signal handlers and so wants the main thread: the ranks are followed on another."""
     ended: list[str] = []
     failed: list[Exception] = []
@@ -141,7 +142,7 @@ def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _
         try:
             run_stock(ranks, replace(assignment, channel=channel.address, key=channel.key))
             ended.append("Horovod's launcher has ended.")
-        except Exception as error:  # noqa: BLE001 (told by the follower, beside what the ranks say)
+        except Exception as error:  # noqa: BLE001 (the follower reports it, beside what the ranks report)
             ended.append(f"Horovod's launcher says: {error}")
         follower.join()
     if failed:
@@ -167,7 +168,7 @@ class _Stage:
         try:
             self._work()
             self._ended = "Spark's tasks have ended."
-        except Exception as error:  # noqa: BLE001 (told by the thread that waits)
+        except Exception as error:  # noqa: BLE001 (the waiting thread reports it)
             self._ended = f"Spark says: {error}"
 
     def __enter__(self) -> _Stage:
@@ -195,12 +196,12 @@ def _check_slots(spark: SparkSession, ranks: int) -> None:
     """Wait for executors that still register, then raise ConfigError when their slots are fewer than the ranks."""
     declared = _declared_slots(spark)
     deadline = time.monotonic() + SECONDS_FOR_SLOTS
-    while (found := slots(spark)) < ranks and time.monotonic() < deadline and (declared is None or ranks <= declared):
+    while (available := slots(spark)) < ranks and time.monotonic() < deadline and (declared is None or ranks <= declared):
         time.sleep(0.2)
-    if found < ranks:
-        many = found if declared is None or ranks <= declared else declared
+    if available < ranks:
+        slots_at_most = available if declared is None or ranks <= declared else declared
         raise ConfigError(
-            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {many}. "
+            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {slots_at_most}. "
             f"Set train.ranks to that at most, or give the cluster more executors or cores."
         )
 

@@ -35,8 +35,8 @@ def leave_signals_alone() -> None:
 
 
 def _run_rank(assignment: Assignment) -> int:
-    rank, place, ranks_here = (int(os.environ[f"HOROVOD_{name}"]) for name in ("RANK", "LOCAL_RANK", "LOCAL_SIZE"))
-    with rank_environment(assignment, rank, place, ranks_here) as environment:
+    rank, local_rank, ranks_here = (int(os.environ[f"HOROVOD_{name}"]) for name in ("RANK", "LOCAL_RANK", "LOCAL_SIZE"))
+    with rank_environment(assignment, rank, local_rank, ranks_here) as environment:
         return subprocess.run(
             [sys.executable, "-m", "pipelines.training.rank"],
             env={**environment, "HOROVOD_CPU_OPERATIONS": "gloo", "HOROVOD_CYCLE_TIME": "0.1"},

@@ -88,6 +88,16 @@ class Bundle:
         """Whether the model can be scored without TensorFlow."""
         return ONNX_FILE in self.manifest["files"]
 
+    @property
+    def has_network(self) -> bool:
+        """Whether rows of the features table can be scored without TensorFlow."""
+        return self._network_file in self.manifest["files"]
+
+    @property
+    def _network_file(self) -> str:
+        """The graph that takes the network's inputs, which prepared inputs are."""
+        return ONNX_FILE if self.prepared_inputs else NETWORK_FILE
+
     def scorer(self, *, onnx: bool | None = None) -> Scorer:
         """Load what scores raw values: ONNX Runtime where the folder has a graph for it, else TensorFlow. `onnx` forces one."""
         from pipelines.serving.scorers import OnnxScorer, PreparedScorer
@@ -130,9 +140,8 @@ class Bundle:
     def _of_features(self) -> FeaturesScorer:
         from pipelines.serving.scorers import OnnxNetworkScorer
 
-        network = ONNX_FILE if self.prepared_inputs else NETWORK_FILE
-        if network in self.manifest["files"]:
-            return OnnxNetworkScorer(self.folder / network, self.spec)
+        if self.has_network:
+            return OnnxNetworkScorer(self.folder / self._network_file, self.spec)
         return self._tensorflow
 
     def _json(self, name: str) -> Any:

@@ -16,6 +16,7 @@ from pipelines.fitted import FittedSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROWS_AT_ONCE = 4096  # go through a graph: what its steps hand on then stays in the processor's cache
 Scores = npt.NDArray[np.float32]
 
 
@@ -50,7 +51,17 @@ class OnnxScorer:
 
     def score(self, values: Mapping[str, npt.NDArray[Any]]) -> Scores:
         """Score raw values; inputs that the graph does not use are left out."""
-        scores: Scores = self._session.run(self._output, {name: values[name] for name in self._inputs})[0]
+        taken = {name: values[name] for name in self._inputs}
+        rows = len(next(iter(taken.values()), ()))
+        if rows <= ROWS_AT_ONCE:
+            return self._run(taken)
+        starts = range(0, rows, ROWS_AT_ONCE)
+        return np.concatenate(
+            [self._run({name: each[start : start + ROWS_AT_ONCE] for name, each in taken.items()}) for start in starts]
+        )
+
+    def _run(self, values: dict[str, npt.NDArray[Any]]) -> Scores:
+        scores: Scores = self._session.run(self._output, values)[0]
         return scores
 
 

@@ -47,17 +47,17 @@ def check_quarantine(accounts: Iterable[Account], max_share: float, may_be_empty
     empty and no row of the interval came at all.
     """
     for account in accounts:
-        what = f"{account.stage} of {account.source}"
+        subject = f"{account.stage} of {account.source}"
         why = f", for example because of {account.example!r}" if account.example else ""
         if account.rows_in and account.quarantined / account.rows_in > max_share:
             raise DataError(
-                f"{what}: {account.quarantined:,} of {account.rows_in:,} rows quarantined "
+                f"{subject}: {account.quarantined:,} of {account.rows_in:,} rows quarantined "
                 f"({account.quarantined / account.rows_in:.1%}){why}; expected at most {max_share:.1%}. No table was "
                 f"changed. Mend the source, its contract or what is derived of it, or raise clean.max_quarantined_share."
             )
         if not account.rows_out and not (account.source in may_be_empty and account.rows_in == account.filtered):
             raise DataError(
-                f"{what}: no row is left of {account.rows_in:,} ({account.quarantined:,} quarantined, "
+                f"{subject}: no row is left of {account.rows_in:,} ({account.quarantined:,} quarantined, "
                 f"{account.duplicates:,} duplicates, {account.filtered:,} filtered{why}). No table was changed. "
                 f"Check the interval and the source."
             )

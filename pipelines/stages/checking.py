@@ -15,7 +15,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 
 from pipelines.expressions import all_sql, any_sql, col, literal, number, quoted
-from pipelines.stages.parsing import type_wanted
+from pipelines.stages.parsing import expected_type
 from schemas.contract import Column, Severity, Table
 from schemas.names import internal
 
@@ -26,22 +26,22 @@ DESCRIPTIONS = "array<struct<name:string,severity:string,says:string,shows:array
 
 
 class Check(NamedTuple):
-    """One promise: its name, what follows when it is broken, the condition that breaks it (SQL), and the message: what it says,
-    and then the texts of the columns that it shows. Checks may share a shorter condition (`any_broken`, SQL) that is true where
+    """One promise: its name, what follows when it is broken, the condition that breaks it (SQL), and the message: its start,
+    then the texts of the shown columns. Checks may share a shorter condition (`any_broken`, SQL) that is true where
     one of them is broken, and only there.
     """
 
     name: str
     severity: Severity
     broken: str
-    says: str
-    shows: tuple[Column, ...] = ()
+    message_start: str
+    shown_columns: tuple[Column, ...] = ()
     any_broken: str | None = None
 
     @property
     def message(self) -> SparkColumn:
         """The message that a row which breaks it gives."""
-        return F.concat(F.lit(self.says), _shown(self.shows))
+        return F.concat(F.lit(self.message_start), _shown(self.shown_columns))
 
 
 def all_checks(contract: Table, fences: Fences) -> list[Check]:
@@ -51,15 +51,15 @@ def all_checks(contract: Table, fences: Fences) -> list[Check]:
     read from (`text_name`), and by number what its rules are (`rule_name`) and whether its references are known (`known_name`).
     """
     checks = [check for column in contract.columns for check in _column_checks(column, fences)]
-    for at, rule in enumerate(contract.rules):
+    for index, rule in enumerate(contract.rules):
         name = f"rule: {rule.name}"
-        checks.append(Check(name, rule.severity, f"not {quoted(rule_name(at))}", f"{name} ({rule.holds})"))
-    for at, reference in enumerate(contract.references):
-        given = [f"{quoted(name)} is not null" for name in reference.columns]
-        broken = all_sql([f"{quoted(known_name(at))} is null", *given])
-        says = f"reference: expected {reference.name}, received "
-        shows = tuple(contract.column(name) for name in reference.columns)
-        checks.append(Check(f"reference: {reference.name}", reference.severity, broken, says, shows))
+        checks.append(Check(name, rule.severity, f"not {quoted(rule_name(index))}", f"{name} ({rule.holds})"))
+    for index, reference in enumerate(contract.references):
+        not_null = [f"{quoted(name)} is not null" for name in reference.columns]
+        broken = all_sql([f"{quoted(known_name(index))} is null", *not_null])
+        message_start = f"reference: expected {reference.name}, received "
+        shown_columns = tuple(contract.column(name) for name in reference.columns)
+        checks.append(Check(f"reference: {reference.name}", reference.severity, broken, message_start, shown_columns))
     return checks
 
 
@@ -70,33 +70,33 @@ def refusing_sql(checks: Sequence[Check]) -> str:
 
 def findings(checks: Sequence[Check]) -> SparkColumn:
     """What the checks that a row breaks find, in their order: an array of structs of name, severity and message."""
-    shown = {column.name: column for check in checks for column in check.shows}
-    position = {name: at for at, name in enumerate(shown)}
+    shown = {column.name: column for check in checks for column in check.shown_columns}
+    position = {name: index for index, name in enumerate(shown)}
     described = [
         {
             "name": check.name,
             "severity": check.severity,
-            "says": check.says,
-            "shows": [{"at": position[column.name], "personal": column.personal is not None} for column in check.shows],
+            "says": check.message_start,
+            "shows": [{"at": position[column.name], "personal": column.personal is not None} for column in check.shown_columns],
         }
         for check in checks
     ]
     # One text, which Spark reads once: literals for all that thousands of checks say would be most of the plan.
     descriptions = F.from_json(F.lit(json.dumps(described)), DESCRIPTIONS)
     # By number: the code that Spark generates, and compiles for each executor, is a fraction of what whole findings take.
-    whens = ", ".join(f"case when {check.broken} then {at} end" for at, check in enumerate(checks))
-    numbers = F.expr(f"array_compact(array({whens}))")
+    cases = ", ".join(f"case when {check.broken} then {index} end" for index, check in enumerate(checks))
+    numbers = F.expr(f"array_compact(array({cases}))")
 
-    def finding(at: SparkColumn, texts: SparkColumn) -> SparkColumn:
-        check = F.get(descriptions, at)
+    def finding(index: SparkColumn, texts: SparkColumn) -> SparkColumn:
+        check = F.get(descriptions, index)
         values = F.transform(check["shows"], lambda value: _shown_text(F.get(texts, value["at"]), value["personal"]))
         message = F.concat(check["says"], F.array_join(values, ", "))
         return F.struct(check["name"].alias("name"), check["severity"].alias("severity"), message.alias("message"))
 
     # In a list of its own the array of texts is made once a row. Where it is used it would be made for each finding.
-    once = F.array(F.array(*(col(text_name(column)) for column in shown.values())).cast("array<string>"))
-    found = F.transform(once, lambda texts: F.transform(numbers, lambda at: finding(at, texts)))
-    return F.get(found, F.lit(0))
+    texts_once = F.array(F.array(*(col(text_name(column)) for column in shown.values())).cast("array<string>"))
+    nested = F.transform(texts_once, lambda texts: F.transform(numbers, lambda index: finding(index, texts)))
+    return F.get(nested, F.lit(0))
 
 
 def text_name(column: Column) -> str:
@@ -117,7 +117,7 @@ def known_name(number: int) -> str:
 def _column_checks(column: Column, fences: Fences) -> Iterable[Check]:
     value, text = quoted(column.name), quoted(text_name(column))
     any_broken = _out_of_range(column)
-    unread = _check(column, type_wanted(column), "quarantine", f"{text} is not null and {value} is null")
+    unread = _check(column, expected_type(column), "quarantine", f"{text} is not null and {value} is null")
     yield unread._replace(any_broken=any_broken)
     if not column.nullable:
         yield _check(column, "a value", "quarantine", f"{text} is null")

@@ -9,5 +9,5 @@ from pyspark.sql import functions as F
 
 
 def derive(tables: Mapping[str, DataFrame], parameters: Mapping[str, int | float | str]) -> DataFrame:
-    """One row an image."""
+    """One row an image, with the digit as its label."""
     return tables["digits"].withColumn("label", F.col("digit").cast("float"))

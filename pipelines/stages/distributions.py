@@ -1,4 +1,4 @@
-"""The distribution of a feature's numbers, as far as its statistics tell it."""
+"""The distribution of a feature's numbers, from its statistics."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class Distribution(Protocol):
         """The deciles, each once, and those of them that fill a bin alone: a tenth of all numbers, or more, have that value."""
 
 
-def distributions(trained: Stats, now: Stats) -> tuple[Distribution, Distribution] | None:
+def distributions(trained: Stats, current: Stats) -> tuple[Distribution, Distribution] | None:
     """Both distributions, by counts where both have them (statistics of former versions have percentiles alone); None where
     either has no value.
     """
-    if not trained.percentiles or not now.percentiles:
+    if not trained.percentiles or not current.percentiles:
         return None
-    counts = _counts(trained), _counts(now)
+    counts = _counts(trained), _counts(current)
     if counts[0] and counts[1]:
         return counts[0], counts[1]
-    return Percentiles(np.array(trained.percentiles)), Percentiles(np.array(now.percentiles))
+    return Percentiles(np.array(trained.percentiles)), Percentiles(np.array(current.percentiles))
 
 
 def _counts(stats: Stats) -> Counts | None:
     if stats.levels is None or stats.rows_below is None or stats.rows_at_most is None:
         return None
-    return Counts(*(np.array(each, np.float64) for each in (stats.levels, stats.rows_below, stats.rows_at_most)))
+    return Counts(*(np.array(values, np.float64) for values in (stats.levels, stats.rows_below, stats.rows_at_most)))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Counts:
 
     @property
     def values(self) -> Floats:
-        """The levels."""
+        """The levels, which are the values where the distribution is known."""
         return self.levels
 
     def at_most(self, values: Floats) -> Floats:
@@ -77,9 +77,9 @@ class Counts:
         """Deciles by rank: of each tenth the least level that so many are at or below."""
         total = self.rows_at_most[-1]
         ranks = np.ceil(np.arange(1, BINS) * total / BINS)
-        places = np.unique(np.searchsorted(self.rows_at_most, ranks, side="left"))
-        filled = places[(self.rows_at_most - self.rows_below)[places] * BINS >= total]
-        return self.levels[places], self.levels[filled]
+        positions = np.unique(np.searchsorted(self.rows_at_most, ranks, side="left"))
+        filled = positions[(self.rows_at_most - self.rows_below)[positions] * BINS >= total]
+        return self.levels[positions], self.levels[filled]
 
     def _shares(self, values: Floats, reached: npt.NDArray[np.intp]) -> Floats:
         """`reached`: how many levels each value has behind it."""
@@ -113,9 +113,9 @@ class Percentiles:
         edges = np.unique(self.values[step - 1 :: step])
         return edges, edges[[np.count_nonzero(self.values == edge) >= step - 1 for edge in edges]]
 
-    def _shares(self, at: Floats, reached: npt.NDArray[np.intp]) -> Floats:
-        known = self.values
-        low, high = known[np.maximum(reached - 1, 0)], known[np.minimum(reached, len(known) - 1)]
-        between = np.divide(at - low, high - low, out=np.zeros(len(at)), where=(reached > 0) & (high > at))
-        shares: Floats = np.where(reached == len(known), 1.0, (reached + between) / (len(known) + 1))
+    def _shares(self, values: Floats, reached: npt.NDArray[np.intp]) -> Floats:
+        percentiles = self.values
+        low, high = percentiles[np.maximum(reached - 1, 0)], percentiles[np.minimum(reached, len(percentiles) - 1)]
+        between = np.divide(values - low, high - low, out=np.zeros(len(values)), where=(reached > 0) & (high > values))
+        shares: Floats = np.where(reached == len(percentiles), 1.0, (reached + between) / (len(percentiles) + 1))
         return shares

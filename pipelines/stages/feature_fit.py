@@ -24,7 +24,7 @@ class LabelMoments(NamedTuple):
     maximum: float
 
 
-class Fit(NamedTuple):
+class FitResult(NamedTuple):
     """A fitted spec and the statistics behind it, feature by feature in the same order."""
 
     spec: FittedSpec
@@ -32,12 +32,12 @@ class Fit(NamedTuple):
 
 
 def requests(spec: FeaturesConfig) -> tuple[Request, ...]:
-    """What `fit` and `stats_of` ask of each split's rows."""
+    """The statistics that `fit` and `stats_of` need of each split's rows."""
     return tuple(request for _, name, feature in spec.declared for request in feature.statistics(name))
 
 
 def fitted_requests(spec: FittedSpec) -> tuple[Request, ...]:
-    """What `stats_of` asks of rows that nothing is fitted on."""
+    """The statistics that `stats_of` needs of rows that nothing is fitted on."""
     return tuple(feature.statistics() for feature in spec.features)
 
 
@@ -51,7 +51,7 @@ def fit(
     profiles: Profiles,
     labels: Mapping[str, LabelSums] | None = None,
     label: FittedLabel | None = None,
-) -> Fit:
+) -> FitResult:
     """Turn the train split's profiles of `requests` into the fitted spec, with the labels that mean labels take beside them.
 
     Raises DataError when the train split is empty, or a feature is always missing there or does not vary.
@@ -60,7 +60,7 @@ def fit(
     if not train.rows:
         raise DataError("features: the train split is empty; expected labelled rows in it. Check features.split.")
     fitted = [pair for _, name, feature in spec.declared for pair in feature.fit(name, train)]
-    return Fit(FittedSpec(features=tuple(f for f, _ in fitted), label=label), tuple(s for _, s in fitted))
+    return FitResult(FittedSpec(features=tuple(f for f, _ in fitted), label=label), tuple(s for _, s in fitted))
 
 
 def fit_label(moments: LabelMoments, task: Regression) -> FittedLabel:

@@ -25,19 +25,19 @@ class Transformed(NamedTuple):
     quarantined: DataFrame
 
 
-def transform(examples: DataFrame, spec: FittedSpec, kept: tuple[str, ...], out_of_fold: bool = False) -> Transformed:
-    """Replace raw values by features, beside the `kept` columns, which pass as they are.
+def transform(examples: DataFrame, spec: FittedSpec, passed_columns: tuple[str, ...], out_of_fold: bool = False) -> Transformed:
+    """Replace raw values by features, beside the `passed_columns`, which stay as they are.
 
     `out_of_fold` gives rows of the train split (by their columns `split` and `row_id`) the mean labels of the rows outside
     their own fold; all others get what a served model gives. A row in which a number would not be a finite float32, or an
     image no PNG, is quarantined with the feature's name and the raw row.
     """
-    given = _select(examples, [*kept, *spec.inputs, *(OUT_OF_FOLD if out_of_fold else ())])
-    types = dict(given.dtypes)
-    made = ", ".join(
-        f"{quoted(name)} {type_}" for name, type_ in [*((name, types[name]) for name in kept), *spec.columns.items()]
+    selected = _select(examples, [*passed_columns, *spec.inputs, *(OUT_OF_FOLD if out_of_fold else ())])
+    types = dict(selected.dtypes)
+    schema = ", ".join(
+        f"{quoted(name)} {type_}" for name, type_ in [*((name, types[name]) for name in passed_columns), *spec.columns.items()]
     )
-    rows = given.mapInArrow(partial(feature_batches, spec=spec, kept=kept, out_of_fold=out_of_fold), made)
+    rows = selected.mapInArrow(partial(feature_batches, spec=spec, kept=passed_columns, out_of_fold=out_of_fold), schema)
     return Transformed(rows, refused(examples, spec))
 
 
@@ -49,10 +49,10 @@ def usable(examples: DataFrame, spec: FittedSpec) -> Transformed:
 
 def refused(examples: DataFrame, spec: FittedSpec) -> DataFrame:
     """The rows that become no features, as quarantine has them: the reasons and the raw row, of no line of a file."""
-    given = _select(examples.withColumn(RAW, F.to_json(F.struct("*"))), [RAW, *spec.inputs])
-    found = given.mapInArrow(partial(refused_batches, spec=spec, kept=(RAW,)), f"{RAW} string, {REASONS} array<string>")
+    selected = _select(examples.withColumn(RAW, F.to_json(F.struct("*"))), [RAW, *spec.inputs])
+    batches = selected.mapInArrow(partial(refused_batches, spec=spec, kept=(RAW,)), f"{RAW} string, {REASONS} array<string>")
     of_no_line = (F.lit(None).cast(kind).alias(name) for name, kind in (("source_file", "string"), ("source_line", "bigint")))
-    return found.select(F.col(REASONS).alias("reasons"), *of_no_line, F.col(RAW).alias("raw"), F.lit(False).alias("unparsed"))
+    return batches.select(F.col(REASONS).alias("reasons"), *of_no_line, F.col(RAW).alias("raw"), F.lit(False).alias("unparsed"))
 
 
 def _select(rows: DataFrame, names: Iterable[str]) -> DataFrame:

@@ -2,7 +2,7 @@
 
 A flight's prediction time is its `time_hour`. Of other flights only what was known strictly before it may be used: a
 departure is known from the moment at which it happened, and never before its own scheduled hour began, since 13 % of all
-flights leave early, some before their own prediction time, and would otherwise be told of themselves.
+flights leave early, some before their own prediction time, and their features would otherwise hold their own departure.
 """
 
 from __future__ import annotations
@@ -67,14 +67,16 @@ def _hourly_events(flights: DataFrame, by: tuple[str, ...]) -> DataFrame:
     """Each flight as rows of its group that add to an hour (`at`, seconds since 1970): scheduled in it, departed in it (the
     hour in which that became known), and waiting at the start of each of the three hours after its own.
     """
-    at, departed = F.unix_seconds("time_hour"), F.unix_seconds("departed_at")
+    scheduled_hour, departed = F.unix_seconds("time_hour"), F.unix_seconds("departed_at")
     known = F.unix_seconds("known_at")
-    hours_late = F.coalesce(F.floor((departed - at) / HOUR_SECONDS), F.lit(BACKLOG_HOURS))
-    waiting = flights.where(departed.isNull() | (departed >= at + HOUR_SECONDS)).select(
-        *by, at.alias("scheduled_at"), F.explode(F.sequence(F.lit(1), F.least(hours_late, F.lit(BACKLOG_HOURS)))).alias("hours")
+    hours_late = F.coalesce(F.floor((departed - scheduled_hour) / HOUR_SECONDS), F.lit(BACKLOG_HOURS))
+    waiting = flights.where(departed.isNull() | (departed >= scheduled_hour + HOUR_SECONDS)).select(
+        *by,
+        scheduled_hour.alias("scheduled_at"),
+        F.explode(F.sequence(F.lit(1), F.least(hours_late, F.lit(BACKLOG_HOURS)))).alias("hours"),
     )
     events = {
-        "scheduled": (flights, at),
+        "scheduled": (flights, scheduled_hour),
         "departures": (flights.where(known.isNotNull()), known - known % HOUR_SECONDS),
         "waiting": (waiting, F.col("scheduled_at") + F.col("hours") * HOUR_SECONDS),
     }

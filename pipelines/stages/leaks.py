@@ -16,7 +16,7 @@ from pipelines.features.groups import CLASSES
 from pipelines.features.kinds.statistics import ColumnProfile, Profiles, Request
 from schemas.names import internal
 
-FEW = 50  # words of fewer rows are taken as one: alone, each would rank its own rows rightly by chance
+RARE_WORD_ROWS = 50  # words of fewer rows are merged: alone, each would rank its own rows rightly by chance
 
 
 class Ranked(NamedTuple):
@@ -27,9 +27,9 @@ class Ranked(NamedTuple):
 
 
 def leak_requests(spec: FeaturesConfig) -> tuple[Request, ...]:
-    """What `single_feature_auc` asks of the rows of either class."""
-    asked = (feature.leak(name) for _, name, feature in spec.declared)
-    return tuple(request for request in asked if request is not None)
+    """The statistics that `single_feature_auc` needs of the rows of each class."""
+    candidates = (feature.leak(name) for _, name, feature in spec.declared)
+    return tuple(request for request in candidates if request is not None)
 
 
 def single_feature_auc(spec: FeaturesConfig, profiles: Mapping[str, Profiles]) -> dict[str, float]:
@@ -43,9 +43,11 @@ def single_feature_auc(spec: FeaturesConfig, profiles: Mapping[str, Profiles]) -
     classes = [profiles[name] for name in CLASSES]
     aucs = {}
     for request in leak_requests(spec):
-        sides = [(each.rows, each.of(request.name)) for each in classes]
+        sides = [(group.rows, group.of(request.name)) for group in classes]
         by_number = request.kind == "number"
-        aucs[request.name] = _best_with_missing([_masses(*side) for side in sides]) if by_number else _auc(_by_rate(sides))
+        aucs[request.name] = (
+            _best_with_missing([_value_weights(*side) for side in sides]) if by_number else _auc(_by_rate(sides))
+        )
     return aucs
 
 
@@ -56,7 +58,7 @@ def area(ranked: Ranked) -> float:
     return float((ranked.positives * (below + ranked.negatives / 2)).sum() / pairs)
 
 
-def late(known_at: Mapping[str, str], predicted_at: str) -> list[Column]:
+def late_counts(known_at: Mapping[str, str], predicted_at: str) -> list[Column]:
     """A count for each feature, by `late_name`: rows in which its value was known only after it was to be used."""
     return [F.count_if(col(stamp) > col(predicted_at)).alias(late_name(name)) for name, stamp in known_at.items()]
 
@@ -66,7 +68,7 @@ def late_name(feature: str) -> str:
     return internal(f"late {feature}")
 
 
-def suspects(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
+def leak_warnings(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
     """A sentence for each feature that ranks the label too well to be true."""
     for name, auc in sorted(aucs.items(), key=lambda pair: -pair[1]):
         if auc > bound:
@@ -77,22 +79,24 @@ def suspects(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
 
 
 def _auc(ranked: Ranked) -> float:
-    found = area(ranked)
-    return max(found, 1 - found)
+    auc = area(ranked)
+    return max(auc, 1 - auc)
 
 
-def _masses(rows: int, side: ColumnProfile) -> tuple[npt.NDArray[np.float64], float, float]:
+def _value_weights(rows: int, side: ColumnProfile) -> tuple[npt.NDArray[np.float64], float, float]:
     """Of a class: the values that stand for its rows, how many rows each stands for, and how many rows have none."""
     values = np.array(side.percentiles or [], float)
     return values, side.present / max(len(values), 1), rows - side.present
 
 
 def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]) -> float:
-    """The AUC with rows without a value below all others, or above all, whichever tells more."""
+    """The AUC with rows without a value below all others, or above all, whichever is greater."""
     levels = np.unique(np.concatenate([values for values, _, _ in sides]))
     counts = [
-        np.bincount(np.searchsorted(levels, values), minlength=len(levels)) * each if len(values) else np.zeros(len(levels))
-        for values, each, _ in sides
+        np.bincount(np.searchsorted(levels, values), minlength=len(levels)) * rows_a_value
+        if len(values)
+        else np.zeros(len(levels))
+        for values, rows_a_value, _ in sides
     ]
     missing = [[absent] for _, _, absent in sides]
     below = Ranked(*(np.concatenate([absent, count]) for absent, count in zip(missing, counts, strict=True)))
@@ -103,13 +107,13 @@ def _best_with_missing(sides: list[tuple[npt.NDArray[np.float64], float, float]]
 def _by_rate(sides: Sequence[tuple[int, ColumnProfile]]) -> Ranked:
     """Words in the order of their share of positives; the rare ones as one, the missing as another."""
     counts: dict[str | None, list[float]] = {}
-    for at, (rows, side) in enumerate(sides):
+    for class_index, (rows, side) in enumerate(sides):
         for word, count in side.counts.items():
-            counts.setdefault(word, [0.0, 0.0])[at] += count
-        counts.setdefault(None, [0.0, 0.0])[at] += rows - side.present
-    often = [pair for pair in counts.values() if sum(pair) >= FEW]
-    seldom = [pair for pair in counts.values() if sum(pair) < FEW]
-    pairs = np.array([*often, *([list(np.sum(seldom, axis=0))] if seldom else [])])
+            counts.setdefault(word, [0.0, 0.0])[class_index] += count
+        counts.setdefault(None, [0.0, 0.0])[class_index] += rows - side.present
+    frequent = [pair for pair in counts.values() if sum(pair) >= RARE_WORD_ROWS]
+    rare = [pair for pair in counts.values() if sum(pair) < RARE_WORD_ROWS]
+    pairs = np.array([*frequent, *([list(np.sum(rare, axis=0))] if rare else [])])
     pairs = pairs[pairs.sum(axis=1) > 0]
     order = np.argsort(pairs[:, 1] / pairs.sum(axis=1), kind="stable")
     return Ranked(pairs[order, 0], pairs[order, 1])

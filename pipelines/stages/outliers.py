@@ -21,15 +21,15 @@ def fit_fences(raw: DataFrame, contract: Table) -> Fences:
     columns = [column for column in contract.columns if column.outliers]
     if not columns:
         return {}
-    whole, quantiles = F.col("broken_line").isNull(), []
+    is_whole_line, quantiles = F.col("broken_line").isNull(), []
     for column in columns:
         value = value_of(received_text(column, contract), column)
-        bounded = F.when(value.between(*_bounds(column.minimum, column.maximum)) & whole, value)
+        bounded = F.when(value.between(*_bounds(column.minimum, column.maximum)) & is_whole_line, value)
         assert column.outliers
-        wanted = [column.outliers.low, column.outliers.high]
-        quantiles.append(F.percentile_approx(bounded, wanted, QUANTILE_ACCURACY).alias(column.name))
-    found = raw.agg(*quantiles).collect()[0].asDict()
-    return {c.name: _fences(found[c.name], c.outliers.reach) for c in columns if found[c.name] and c.outliers}
+        probabilities = [column.outliers.low, column.outliers.high]
+        quantiles.append(F.percentile_approx(bounded, probabilities, QUANTILE_ACCURACY).alias(column.name))
+    row = raw.agg(*quantiles).collect()[0].asDict()
+    return {c.name: _fences(row[c.name], c.outliers.reach) for c in columns if row[c.name] and c.outliers}
 
 
 def fenced(contract: Table, fences: Fences) -> dict[str, Column]:

@@ -22,7 +22,7 @@ ZONE_LETTERS = "VzOXxZ"
 QUOTED = re.compile("'[^']*'")
 OPTIONAL = re.compile(r"\[[^\[\]]*\]")
 COMMA_NUMBER = r"^[+-]?(\d+|\d{1,3}([.]\d{3})+)(,\d+)?$"
-REPEATS = ("1 hour", "30 minutes", "2 hours")  # by how much clocks anywhere are put back
+CLOCK_CHANGES = ("1 hour", "30 minutes", "2 hours")  # by how much clocks anywhere are put back
 
 
 def received_text(column: Column, table: Table, *, extras: bool = False) -> SparkColumn:
@@ -36,16 +36,16 @@ def received_text(column: Column, table: Table, *, extras: bool = False) -> Spar
         text = F.coalesce(text, F.try_element_at("extra", F.lit(column.name)))
     tokens = sorted({_cased_text(_spaced_text(token, column), column) for token in table.null_tokens})
 
-    def without_tokens(bare: SparkColumn, kept: SparkColumn) -> SparkColumn:
-        return F.when(~_cased(bare, column).isin(*tokens), kept)
+    def without_tokens(bare: SparkColumn, value: SparkColumn) -> SparkColumn:
+        return F.when(~_cased(bare, column).isin(*tokens), value)
 
     if column.spaces == "collapse":
         bare = collapsed(text)
         return without_tokens(bare, bare)
     # Plain text is trimmed as it is. The test comes once: the code that Spark generates for all columns has to stay compilable.
-    is_kept = column.spaces == "keep" and column.type == "string"  # around a number or a time spaces say nothing
+    keeps_spaces = column.spaces == "keep" and column.type == "string"  # around a number or a time spaces say nothing
     other = trimmed(text)
-    return F.when(is_plain(text), without_tokens(text, text)).otherwise(without_tokens(other, text if is_kept else other))
+    return F.when(is_plain(text), without_tokens(text, text)).otherwise(without_tokens(other, text if keeps_spaces else other))
 
 
 def value_of(text: SparkColumn, column: Column) -> SparkColumn:
@@ -66,7 +66,7 @@ def value_of(text: SparkColumn, column: Column) -> SparkColumn:
     return value
 
 
-def type_wanted(column: Column) -> str:
+def expected_type(column: Column) -> str:
     """What a column's text is expected to be, as a message says it."""
     if column.type == "timestamp" and column.zone:
         once = " once" if column.repeated_hour == "quarantine" else ""
@@ -108,8 +108,10 @@ def _number(text: SparkColumn, column: Column) -> SparkColumn:
 
 def _decimal(text: SparkColumn, kind: str) -> SparkColumn:
     # Java, and so Spark, takes '1d', '2f' and '0x1p3' for numbers.
-    javas = F.right(text, F.lit(1)).isin("d", "D", "f", "F") | F.contains(text, F.lit("x")) | F.contains(text, F.lit("X"))
-    return F.when(~javas, text.try_cast(kind))
+    is_java_literal = (
+        F.right(text, F.lit(1)).isin("d", "D", "f", "F") | F.contains(text, F.lit("x")) | F.contains(text, F.lit("X"))
+    )
+    return F.when(~is_java_literal, text.try_cast(kind))
 
 
 def _converted(value: SparkColumn, column: Column) -> SparkColumn:
@@ -121,34 +123,34 @@ def _converted(value: SparkColumn, column: Column) -> SparkColumn:
 def _timestamp(text: SparkColumn, column: Column) -> SparkColumn:
     if column.format:
         instant = F.try_to_timestamp(text, F.lit(column.format))
-        placed = _names_zone(text, column.format)
+        names_zone = _names_zone(text, column.format)
     else:
         instant = F.when(text.rlike(TIMESTAMP), F.try_to_timestamp(text))
-        placed = text.rlike(NAMES_ZONE)
+        names_zone = text.rlike(NAMES_ZONE)
     if column.zone is None:
         return instant
-    return F.when(placed, instant).otherwise(_on_clock(instant, column.zone, column.repeated_hour))
+    return F.when(names_zone, instant).otherwise(_on_clock(instant, column.zone, column.repeated_hour))
 
 
-def _names_zone(text: SparkColumn, written: str) -> SparkColumn:
+def _names_zone(text: SparkColumn, format_: str) -> SparkColumn:
     """Whether a text in a format names its zone: by the format, or, where it may leave the zone out, by the text."""
-    bare = OPTIONAL.sub(lambda part: "" if _has_zone(part[0]) else part[0], written)
+    bare = OPTIONAL.sub(lambda part: "" if _has_zone(part[0]) else part[0], format_)
     if _has_zone(bare):
         return F.lit(True)
-    return F.try_to_timestamp(text, F.lit(bare)).isNull() if bare != written else F.lit(False)
+    return F.try_to_timestamp(text, F.lit(bare)).isNull() if bare != format_ else F.lit(False)
 
 
-def _has_zone(written: str) -> bool:
+def _has_zone(format_: str) -> bool:
     """Whether a format has letters of a zone, or the quoted Z of UTC; what else is quoted is text."""
-    return "'Z'" in written or any(letter in QUOTED.sub("", written) for letter in ZONE_LETTERS)
+    return "'Z'" in format_ or any(letter in QUOTED.sub("", format_) for letter in ZONE_LETTERS)
 
 
 def _on_clock(shown: SparkColumn, zone: str, repeated_hour: str) -> SparkColumn:
     """The instant at which clocks in a zone show a time; null for one that they skip."""
     first = F.to_utc_timestamp(shown, zone)  # of two, the earlier
     exists = F.from_utc_timestamp(first, zone) == shown
-    laters = [first + F.expr(f"interval {step}") for step in REPEATS]
-    second = F.coalesce(*(F.when(F.from_utc_timestamp(later, zone) == shown, later) for later in laters))
+    candidates = [first + F.expr(f"interval {step}") for step in CLOCK_CHANGES]
+    second = F.coalesce(*(F.when(F.from_utc_timestamp(later, zone) == shown, later) for later in candidates))
     if repeated_hour == "later":
         return F.when(exists, F.coalesce(second, first))
     if repeated_hour == "quarantine":

@@ -34,7 +34,7 @@ def hashed(text: Column) -> Column:
     return F.sha2(F.concat(F.col(OUTER), inner), 256)
 
 
-def kept_columns(contract: Table) -> list[Column]:
+def stored_columns(contract: Table) -> list[Column]:
     """The contract's columns as they may be seen: personal ones hashed, or left out."""
-    kept = [column for column in contract.columns if column.personal != "drop"]
-    return [hashed(col(c.name)).alias(c.name) if c.personal else col(c.name) for c in kept]
+    columns = [column for column in contract.columns if column.personal != "drop"]
+    return [hashed(col(c.name)).alias(c.name) if c.personal else col(c.name) for c in columns]

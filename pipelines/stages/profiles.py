@@ -12,51 +12,59 @@ from pipelines.errors import DataError
 from pipelines.features.kinds.statistics import ColumnProfile, Profiles
 from pipelines.row_groups import Files
 from pipelines.summaries import Levels
-from pipelines.survey import GROUP, MERGED, PART, SUMMARY, Survey, merge, summarize
+from pipelines.survey import GROUP, MERGED, PART, SUMMARY, ProfileRequest, merge, summarize
 
 SAMPLED_ROWS = 200_000  # that percentiles are taken of: the standard error of a median is then 0.0011 in rank
 
 
-def every(rows: int, enough: int = SAMPLED_ROWS) -> int:
-    """Of so many rows every how many-th leaves `enough`, or somewhat more."""
-    return max(rows // enough, 1)
+def sampling_step(rows: int, sample_rows: int = SAMPLED_ROWS) -> int:
+    """The step that samples at least `sample_rows` of so many rows when every step-th row is taken."""
+    return max(rows // sample_rows, 1)
 
 
-def profile(spark: SparkSession, files: Files, surveys: Sequence[Survey], ids: str = "row_id") -> list[dict[str, Profiles]]:
-    """What each survey finds in Parquet files: by group, the profiles by name and how many rows there are.
+def profile(
+    spark: SparkSession, files: Files, profile_requests: Sequence[ProfileRequest], ids: str = "row_id"
+) -> list[dict[str, Profiles]]:
+    """The column profiles that each request asks for, of Parquet files: by group, the profiles by name and the number of rows.
 
     A number that is NaN or infinite is missing. Percentiles and levels are exact on the rows that they are of, counts up to
-    `TRACKED_WORDS` distinct words, of texts `TEXT_WORDS`. All is found in one pass: tasks read row groups by Arrow, without
-    Spark's rows between, since to turn columns to rows and back takes longer than all else. What they found is merged in the
+    `TRACKED_WORDS` distinct words, of texts `TEXT_WORDS`. All is computed in one pass: tasks read row groups by Arrow, without
+    Spark's rows between, since turning columns into rows and back takes longest. Their results are merged in the
     order of the files, so the same files have the same profiles to the last bit. Raises DataError when the files lack a column.
     """
-    found: list[dict[str, Profiles]] = [{} for _ in surveys]
+    profiles: list[dict[str, Profiles]] = [{} for _ in profile_requests]
     if not files.parts:
-        return found
-    _check_columns(files.columns, surveys)
-    keys = [(at, request) for at, survey in enumerate(surveys) for request in (None, *survey.requests)]
+        return profiles
+    _check_columns(files.columns, profile_requests)
+    keys = [
+        (index, request)
+        for index, profile_request in enumerate(profile_requests)
+        for request in (None, *profile_request.requests)
+    ]
     texts = {key for key, (_, request) in enumerate(keys) if request is not None and request.kind == "words"}
     numbers = spark.range(0, len(files.parts), 1, len(files.parts))
-    parts = numbers.mapInArrow(partial(summarize, parts=files.parts, surveys=tuple(surveys), ids=ids), SUMMARY)
+    parts = numbers.mapInArrow(partial(summarize, parts=files.parts, surveys=tuple(profile_requests), ids=ids), SUMMARY)
     ordered = parts.repartition(GROUP, "key").sortWithinPartitions(GROUP, "key", PART, "at")
     rows = ordered.mapInArrow(partial(merge, texts=texts), MERGED).collect()
     columns: defaultdict[tuple[int, str], dict[str, ColumnProfile]] = defaultdict(dict)
     for row in rows:
-        at, request = keys[row.key]
+        index, request = keys[row.key]
         if request is not None:
-            columns[at, row[GROUP]][request.name] = _profile_of(row)
+            columns[index, row[GROUP]][request.name] = _profile_of(row)
     for row in rows:
-        at, request = keys[row.key]
+        index, request = keys[row.key]
         if request is None:
-            found[at][row[GROUP]] = Profiles(row.present, columns[at, row[GROUP]])
-    return found
+            profiles[index][row[GROUP]] = Profiles(row.present, columns[index, row[GROUP]])
+    return profiles
 
 
-def _check_columns(columns: Sequence[str], surveys: Sequence[Survey]) -> None:
-    asked = {column for survey in surveys for request in survey.requests for column in request.columns}
-    if lacking := sorted(asked - set(columns)):
+def _check_columns(columns: Sequence[str], profile_requests: Sequence[ProfileRequest]) -> None:
+    requested = {
+        column for profile_request in profile_requests for request in profile_request.requests for column in request.columns
+    }
+    if missing := sorted(requested - set(columns)):
         raise DataError(
-            f"features: the examples have no column {', '.join(lacking)}; received {', '.join(columns)}. Derive them, or "
+            f"features: the examples have no column {', '.join(missing)}; received {', '.join(columns)}. Derive them, or "
             f"leave the features out of the model."
         )
 

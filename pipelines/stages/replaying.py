@@ -1,4 +1,4 @@
-"""Quarantined rows judged again, among the clean rows that they may join."""
+"""Validate quarantined rows again, among the clean rows that they may join."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from pipelines.stages.cleaning import RAW, Aids, as_judged, judge
+from pipelines.stages.cleaning import RAW, CleaningInputs, as_validated, validate_rows
 from pipelines.stages.duplicates import mark_duplicates
 from schemas.contract import LANDING_ORDER, Column, Table
 from schemas.names import internal
@@ -20,24 +20,30 @@ JOINED = internal("joined")
 """Whether a row came from quarantine; the others were clean already."""
 
 
-class Replayed(NamedTuple):
-    """Quarantined rows that nothing can be told of again, as they are; and all others, judged among the clean rows."""
+class ReplayedRows(NamedTuple):
+    """Quarantined rows that can't be validated again, unchanged; and all others, validated among the clean rows."""
 
-    left: DataFrame
-    judged: DataFrame
+    unchanged: DataFrame
+    validated: DataFrame
 
 
-def replay(clean: DataFrame, refused: DataFrame, contract: Table, start: datetime, end: datetime, aids: Aids) -> Replayed:
-    """Judge the quarantined rows of a source and interval again, together with its clean rows, of which none is judged anew.
+def replay(
+    clean: DataFrame, refused: DataFrame, contract: Table, start: datetime, end: datetime, inputs: CleaningInputs
+) -> ReplayedRows:
+    """Validate the quarantined rows of a source and interval again. Its clean rows are not validated anew.
 
     A line that was no row stays what it is: it changes when its file is landed again. So do rows that were refused for a
     personal value, of which there is only the hash. Of one key the same row wins as if all had been cleaned at once.
     """
-    again = without_secrets(contract)
-    hopeless = F.col("unparsed") | F.exists("reasons", lambda reason: reason.rlike(_personal(contract)))
-    judged = judge(_as_landed(refused.where(~hopeless), again), again, start, end, aids)
-    everything = as_judged(clean, again).withColumn(JOINED, F.lit(False)).unionByName(judged.withColumn(JOINED, F.lit(True)))
-    return Replayed(refused.where(hopeless), mark_duplicates(everything, again))
+    hashed_contract = without_secrets(contract)
+    unrepairable = F.col("unparsed") | F.exists("reasons", lambda reason: reason.rlike(_personal(contract)))
+    validated = validate_rows(_as_landed(refused.where(~unrepairable), hashed_contract), hashed_contract, start, end, inputs)
+    all_rows = (
+        as_validated(clean, hashed_contract)
+        .withColumn(JOINED, F.lit(False))
+        .unionByName(validated.withColumn(JOINED, F.lit(True)))
+    )
+    return ReplayedRows(refused.where(unrepairable), mark_duplicates(all_rows, hashed_contract))
 
 
 def without_secrets(contract: Table) -> Table:
@@ -53,14 +59,14 @@ def _personal(contract: Table) -> str:
 
 def _as_landed(refused: DataFrame, contract: Table) -> DataFrame:
     fields = StructType([StructField(name, StringType()) for name in contract.column_names])
-    nothing = F.lit(None).cast("string")
+    null_text = F.lit(None).cast("string")
     return refused.withColumn(RAW, F.from_json("raw", fields)).select(
         *(F.col(RAW).getField(name).alias(name) for name in contract.column_names),
         F.lit(None).cast("map<string,string>").alias("extra"),
         "source_file",
         F.lit(None).cast("bigint").alias("source_block"),
         F.col("source_line").alias("source_row"),
-        nothing.alias("broken_line"),
-        nothing.alias("broken_why"),
+        null_text.alias("broken_line"),
+        null_text.alias("broken_why"),
         *((LANDING_ORDER,) if contract.in_landing_order else ()),
     )

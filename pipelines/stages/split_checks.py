@@ -35,17 +35,17 @@ def check_splits(
     The error names the split, the rows of each split by class, their span, and the setting to change.
     """
     if empty := [name for name in SPLITS if not counts.get(name, SplitCounts()).rows]:
-        wrong = f"the {' and the '.join(empty)} split has no labelled row; expected some in each of {', '.join(SPLITS)}."
+        problem = f"the {' and the '.join(empty)} split has no labelled row; expected some in each of {', '.join(SPLITS)}."
     elif single := [name for name in SPLITS if _needs_classes(name, task) and len(counts[name].classes) < 2]:
         trained = "nothing can be learnt from" if "train" in single else "AUC and a threshold are undefined on"
-        wrong = (
+        problem = (
             f"the {' and the '.join(single)} split has rows of one class only, and {trained} one class; expected rows of "
             f"{'both' if isinstance(task, Binary) else 'several'} classes in it."
         )
     else:
         return
     received = "; ".join(f"{name} {describe(counts.get(name, SplitCounts()), task)}" for name in SPLITS)
-    raise DataError(f"{step}: {wrong} Received: {received}. {_way_out(split)}")
+    raise DataError(f"{step}: {problem} Received: {received}. {_advice(split)}")
 
 
 def split_warnings(counts: Mapping[str, SplitCounts], task: Task) -> list[str]:
@@ -86,7 +86,7 @@ def _needs_classes(split: str, task: Task) -> bool:
     return isinstance(task, Binary) or (isinstance(task, Multiclass) and split == "train")
 
 
-def _way_out(split: TimeSplit | EntitySplit | ColumnSplit) -> str:
+def _advice(split: TimeSplit | EntitySplit | ColumnSplit) -> str:
     if isinstance(split, TimeSplit) and split.is_relative:
         return (
             f"Change features.split.validation ({split.validation}) or test ({split.test}), or check how labels are derived "

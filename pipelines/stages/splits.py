@@ -1,4 +1,4 @@
-"""Which rows train, which choose, which judge."""
+"""Which rows are in the train, validation and test splits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pipelines.expressions import cols
 
 SPLITS = ("train", "validation", "test")
-HASHED = 1 << 30
+HASH_RANGE = 1 << 30
 
 
 def split_by_time(event_time: Column, validation_from: datetime, test_from: datetime) -> Column:
@@ -26,8 +26,8 @@ def split_by_entity(columns: tuple[str, ...], validation: float, test: float, se
 
     Rows without a key are one entity.
     """
-    place = F.pmod(F.xxhash64(F.lit(seed), *cols(columns)), F.lit(HASHED)) / HASHED
-    return F.when(place < F.lit(test), "test").when(place < F.lit(test + validation), "validation").otherwise("train")
+    position = F.pmod(F.xxhash64(F.lit(seed), *cols(columns)), F.lit(HASH_RANGE)) / HASH_RANGE
+    return F.when(position < F.lit(test), "test").when(position < F.lit(test + validation), "validation").otherwise("train")
 
 
 def outside_embargo(label: Column, event_time: Column, bounds: Iterable[datetime], hours: float) -> Column:

@@ -20,7 +20,7 @@ def fold_of(row_id: Column, folds: int) -> Column:
 def _by_fold(value: Column, folds: int) -> Column:
     """An aggregate: an array of the sums of a value by fold, nothing counting as 0."""
     fold = fold_of(F.col("row_id"), folds)
-    return F.array(*(F.coalesce(F.sum(F.when(fold == at, value)), F.lit(0)).cast("double") for at in range(folds)))
+    return F.array(*(F.coalesce(F.sum(F.when(fold == index, value)), F.lit(0)).cast("double") for index in range(folds)))
 
 
 def sum_labels(rows: DataFrame, spec: FeaturesConfig) -> dict[str, LabelSums]:
@@ -33,14 +33,14 @@ def _summed(rows: DataFrame, name: str, target: Target) -> LabelSums:
     known = rows.where(word.isNotNull() & (word != "") & ~F.contains(word, F.lit("\0")))
     sums = [_by_fold(value, target.folds).alias(name) for name, value in (("rows", F.lit(1)), ("totals", F.col("label")))]
     grouped = known.groupBy(word.alias("word")).agg(F.count("*").alias("count"), *sums)
-    found = grouped.orderBy(F.desc("count"), "word").limit(target.max_size).collect()
-    whole = rows.agg(*sums, F.stddev_pop("label").alias("deviation")).collect()[0]
-    shape = (len(found), target.folds)
+    top_words = grouped.orderBy(F.desc("count"), "word").limit(target.max_size).collect()
+    totals = rows.agg(*sums, F.stddev_pop("label").alias("deviation")).collect()[0]
+    shape = (len(top_words), target.folds)
     return LabelSums(
-        tuple(row.word for row in found),
-        np.array([row.rows for row in found], float).reshape(shape),
-        np.array([row.totals for row in found], float).reshape(shape),
-        np.array(whole.rows, float),
-        np.array(whole.totals, float),
-        float(whole.deviation or 0.0),
+        tuple(row.word for row in top_words),
+        np.array([row.rows for row in top_words], float).reshape(shape),
+        np.array([row.totals for row in top_words], float).reshape(shape),
+        np.array(totals.rows, float),
+        np.array(totals.totals, float),
+        float(totals.deviation or 0.0),
     )

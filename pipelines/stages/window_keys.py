@@ -11,7 +11,7 @@ from pipelines.expressions import all_of, col, cols
 from schemas.contract import Table
 from schemas.names import internal
 
-KEY, PLACE, HASH, FIRST, COUNTED = map(internal, ("key", "place", "hash", "first", "counted"))
+KEY, RANK, HASH, FIRST, COUNTED = map(internal, ("key", "place", "hash", "first", "counted"))
 INTERVAL = "interval_from"
 
 
@@ -37,16 +37,16 @@ def losers_of(rows: DataFrame, contract: Table, counted: Column) -> Losers:
     candidates = hashed.join(shared, KEY, "left_semi").withColumn(HASH, F.xxhash64(*values))
     order = [*(col(name).desc_nulls_last() for name in contract.latest_by), F.col(HASH).desc(), F.col(INTERVAL).desc()]
     of_key = Window.partitionBy(*cols(contract.key)).orderBy(*order)
-    ranked = candidates.withColumns({PLACE: F.row_number().over(of_key), FIRST: F.first(HASH).over(of_key)})
-    is_copy, lost = F.col(HASH) == F.col(FIRST), ranked.where(F.col(PLACE) > 1)
-    losers = lost.select(*cols(contract.key), INTERVAL, counted.alias(COUNTED), (counted & is_copy).alias(FIRST))
+    ranked = candidates.withColumns({RANK: F.row_number().over(of_key), FIRST: F.first(HASH).over(of_key)})
+    is_copy, losing_rows = F.col(HASH) == F.col(FIRST), ranked.where(F.col(RANK) > 1)
+    losers = losing_rows.select(*cols(contract.key), INTERVAL, counted.alias(COUNTED), (counted & is_copy).alias(FIRST))
     losers = losers.localCheckpoint()
     sums = losers.agg(F.count("*").alias("rows"), F.count_if(COUNTED).alias("counted"), F.count_if(FIRST).alias("repeated"))
     counts = sums.collect()[0]
     return Losers(losers.drop(COUNTED, FIRST), counts["counted"], counts["repeated"]) if counts["rows"] else Losers()
 
 
-def without(rows: DataFrame, losers: DataFrame, contract: Table) -> DataFrame:
+def without_losers(rows: DataFrame, losers: DataFrame, contract: Table) -> DataFrame:
     """The rows but for the losers, which `losers_of` gives."""
     names = (*contract.key, INTERVAL)
     renamed = losers.select(*(col(name).alias(internal(f"lost_{number}")) for number, name in enumerate(names)))

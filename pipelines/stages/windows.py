@@ -23,32 +23,32 @@ def windowed(rows: DataFrame, windows: Windows, sequences: Mapping[str, Sequence
     whole, or a value of the label is missing, and in all rows but one of each stride.
     """
     step = round(windows.step_minutes * 60)
-    at = F.unix_seconds(col(windows.at))
-    phased = rows.withColumn(PHASE, F.pmod(at, F.lit(step)))
+    seconds = F.unix_seconds(col(windows.at))
+    phased = rows.withColumn(PHASE, F.pmod(seconds, F.lit(step)))
     # Rows of one phase are whole steps apart: as many as fit into a range leave no gap.
-    series = Window.partitionBy(*cols(windows.by), F.col(PHASE)).orderBy(at)
-    made: dict[str, Column] = {}
+    series = Window.partitionBy(*cols(windows.by), F.col(PHASE)).orderBy(seconds)
+    aggregates: dict[str, Column] = {}
     for name, sequence in sequences.items():
         back = series.rangeBetween(-(sequence.length - 1) * step, 0)
-        made[_rows_of(name)] = F.collect_list(F.struct(at.alias(AT), *cols(sequence.of))).over(back)
+        aggregates[_rows_of(name)] = F.collect_list(F.struct(seconds.alias(AT), *cols(sequence.of))).over(back)
     if windows.label:
         ahead = series.rangeBetween(step, windows.horizon * step)
-        made[AHEAD] = F.collect_list(F.struct(at.alias(AT), col(windows.label).alias("value"))).over(ahead)
-    found = phased.withColumns(made)
-    whole = {name: _whole(_rows_of(name), sequence.length) for name, sequence in sequences.items()}
+        aggregates[AHEAD] = F.collect_list(F.struct(seconds.alias(AT), col(windows.label).alias("value"))).over(ahead)
+    collected = phased.withColumns(aggregates)
+    is_whole = {name: _whole(_rows_of(name), sequence.length) for name, sequence in sequences.items()}
     arrays = {
-        channel_column(name, column): F.when(whole[name], col(_rows_of(name)).getField(column).cast("array<double>"))
+        channel_column(name, column): F.when(is_whole[name], col(_rows_of(name)).getField(column).cast("array<double>"))
         for name, sequence in sequences.items()
         for column in sequence.of
     }
-    place = F.pmod(F.floor(at / F.lit(step)), F.lit(windows.stride)) == 0
-    wanted = [place, *whole.values()]
+    is_stride_start = F.pmod(F.floor(seconds / F.lit(step)), F.lit(windows.stride)) == 0
+    conditions = [is_stride_start, *is_whole.values()]
     if windows.label:
         values = F.col(AHEAD).getField("value").cast("array<float>")
-        wanted += [_whole(AHEAD, windows.horizon), ~F.exists(values, lambda value: value.isNull())]
+        conditions += [_whole(AHEAD, windows.horizon), ~F.exists(values, lambda value: value.isNull())]
     else:
         values = F.col("label")
-    return found.withColumns({**arrays, "label": F.when(all_of(wanted), values)}).drop(PHASE, *made)
+    return collected.withColumns({**arrays, "label": F.when(all_of(conditions), values)}).drop(PHASE, *aggregates)
 
 
 def _rows_of(sequence: str) -> str:

@@ -70,19 +70,19 @@ class BatchNorm(keras.Layer):  # type: ignore[misc] # Keras has no types
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def call(self, values: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Normalise."""
+        """Normalise values, shape (batch, …), over all ranks' rows while training."""
         values = tf.cast(values, tf.float32)
         if training:
             mean, variance = self._moments(values)
-            for moving, found in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(self._momentum * moving + (1 - self._momentum) * found)
+            for moving, batch_value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(self._momentum * moving + (1 - self._momentum) * batch_value)
         else:
             mean, variance = self.moving_mean, self.moving_variance
         scale = self.gamma * tf.math.rsqrt(variance + self._epsilon)
         return tf.cast((values - mean) * scale + self.beta, self.compute_dtype)
 
     def compute_output_spec(self, values: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:  # noqa: ARG002
-        """Of the same shape."""
+        """The output has the shape of the input."""
         return keras.KerasTensor(values.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard, and Horovod's timeline: what rank 0 keeps for people who look at a run."""
+"""Scalars for TensorBoard, and Horovod's timeline, which rank 0 writes for people who look at a run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pathlib import Path
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
+from pipelines.messages import EpochReport, FeedReceipt
 from pipelines.storage import is_local, list_files, locate, publish_folder, write_bytes
-from pipelines.training.standing import Message
-
-SPENT = ("compute", "wait", "feed")
 
 
 class Board:
@@ -21,24 +19,22 @@ class Board:
     `history` are epochs that another attempt has done: they are written again where its files can't be added to.
     """
 
-    def __init__(self, uri: str, history: Iterable[Message]) -> None:
+    def __init__(self, uri: str, history: Iterable[EpochReport]) -> None:
         self._uri = uri
         self._copied = None if is_local(uri) else tempfile.TemporaryDirectory(prefix="ringmill-board-")
         folder = self._copied.name if self._copied else locate(uri)[1]
-        again = bool(self._copied) or not list_files(uri)
+        rewrites = bool(self._copied) or not list_files(uri)
         self._writer = tf.summary.create_file_writer(folder)
-        for told in history if again else ():
-            self._write(told)
+        for report in history if rewrites else ():
+            self._write(report)
 
-    def tell(self, told: Message, receipts: Iterable[Message]) -> None:
+    def write_epoch(self, report: EpochReport, receipts: Iterable[FeedReceipt]) -> None:
         """Write an epoch: losses, metric, rate, speed, and each rank's shares of compute, wait and feed."""
-        self._write(told)
-        with self._writer.as_default(step=told["epoch"]):
+        self._write(report)
+        with self._writer.as_default(step=report.epoch):
             for receipt in receipts:
-                total = sum(receipt[f"{what}_seconds"] for what in SPENT)
-                for what in SPENT:
-                    share = receipt[f"{what}_seconds"] / total if total else 0.0
-                    tf.summary.scalar(f"rank_{receipt['rank']}/{what}_share", share)
+                for activity, share in receipt.shares()._asdict().items():
+                    tf.summary.scalar(f"rank_{receipt.rank}/{activity}_share", share)
         self._writer.flush()
         if self._copied:
             try:
@@ -46,15 +42,16 @@ class Board:
             except OSError as error:  # no reason to stop training
                 print(f"ringmill: TensorBoard's logs can't be copied to {self._uri}: {error}", flush=True)
 
-    def _write(self, told: Message) -> None:
-        names = ["train_loss", *(name for name in told if name.startswith("validation_")), "learning_rate", "rows_per_second"]
-        with self._writer.as_default(step=told["epoch"]):
-            for name in names:
-                tf.summary.scalar(name, told[name])
+    def _write(self, report: EpochReport) -> None:
+        rates = {"learning_rate": report.learning_rate, "rows_per_second": report.rows_per_second}
+        values = {"train_loss": report.train_loss, **report.validation(), **rates}
+        with self._writer.as_default(step=report.epoch):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
 
 
 class Timeline:
-    """Horovod's timeline of what is left of a run, as JSON for a browser's tracing page, at a path or URI."""
+    """Horovod's timeline of the rest of a run, as JSON for a browser's tracing page, at a path or URI."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri

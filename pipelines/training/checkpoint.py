@@ -1,4 +1,4 @@
-"""Checkpoints: NumPy arrays in one archive, written whole or not at all; what is damaged is told, and the one before used.
+"""Checkpoints: NumPy arrays in one archive, written whole or not at all; a damaged one is reported, and the one before used.
 
 The SHA-256 of the archive follows it: a byte that has changed may leave an archive that can be read, with less in it.
 """
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.errors import DataError, ExternalError
-from pipelines.storage import delete_file, list_files, read_bytes, write_bytes
+from pipelines.errors import DataError, ExternalError, RankError
+from pipelines.storage import delete_file, is_of_store, list_files, read_bytes, write_bytes
 
 META = "meta.json"
 DIGEST = hashlib.sha256().digest_size
@@ -31,7 +31,7 @@ class Checkpoint(NamedTuple):
 
 
 def save(uri: str, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to a path or URI; raises ExternalError when it can't be written."""
+    """Write a checkpoint to a path or URI; raises ExternalError when it can't be, RankError when its store is silent."""
     meta = np.frombuffer(json.dumps(checkpoint.meta).encode(), np.uint8)
     named = {f"array_{index:05d}": array for index, array in enumerate(checkpoint.arrays)}
     buffer = io.BytesIO()
@@ -39,6 +39,8 @@ def save(uri: str, checkpoint: Checkpoint) -> None:
     try:
         write_bytes(uri, buffer.getvalue() + hashlib.sha256(buffer.getbuffer()).digest())
     except OSError as error:
+        if is_of_store(error):
+            raise _no_answer(uri, error) from error
         raise ExternalError(
             f"checkpoint {uri}: can't be written ({error}). The one before it is whole; make room, and run the job again: it "
             f"goes on from there."
@@ -46,14 +48,21 @@ def save(uri: str, checkpoint: Checkpoint) -> None:
 
 
 def load(uri: str) -> Checkpoint:
-    """Read a checkpoint; raises DataError, naming it, when it is missing or damaged."""
+    """Read a checkpoint; raises DataError, naming it, when it is missing or damaged, and RankError when its store is silent."""
     try:
         with np.load(io.BytesIO(_whole(read_bytes(uri))), allow_pickle=False) as archive:
             meta = json.loads(archive[META].tobytes())
             arrays = [archive[name] for name in sorted(archive.files) if name != META]
     except (OSError, ValueError, KeyError) as error:
+        if is_of_store(error):
+            raise _no_answer(uri, error) from error
         raise DataError(f"checkpoint {uri}: can't be read ({error}). Use an earlier one, or train again.") from error
     return Checkpoint(arrays, meta)
+
+
+def _no_answer(uri: str, error: Exception) -> RankError:
+    """What is tried again from the last checkpoint, since the store's files may be sound."""
+    return RankError(f"checkpoint {uri}: the store did not answer ({error}). Once it does, run the same command again.")
 
 
 def _whole(content: bytes) -> bytes:

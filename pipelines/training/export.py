@@ -31,19 +31,19 @@ from pipelines.training.generated import generated_samples
 from pipelines.training.job import Sample
 from pipelines.training.parity import Parity, SavedModel, check_parity
 from pipelines.training.preprocessing import build_preprocessing, build_scorer, network_signature
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 if TYPE_CHECKING:
-    from pipelines.training.open_export import Onnx
+    from pipelines.training.open_export import OnnxParity
 
 TASK: TypeAdapter[Task] = TypeAdapter(Task)
 
 
 class Exported(NamedTuple):
-    """What the parity gate found."""
+    """The results of the parity gate: of the SavedModel and of the ONNX model."""
 
     parity: Parity
-    onnx: Onnx
+    onnx: OnnxParity
 
 
 class Description(NamedTuple):
@@ -58,7 +58,7 @@ class Description(NamedTuple):
 def export(
     network: keras.Model,
     spec: FittedSpec,
-    head: Head,
+    head: OutputHead,
     manifest: dict[str, Any],
     uri: str,
     samples: Sequence[Sample] = (),
@@ -97,7 +97,7 @@ def export(
 
 
 def _describe(
-    folder: Path, spec: FittedSpec, head: Head, manifest: dict[str, Any], description: Description, onnx: Onnx
+    folder: Path, spec: FittedSpec, head: OutputHead, manifest: dict[str, Any], description: Description, onnx: OnnxParity
 ) -> None:
     """Write what is beside the graphs: fitted features, schemas and the model card."""
     inputs = description.inputs or input_schema(spec)
@@ -108,7 +108,7 @@ def _describe(
     write_json(folder / CARD, model_card(manifest, inputs, description.data, _limit(onnx)).model_dump(mode="json"))
 
 
-def _limit(onnx: Onnx) -> str | None:
+def _limit(onnx: OnnxParity) -> str | None:
     """What the model lacks as ONNX, for its card."""
     if onnx.missing:
         return f"It has no ONNX graph: {onnx.missing}"
@@ -118,17 +118,19 @@ def _limit(onnx: Onnx) -> str | None:
 
 
 def _archive(
-    scorer: keras.Model, preprocessing: keras.Model, network: keras.Model, spec: FittedSpec, head: Head
+    scorer: keras.Model, preprocessing: keras.Model, network: keras.Model, spec: FittedSpec, head: OutputHead
 ) -> keras.export.ExportArchive:
     archive = keras.export.ExportArchive()
     archive.track(scorer)
     raw = {name: tf.TensorSpec((None, *kind.shape), tf.as_dtype(kind.dtype), name=name) for name, kind in spec.inputs.items()}
-    taken = network_signature(spec)
+    signature = network_signature(spec)
     archive.add_endpoint("serve", lambda values: scorer(values, training=False), input_signature=[raw])
-    archive.add_endpoint("features", lambda values: dict(zip(taken, preprocessing(values), strict=True)), input_signature=[raw])
+    archive.add_endpoint(
+        "features", lambda values: dict(zip(signature, preprocessing(values), strict=True)), input_signature=[raw]
+    )
     archive.add_endpoint(
         "score_features",
-        lambda values: head.link(network([values[name] for name in taken], training=False)),
-        input_signature=[taken],
+        lambda values: head.link(network([values[name] for name in signature], training=False)),
+        input_signature=[signature],
     )
     return archive

@@ -16,14 +16,13 @@ import pyarrow.parquet as pq
 from pipelines.columns import aligned, fill_inputs, flat, input_room
 from pipelines.errors import DataError, RankError
 from pipelines.fitted import FittedSpec
-from pipelines.storage import locate
-from pipelines.training.plan import RowGroup, RowPlan, Slice
+from pipelines.storage import is_of_store, locate
+from pipelines.training.plan import PlannedRowGroup, RowPlan, Slice
 
 CHECKSUM_MODULUS = 2**31 - 1
 READ_ROWS = 1 << 14  # rows that Parquet decodes at once: few enough to be in a cache still when they are copied
 WHOLE_BYTES = 1 << 24  # of row groups that are fetched at once; of larger ones READ_BYTES of each column
 READ_BYTES = 1 << 18
-STORE = "AWS Error"  # in what pyarrow says of S3, and not of a file that is damaged or, by the next, missing
 READ_AHEAD = 2  # chunks that wait, decoded, while the network trains on another
 
 
@@ -38,15 +37,15 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """All of them, each once."""
+        """The names of all columns: row id, label, then the features."""
         return [self.row_id, self.label, *self.spec.columns]
 
-    def room(self, rows: int) -> Rows:
+    def room(self, rows: int) -> DecodedRows:
         """Arrays for so many rows, with nothing in them yet."""
         labels = (rows,) if self.horizon is None else (rows, self.horizon)
-        return Rows(input_room(self.spec, rows), aligned(labels, np.float32), np.empty(rows, np.int64))
+        return DecodedRows(input_room(self.spec, rows), aligned(labels, np.float32), np.empty(rows, np.int64))
 
-    def decode(self, batch: pa.RecordBatch, into: Rows) -> None:
+    def decode(self, batch: pa.RecordBatch, into: DecodedRows) -> None:
         """Put the rows of a batch into as much room; raises ValueError when arrays of theirs have another length."""
         fill_inputs(batch, self.spec, into.inputs)
         label = batch.column(self.label)
@@ -55,7 +54,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Rows:
+class DecodedRows:
     """Some rows, decoded: the network's inputs (n, …), labels (n,) or (n, horizon), row ids (n,)."""
 
     inputs: tuple[npt.NDArray[Any], ...]
@@ -65,18 +64,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.row_ids)
 
-    def __getitem__(self, part: slice) -> Rows:
+    def __getitem__(self, part: slice) -> DecodedRows:
         """A view of some of the rows."""
-        return Rows(tuple(values[part] for values in self.inputs), self.labels[part], self.row_ids[part])
+        return DecodedRows(tuple(values[part] for values in self.inputs), self.labels[part], self.row_ids[part])
 
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        """All of them."""
+        """All arrays: the inputs, the labels and the row ids."""
         return (*self.inputs, self.labels, self.row_ids)
 
-    def take(self, places: npt.NDArray[np.int64], into: Rows) -> None:
+    def take(self, positions: npt.NDArray[np.int64], into: DecodedRows) -> None:
         """Copy rows, by position, into as much room."""
         for values, target in zip(self.arrays(), into.arrays(), strict=True):
-            np.take(values, places, axis=0, out=target, mode="clip")  # another mode would copy twice
+            np.take(values, positions, axis=0, out=target, mode="clip")  # another mode would copy twice
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Receipt:
     checksum: int = 0
 
     def add(self, row_ids: npt.NDArray[np.int64]) -> None:
-        """Count rows in."""
+        """Count rows by their ids."""
         self.rows += len(row_ids)
         self.checksum += int(np.mod(row_ids, CHECKSUM_MODULUS).sum())
 
@@ -123,7 +122,7 @@ class Feed:
 
     def shape(self) -> Chunk:
         """A chunk without rows: the shape that all of them have."""
-        return self._filling().chunk(0)
+        return self._new_buffer().chunk(0)
 
     def epoch(self, epoch: int, receipt: Receipt) -> Generator[Chunk]:
         """The rank's chunks of an epoch; `receipt` is filled in as they are handed out.
@@ -165,19 +164,19 @@ class Feed:
 
     def _chunks(self, epoch: int) -> Iterator[tuple[Chunk, npt.NDArray[np.int64]]]:
         """Chunks, and the ids of their rows; the last ones may be padded, and each rank gives the same number of steps."""
-        filling, steps_left = self._filling(), self._plan.steps(epoch)
+        buffer, steps_left = self._new_buffer(), self._plan.steps(epoch)
         for rows, order in self._blocks(epoch):
             start = 0
             while start < len(order):
-                start += filling.fill(rows, order[start:])
-                if filling.is_full:
-                    yield filling.chunk(self._steps_per_call), filling.row_ids
-                    filling, steps_left = self._filling(), steps_left - self._steps_per_call
+                start += buffer.fill(rows, order[start:])
+                if buffer.is_full:
+                    yield buffer.chunk(self._steps_per_call), buffer.row_ids
+                    buffer, steps_left = self._new_buffer(), steps_left - self._steps_per_call
         while steps_left > 0:
-            yield filling.chunk(min(steps_left, self._steps_per_call)), filling.row_ids
-            filling, steps_left = self._filling(), steps_left - self._steps_per_call
+            yield buffer.chunk(min(steps_left, self._steps_per_call)), buffer.row_ids
+            buffer, steps_left = self._new_buffer(), steps_left - self._steps_per_call
 
-    def _blocks(self, epoch: int) -> Iterator[tuple[Rows, npt.NDArray[np.int64]]]:
+    def _blocks(self, epoch: int) -> Iterator[tuple[DecodedRows, npt.NDArray[np.int64]]]:
         """The rank's blocks, each in the room of the one before, and in which order their rows are wanted."""
         reader, room = _Reader(self._columns), self._columns.room(0)
         for block in self._plan.blocks(epoch, self._rank):
@@ -189,12 +188,12 @@ class Feed:
                 filled += reader.read(piece, room[filled:count])
             yield room[:count], block.order()
 
-    def _filling(self) -> _Filling:
-        return _Filling(self._columns, self._steps_per_call, self._plan.batch_size)
+    def _new_buffer(self) -> _ChunkBuffer:
+        return _ChunkBuffer(self._columns, self._steps_per_call, self._plan.batch_size)
 
 
-class _Filling:
-    """A chunk on its way."""
+class _ChunkBuffer:
+    """A chunk that is filled with rows until it is full."""
 
     def __init__(self, columns: Columns, steps: int, batch: int) -> None:
         self._shape = (steps, batch)
@@ -203,20 +202,20 @@ class _Filling:
 
     @property
     def is_full(self) -> bool:
-        """Whether no row has a place in it any more."""
+        """Whether there is no room for another row."""
         return self._filled == len(self._rows)
 
     @property
     def row_ids(self) -> npt.NDArray[np.int64]:
-        """Those of the rows in it."""
+        """The ids of the rows that are in it."""
         return self._rows.row_ids[: self._filled]
 
-    def fill(self, rows: Rows, order: npt.NDArray[np.int64]) -> int:
+    def fill(self, rows: DecodedRows, order: npt.NDArray[np.int64]) -> int:
         """Take the first of the rows in their order, as many as there is room for; return how many."""
-        taken = order[: len(self._rows) - self._filled]
-        rows.take(taken, self._rows[self._filled : self._filled + len(taken)])
-        self._filled += len(taken)
-        return len(taken)
+        selected = order[: len(self._rows) - self._filled]
+        rows.take(selected, self._rows[self._filled : self._filled + len(selected)])
+        self._filled += len(selected)
+        return len(selected)
 
     def chunk(self, steps: int) -> Chunk:
         """The chunk, as so many steps, with zeros where no row is."""
@@ -237,12 +236,12 @@ class _Reader:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._footers: dict[str, pq.FileMetaData] = {}
-        self._group: RowGroup | None = None
+        self._group: PlannedRowGroup | None = None
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._rest: pa.RecordBatch | None = None
         self._position = 0
 
-    def read(self, piece: Slice, room: Rows) -> int:
+    def read(self, piece: Slice, room: DecodedRows) -> int:
         """Put a slice's rows at the beginning of the room, and return how many; raises DataError, naming the file, when they
         can't be read.
         """
@@ -252,7 +251,7 @@ class _Reader:
                 self._columns.decode(batch, room[filled : filled + len(batch)])
                 filled += len(batch)
         except (OSError, ValueError) as error:
-            if STORE in str(error):  # the file may be sound: the run goes on from its last checkpoint
+            if is_of_store(error):  # the run goes on from its last checkpoint
                 raise RankError(f"features file {piece.group.path}: the store did not answer ({error}).") from error
             raise DataError(
                 f"features file {piece.group.path}: row group {piece.group.index} can't be read ({error}). "
@@ -268,21 +267,21 @@ class _Reader:
             if batch is None:
                 raise ValueError(f"it ends after {self._position} rows")
             skipped = min(max(piece.start - self._position, 0), len(batch))
-            wanted = min(piece.stop - self._position, len(batch))
-            self._rest = batch.slice(wanted) if wanted < len(batch) else None
-            self._position += wanted
-            if skipped < wanted:
-                yield batch.slice(skipped, wanted - skipped)
+            stop = min(piece.stop - self._position, len(batch))
+            self._rest = batch.slice(stop) if stop < len(batch) else None
+            self._position += stop
+            if skipped < stop:
+                yield batch.slice(skipped, stop - skipped)
 
-    def _open(self, group: RowGroup) -> None:
+    def _open(self, group: PlannedRowGroup) -> None:
         filesystem, path = locate(group.path)
         source = filesystem.open_input_file(path)
         if group.path not in self._footers:
             self._footers[group.path] = pq.read_metadata(source)
         footer = self._footers[group.path]
         # A row group of usual size is fetched in few large requests, a huge one as it is decoded.
-        whole = footer.row_group(group.index).total_byte_size <= WHOLE_BYTES
-        file = pq.ParquetFile(source, metadata=footer, pre_buffer=whole, buffer_size=0 if whole else READ_BYTES)
+        fits_at_once = footer.row_group(group.index).total_byte_size <= WHOLE_BYTES
+        file = pq.ParquetFile(source, metadata=footer, pre_buffer=fits_at_once, buffer_size=0 if fits_at_once else READ_BYTES)
         names = self._columns.names
         self._batches = file.iter_batches(READ_ROWS, row_groups=[group.index], columns=names, use_threads=False)
         self._group, self._rest, self._position = group, None, 0

@@ -9,11 +9,11 @@ import keras
 import tensorflow as tf
 
 from pipelines.training.batch_norm import rows_of_all_ranks
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 
 def gradients_of(
-    network: keras.Model, head: Head, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, parts: int = 1
+    network: keras.Model, head: OutputHead, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, parts: int = 1
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """The sum of a batch's losses, times the weights of rows (batch,), and its gradient by trainable variable.
 
@@ -29,8 +29,8 @@ def gradients_of(
         loss, gradients = _gradients(network, head, some, own_labels, own_weights)
         return part + 1, total + loss, [before + gradient for before, gradient in zip(sums, gradients, strict=True)]
 
-    nothing = (tf.constant(0), tf.constant(0.0), [tf.zeros(variable.shape) for variable in network.trainable_variables])
-    _, total, sums = tf.while_loop(lambda part, *_: part < parts, add_part, nothing, parallel_iterations=1)
+    zeros = (tf.constant(0), tf.constant(0.0), [tf.zeros(variable.shape) for variable in network.trainable_variables])
+    _, total, sums = tf.while_loop(lambda part, *_: part < parts, add_part, zeros, parallel_iterations=1)
     return total, sums
 
 
@@ -49,18 +49,18 @@ def summed_over_ranks(loss: tf.Tensor, gradients: list[tf.Tensor], rows: tf.Tens
     with tf.control_dependencies([began]):
         if compress:
             # Sums over many rows may be beyond what float16 can hold (65,504): divided first.
-            means = [each / rows for each in gradients]
+            means = [gradient / rows for gradient in gradients]
             means = hvd.grouped_allreduce(means, op=hvd.Sum, name="gradients", compression=hvd.Compression.fp16)
             summed = hvd.allreduce(loss, op=hvd.Sum, name="loss")
         else:
             summed, *sums = hvd.grouped_allreduce([loss, *gradients], op=hvd.Sum, name="gradients")
-            means = [each / rows for each in sums]
+            means = [gradient / rows for gradient in sums]
     with tf.control_dependencies([summed, *means]):
         return Summed(summed, means, tf.timestamp() - began)
 
 
 def _gradients(
-    network: keras.Model, head: Head, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor
+    network: keras.Model, head: OutputHead, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     with tf.GradientTape() as tape, rows_of_all_ranks(weights):
         outputs = network(inputs, training=True)

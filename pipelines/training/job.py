@@ -1,4 +1,4 @@
-"""What a training run is, as JSON: the one thing that a rank is given."""
+"""The description of a training run as JSON, which is all that a rank gets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.bundles.signature import InputField
 from pipelines.config import Model, Task, TrainConfig
 from pipelines.fitted import FittedSpec
 from pipelines.training.plan import RowPlan, Start
-from pipelines.training.standing import Standing
+from pipelines.training.train_state import TrainState
 
 Value = float | str | list[float | None]
 Raw = dict[str, Value | None]
@@ -45,7 +45,7 @@ class Sample(Model, allow_inf_nan=True):
 class TrainingJob(Model, allow_inf_nan=True):
     """A whole training run: configuration, fitted features, sampled rows that the model must make the same features of, its
     inputs and data as its folder describes them, the row plans of both splits, and where files go. With `resume` it goes on
-    from that checkpoint, where the run stood as `standing` says.
+    from that checkpoint, in the state `standing`.
     """
 
     run_id: str
@@ -64,7 +64,7 @@ class TrainingJob(Model, allow_inf_nan=True):
     tensorboard: str | None = None
     timeline: str | None = None
     resume: str | None = None
-    standing: Standing = Standing()
+    standing: TrainState = TrainState()
 
     @property
     def schedule_steps(self) -> int:
@@ -77,17 +77,17 @@ class TrainingJob(Model, allow_inf_nan=True):
         if not self.resume:
             return 0
         epoch = self.standing.start.epoch
-        left = self.train.steps(epoch) if epoch < self.config.epochs else self._whole_steps
-        return (epoch + 1) * self._whole_steps - left - self.standing.iterations
+        remaining = self.train.steps(epoch) if epoch < self.config.epochs else self._whole_steps
+        return (epoch + 1) * self._whole_steps - remaining - self.standing.iterations
 
     @property
     def _whole_steps(self) -> int:
         return self.train.model_copy(update={"start": Start()}).steps(0)
 
-    def resumed(self, uri: str, standing: Standing) -> TrainingJob:
+    def resumed(self, uri: str, state: TrainState) -> TrainingJob:
         """The same run, going on from a checkpoint."""
-        train = self.train.model_copy(update={"start": standing.start})
-        return self.model_copy(update={"resume": uri, "standing": standing, "train": train})
+        train = self.train.model_copy(update={"start": state.start})
+        return self.model_copy(update={"resume": uri, "standing": state, "train": train})
 
     def fingerprint(self, code: str) -> str:
         """SHA-256 of this and the code's version: all that decides what is trained, but not by how many ranks, or where."""

@@ -32,7 +32,7 @@ class ValueOf(_Exact):
         self._values = values
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        """Look them up."""
+        """The value of each id, shape (batch,)."""
         return tf.gather(tf.constant(self._values, tf.float64), ids)
 
     def get_config(self) -> dict[str, Any]:
@@ -60,11 +60,11 @@ class LocalTime(_Exact):
         return LocalTime(since, offsets, name=name)
 
     def call(self, seconds: tf.Tensor) -> tf.Tensor:
-        """Tell the parts."""
+        """Split each instant into the parts of its local time."""
         missing = tf.math.is_nan(seconds)
         utc = tf.cast(tf.math.floor(tf.where(missing, tf.zeros_like(seconds), seconds)), tf.int64)
-        place = tf.searchsorted(tf.constant(self._since, tf.int64), utc, side="right") - 1
-        local = utc + tf.gather(tf.constant(self._offsets, tf.int64), tf.maximum(place, 0)) + ERAS * ERA * DAY
+        index = tf.searchsorted(tf.constant(self._since, tf.int64), utc, side="right") - 1
+        local = utc + tf.gather(tf.constant(self._offsets, tf.int64), tf.maximum(index, 0)) + ERAS * ERA * DAY
         days, hour = local // DAY, (local % DAY) // 3600
         of_era = (days + 719468) % ERA
         year = (of_era - of_era // 1460 + of_era // 36524 - of_era // (ERA - 1)) // 365
@@ -107,7 +107,7 @@ class Crc32(_Exact):
         return tf.cast(tf.reshape(tf.where(lengths > 0, hashed, tf.zeros_like(hashed)), tf.shape(words)), tf.int32)
 
     def compute_output_spec(self, words: keras.KerasTensor) -> keras.KerasTensor:
-        """Of the strings' shape."""
+        """The output has the shape of the strings."""
         return keras.KerasTensor(words.shape, dtype="int32")
 
     def get_config(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class BeforeNul(_Exact):
     """Strings up to their first NUL."""
 
     def call(self, words: tf.Tensor) -> tf.Tensor:
-        """Cut them."""
+        """Cut each text before its first NUL byte."""
         return _before_nul(words)
 
 
@@ -133,7 +133,7 @@ class FirstWords(_Exact):
         self._length = length
 
     def call(self, texts: tf.Tensor) -> tf.Tensor:
-        """Cut them in words."""
+        """Cut each text into words."""
         lower = tf.strings.lower(_before_nul(texts), encoding="utf-8")
         spaced = tf.strings.regex_replace(lower, f"[{BETWEEN_WORDS}]+", " ")
         # Split at that very space alone: other characters that Unicode calls spaces were taken out above, or are no such.
@@ -171,7 +171,7 @@ class Png(_Exact):
         return tf.image.resize(pixels, (self._height, self._width))
 
     def compute_output_spec(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """One image a string."""
+        """The output is one image for each string."""
         return keras.KerasTensor((*images.shape, self._height, self._width, self._channels), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
@@ -184,6 +184,6 @@ def _before_nul(texts: tf.Tensor) -> tf.Tensor:
 
 
 def crc32_table() -> list[int]:
-    """What each value of a byte does to a CRC-32 (reflected polynomial 0xEDB88320), found by asking zlib."""
+    """What each value of a byte does to a CRC-32 (reflected polynomial 0xEDB88320), computed by zlib."""
     empty = 0xFFFFFFFF
     return [zlib.crc32(bytes([byte ^ 0xFF])) ^ empty ^ (empty >> 8) for byte in range(256)]

@@ -21,8 +21,8 @@ from pipelines.columns import ALIGNMENT
 from pipelines.training.batch_norm import refuse_batch_norm
 from pipelines.training.feed import Chunk
 from pipelines.training.gradients import gradients_of, summed_over_ranks
-from pipelines.training.optimizers import Plateau
-from pipelines.training.tasks import Head
+from pipelines.training.optimizers import ReduceOnPlateau
+from pipelines.training.tasks import OutputHead
 
 Compiled: TypeAlias = Callable[..., Any]  # a traced function of tensors
 
@@ -58,9 +58,9 @@ class Loop:
         self,
         network: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        head: Head,
+        head: OutputHead,
         shape: Chunk,
-        plateau: Plateau | None = None,
+        plateau: ReduceOnPlateau | None = None,
         *,
         parts: int = 1,
         compress: bool = False,
@@ -94,8 +94,8 @@ class Loop:
         """Train on a chunk; `rows` (chunk.steps,) is what all ranks together train on at each of its steps."""
         padded = np.ones(self._steps_at_most, np.float32)
         padded[: chunk.steps] = rows
-        found = self._train(*_batches(chunk), tf.constant(padded), tf.constant(chunk.steps))
-        loss, bad, wait = (value.numpy() for value in found)
+        results = self._train(*_batches(chunk), tf.constant(padded), tf.constant(chunk.steps))
+        loss, bad, wait = (value.numpy() for value in results)
         return Call(float(loss), int(bad), float(wait))
 
     def validate(self, chunks: Iterator[Chunk], rows: int) -> Validation:
@@ -103,8 +103,8 @@ class Loop:
         loss: float = 0.0
         measured: npt.NDArray[np.float64] | None = None
         for chunk in chunks:
-            found, sums = self._score(*_batches(chunk), tf.constant(chunk.steps))
-            loss += float(found)
+            batch_loss, sums = self._score(*_batches(chunk), tf.constant(chunk.steps))
+            loss += float(batch_loss)
             measured = sums.numpy() if measured is None else measured + sums.numpy()
         assert measured is not None, "each rank has at least one chunk, if only of padding"
         summed = self._sum(np.concatenate([[loss], measured]))
@@ -142,8 +142,8 @@ class Loop:
             bad = tf.where(tf.math.is_finite(checked), bad, tf.minimum(bad, step))
             return step + 1, total + tf.cast(summed.loss, tf.float64), bad, wait + summed.seconds
 
-        nothing = tf.constant(0.0, tf.float64)
-        _, total, bad, wait = tf.while_loop(lambda step, *_: step < steps, train, (tf.constant(0), nothing, steps, nothing))
+        zero = tf.constant(0.0, tf.float64)
+        _, total, bad, wait = tf.while_loop(lambda step, *_: step < steps, train, (tf.constant(0), zero, steps, zero))
         return total, bad, wait
 
     def _score_steps(
@@ -153,8 +153,8 @@ class Loop:
             loss, sums = self._measured(inputs, labels, weights, step)
             return step + 1, total + loss, measured + sums
 
-        nothing = (tf.constant(0), tf.constant(0.0, tf.float64), tf.zeros((self._head.sums,), tf.float64))
-        _, total, measured = tf.while_loop(lambda step, *_: step < steps, score, nothing)
+        zeros = (tf.constant(0), tf.constant(0.0, tf.float64), tf.zeros((self._head.sums,), tf.float64))
+        _, total, measured = tf.while_loop(lambda step, *_: step < steps, score, zeros)
         return total, measured
 
     def _measured(
@@ -167,8 +167,8 @@ class Loop:
     def _sum(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Sums over all ranks, the same bits on each: what is decided by them is decided alike."""
         summed = hvd.allreduce(tf.constant(values, tf.float64), op=hvd.Sum, name="sums")
-        found: npt.NDArray[np.float64] = hvd.broadcast(summed, root_rank=0, name="sums of rank 0").numpy()
-        return found
+        sums: npt.NDArray[np.float64] = hvd.broadcast(summed, root_rank=0, name="sums of rank 0").numpy()
+        return sums
 
 
 def _batches(chunk: Chunk) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:

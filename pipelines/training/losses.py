@@ -25,8 +25,8 @@ def of_two_classes(loss: Loss | None) -> Losses:
     def focal(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         # Of logarithms: a power of 1 - p has no gradient where the model is so sure that 1 - p is 0.
         towards = outputs * (2 * labels - 1)
-        each = tf.exp(-gamma * tf.nn.softplus(towards)) * tf.nn.softplus(-towards)
-        return each if alpha is None else each * (alpha * labels + (1 - alpha) * (1 - labels))
+        row_losses = tf.exp(-gamma * tf.nn.softplus(towards)) * tf.nn.softplus(-towards)
+        return row_losses if alpha is None else row_losses * (alpha * labels + (1 - alpha) * (1 - labels))
 
     return focal
 
@@ -38,11 +38,11 @@ def of_classes(loss: Loss | None) -> Losses:
     gamma = loss.gamma
 
     def focal(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        places = tf.cast(labels, tf.int32)
-        own = tf.one_hot(places, outputs.shape[-1], on_value=True, off_value=False)
-        others = tf.reduce_logsumexp(tf.where(own, -tf.float32.max, outputs), axis=-1)
+        class_ids = tf.cast(labels, tf.int32)
+        is_label = tf.one_hot(class_ids, outputs.shape[-1], on_value=True, off_value=False)
+        others = tf.reduce_logsumexp(tf.where(is_label, -tf.float32.max, outputs), axis=-1)
         other = others - tf.reduce_logsumexp(outputs, axis=-1)  # the logarithm of 1 - p
-        return tf.exp(gamma * other) * tf.nn.sparse_softmax_cross_entropy_with_logits(places, outputs)
+        return tf.exp(gamma * other) * tf.nn.sparse_softmax_cross_entropy_with_logits(class_ids, outputs)
 
     return focal
 

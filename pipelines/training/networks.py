@@ -29,7 +29,7 @@ def build_network(network: Network, spec: FittedSpec, outputs: int | None = None
     inputs = {
         "numbers": keras.Input((len(spec.numbers),), name="numbers"),
         "ids": keras.Input((len(spec.ids),), dtype="int32", name="ids"),
-        **{wanted.name: keras.Input(wanted.shape, dtype=wanted.dtype, name=wanted.name) for wanted in spec.tensors},
+        **{tensor.name: keras.Input(tensor.shape, dtype=tensor.dtype, name=tensor.name) for tensor in spec.tensors},
     }
     with _policy(precision):
         output = _output(network, spec, inputs, outputs) if network.build is None else _built(network, inputs, outputs)
@@ -53,7 +53,7 @@ def _output(network: Network, spec: FittedSpec, inputs: Inputs, outputs: int | N
         width = min(network.embedding_size, (size + 1) // 2)
         parts.append(keras.layers.Embedding(size, width, name=f"embedding_{index}")(ids[index]))
     above = {"image": _convolved, "sequence": _recurrent, "text": _read}
-    parts += [above[wanted.kind](network, wanted, inputs[wanted.name]) for wanted in spec.tensors]
+    parts += [above[tensor.kind](network, tensor, inputs[tensor.name]) for tensor in spec.tensors]
     hidden = keras.layers.concatenate(parts) if len(parts) > 1 else parts[0]
     for index, units in enumerate(network.hidden):
         hidden = _dense(network, units, index, hidden)
@@ -93,23 +93,25 @@ def _wide(spec: FittedSpec, numbers: keras.KerasTensor, ids: list[keras.KerasTen
 def _built(network: Network, inputs: Inputs, outputs: int | None) -> keras.KerasTensor:
     """The output, in float32, of the network that the configuration's function makes of the inputs."""
     assert network.build is not None
-    made = load(network.build, "train.network.build")(dict(inputs), network)
-    if not isinstance(made, keras.Model) or not hasattr(made, "inputs"):
-        raise _unfit(network, f"gave {type(made).__name__}", "a keras.Model of the inputs that it was given and an output")
-    if foreign := [each.name for each in made.inputs if not any(each is given for given in inputs.values())]:
+    model = load(network.build, "train.network.build")(dict(inputs), network)
+    if not isinstance(model, keras.Model) or not hasattr(model, "inputs"):
+        raise _unfit(network, f"gave {type(model).__name__}", "a keras.Model of the inputs that it was given and an output")
+    if foreign := [
+        tensor.name for tensor in model.inputs if not any(tensor is network_input for network_input in inputs.values())
+    ]:
         raise _unfit(network, f"has inputs of its own: {', '.join(foreign)}", f"those that it was given: {', '.join(inputs)}")
-    shape, wanted = made.output_shape, (None,) if outputs is None else (None, outputs)
-    if shape != wanted and not (outputs is None and shape == (None, 1)):
-        raise _unfit(network, f"gives outputs of shape {shape}", f"{wanted}, where None is the batch")
-    if local := [each.name for each in layers_within(made) if isinstance(each, keras.layers.BatchNormalization)]:
+    shape, expected_shape = model.output_shape, (None,) if outputs is None else (None, outputs)
+    if shape != expected_shape and not (outputs is None and shape == (None, 1)):
+        raise _unfit(network, f"gives outputs of shape {shape}", f"{expected_shape}, where None is the batch")
+    if local := [layer.name for layer in layers_within(model) if isinstance(layer, keras.layers.BatchNormalization)]:
         expected = "pipelines.training.batch_norm.BatchNorm, which normalises over all ranks"
         raise _unfit(network, f"has a BatchNormalization, which every rank would do alone: {', '.join(local)}", expected)
-    output = keras.ops.squeeze(made.output, axis=-1) if shape != wanted else made.output
+    output = keras.ops.squeeze(model.output, axis=-1) if shape != expected_shape else model.output
     return keras.ops.cast(output, "float32")
 
 
-def _unfit(network: Network, found: str, expected: str) -> ConfigError:
-    return ConfigError(f"train.network.build: the network of {network.build} {found}; expected {expected}.")
+def _unfit(network: Network, actual: str, expected: str) -> ConfigError:
+    return ConfigError(f"train.network.build: the network of {network.build} {actual}; expected {expected}.")
 
 
 def _with_names(network: Network, layer: Callable[..., keras.Layer], *arguments: Any, **options: Any) -> keras.Layer:
@@ -137,39 +139,39 @@ def _unknown(network: Network) -> ConfigError:
     )
 
 
-def _convolved(network: Network, wanted: Tensor, value: keras.KerasTensor) -> keras.KerasTensor:
+def _convolved(network: Network, tensor: Tensor, value: keras.KerasTensor) -> keras.KerasTensor:
     config = network.image
     for index, filters in enumerate(config.filters):
-        name = f"{wanted.name}_convolution_{index}"
+        name = f"{tensor.name}_convolution_{index}"
         value = _with_names(network, keras.layers.Conv2D, filters, config.kernel, padding="same", name=name)(value)
         if min(value.shape[1:3]) < config.pool:
             raise ConfigError(
-                f"train.network.image: {wanted.name} is {wanted.shape[0]} by {wanted.shape[1]}; {len(config.filters)} poolings "
+                f"train.network.image: {tensor.name} is {tensor.shape[0]} by {tensor.shape[1]}; {len(config.filters)} poolings "
                 f"of {config.pool} need at least {config.pool ** len(config.filters)}. Use fewer filters or a smaller pool."
             )
         value = keras.layers.MaxPooling2D(config.pool)(value)
     return keras.layers.Flatten()(value)
 
 
-def _recurrent(network: Network, wanted: Tensor, value: keras.KerasTensor) -> keras.KerasTensor:
+def _recurrent(network: Network, tensor: Tensor, value: keras.KerasTensor) -> keras.KerasTensor:
     config = network.sequence
     cell = keras.layers.LSTM if config.cell == "lstm" else keras.layers.GRU
     for index, units in enumerate(config.units):
         last = index == len(config.units) - 1
-        value = cell(units, return_sequences=not last, name=f"{wanted.name}_{config.cell}_{index}")(value)
+        value = cell(units, return_sequences=not last, name=f"{tensor.name}_{config.cell}_{index}")(value)
     return value
 
 
-def _read(network: Network, wanted: Tensor, value: keras.KerasTensor) -> keras.KerasTensor:
+def _read(network: Network, tensor: Tensor, value: keras.KerasTensor) -> keras.KerasTensor:
     config = network.text
-    words = keras.layers.Embedding(wanted.size, config.embedding_size, name=f"{wanted.name}_words")(value)
-    there = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(value, 0), "float32"), -1)
+    words = keras.layers.Embedding(tensor.size, config.embedding_size, name=f"{tensor.name}_words")(value)
+    mask = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(value, 0), "float32"), -1)
     if config.pooling == "mean":
         # Of the words that are there: a text without any is all zeros.
-        one = keras.ops.sum(words * there, axis=1) / keras.ops.maximum(keras.ops.sum(there, axis=1), 1.0)
+        pooled = keras.ops.sum(words * mask, axis=1) / keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
     elif config.pooling == "max":
-        one = keras.ops.max(words * there - 1e9 * (1 - there), axis=1) * keras.ops.max(there, axis=1)
+        pooled = keras.ops.max(words * mask - 1e9 * (1 - mask), axis=1) * keras.ops.max(mask, axis=1)
     else:
         cell = keras.layers.LSTM if config.pooling == "lstm" else keras.layers.GRU
-        one = cell(config.units, name=f"{wanted.name}_{config.pooling}")(words * there)
-    return keras.layers.Dropout(config.dropout)(one) if config.dropout else one
+        pooled = cell(config.units, name=f"{tensor.name}_{config.pooling}")(words * mask)
+    return keras.layers.Dropout(config.dropout)(pooled) if config.dropout else pooled

@@ -19,12 +19,12 @@ from pipelines.training import open_format
 from pipelines.training.job import Sample
 from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime
 from pipelines.training.parity import Arrays, SavedModel, check_parity, check_scores, raw_values
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 
-class Onnx(NamedTuple):
-    """What became of the model as ONNX: the greatest differences of its features from Spark's and of its scores from the
-    SavedModel's; why it begins at prepared inputs, where it does; or why there is none.
+class OnnxParity(NamedTuple):
+    """How far the ONNX model differs: the greatest differences of its features from Spark's and of its scores from the
+    SavedModel's; why it begins at prepared inputs, where it does; or why there is no ONNX model.
     """
 
     features: float | None = None
@@ -33,10 +33,10 @@ class Onnx(NamedTuple):
     prepared: str | None = None
 
 
-class Written(NamedTuple):
-    """What became of the model as ONNX, and the arrays that its graph takes where it begins at prepared inputs."""
+class WrittenOnnx(NamedTuple):
+    """The ONNX model's parity, and the arrays that its graph takes where it begins at prepared inputs."""
 
-    onnx: Onnx
+    onnx: OnnxParity
     inputs: tuple[PreparedInput, ...] = ()
 
 
@@ -46,41 +46,41 @@ class OnnxExport:
 
     network: keras.Model
     spec: FittedSpec
-    head: Head
+    head: OutputHead
     samples: Sequence[Sample]
     generated: Sequence[Sample]
     saved: SavedModel
 
-    def write(self, folder: Path) -> Written:
+    def write(self, folder: Path) -> WrittenOnnx:
         """Write a graph that begins at raw values; else one that begins at prepared inputs; else none.
 
         Raises QualityError when features are not Spark's, or scores not the SavedModel's.
         """
         try:
-            return Written(self._write_raw(folder))
+            return WrittenOnnx(self._write_raw(folder))
         except NotExpressibleError as error:
             reason = str(error)
         try:
             return self._write_prepared(folder, reason)
         except NotExpressibleError as error:
-            return Written(Onnx(missing=str(error)))
+            return WrittenOnnx(OnnxParity(missing=str(error)))
 
-    def _write_raw(self, folder: Path) -> Onnx:
-        made = open_format.to_onnx(self.network, self.spec, self.head)
-        model, features = Runtime(made.model), Runtime(made.features)
-        alone = Runtime(made.network) if made.network else None
+    def _write_raw(self, folder: Path) -> OnnxParity:
+        converted = open_format.to_onnx(self.network, self.spec, self.head)
+        model, features = Runtime(converted.model), Runtime(converted.features)
+        alone = Runtime(converted.network) if converted.network else None
         differ, scores = self._check_features(features, "the ONNX model"), 0.0
         if self.samples:
             scores = self._check_scores(model(self._raw), "the ONNX model")
             if alone:
                 computed = features(self._raw)
                 self._check_scores(alone({name: computed[name] for name in self.spec.taken}), "the ONNX network")
-        (folder / ONNX_FILE).write_bytes(made.model)
-        if made.network:
-            (folder / NETWORK_FILE).write_bytes(made.network)
-        return Onnx(differ, scores)
+        (folder / ONNX_FILE).write_bytes(converted.model)
+        if converted.network:
+            (folder / NETWORK_FILE).write_bytes(converted.network)
+        return OnnxParity(differ, scores)
 
-    def _write_prepared(self, folder: Path, reason: str) -> Written:
+    def _write_prepared(self, folder: Path, reason: str) -> WrittenOnnx:
         model = open_format.to_prepared_onnx(self.network, self.spec, self.head)
         runtime, preparation = Runtime(model), Preparation(self.spec)
         differ, scores = self._check_features(preparation, "the prepared ONNX model"), 0.0
@@ -90,7 +90,7 @@ class OnnxExport:
             scores = self._check_scores(computed, "the prepared ONNX model")
         (folder / ONNX_FILE).write_bytes(model)
         inputs = tuple(each for each in prepared_inputs(self.spec) if each.name in runtime.inputs)
-        return Written(Onnx(differ, scores, prepared=reason), inputs)
+        return WrittenOnnx(OnnxParity(differ, scores, prepared=reason), inputs)
 
     def _check_features(self, compute: Runtime | Preparation, model: str) -> float:
         return check_parity(compute, self.spec, [*self.samples, *self.generated], model).difference

@@ -23,7 +23,7 @@ from pipelines.fitted import UNKNOWN_WORD, FittedSpec
 from pipelines.training.open_operators import HANDLERS
 from pipelines.training.parity import Arrays
 from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, network_signature
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 OPERATORS = 18
 OUTPUT = "output"
@@ -50,8 +50,12 @@ class Encoders:
         """Look up several words together. Return the result's name."""
         parts, codes = crossing(names, vocabulary)
         total, *digits = (
-            self.encode(part.column, {word: at * part.unit for at, word in enumerate(part.words, start=1)}, f"{name}_{place}")
-            for place, part in enumerate(parts)
+            self.encode(
+                part.column,
+                {word: digit_value * part.unit for digit_value, word in enumerate(part.words, start=1)},
+                f"{name}_{index}",
+            )
+            for index, part in enumerate(parts)
         )
         for digit in digits:
             self.nodes.append(helper.make_node("Add", [total, digit], [f"{digit}_sum"]))
@@ -88,7 +92,7 @@ class _Ids(Inputs):
         return self[name]
 
 
-class Onnx(NamedTuple):
+class OnnxModels(NamedTuple):
     """A model from raw values to the output, the same graph with the network's inputs as outputs, and the part of it from
     those inputs to the output, where it has one; all serialized.
     """
@@ -98,50 +102,50 @@ class Onnx(NamedTuple):
     network: bytes | None = None
 
 
-def to_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> Onnx:
+def to_onnx(network: keras.Model, spec: FittedSpec, head: OutputHead) -> OnnxModels:
     """Convert a network with its preprocessing. Raises NotExpressibleError when ONNX, or its runtime, lacks an operator."""
     inputs = _Ids(spec)
     preprocessing = build_preprocessing(spec, inputs)
 
     def compute(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        made = preprocessing(values)
-        return {OUTPUT: head.link(network(made, training=False)), **dict(zip(spec.taken, made, strict=True))}
+        tensors = preprocessing(values)
+        return {OUTPUT: head.link(network(tensors, training=False)), **dict(zip(spec.taken, tensors, strict=True))}
 
     model = _converted(inputs, compute)
     features = model.SerializeToString()
-    scores = next(made for made in model.graph.output if made.name == OUTPUT)
-    alone = _network_alone(model, {made.name: made for made in model.graph.output if made.name != OUTPUT}, scores)
+    scores = next(output for output in model.graph.output if output.name == OUTPUT)
+    alone = _network_alone(model, {output.name: output for output in model.graph.output if output.name != OUTPUT}, scores)
     del model.graph.output[:]
     model.graph.output.append(scores)
-    return Onnx(bytes(model.SerializeToString()), bytes(features), alone)
+    return OnnxModels(bytes(model.SerializeToString()), bytes(features), alone)
 
 
 def _network_alone(
-    model: onnx.ModelProto, taken: Mapping[str, onnx.ValueInfoProto], scores: onnx.ValueInfoProto
+    model: onnx.ModelProto, inputs: Mapping[str, onnx.ValueInfoProto], scores: onnx.ValueInfoProto
 ) -> bytes | None:
     """The part of a graph from the network's inputs to the scores; None where a step before them goes around them."""
     producers = {output: node for node in model.graph.node for output in node.output}
     # An output that is the copy of a tensor gives that tensor in turn.
-    copied = {producers[name].input[0]: name for name in taken if name in producers and producers[name].op_type == "Identity"}
+    copied = {producers[name].input[0]: name for name in inputs if name in producers and producers[name].op_type == "Identity"}
     needed: set[str] = set()
-    wanted = [scores.name]
-    while wanted:
-        if (name := wanted.pop()) in needed:
+    pending = [scores.name]
+    while pending:
+        if (name := pending.pop()) in needed:
             continue
         needed.add(name)
-        if name in producers and name not in taken and name not in copied:
-            wanted += _read(producers[name])
-    if needed & {given.name for given in model.graph.input}:
+        if name in producers and name not in inputs and name not in copied:
+            pending += _read(producers[name])
+    if needed & {graph_input.name for graph_input in model.graph.input}:
         return None
     network = onnx.ModelProto()
     network.CopyFrom(model)
     for part in (network.graph.node, network.graph.input, network.graph.output, network.graph.initializer):
         del part[:]
     network.graph.node.extend(helper.make_node("Identity", [name], [tensor]) for tensor, name in copied.items())
-    given = {*taken, *copied}
-    network.graph.node.extend(node for node in model.graph.node if needed & ({*node.output} - given))
-    network.graph.initializer.extend(held for held in model.graph.initializer if held.name in needed)
-    network.graph.input.extend(taken.values())
+    cut = {*inputs, *copied}
+    network.graph.node.extend(node for node in model.graph.node if needed & ({*node.output} - cut))
+    network.graph.initializer.extend(weights for weights in model.graph.initializer if weights.name in needed)
+    network.graph.input.extend(inputs.values())
     network.graph.output.append(scores)
     return bytes(network.SerializeToString())
 
@@ -152,7 +156,7 @@ def _read(node: onnx.NodeProto) -> set[str]:
     return {*node.input, *(name for graph in within for inner in graph.node for name in _read(inner))} - {""}
 
 
-def to_prepared_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> bytes:
+def to_prepared_onnx(network: keras.Model, spec: FittedSpec, head: OutputHead) -> bytes:
     """Convert a network alone: a graph from those of its inputs that it uses to the output, serialized.
 
     Raises NotExpressibleError as `to_onnx` does.
@@ -173,10 +177,12 @@ def to_prepared_onnx(network: keras.Model, spec: FittedSpec, head: Head) -> byte
 
 def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> onnx.ModelProto:
     """What a function of the inputs computes, behind the encoders."""
-    model = _from_function(compute, {name: tf.TensorSpec(made.shape, made.dtype, name=name) for name, made in inputs.items()})
+    model = _from_function(
+        compute, {name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in inputs.items()}
+    )
     graph = model.graph
     ids = {node.output[0] for node in inputs.encoders.nodes}
-    numbers = [made for made in graph.input if made.name not in ids]
+    numbers = [value for value in graph.input if value.name not in ids]
     words = [helper.make_tensor_value_info(name, onnx.TensorProto.STRING, ["batch"]) for name in inputs.encoders.columns]
     nodes = [*inputs.encoders.nodes, *graph.node]
     del graph.input[:], graph.node[:]
@@ -197,8 +203,8 @@ def _from_function(
         )
     except Exception as error:  # of no common type
         raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
-    for made in (*model.graph.input, *model.graph.output):
-        made.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return model
 
 

@@ -51,12 +51,12 @@ def _arithmetic(graph: Graph, node: Node, name: str) -> tuple[str, str, Callable
 def _upper_bound(graph: Graph, node: Node, name: str, _: Any) -> None:
     """How many of each row of sorted values (batch, n) are at most each of another (batch, m)."""
     sorted_values, values = node.input
-    apart = [graph.make_const(f"{name}/{axis}", np.array([axis], np.int64)).output[0] for axis in (1, 2)]
-    wide = graph.make_node("Unsqueeze", [sorted_values, apart[0]]).output[0]
-    tall = graph.make_node("Unsqueeze", [values, apart[1]]).output[0]
+    axes = [graph.make_const(f"{name}/{axis}", np.array([axis], np.int64)).output[0] for axis in (1, 2)]
+    wide = graph.make_node("Unsqueeze", [sorted_values, axes[0]]).output[0]
+    tall = graph.make_node("Unsqueeze", [values, axes[1]]).output[0]
     reached = graph.make_node("LessOrEqual", [wide, tall], dtypes=[onnx.TensorProto.BOOL]).output[0]
     counted = graph.make_node("Cast", [reached], attr={"to": onnx.TensorProto.INT32}, dtypes=[onnx.TensorProto.INT32]).output[0]
-    _replace(graph, node, "ReduceSum", [counted, apart[1]], attr={"keepdims": 0})
+    _replace(graph, node, "ReduceSum", [counted, axes[1]], attr={"keepdims": 0})
 
 
 def _replace(graph: Graph, node: Node, operator: str, inputs: list[str], **options: Any) -> None:

@@ -8,60 +8,59 @@ from typing import Any, NamedTuple, TypeAlias
 import keras
 import tensorflow as tf
 
-from pipelines.config import Optimizer
-from pipelines.config import Plateau as PlateauConfig
+from pipelines.config import Optimizer, Plateau
 from pipelines.errors import ConfigError
 
 Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
 EXPONENTIAL_END = 0.01  # where an exponential schedule ends that does not say so
 
 
-class Plateau:
+class ReduceOnPlateau:
     """The share of its rate that a run still trains at: times `factor` after every `patience` epochs without a better score,
     but no less than `minimum`. Its state is in `variables`, for checkpoints to hold.
     """
 
-    def __init__(self, config: PlateauConfig) -> None:
+    def __init__(self, config: Plateau) -> None:
         self._config = config
         self.share = keras.Variable(1.0, trainable=False, name="plateau_share")
         self._best = keras.Variable(-sys.float_info.max, trainable=False, dtype="float64", name="plateau_best")
         self._since = keras.Variable(0, trainable=False, dtype="int32", name="plateau_since")
         self.variables = [self.share, self._best, self._since]
 
-    def judge(self, score: float) -> None:
-        """Take account of an epoch's score, of which more is better. Ranks that are told the same bits decide alike."""
+    def update(self, score: float) -> None:
+        """Take account of an epoch's score; more is better. Ranks that get the same bits decide alike."""
         if score > float(self._best.numpy()):
             self._best.assign(score)
             self._since.assign(0)
             return
-        since = int(self._since.numpy()) + 1
-        if since == self._config.patience:
+        epochs = int(self._since.numpy()) + 1
+        if epochs == self._config.patience:
             self.share.assign(max(float(self.share.numpy()) * self._config.factor, self._config.minimum))
-            since = 0
-        self._since.assign(since)
+            epochs = 0
+        self._since.assign(epochs)
 
 
-class Rising(Schedule):  # type: ignore[misc] # Keras has no types
-    """From 0 in equal steps over `warmup` steps to where another schedule begins, and on as that one goes."""
+class Warmup(Schedule):  # type: ignore[misc] # Keras has no types
+    """A linear rise from 0 over `warmup` steps to the first rate of another schedule, then that schedule."""
 
     def __init__(self, after: Schedule, warmup: int) -> None:
         self._after, self._warmup = after, warmup
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of a step."""
-        at = tf.cast(step, tf.float32)
-        return tf.where(at < self._warmup, at / self._warmup * self._after(0), self._after(at - self._warmup))
+        position = tf.cast(step, tf.float32)
+        return tf.where(position < self._warmup, position / self._warmup * self._after(0), self._after(position - self._warmup))
 
 
-class Shrinking(Schedule):  # type: ignore[misc]
-    """Another schedule, times the share that a plateau has left of it."""
+class Reduced(Schedule):  # type: ignore[misc]
+    """Another schedule, times the share of it that remains after plateaus."""
 
-    def __init__(self, whole: Schedule, plateau: Plateau) -> None:
-        self._whole, self._plateau = whole, plateau
+    def __init__(self, schedule: Schedule, plateau: ReduceOnPlateau) -> None:
+        self._schedule, self._plateau = schedule, plateau
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of a step."""
-        return self._whole(step) * self._plateau.share
+        return self._schedule(step) * self._plateau.share
 
 
 class Shifted(Schedule):  # type: ignore[misc]
@@ -92,12 +91,12 @@ class _InOneKernel:
         if self.amsgrad or variable.dtype != tf.float32:
             super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
             return
-        place = self._get_variable_index(variable)
+        index = self._get_variable_index(variable)
         beta1_power, beta2_power = self._powers
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[place].value.handle,
-            v=self._velocities[place].value.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
             beta1_power=beta1_power,
             beta2_power=beta2_power,
             lr=tf.cast(learning_rate, tf.float32),
@@ -129,7 +128,7 @@ class Steps(NamedTuple):
     shift: int = 0
 
 
-def build_optimizer(optimizer: Optimizer, steps: Steps, plateau: Plateau | None = None) -> keras.optimizers.Optimizer:
+def build_optimizer(optimizer: Optimizer, steps: Steps, plateau: ReduceOnPlateau | None = None) -> keras.optimizers.Optimizer:
     """A Keras optimizer whose schedule, where it has one, runs over the run's steps.
 
     With `reference_batch` the configured rate is multiplied by rows / reference_batch, once and for the whole run. Source of
@@ -148,18 +147,18 @@ def build_optimizer(optimizer: Optimizer, steps: Steps, plateau: Plateau | None 
     return built
 
 
-def _scheduled(optimizer: Optimizer, rate: float, steps: Steps, plateau: Plateau | None) -> float | Schedule:
+def _scheduled(optimizer: Optimizer, rate: float, steps: Steps, plateau: ReduceOnPlateau | None) -> float | Schedule:
     warmup = round(optimizer.warmup * steps.steps)
     if optimizer.schedule == "constant" and not warmup and plateau is None:
         return rate
-    left = max(steps.steps - warmup, 1)
+    decay_steps = max(steps.steps - warmup, 1)
     if optimizer.schedule == "cosine":
-        schedule = keras.optimizers.schedules.CosineDecay(rate, left, alpha=optimizer.final or 0.0)
+        schedule = keras.optimizers.schedules.CosineDecay(rate, decay_steps, alpha=optimizer.final or 0.0)
     else:
         end = 1.0 if optimizer.schedule == "constant" else optimizer.final or EXPONENTIAL_END
-        schedule = keras.optimizers.schedules.ExponentialDecay(rate, left, end)
+        schedule = keras.optimizers.schedules.ExponentialDecay(rate, decay_steps, end)
     if warmup:
-        schedule = Rising(schedule, warmup)
+        schedule = Warmup(schedule, warmup)
     if steps.shift:
         schedule = Shifted(schedule, steps.shift)
-    return schedule if plateau is None else Shrinking(schedule, plateau)
+    return schedule if plateau is None else Reduced(schedule, plateau)

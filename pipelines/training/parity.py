@@ -39,41 +39,41 @@ def check_parity(compute: Compute, spec: FittedSpec, samples: Sequence[Sample], 
     """
     if not samples:
         return Parity(0, 0.0)
-    made = _columns(compute(raw_values(spec, [sample.raw for sample in samples])), spec)
-    greatest, wrong = 0.0, []
+    columns = _columns(compute(raw_values(spec, [sample.raw for sample in samples])), spec)
+    greatest, mismatches = 0.0, []
     for name, type_ in spec.columns.items():
         expected = np.array([sample.features[name] for sample in samples], np.float64).reshape(len(samples), -1)
-        found = made[name].reshape(len(samples), -1).astype(np.float64)
-        difference = _difference(found, expected)
+        actual = columns[name].reshape(len(samples), -1).astype(np.float64)
+        difference = _difference(actual, expected)
         if "int" in type_:
-            unlike = found != expected
+            unlike = actual != expected
         else:
             greatest = max(greatest, float(difference.max(initial=0)))
             unlike = difference > TOLERANCE
-        wrong += [
-            f"{name}: Spark {expected[row, place]:g}, model {found[row, place]:g}, of raw {samples[row].raw}"
-            for row, place in np.argwhere(unlike)
+        mismatches += [
+            f"{name}: Spark {expected[row, position]:g}, model {actual[row, position]:g}, of raw {samples[row].raw}"
+            for row, position in np.argwhere(unlike)
         ]
-    if wrong:
+    if mismatches:
         raise QualityError(
             f"parity: {model}'s own preprocessing makes other features of {len(samples):,} raw rows than Spark did, in "
-            f"{len(wrong)} values; expected none of the ids to differ, and numbers by {TOLERANCE:g} at most. "
-            f"{'; '.join(wrong[:SHOWN])}. No model was published."
+            f"{len(mismatches)} values; expected none of the ids to differ, and numbers by {TOLERANCE:g} at most. "
+            f"{'; '.join(mismatches[:SHOWN])}. No model was published."
         )
     return Parity(len(samples), greatest)
 
 
-def check_scores(found: npt.NDArray[Any], expected: npt.NDArray[Any], samples: Sequence[Sample], model: str) -> float:
+def check_scores(actual: npt.NDArray[Any], expected: npt.NDArray[Any], samples: Sequence[Sample], model: str) -> float:
     """The greatest difference between a model's scores and the SavedModel's, measured as Parity's is; raises QualityError when
     it is above 1e-5.
     """
-    apart = _difference(*(scores.reshape(len(samples), -1).astype(np.float64) for scores in (found, expected)))
-    greatest = float(apart.max(initial=0))
+    differences = _difference(*(scores.reshape(len(samples), -1).astype(np.float64) for scores in (actual, expected)))
+    greatest = float(differences.max(initial=0))
     if greatest > SCORE_TOLERANCE:
-        row = int(apart.max(axis=1).argmax())
+        row = int(differences.max(axis=1).argmax())
         raise QualityError(
             f"parity: {model} gives other scores than the SavedModel, by {greatest:g}; expected {SCORE_TOLERANCE:g} at most. "
-            f"{found[row]} in the place of {expected[row]}, of raw {samples[row].raw}. No model was published."
+            f"{actual[row]} in the place of {expected[row]}, of raw {samples[row].raw}. No model was published."
         )
     return greatest
 
@@ -86,7 +86,7 @@ class SavedModel:
 
     def features(self, values: Arrays) -> Arrays:
         """The network's inputs, of raw values."""
-        return {name: made.numpy() for name, made in self._model.features(self._tensors(values)).items()}
+        return {name: tensor.numpy() for name, tensor in self._model.features(self._tensors(values)).items()}
 
     def scores(self, values: Arrays) -> npt.NDArray[Any]:
         """What it gives for raw values."""
@@ -112,19 +112,20 @@ def _raw_array(raw: RawKind, column: Sequence[Value | None]) -> npt.NDArray[Any]
     return filled
 
 
-def _columns(made: Arrays, spec: FittedSpec) -> dict[str, npt.NDArray[Any]]:
+def _columns(arrays: Arrays, spec: FittedSpec) -> dict[str, npt.NDArray[Any]]:
     """The network's inputs column by column: values (n,), of arrays (n, …)."""
-    columns = {name: made["numbers"][:, at] for at, name in enumerate(spec.numbers)}
-    columns |= {name: made["ids"][:, at] for at, name in enumerate(spec.ids)}
-    for wanted in spec.tensors:
-        several = len(wanted.columns) > 1
+    columns = {name: arrays["numbers"][:, index] for index, name in enumerate(spec.numbers)}
+    columns |= {name: arrays["ids"][:, index] for index, name in enumerate(spec.ids)}
+    for tensor in spec.tensors:
+        has_channels = len(tensor.columns) > 1
         columns |= {
-            name: made[wanted.name][..., at] if several else made[wanted.name] for at, name in enumerate(wanted.columns)
+            name: arrays[tensor.name][..., index] if has_channels else arrays[tensor.name]
+            for index, name in enumerate(tensor.columns)
         }
     return columns
 
 
-def _difference(found: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    difference: npt.NDArray[np.float64] = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+def _difference(actual: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    difference: npt.NDArray[np.float64] = np.abs(actual - expected) / np.maximum(1, np.abs(expected))
     difference[~np.isfinite(difference)] = np.inf
     return difference

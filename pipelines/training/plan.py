@@ -3,8 +3,8 @@
 The row groups of all files form one sequence, shuffled afresh each epoch. It is cut in as many equal ranges as there are
 ranks; a range may begin and end within a row group. Each row therefore lies in exactly one range of each epoch, and ranks
 differ by at most one row, so all take the same number of steps. A range is read in blocks, and a block's rows are shuffled:
-seed, epoch, rank and the block's place alone decide the order, so what is left of an epoch after any step is known, and can be
-shared by any number of ranks.
+seed, epoch, rank and the block's position alone decide the order. So the rows that remain of an epoch after any step are known,
+and any number of ranks can share them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from pipelines.config import Model
-from pipelines.errors import DataError
-from pipelines.storage import locate
+from pipelines.errors import DataError, ExternalError
+from pipelines.storage import is_of_store, locate
 
 
-class RowGroup(Model, allow_inf_nan=True):
+class PlannedRowGroup(Model, allow_inf_nan=True):
     """One row group of one Parquet file."""
 
     path: str
@@ -33,12 +33,12 @@ class RowGroup(Model, allow_inf_nan=True):
 class Slice(NamedTuple):
     """Rows [start, stop) of one row group."""
 
-    group: RowGroup
+    group: PlannedRowGroup
     start: int
     stop: int
 
 
-class Block(NamedTuple):
+class ShuffleBlock(NamedTuple):
     """Rows that are decoded and shuffled together, and which of them count: [start, stop), once shuffled."""
 
     slices: tuple[Slice, ...]
@@ -55,14 +55,14 @@ class Block(NamedTuple):
 
 
 class Taken(Model, allow_inf_nan=True):
-    """What was trained on of an epoch before training was interrupted: so many steps by so many ranks."""
+    """The part of an epoch that was trained before an interruption: so many steps by so many ranks."""
 
     ranks: int
     steps: int
 
 
 class Start(Model, allow_inf_nan=True):
-    """Where a plan begins: an epoch, and what was taken of it already, interruption by interruption."""
+    """Where a plan begins: an epoch, and the part of it that is trained already, interruption by interruption."""
 
     epoch: int = 0
     taken: tuple[Taken, ...] = ()
@@ -71,7 +71,7 @@ class Start(Model, allow_inf_nan=True):
 class RowPlan(Model, allow_inf_nan=True):
     """The rows of one split, and how ranks share them: `batch_size` rows a rank and step, blocks of at most `shuffle_rows`."""
 
-    groups: tuple[RowGroup, ...]
+    groups: tuple[PlannedRowGroup, ...]
     ranks: int
     batch_size: int
     seed: int
@@ -81,40 +81,40 @@ class RowPlan(Model, allow_inf_nan=True):
 
     @property
     def rows(self) -> int:
-        """Rows in all."""
+        """The number of rows of the whole split."""
         return sum(group.rows for group in self.groups)
 
-    def left(self, epoch: int) -> int:
-        """Rows of an epoch that are not taken."""
-        left = self.rows
-        for taken in self._taken(epoch):
-            shares = (last - first for first, last in pairwise(_bounds(left, taken.ranks)))
-            left -= sum(min(share, taken.steps * self.batch_size) for share in shares)
-        return left
+    def remaining_rows(self, epoch: int) -> int:
+        """Rows of an epoch that remain to be trained on."""
+        remaining_rows = self.rows
+        for interruption in self._taken(epoch):
+            shares = (last - first for first, last in pairwise(_bounds(remaining_rows, interruption.ranks)))
+            remaining_rows -= sum(min(share, interruption.steps * self.batch_size) for share in shares)
+        return remaining_rows
 
     def steps(self, epoch: int) -> int:
-        """Steps that are left of an epoch, the same on each rank: what the rank with most rows needs."""
+        """Steps that remain of an epoch, the same on each rank: what the rank with most rows needs."""
         return -(-max(self.rank_rows(epoch, rank) for rank in range(self.ranks)) // self.batch_size)
 
     def rank_rows(self, epoch: int, rank: int) -> int:
         """Rows that a rank has yet to read of an epoch."""
-        bounds = _bounds(self.left(epoch), self.ranks)
+        bounds = _bounds(self.remaining_rows(epoch), self.ranks)
         return bounds[rank + 1] - bounds[rank]
 
     def step_rows(self, epoch: int) -> npt.NDArray[np.float32]:
-        """Rows that all ranks together train on at each step that is left, shape (steps,): what its gradient is divided by."""
+        """Rows that all ranks together train on at each remaining step, shape (steps,): what its gradient is divided by."""
         ranks = np.array([self.rank_rows(epoch, rank) for rank in range(self.ranks)])[:, None]
         starts = np.arange(self.steps(epoch))[None, :] * self.batch_size
         rows: npt.NDArray[np.float32] = np.clip(ranks - starts, 0, self.batch_size).sum(axis=0).astype(np.float32)
         return rows
 
-    def blocks(self, epoch: int, rank: int) -> list[Block]:
+    def blocks(self, epoch: int, rank: int) -> list[ShuffleBlock]:
         """The rank's rows of an epoch, in the order of training."""
-        taken = self._taken(epoch)
-        if not taken:
+        interruptions = self._taken(epoch)
+        if not interruptions:
             return self._range(epoch, rank, self.ranks)
-        shares = [self._range(epoch, other, taken[0].ranks) for other in range(taken[0].ranks)]
-        for before, ranks in zip(taken, [*(after.ranks for after in taken[1:]), self.ranks], strict=True):
+        shares = [self._range(epoch, other, interruptions[0].ranks) for other in range(interruptions[0].ranks)]
+        for before, ranks in zip(interruptions, [*(after.ranks for after in interruptions[1:]), self.ranks], strict=True):
             steps = before.steps * self.batch_size
             rest = [block for share in shares for block in _cut(share, steps, _rows(share))]
             shares = [_cut(rest, first, last) for first, last in pairwise(_bounds(_rows(rest), ranks))]
@@ -123,7 +123,7 @@ class RowPlan(Model, allow_inf_nan=True):
     def _taken(self, epoch: int) -> tuple[Taken, ...]:
         return self.start.taken if epoch == self.start.epoch else ()
 
-    def _range(self, epoch: int, rank: int, ranks: int) -> list[Block]:
+    def _range(self, epoch: int, rank: int, ranks: int) -> list[ShuffleBlock]:
         """A rank's range of a whole epoch."""
         bounds = _bounds(self.rows, ranks)
         first, last = bounds[rank], bounds[rank + 1]
@@ -140,7 +140,10 @@ class RowPlan(Model, allow_inf_nan=True):
         if waiting:
             blocks.append((tuple(waiting), rows))
         seed = (self.seed, epoch, rank)
-        return [Block(slices, (*seed, at) if self.shuffle else None, 0, rows) for at, (slices, rows) in enumerate(blocks)]
+        return [
+            ShuffleBlock(slices, (*seed, index) if self.shuffle else None, 0, rows)
+            for index, (slices, rows) in enumerate(blocks)
+        ]
 
     def _slices(self, epoch: int, first: int, last: int) -> Iterator[Slice]:
         position = 0
@@ -162,37 +165,41 @@ def _bounds(rows: int, ranks: int) -> list[int]:
     return [rows * rank // ranks for rank in range(ranks + 1)]
 
 
-def _rows(blocks: list[Block]) -> int:
+def _rows(blocks: list[ShuffleBlock]) -> int:
     return sum(block.stop - block.start for block in blocks)
 
 
-def _cut(blocks: list[Block], first: int, last: int) -> list[Block]:
+def _cut(blocks: list[ShuffleBlock], first: int, last: int) -> list[ShuffleBlock]:
     """Rows [first, last) of blocks that follow each other."""
-    found, position = [], 0
+    pieces, position = [], 0
     for block in blocks:
         rows = block.stop - block.start
         start, stop = max(first - position, 0), min(last - position, rows)
         if start < stop:
-            found.append(block._replace(start=block.start + start, stop=block.start + stop))
+            pieces.append(block._replace(start=block.start + start, stop=block.start + stop))
         position += rows
-    return found
+    return pieces
 
 
-def read_groups(paths: Iterable[str]) -> tuple[RowGroup, ...]:
+def read_groups(paths: Iterable[str]) -> tuple[PlannedRowGroup, ...]:
     """The row groups of Parquet files, in the paths' order, from their footers.
 
-    Raises DataError, naming the file, when a footer can't be read.
+    Raises DataError, naming the file, when a footer can't be read, and ExternalError when its store does not answer.
     """
-    groups: list[RowGroup] = []
+    groups: list[PlannedRowGroup] = []
     for path in paths:
-        filesystem, name = locate(path)
         try:
+            filesystem, name = locate(path)
             with filesystem.open_input_file(name) as file:
                 metadata = pq.ParquetFile(file).metadata
         except (OSError, ValueError) as error:
+            if is_of_store(error):
+                raise ExternalError(
+                    f"features file {path}: the store did not answer ({error}). Run the same command again."
+                ) from error
             raise DataError(
                 f"features file {path}: its Parquet footer can't be read ({error}). Run jobs/features.py again."
             ) from error
         counts = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-        groups += [RowGroup(path=path, index=index, rows=rows) for index, rows in enumerate(counts) if rows]
+        groups += [PlannedRowGroup(path=path, index=index, rows=rows) for index, rows in enumerate(counts) if rows]
     return tuple(groups)

@@ -16,7 +16,7 @@ from pipelines.features.kinds.base import UNKNOWN_WORD, Block, Parts
 from pipelines.features.kinds.crossed import crossing
 from pipelines.fitted import FittedSpec
 from pipelines.training.layers import BeforeNul, Crc32, FirstWords, LocalTime, Png, ValueOf
-from pipelines.training.tasks import Head
+from pipelines.training.tasks import OutputHead
 
 Tensor: TypeAlias = keras.KerasTensor
 UNLIMITED = 1 << 30
@@ -51,7 +51,7 @@ class Inputs(dict[str, Tensor]):
         return self[name], keras.ops.isnan(self[name])
 
     def word(self, name: str) -> Tensor:
-        """A word or text itself."""
+        """The word or text of an input, as it is."""
         return self[name]
 
     def word_ids(self, name: str, vocabulary: tuple[str, ...]) -> Tensor:
@@ -119,18 +119,20 @@ def build_preprocessing(spec: FittedSpec, inputs: Inputs | None = None) -> keras
     inputs = Inputs.of(spec) if inputs is None else inputs
     blocks = [block for kind, features in spec.by_kind.items() for block in kind.blocks(features, inputs)]
     # A spec without columns of a kind leaves that input as wide as nothing.
-    some = next(iter(inputs.values()))
-    none = keras.ops.zeros_like(some if len(some.shape) == 1 else some[:, 0], dtype="float32")[:, None][:, :0]
+    first_input = next(iter(inputs.values()))
+    no_columns = keras.ops.zeros_like(first_input if len(first_input.shape) == 1 else first_input[:, 0], dtype="float32")[
+        :, None
+    ][:, :0]
     matrices = [
-        keras.ops.cast(_matrix(blocks, names) if names else none, dtype)
+        keras.ops.cast(_matrix(blocks, names) if names else no_columns, dtype)
         for names, dtype in ((spec.numbers, "float32"), (spec.ids, "int32"))
     ]
     arrays = {block.names[0]: block.values for block in blocks if len(block.names) == 1}
     tensors = []
-    for wanted in spec.tensors:
-        several = [arrays[name] for name in wanted.columns]
-        tensor = keras.ops.stack(several, axis=-1) if wanted.kind == "sequence" else several[0]
-        tensors.append(keras.ops.cast(tensor, wanted.dtype))
+    for declared in spec.tensors:
+        columns = [arrays[name] for name in declared.columns]
+        tensor = keras.ops.stack(columns, axis=-1) if declared.kind == "sequence" else columns[0]
+        tensors.append(keras.ops.cast(tensor, declared.dtype))
     return keras.Model(dict(inputs), [*matrices, *tensors], name="preprocessing")
 
 
@@ -139,27 +141,30 @@ def network_signature(spec: FittedSpec) -> dict[str, tf.TensorSpec]:
     return {
         "numbers": tf.TensorSpec((None, len(spec.numbers)), tf.float32, name="numbers"),
         "ids": tf.TensorSpec((None, len(spec.ids)), tf.int32, name="ids"),
-        **{each.name: tf.TensorSpec((None, *each.shape), tf.as_dtype(each.dtype), name=each.name) for each in spec.tensors},
+        **{
+            tensor.name: tf.TensorSpec((None, *tensor.shape), tf.as_dtype(tensor.dtype), name=tensor.name)
+            for tensor in spec.tensors
+        },
     }
 
 
-def build_scorer(network: keras.Model, preprocessing: keras.Model, head: Head) -> keras.Model:
+def build_scorer(network: keras.Model, preprocessing: keras.Model, head: OutputHead) -> keras.Model:
     """The network behind its preprocessing: from raw values, an input a feature, to what the head's task is read as."""
     return keras.Model(preprocessing.input, head.link(network(preprocessing.outputs)), name="scorer")
 
 
 def _matrix(blocks: Sequence[Block], names: Sequence[str]) -> Tensor:
     """The named columns (batch, names), in this order; columns that come alone are stacked at once."""
-    wanted = set(names)
-    alone = [block for block in blocks if len(block.names) == 1 and block.names[0] in wanted]
+    selected = set(names)
+    alone = [block for block in blocks if len(block.names) == 1 and block.names[0] in selected]
     pieces: list[tuple[tuple[str, ...], Any]] = [
-        (block.names, block.values) for block in blocks if len(block.names) > 1 and block.names[0] in wanted
+        (block.names, block.values) for block in blocks if len(block.names) > 1 and block.names[0] in selected
     ]
     if alone:
         stacked = keras.ops.stack([block.values for block in alone], axis=-1)
         pieces.append((tuple(block.names[0] for block in alone), stacked))
     values = [values for _, values in pieces]
-    whole = keras.ops.concatenate(values, axis=-1) if len(values) > 1 else values[0]
-    position = {name: at for at, name in enumerate(name for some, _ in pieces for name in some)}
+    matrix = keras.ops.concatenate(values, axis=-1) if len(values) > 1 else values[0]
+    position = {name: index for index, name in enumerate(name for names_of_piece, _ in pieces for name in names_of_piece)}
     order = [position[name] for name in names]
-    return whole if order == sorted(order) else keras.ops.take(whole, np.array(order, np.int32), axis=-1)
+    return matrix if order == sorted(order) else keras.ops.take(matrix, np.array(order, np.int32), axis=-1)

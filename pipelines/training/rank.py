@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.interruption import end_process
 from pipelines.lean import import_keras, uncollected
+from pipelines.messages import Done, Imported
 from pipelines.training.reporter import Reporter
 
 
@@ -24,19 +25,19 @@ def main() -> int:
             from pipelines.training.run import run_training
 
         job = TrainingJob.model_validate_json(Path(os.environ["RINGMILL_JOB"]).read_text(encoding="utf-8"))
-        reporter.send("imported", seconds=time.monotonic() - started)
+        reporter.send(Imported(seconds=time.monotonic() - started))
         run_training(job, reporter)
-        reporter.send("done")
+        reporter.send(Done())
     return 0
 
 
 def _pin() -> None:
     """Keep this rank to its share of the host's cores, which the launcher counted; without a share, leave it free."""
-    place, ranks_here = int(os.environ["RINGMILL_LOCAL_RANK"]), int(os.environ["RINGMILL_LOCAL_RANKS"])
+    local_rank, ranks_here = int(os.environ["RINGMILL_LOCAL_RANK"]), int(os.environ["RINGMILL_LOCAL_RANKS"])
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // ranks_here
     if share:
-        os.sched_setaffinity(0, cores[place * share : (place + 1) * share])
+        os.sched_setaffinity(0, cores[local_rank * share : (local_rank + 1) * share])
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(max(share, 1))
 

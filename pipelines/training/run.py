@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.config import goodness
+from pipelines.config import score_of
 from pipelines.errors import RankError
+from pipelines.messages import EpochReport, FeedReceipt, OnnxReport, ParityReport, Ready, StepReport
 from pipelines.training.board import Board, Timeline
 from pipelines.training.divergence import diverged, unusable
 from pipelines.training.export import Description, Exported, export
@@ -21,12 +22,11 @@ from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation
 from pipelines.training.networks import build_network
-from pipelines.training.optimizers import Plateau, Steps, build_optimizer
+from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimizer
 from pipelines.training.plan import Start, Taken
-from pipelines.training.pulse import CHECKPOINT, COMPUTE, EXPORT, FEED, VALIDATE, Pulse
 from pipelines.training.reporter import Reporter
 from pipelines.training.saved import Saved
-from pipelines.training.standing import Message
+from pipelines.training.step_timer import CHECKPOINT, COMPUTE, EXPORT, FEED, VALIDATE, StepTimer
 from pipelines.training.tasks import head_of
 
 SECONDS_BETWEEN_REPORTS = 0.25
@@ -47,24 +47,24 @@ def train(job: TrainingJob, reporter: Reporter) -> None:
     """The same between ranks that Horovod has brought together already, as ranks do that train several jobs in turn."""
     if hvd.size() != job.config.ranks:
         raise RankError(f"{hvd.size()} ranks came together; expected {job.config.ranks}. Is another Horovod in the way?")
-    with Pulse(reporter) as pulse:
+    with StepTimer(reporter) as timer:
         try:
-            _Run(job, reporter, pulse).train()
+            _RankRun(job, reporter, timer).train()
         except Exception as error:
-            reporter.error(error)  # before the others hear of the end, which they would tell of as their own
+            reporter.error(error)  # before the others see the end, which they would report as their own
             raise
 
 
-class _Run:
-    """One rank's part of a run: what it trains, where the run stands, and rank 0's weights of the best epoch."""
+class _RankRun:
+    """One rank's part of a run: what it trains, the run's state, and rank 0's weights of the best epoch."""
 
-    def __init__(self, job: TrainingJob, reporter: Reporter, pulse: Pulse) -> None:
-        self._job, self._reporter, self._pulse = job, reporter, pulse
+    def __init__(self, job: TrainingJob, reporter: Reporter, timer: StepTimer) -> None:
+        self._job, self._reporter, self._timer = job, reporter, timer
         config = job.config
         keras.utils.set_random_seed(config.seed)
         self._head = head_of(job.task, job.spec, job.horizon, config.loss, config.class_weights)
         self._network = build_network(config.network, job.spec, self._head.outputs, config.precision)
-        self._plateau = Plateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
+        self._plateau = ReduceOnPlateau(config.optimizer.reduce_on_plateau) if config.optimizer.reduce_on_plateau else None
         steps = Steps(job.schedule_steps, config.ranks * config.batch_size, job.schedule_shift)
         optimizer = build_optimizer(config.optimizer, steps, self._plateau)
         columns = Columns(job.spec, job.horizon)
@@ -72,109 +72,116 @@ class _Run:
             Feed(plan, columns, hvd.rank(), config.steps_per_call) for plan in (job.train, job.validation)
         )
         shape, compress = self._feed.shape(), config.compression == "fp16"
-        made = (self._network, optimizer, self._head, shape, self._plateau)
-        self._loop = Loop(*made, parts=config.accumulation, compress=compress)
+        self._loop = Loop(
+            self._network, optimizer, self._head, shape, self._plateau, parts=config.accumulation, compress=compress
+        )
         self._saved = Saved(job.checkpoints, self._loop)
-        self._standing = job.standing
+        self._state = job.standing
         first = hvd.rank() == 0
         self._board = Board(job.tensorboard, job.standing.history) if job.tensorboard and first else None
         self._timeline = Timeline(job.timeline) if job.timeline and first else None
         if job.resume and first:
             self._saved.restore(job.resume)
         self._loop.broadcast()
-        reporter.send("ready", parameters=self._network.count_params())
+        reporter.send(Ready(parameters=self._network.count_params()))
 
     def train(self) -> None:
-        """Every epoch that is left, then the export of the best one."""
+        """Train every remaining epoch, then export the best one."""
         config = self._job.config
-        while self._standing.start.epoch < config.epochs and self._standing.since_best != config.patience:
-            self._epoch(self._standing.start.epoch)
+        while self._state.start.epoch < config.epochs and self._state.since_best != config.patience:
+            self._epoch(self._state.start.epoch)
         if hvd.rank() == 0:
-            with self._pulse.within(EXPORT):
+            with self._timer.within(EXPORT):
                 if self._timeline:
                     self._timeline.keep()
                 self._saved.wait()
                 parity, onnx = self._export()
-            self._reporter.send("parity", **parity._asdict(), onnx=onnx._asdict())
+            self._reporter.send(ParityReport(**parity._asdict(), onnx=OnnxReport(**onnx._asdict())))
 
     def _epoch(self, epoch: int) -> None:
-        """Train on what is left of an epoch, validate, and send what came of it."""
+        """Train on the remaining rows of an epoch, validate, and report the result."""
         plan, rate, started = self._job.train, self._loop.learning_rate(), time.monotonic()
-        self._pulse.begin(epoch)
+        self._timer.begin(epoch)
         receipt = Receipt()
         loss = self._steps(epoch, receipt)
         seconds = time.monotonic() - started
-        found = self._validate()
-        score = _score(self._job.config.monitor, found)
-        if not np.isfinite([found.loss, score]).all():
-            raise unusable(found, epoch)
-        told: Message = {
-            "epoch": epoch, "train_loss": loss / plan.rows, "validation_loss": found.loss, found.metric: found.value,
-            "learning_rate": rate, "rows": plan.rows,
-            "steps": plan.steps(epoch), "seconds": seconds, "rows_per_second": plan.left(epoch) / seconds,
-        }  # fmt: skip
+        validation = self._validate()
+        score = _epoch_score(self._job.config.monitor, validation)
+        if not np.isfinite([validation.loss, score]).all():
+            raise unusable(validation, epoch)
+        report = EpochReport(
+            epoch=epoch,
+            train_loss=loss / plan.rows,
+            validation_loss=validation.loss,
+            learning_rate=rate,
+            rows=plan.rows,
+            steps=plan.steps(epoch),
+            seconds=seconds,
+            rows_per_second=plan.remaining_rows(epoch) / seconds,
+            **{validation.metric: validation.value},
+        )
         receipts = self._receipts(epoch, receipt)
         if self._plateau:
-            self._plateau.judge(score)
-        self._standing = self._standing.after_epoch(told, score, receipts)
+            self._plateau.update(score)
+        self._state = self._state.after_epoch(report, score, receipts)
         if hvd.rank() == 0:
-            self._saved.keep(self._standing, best=self._standing.since_best == 0)
-            self._reporter.send("epoch", **self._standing.history[-1])
+            self._saved.keep(self._state, best=self._state.since_best == 0)
+            self._reporter.send(self._state.history[-1])
             if self._board:
-                self._board.tell(self._standing.history[-1], receipts)
-            for each in receipts:
-                self._reporter.send("receipt", **each)
+                self._board.write_epoch(self._state.history[-1], receipts)
+            for rank_receipt in receipts:
+                self._reporter.send(rank_receipt)
 
     def _steps(self, epoch: int, receipt: Receipt) -> float:
-        """Train on what is left of an epoch, with checkpoints on the way; the sum of its losses, of all ranks."""
+        """Train on the remaining rows of an epoch, with checkpoints on the way; return the sum of all ranks' losses."""
         every, all_rows = self._job.config.checkpoint_steps, self._job.train.step_rows(epoch)
-        loss, step, tell = self._standing.loss, 0, self._teller(epoch, all_rows)
+        loss, step, report_progress = self._state.loss, 0, self._progress_reporter(epoch, all_rows)
         for chunk in self._timed(self._feed.epoch(epoch, receipt)):
-            with self._pulse.within(COMPUTE):
+            with self._timer.within(COMPUTE):
                 call = self._loop.train(chunk, all_rows[step : step + chunk.steps])
             if call.bad < chunk.steps:
                 where = f"epoch {epoch + 1}, step {step + call.bad + 1} of {len(all_rows)}"
                 raise diverged(chunk, call.bad, self._job.spec, where)
             before, step, loss = step, step + chunk.steps, loss + call.loss
-            self._pulse.stepped(chunk.steps, call.wait)
-            tell(step, loss)
+            self._timer.stepped(chunk.steps, call.wait)
+            report_progress(step, loss)
             if step // every > before // every and step < len(all_rows):
                 self._keep_within(epoch, step, loss, receipt)
         return loss
 
-    def _teller(self, epoch: int, step_rows: npt.NDArray[np.float32]) -> Callable[[int, float], None]:
-        """Sends rank 0's place in the epoch and the mean loss so far, a few times a second."""
+    def _progress_reporter(self, epoch: int, step_rows: npt.NDArray[np.float32]) -> Callable[[int, float], None]:
+        """A function that reports rank 0's position in the epoch and the mean loss so far, a few times a second."""
         plan, rows = self._job.train, step_rows.cumsum()
-        taken, started, told = plan.rows - plan.left(epoch), time.monotonic(), time.monotonic()
+        consumed, started, last_report = plan.rows - plan.remaining_rows(epoch), time.monotonic(), time.monotonic()
 
-        def tell(step: int, loss: float) -> None:
-            nonlocal told
+        def report_progress(step: int, loss: float) -> None:
+            nonlocal last_report
             now = time.monotonic()
-            if hvd.rank() or now - told < SECONDS_BETWEEN_REPORTS:
+            if hvd.rank() or now - last_report < SECONDS_BETWEEN_REPORTS:
                 return
-            told, done = now, float(rows[step - 1])
-            place = {"epoch": epoch, "step": step, "steps": len(rows)}
-            self._reporter.send("step", **place, loss=loss / (taken + done), rows_per_second=done / (now - started))
+            last_report, done = now, float(rows[step - 1])
+            mean, speed = loss / (consumed + done), done / (now - started)
+            self._reporter.send(StepReport(epoch=epoch, step=step, steps=len(rows), loss=mean, rows_per_second=speed))
 
-        return tell
+        return report_progress
 
     def _keep_within(self, epoch: int, step: int, loss: float, receipt: Receipt) -> None:
         """Keep a checkpoint in the midst of an epoch; all ranks take part, since the receipt so far is theirs."""
-        with self._pulse.within(CHECKPOINT):
-            taken = (*self._taken(epoch), Taken(ranks=hvd.size(), steps=step))
+        with self._timer.within(CHECKPOINT):
+            interruptions = (*self._taken(epoch), Taken(ranks=hvd.size(), steps=step))
             receipts = self._receipts(epoch, receipt)
             if hvd.rank() == 0:
-                self._saved.keep(self._standing.within(Start(epoch=epoch, taken=taken), loss, receipts))
+                self._saved.keep(self._state.within(Start(epoch=epoch, taken=interruptions), loss, receipts))
 
     def _validate(self) -> Validation:
-        with self._pulse.within(VALIDATE):
-            chunks = self._pulse.counted(self._validation.epoch(0, Receipt()))
+        with self._timer.within(VALIDATE):
+            chunks = self._timer.counted(self._validation.epoch(0, Receipt()))
             return self._loop.validate(chunks, self._job.validation.rows)
 
     def _timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Chunks, the wait for each counted as time of the feed."""
         while True:
-            with self._pulse.within(FEED):
+            with self._timer.within(FEED):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
@@ -184,16 +191,17 @@ class _Run:
         start = self._job.train.start
         return start.taken if start.epoch == epoch else ()
 
-    def _receipts(self, epoch: int, receipt: Receipt) -> list[Message]:
+    def _receipts(self, epoch: int, receipt: Receipt) -> list[FeedReceipt]:
         """What every rank has read of the epoch since the run began or went on."""
         return gathered(
-            {
-                **self._reporter.who,
-                "epoch": epoch,
-                "part": len(self._taken(epoch)),
+            FeedReceipt(
+                rank=self._reporter.rank,
+                host=self._reporter.host,
+                epoch=epoch,
+                part=len(self._taken(epoch)),
                 **vars(receipt),
-                **self._pulse.seconds(),
-            }
+                **self._timer.seconds(),
+            )
         )
 
     def _export(self) -> Exported:
@@ -202,7 +210,7 @@ class _Run:
         manifest = {
             "run_id": job.run_id,
             "pipeline": job.pipeline,
-            **self._standing.best,
+            **self._state.best,
             "task": job.task.model_dump(mode="json"),
             "train": job.config.model_dump(mode="json"),
         }
@@ -210,6 +218,6 @@ class _Run:
         return export(self._network, job.spec, self._head, manifest, job.model, job.samples, described)
 
 
-def _score(monitor: str, found: Validation) -> float:
-    """What the best epoch has most of; ranks agree on it because all of them hold the same sums."""
-    return goodness(monitor, found.value) if monitor == found.metric else goodness("validation_loss", found.loss)
+def _epoch_score(monitor: str, validation: Validation) -> float:
+    """The score of an epoch, of which more is better. Ranks agree on it because all of them hold the same sums."""
+    return score_of(monitor, validation.value) if monitor == validation.metric else score_of("validation_loss", validation.loss)

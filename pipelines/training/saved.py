@@ -1,4 +1,4 @@
-"""A run's checkpoints: the loop's state, where the run stands, and the best epoch's weights, all in one file each."""
+"""A run's checkpoints: the loop's arrays, the train state and the best epoch's weights, all in one file each."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pipelines.errors import DataError
 from pipelines.training import checkpoint
 from pipelines.training.checkpoint import Checkpoint, Keeper
 from pipelines.training.loop import Loop
-from pipelines.training.standing import Standing
+from pipelines.training.train_state import TrainState
 
 Arrays = list[npt.NDArray[Any]]
 
 
 class Saved:
-    """Rank 0's hand on a folder of checkpoints; `best` holds the weights of the best epoch so far."""
+    """Writes and restores rank 0's checkpoints in a folder; `best` holds the weights of the best epoch so far."""
 
     def __init__(self, folder: str, loop: Loop) -> None:
         self.best: Arrays = []
         self._keeper = Keeper(folder)
         self._loop = loop
 
-    def keep(self, standing: Standing, *, best: bool = False) -> None:
+    def keep(self, state: TrainState, *, best: bool = False) -> None:
         """Begin to write a checkpoint of the state now, which is the best so far or not; raises what the last one raised.
 
         A state that holds what is no number is not kept: the next step's gradient says so, and what was good stays.
@@ -34,8 +34,8 @@ class Saved:
             self.best = _arrays(self._loop.network.variables)
         arrays = _arrays(self._loop.variables)
         if all(np.isfinite(array).all() for array in arrays):
-            standing = standing.model_copy(update={"iterations": int(self._loop.optimizer.iterations)})
-            self._keeper.keep(standing.name(), Checkpoint([*arrays, *self.best], standing.model_dump(mode="json")))
+            state = state.model_copy(update={"iterations": int(self._loop.optimizer.iterations)})
+            self._keeper.keep(state.name(), Checkpoint([*arrays, *self.best], state.model_dump(mode="json")))
 
     def wait(self) -> None:
         """Until all is written; raises ExternalError when it could not be."""

@@ -17,7 +17,7 @@ SCORE_BINS = 1 << 16
 LOGITS = 16.0  # a probability of 1e-7 and less is one bin
 
 
-class Head(Protocol):
+class OutputHead(Protocol):
     """One kind of task. Outputs are what the network gives: (batch,), or (batch, `outputs`) where that is a number."""
 
     outputs: int | None
@@ -42,18 +42,18 @@ class Head(Protocol):
 class _OfClasses:
     """What tasks of two classes and of more have in common."""
 
-    def __init__(self, each: losses.Losses, weights: tuple[float, ...]) -> None:
-        self._each = each
+    def __init__(self, row_loss: losses.Losses, weights: tuple[float, ...]) -> None:
+        self._row_loss = row_loss
         self._weights = weights
 
     def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """In nats."""
-        return self._each(labels, outputs)
+        """The loss of each row, in nats."""
+        return self._row_loss(labels, outputs)
 
     def training_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Times the weight of the label's class."""
-        each = self._each(labels, outputs)
-        return each * tf.gather(tf.constant(self._weights), tf.cast(labels, tf.int32)) if self._weights else each
+        row_losses = self._row_loss(labels, outputs)
+        return row_losses * tf.gather(tf.constant(self._weights), tf.cast(labels, tf.int32)) if self._weights else row_losses
 
 
 class BinaryHead(_OfClasses):
@@ -74,8 +74,8 @@ class BinaryHead(_OfClasses):
     def measured(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """Rows by class and score, one class after the other."""
         bins = tf.clip_by_value(tf.cast((outputs / LOGITS + 1) * (SCORE_BINS / 2), tf.int32), 0, SCORE_BINS - 1)
-        places = bins + tf.cast(labels, tf.int32) * SCORE_BINS
-        return tf.math.unsorted_segment_sum(tf.cast(weights, tf.float64), places, self.sums)
+        cells = bins + tf.cast(labels, tf.int32) * SCORE_BINS
+        return tf.math.unsorted_segment_sum(tf.cast(weights, tf.float64), cells, self.sums)
 
     def metric(self, sums: npt.NDArray[np.float64], rows: int) -> tuple[str, float]:  # noqa: ARG002 - heads share it
         """Area under the ROC curve."""
@@ -96,12 +96,12 @@ class MulticlassHead(_OfClasses):
         return keras.ops.softmax(outputs)
 
     def measured(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """How many rows are told rightly."""
+        """How many rows are classified rightly."""
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32))
         return tf.reduce_sum(tf.cast(right, tf.float64) * tf.cast(weights, tf.float64), keepdims=True)
 
     def metric(self, sums: npt.NDArray[np.float64], rows: int) -> tuple[str, float]:
-        """The share of rows told rightly."""
+        """The share of rows classified rightly."""
         return "validation_accuracy", float(sums[0]) / rows
 
 
@@ -115,12 +115,12 @@ class RegressionHead:
     def __init__(self, label: FittedLabel, horizon: int | None, loss: Loss | None = None) -> None:
         self.outputs = horizon
         self._label = label
-        self._each = losses.of_numbers(loss)
+        self._row_loss = losses.of_numbers(loss)
 
     def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Of errors in the deviations of the label, or of log(1 + label) (squares of them for the squared error)."""
         values = tf.math.log1p(labels) if self._label.transform == "log1p" else labels
-        errors = self._each((values - self._label.offset) / self._label.scale, outputs)
+        errors = self._row_loss((values - self._label.offset) / self._label.scale, outputs)
         return errors if self.outputs is None else tf.reduce_mean(errors, axis=-1)
 
     def training_losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -137,8 +137,8 @@ class RegressionHead:
     def measured(self, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """The sum of absolute errors, of a horizon their mean."""
         errors = tf.cast(tf.abs(labels - self.link(outputs)), tf.float64)
-        each = errors if self.outputs is None else tf.reduce_mean(errors, axis=-1)
-        return tf.reduce_sum(each * tf.cast(weights, tf.float64), keepdims=True)
+        row_errors = errors if self.outputs is None else tf.reduce_mean(errors, axis=-1)
+        return tf.reduce_sum(row_errors * tf.cast(weights, tf.float64), keepdims=True)
 
     def metric(self, sums: npt.NDArray[np.float64], rows: int) -> tuple[str, float]:
         """Mean absolute error, in the label's unit."""
@@ -147,7 +147,7 @@ class RegressionHead:
 
 def head_of(
     task: Task, spec: FittedSpec, horizon: int | None, loss: Loss | None = None, class_weights: ClassWeights | None = None
-) -> Head:
+) -> OutputHead:
     """The head of a configured task, its loss and its weights by class: those that training multiplies losses by."""
     if isinstance(task, Regression):
         assert spec.label is not None, "a regression's features are fitted with its label's scaling"

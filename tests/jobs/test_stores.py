@@ -5,11 +5,10 @@ executors that a Spark cluster's own workers start; all of it by configuration.
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,39 +17,18 @@ import pytest
 import yaml
 from pyarrow import fs
 
-from setup.postgres import Postgres, free_port
+from setup.postgres import Postgres
+from tests.canary import in_folder, leaks, watched_processes
 from tests.conftest import ROOT
 from tests.processes import environment, left_since, running
 from tests.sample import configured, write_sample
+from tests.standalone import cluster
 from tests.stores import KEY, S3_PACKAGES, hdfs_server, s3_files, s3_server
 
 pytestmark = pytest.mark.slow
 BIN = Path(sys.executable).parent
-START_SECONDS = 60
 ON_HDFS = ("weather.csv", "airports.csv")
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """A standalone Spark cluster: a master, and two workers of a slot each; gives the master's address."""
-    port = free_port()
-    address = f"spark://127.0.0.1:{port}"
-    plain = {**environment(), "SPARK_CONF_DIR": str(folder)}  # its own log settings, which tell when a worker has registered
-    common = ["--host", "127.0.0.1", "--webui-port", "0"]
-    worker = ["Worker", *common, "--cores", "1", "--memory", "2g", "--work-dir", str(folder / "work"), address]
-    with ExitStack() as stack:
-        log = stack.enter_context((folder / "cluster.log").open("w"))
-        for command in (["Master", *common, "--port", str(port)], worker, worker):
-            name = f"org.apache.spark.deploy.{command[0].lower()}.{command[0]}"
-            start = [str(BIN / "spark-class"), name, *command[1:]]
-            process = subprocess.Popen(start, env=plain, stdout=log, stderr=log, cwd=folder)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-        deadline = time.monotonic() + START_SECONDS
-        while (folder / "cluster.log").read_text().count("Successfully registered with master") < 2:
-            assert time.monotonic() < deadline, (folder / "cluster.log").read_text()[-2000:]
-            time.sleep(0.2)
-        yield address
+CANARY = secrets.token_hex(16)
 
 
 @dataclass(frozen=True)
@@ -61,6 +39,7 @@ class Stores:
     hdfs: str
     options: list[str]
     environment: dict[str, str]
+    logs: Path
 
     def submit(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """spark-submit on the cluster."""
@@ -73,7 +52,7 @@ def stores(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """All servers."""
     folder = tmp_path_factory.mktemp("servers")
     with s3_server() as s3, hdfs_server(folder) as hdfs, cluster(folder) as master:
-        secrets = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": s3}
+        access = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": s3}
         jars = (ROOT / "setup" / "jars.txt").read_text().split()
         settings = {
             "spark.master": master,
@@ -84,11 +63,19 @@ def stores(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
             "spark.jars.excludes": "software.amazon.awssdk:bundle",
             "spark.hadoop.fs.s3a.endpoint": s3,
             "spark.hadoop.fs.s3a.path.style.access": "true",
-            **{f"spark.executorEnv.{name}": value for name, value in secrets.items()},
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.dir": (folder / "events").as_uri(),
+            "spark.eventLog.compress": "false",
+            **{f"spark.executorEnv.{name}": value for name, value in access.items()},
         }
+        (folder / "events").mkdir()
         options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-        given = {**environment(), **secrets, "RINGMILL_CATALOG_PASSWORD": postgres.password}
-        yield Stores(s3_files(s3), hdfs, options, given)
+        held = {
+            "RINGMILL_CATALOG_PASSWORD": postgres.password,
+            "RINGMILL_CANARY": CANARY,
+            "RINGMILL_WEBHOOK": f"http://127.0.0.1:1/{CANARY}",
+        }
+        yield Stores(s3_files(s3), hdfs, options, {**environment(), **access, **held}, folder)
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +101,9 @@ def config(stores: Stores, postgres: Postgres, flights_csv: Path, tmp_path_facto
         catalog = {"type": "jdbc", "uri": postgres.url, "jdbc.user": postgres.user, "jdbc.schema-version": "V1"}
         content["lake"] = {
             "warehouse": "s3a://lake/tables",
-            "catalog": {**catalog, "jdbc.password": "${RINGMILL_CATALOG_PASSWORD}"},
+            "catalog": {**catalog, "jdbc.password": "${RINGMILL_CATALOG_PASSWORD}", "header.X-Key": "${RINGMILL_CANARY}"},
         }
+        content["notify"] = {"url": "RINGMILL_WEBHOOK"}
         content["sources"]["flights"]["path"] = "s3a://lake/in/fl*.csv"
         content["sources"]["planes"]["path"] = "s3a://lake/in/planes.csv"
         for name in ON_HDFS:
@@ -126,9 +114,26 @@ def config(stores: Stores, postgres: Postgres, flights_csv: Path, tmp_path_facto
     return path
 
 
+def left_of(stores: Stores, done: subprocess.CompletedProcess[str], postgres: Postgres) -> Iterator[tuple[str, bytes]]:
+    """All that a run wrote: output, catalog, tables with their metadata, models, reports, event logs, executors' logs."""
+    yield "output", (done.stdout + done.stderr).encode()
+    yield "catalog", postgres.execute("select * from iceberg_tables; select * from iceberg_namespace_properties").encode()
+    found = stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True))
+    files = [(info.path, stores.objects.open_input_file(info.path).readall()) for info in found if info.is_file]
+    logs = list(in_folder(stores.logs))
+    kinds = {Path(name).suffix for name, _ in files}
+    assert {".parquet", ".avro", ".json", ".html", ".keras", ".npz"} <= kinds
+    assert [name for name, content in logs if "/events/" in name and b"SparkListenerEnvironmentUpdate" in content]
+    assert [name for name, _ in logs if name.endswith("stderr")]
+    yield from files
+    yield from logs
+
+
 def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(stores: Stores, postgres: Postgres, config: Path) -> None:
     before = running()
-    done = stores.submit("jobs/pipeline.py", "--config", str(config))
+    held = [postgres.password, CANARY]
+    with watched_processes(held) as shown:
+        done = stores.submit("jobs/pipeline.py", "--config", str(config))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert not left_since(before)
     assert re.search(r"ingest +flights +8,420 +8,420 +0 +0 +0", done.stdout), done.stdout
@@ -138,7 +143,8 @@ def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(stores: Store
         assert file in artifacts
     assert not [path for path in found if "partial" in path]
     assert int(postgres.execute("select count(*) from iceberg_tables where table_namespace = 'stores'")) > 15
-    assert postgres.password not in done.stdout + done.stderr
+    assert not shown
+    assert leaks(left_of(stores, done, postgres), held) == []
 
     again = stores.submit("jobs/pipeline.py", "--config", str(config))
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"

@@ -1,6 +1,7 @@
 """Configuration: what is wrong in it is named, with what was expected and how to mend it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 import yaml
 
 from pipelines.config import Interval, load, read_config
+from pipelines.config.drift import DriftConfig
 from pipelines.errors import ConfigError
 from pipelines.flows.checks import check_config
+from schemas import flights
 from tests.conftest import ROOT
 
 FLIGHTS = ROOT / "conf" / "flights.yaml"
@@ -21,6 +24,7 @@ Edit = Callable[[dict[str, Any]], object]
 def edited(tmp_path: Path, edit: Edit) -> Path:
     """The flights configuration with one edit."""
     content = yaml.safe_load(FLIGHTS.read_text())
+    content["packages"] = ["schemas", "pipelines.stages", "tests", "os"]
     edit(content)
     path = tmp_path / "edited.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -410,6 +414,30 @@ def test_contract_with_an_unknown_column_is_a_configuration_error(tmp_path: Path
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ConfigError, match="contracts: contract t: unknown column b; expected one of a"):
         load("broken_contract:SOURCES", "contracts")
+
+
+@pytest.mark.parametrize(
+    ("given", "bounds"),
+    [
+        ({}, ((0.25, None), (None, None), (0.1, None))),
+        ({"psi": {"fail": 1}}, ((0.25, 1), (None, None), (0.1, None))),
+        ({"psi": {"fail": 0.2}, "ks": {"fail": 0.5}}, ((0.2, 0.2), (None, 0.5), (0.1, None))),
+        ({"psi": {"warn": None, "fail": 1}, "missing": {"warn": 0.3}}, ((None, 1), (None, None), (0.3, None))),
+    ],
+)
+def test_a_bound_that_fails_keeps_the_warning(given: dict[str, Any], bounds: tuple[tuple[float | None, ...], ...]) -> None:
+    drift = DriftConfig.model_validate(given)
+    assert tuple((each.warn, each.fail) for each in (drift.psi, drift.ks, drift.missing)) == bounds
+
+
+LAYOUT = {"partition_by": ("carrier",), "sorted_by": ("carrier",), "properties": {"a": "b"}, "one_partition": True}
+
+
+@pytest.mark.parametrize(("key", "value"), LAYOUT.items())
+def test_a_sources_contract_leaves_the_layout_to_ringmill(monkeypatch: pytest.MonkeyPatch, key: str, value: Any) -> None:
+    monkeypatch.setitem(flights.SOURCES, "flights", replace(flights.SOURCES["flights"], **{key: value}))
+    with pytest.raises(ConfigError, match=rf"contract flights: it sets {key}, which tables of raw and clean rows do not take"):
+        check_config(read_config(FLIGHTS))
 
 
 def test_interval_is_placed_in_the_pipelines_zone() -> None:

@@ -17,7 +17,7 @@ from pipelines.features.arrays import ArrowRows
 from pipelines.features.kinds.statistics import Request, Words, number, presence, word
 from pipelines.row_groups import files_of
 from pipelines.summaries import PERCENTILES
-from pipelines.survey import Survey, merge, summarize
+from pipelines.survey import ProfileRequest, merge, summarize
 
 REQUESTS = (number("x"), word("w"), presence("t"))
 FIRST = [pa.RecordBatch.from_pydict({"id": [0]})]  # the number of the first part
@@ -27,9 +27,9 @@ def _words(rows: ArrowRows, column: str) -> Words:
     return rows.words(column)
 
 
-def survey_by(column: str, requests: Sequence[Request], **thinned: int) -> Survey:
+def survey_by(column: str, requests: Sequence[Request], **thinned: int) -> ProfileRequest:
     """A survey of the groups that a column names."""
-    return Survey(tuple(requests), partial(_words, column=column), (column,), **thinned)
+    return ProfileRequest(tuple(requests), partial(_words, column=column), (column,), **thinned)
 
 
 Found = dict[tuple[str, int], dict[str, Any]]
@@ -42,7 +42,7 @@ def written(folder: Path, *files: dict[str, Any], row_group: int = 1000) -> str:
     return str(folder)
 
 
-def asked(folder: str, *surveys: Survey) -> Found:
+def asked(folder: str, *surveys: ProfileRequest) -> Found:
     """What the files' parts, each summarized alone, come to: by group and measure."""
     files = files_of(folder)
     numbers = [pa.RecordBatch.from_pydict({"id": [part]}) for part in range(len(files.parts))]

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
+from setup import doctor as checks
 from tests.conftest import ROOT
 
 
@@ -17,7 +19,7 @@ def doctor(config: str = "conf/flights.yaml", **environment: str) -> tuple[int, 
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **environment})
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert done.returncode in (0, 5), done.stderr
-    names = ("Java", "C++ compiler", "Horovod", "process tools", "jars", "ports", "disk", "slots")
+    names = ("Java", "C++ compiler", "Horovod", "process tools", "jars", "ports", "disk", "slots", "executors")
     return done.returncode, {name: next(line for line in lines if name in line[:22]) for name in names}
 
 
@@ -54,3 +56,54 @@ def test_a_wrong_configuration_is_no_traceback(write: Callable[[str, str], str])
     assert code == 5
     assert lines["slots"].startswith("WRONG")
     assert "Traceback" not in lines["slots"]
+
+
+@pytest.fixture
+def spark_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Writes the Spark settings of a cluster, for a configuration with 3 ranks and some launcher."""
+
+    def _write(*lines: str, launcher: str = "barrier") -> None:
+        (tmp_path / "spark-defaults.conf").write_text("\n".join(lines) + "\n")
+        monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+        monkeypatch.setattr(checks, "configured", lambda _: {"ranks": 3, "launcher": launcher})
+
+    return _write
+
+
+def test_dynamic_allocation_and_a_barrier_stage_exclude_each_other(spark_defaults: Callable[..., None]) -> None:
+    spark_defaults("spark.dynamicAllocation.enabled  true", "spark.speculation true")
+    with pytest.raises(
+        checks.ProblemError, match=r"spark\.dynamicAllocation\.enabled is true in .*: Spark refuses the barrier"
+    ):
+        checks.executors("c.yaml")
+
+
+def test_speculation_starts_ranks_twice_where_they_are_in_no_barrier_stage(spark_defaults: Callable[..., None]) -> None:
+    spark_defaults("# spark.dynamicAllocation.enabled true", "spark.speculation=true")
+    assert checks.executors("c.yaml") == "no dynamic allocation, no rank is started twice"
+    spark_defaults("spark.speculation = true", launcher="horovod_spark")
+    with pytest.raises(
+        checks.ProblemError, match=r"spark\.speculation is true in .*: Spark would start a slow rank a second time"
+    ):
+        checks.executors("c.yaml")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["spark.executor.instances 2", "spark.executor.cores 1"],
+        ["spark.executor.instances 4", "spark.executor.cores 3", "spark.task.cpus 2", "spark.cores.max 5"],
+        ["spark.executor.instances 9", "spark.executor.cores 1", "spark.cores.max 2"],
+    ],
+)
+def test_a_cluster_with_too_few_slots_is_reported(spark_defaults: Callable[..., None], settings: list[str]) -> None:
+    spark_defaults("spark.master yarn", *settings)
+    with pytest.raises(checks.ProblemError, match=r"3 ranks need 3 slots, .* gives 2\. Lower train\.ranks"):
+        checks.slots("c.yaml")
+
+
+def test_a_cluster_with_enough_slots_or_none_declared_is_well(spark_defaults: Callable[..., None]) -> None:
+    spark_defaults("spark.master yarn", "spark.executor.instances 2", "spark.executor.cores 2")
+    assert checks.slots("c.yaml") == "3 ranks, 4 slots"
+    spark_defaults("spark.master spark://head:7077")
+    assert checks.slots("c.yaml") == "3 ranks, as many slots as the cluster has"

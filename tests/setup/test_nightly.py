@@ -13,7 +13,7 @@ from pipelines.config import read_config
 from setup.run_nightly import Nights, matches_whole, play, write_files
 from tests.conftest import ROOT
 
-NIGHTS = Nights(count=4, late=1, corrected=2, misspelt=2, replayed=3)
+NIGHTS = Nights(played=4, late=1, corrected=2, misspelt=2, replayed=3)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import all_metrics
 from pipelines.evaluation.plots import binary_plots, classes_plot, training_plot
@@ -25,7 +25,7 @@ def curves() -> dict[str, Curve]:
 def wide_report() -> str:
     """All that a report may have, each as wide as it gets."""
     metrics = {name: all_metrics(curve, 0.5, 10) for name, curve in curves().items()}
-    bounds = {"test": {"auc": Interval(0.83, 0.81, 0.85)}}
+    bounds = {"test": {"auc": ConfidenceInterval(0.83, 0.81, 0.85)}}
     names = ("airline_of_the_departure_before_last", "origin")
     slices = Grid(
         "Test rows by airline and origin",

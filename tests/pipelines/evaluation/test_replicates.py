@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn import metrics as peer
 
 from pipelines.errors import DataError
-from pipelines.evaluation.bootstrap import Replicates, interval, paired_difference
+from pipelines.evaluation.bootstrap import Replicates, confidence_interval, paired_difference
 from pipelines.evaluation.replicates import BinaryReplicates, MulticlassReplicates, RegressionReplicates, parts
 from pipelines.evaluation.weights import POISSON, poisson_weights
 
@@ -151,6 +151,6 @@ def test_other_rows_cannot_be_compared() -> None:
 
 
 def test_replicates_without_a_value_are_left_out_of_the_interval() -> None:
-    assert interval(np.array([0.5, np.nan, 0.4, 0.6]), confidence=1.0) == (0.5, 0.4, 0.6)
-    alone = interval(np.array([0.5, np.nan]))
+    assert confidence_interval(np.array([0.5, np.nan, 0.4, 0.6]), confidence=1.0) == (0.5, 0.4, 0.6)
+    alone = confidence_interval(np.array([0.5, np.nan]))
     assert alone.estimate == 0.5 and np.isnan([alone.low, alone.high]).all()

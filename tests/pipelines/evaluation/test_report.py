@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pipelines.evaluation.bootstrap import Interval
+from pipelines.evaluation.bootstrap import ConfidenceInterval
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.metrics import all_metrics
 from pipelines.evaluation.plots import binary_plots, training_plot
@@ -126,7 +126,7 @@ def test_drawings_are_read_by_day_and_by_night(html: str) -> None:
 
 
 def test_intervals_stand_below_their_metrics() -> None:
-    bounds = {"test": {"auc": Interval(0.83, 0.81, 0.85), "f1": Interval(0.5, float("nan"), float("nan"))}}
+    bounds = {"test": {"auc": ConfidenceInterval(0.83, 0.81, 0.85), "f1": ConfidenceInterval(0.5, float("nan"), float("nan"))}}
     metrics = {"validation": {"auc": 0.82, "f1": 0.4}, "test": {"auc": 0.83, "f1": 0.5}}
     only = render(Findings(title="sure", task="binary", facts={}, metrics=metrics, bounds=bounds))
     assert "<td>auc</td><td>0.8200</td><td>0.8300<small>0.8100 to 0.8500</small></td>" in only

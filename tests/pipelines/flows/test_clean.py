@@ -16,7 +16,7 @@ from rich.console import Console
 
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
-from pipelines.flows import clean
+from pipelines.flows import validation
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.context import Context
 from pipelines.flows.ingest import STEP as INGEST
@@ -82,8 +82,8 @@ def test_refused_rows_say_where_they_stood_and_why(visit: Run, day: Any) -> None
 def test_many_rows_are_looked_through_for_shared_keys_first(
     visit: Run, day: Any, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(clean, "SMALL_ROWS", 0)
-    monkeypatch.setattr(clean, "SHARED_KEYS", most)
+    monkeypatch.setattr(validation, "SMALL_ROWS", 0)
+    monkeypatch.setattr(validation, "SHARED_KEYS", most)
     day(
         1,
         "1,2013-05-01 10:00,5,a",

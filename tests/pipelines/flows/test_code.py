@@ -40,7 +40,11 @@ def shop(tmp_path: Path) -> Iterator[Path]:
     [("derive.py", True), ("prices.py", True), ("parts/units.py", True), ("__init__.py", True), ("other.py", False)],
 )
 def test_a_derivation_is_its_module_and_what_that_imports(shop: Path, module: str, *, counts: bool) -> None:
-    config = pipeline(shop, "shop", lambda content: content["features"].update(derive="shop.derive:derive"))
+    config = pipeline(
+        shop,
+        "shop",
+        lambda content: (content.update(packages=["schemas", "shop"]), content["features"].update(derive="shop.derive:derive")),
+    )
     before = derivation_version(config)
     (shop / module).write_text((shop / module).read_text() + "\n# changed\n")
     assert (derivation_version(config) != before) is counts

@@ -23,6 +23,7 @@ from pipelines.flows.context import Context
 from pipelines.flows.drift import STEP as DRIFT
 from pipelines.flows.features import STEP as FEATURES
 from pipelines.flows.ingest import STEP as INGEST
+from pipelines.flows.train import keep_snapshots
 from tests.pipelines.flows.conftest import Run
 
 
@@ -36,11 +37,11 @@ def in_december(content: dict[str, Any]) -> None:
     content["interval"]["from"] = "2013-12-01"
 
 
-def trained(context: Context) -> None:
-    """Record a training run over the features that are there."""
+def trained(context: Context, run_id: str = "t1") -> None:
+    """Record a training run over the features that are there; like a run of earlier releases, it keeps no snapshot."""
     features = context.runs.needed("features", by="the test")
     inputs, artifacts = {"features": features.run_id}, {"model": "none"}
-    run = replace(features, run_id="t1", job="train", inputs=inputs, artifacts=artifacts, started_at=datetime.now(UTC))
+    run = replace(features, run_id=run_id, job="train", inputs=inputs, artifacts=artifacts, started_at=datetime.now(UTC))
     context.runs.add(run)
 
 
@@ -186,6 +187,14 @@ def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
     run(FEATURES, force=True)
     with pytest.raises(DataError, match=r"feature_stats no longer has those of run .* Run jobs/train\.py again"):
         run(DRIFT, config=in_december)
+    anew = run()
+    trained(anew, run_id=anew.run_id)
+    snapshots = {name: anew.lake.snapshot_id(name) for name in ("features", "feature_stats")}
+    keep_snapshots(anew, {name: at for name, at in snapshots.items() if at is not None})
+    run(FEATURES, force=True)
+    run(DRIFT, config=in_december)
+    again = run().lake.read("drift_metrics").where("compared = 'interval'").toPandas().set_index("feature")["psi"]
+    assert dict(again) == {name: row.psi for name, row in moved.items()}  # the same features, made anew twice
 
 
 @pytest.mark.slow

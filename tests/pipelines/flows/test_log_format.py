@@ -24,6 +24,7 @@ from pipelines.flows.log_context import LOG, JsonLogFormatter, LogContext, wants
 from pipelines.flows.progress import TrainingProgress
 from pipelines.flows.terminal import JsonConsole, console
 from pipelines.interruption import Interruption
+from pipelines.messages import EpochReport, Message
 from tests.pipelines.flows.conftest import Run
 
 MAY = Interval(start=datetime(2013, 5, 1, tzinfo=UTC), end=datetime(2013, 5, 2, tzinfo=UTC))
@@ -87,9 +88,10 @@ def test_warnings_have_their_level_and_nothing_is_wrapped_or_coloured() -> None:
 
 
 def test_lines_about_a_rank_name_it(run: Run) -> None:
-    message = {"kind": "epoch", "rank": 1, "epoch": 0, "train_loss": 0.5, "validation_loss": 0.25, "best": True}
-    measured = {"validation_auc": 0.75, "rows_per_second": 1000.0}
-    [epoch] = printed(lambda out: TrainingProgress(out, epochs=2, steps=3).show({**message, **measured}))
+    losses = {"train_loss": 0.5, "validation_loss": 0.25, "validation_auc": 0.75, "learning_rate": 0.1}
+    report = EpochReport(epoch=0, rows=1000, steps=3, seconds=1, rows_per_second=1000, best=True, **losses)
+    message = Message(rank=1, host="h", content=report)
+    [epoch] = printed(lambda out: TrainingProgress(out, epochs=2, steps=3).show(message))
     assert (epoch["rank"], epoch["message"].split()[:2]) == (1, ["epoch", "1/2"])
     out = io.StringIO()
     context = run()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
@@ -19,9 +22,11 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from pipelines.bundles.calibration import CalibrationEffect, PlattCalibration, add_calibration
+from pipelines.bundles.manifest import write_manifest
 from pipelines.config import ChampionGate
 from pipelines.errors import BundleError, ConfigError, DataError, QualityError
 from pipelines.fitted import FittedCategorical, FittedChannel, FittedFeature, FittedHashed, FittedNumeric, FittedSpec
+from pipelines.flows import predict, score_files
 from pipelines.flows.clean import STEP as CLEAN
 from pipelines.flows.comparison import compare
 from pipelines.flows.context import Context
@@ -30,9 +35,13 @@ from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.predict import predict_step
 from pipelines.flows.registry import change_models
 from pipelines.flows.runs import RunLog
+from pipelines.flows.score_files import ScoreWriter
 from pipelines.flows.scoring import score_examples
 from pipelines.io.tables import Lake
+from pipelines.io.task_files import FileLayout, Write, WrittenFile
 from pipelines.registry.digest import bundle_hash
+from pipelines.row_groups import files_of
+from pipelines.serving import scorers
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel, raw_arrays, score_raw_batches
 from schemas import lake as tables
@@ -206,11 +215,12 @@ def test_rows_with_nulls_unseen_words_and_without_labels_are_scored_and_others_q
 def test_partitions_that_are_empty_or_of_one_row_are_scored_alike(
     rides: Rides, bundles: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    # Row 6 becomes no features, since a number that is there is not finite.
     context = rides.run()
     bundle = Bundle(str(bundles[0]))
     rows = rides.spark.createDataFrame(
-        pa.table({"row_id": [1, 2, 3, 4, 5], "miles": pa.array(RAW["miles"]), "seats": [4, None, 2, 1, 4],
-                  "town": pa.array(["Aachen", "Bonn", "Zwickau", None, "Bonn"])})
+        pa.table({"row_id": [1, 2, 3, 4, 5, 6], "miles": pa.array([12.5, None, 100, 7, 55, math.nan]),
+                  "seats": [4, None, 2, 1, 4, 4], "town": ["Aachen", "Bonn", "Zwickau", None, "Bonn", "Bonn"]})
     )  # fmt: skip
     scored = score_examples(context, rows.repartition(9), bundle, (tables.ROW_ID,)).collect()
     assert {row.row_id: row.score for row in scored} == pytest.approx(
@@ -250,6 +260,24 @@ def test_what_cannot_be_scored_with_is_refused_and_changes_nothing(rides: Rides,
     assert rides.run().lake.snapshot_id("scores") == before
 
 
+def test_the_files_of_a_repeated_attempt_leave_no_row(rides: Rides, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = rides.run(predict_step())
+    attempts: list[WrittenFile] = []
+
+    def run_twice(_: SparkSession, tasks: int, write: Write) -> list[WrittenFile]:
+        attempts.extend(file for task in range(tasks) for file in write(task))  # whose result reaches nobody
+        return [file for task in range(tasks) for file in write(task)]
+
+    monkeypatch.setattr(predict, "run_tasks", run_twice)
+    context = rides.run(predict_step(), force=True)
+    assert sum(file.rows for file in attempts) == 5
+    assert [(row.id, row.run_id) for row in rides.scores(1)] == [(number, context.run_id) for number in (1, 2, 3, 4, 5)]
+    files = context.lake.read("scores.files").where("partition.model_version = 1").collect()
+    assert sum(file.record_count for file in files) == 5
+    assert not {file.uri for file in attempts} & {file.file_path for file in files}
+    assert context.lake.read("scores").schema == before.lake.read("scores").schema
+
+
 def test_two_models_are_compared_on_the_test_rows_of_which_both_make_features(rides: Rides, bundles: tuple[Path, Path]) -> None:
     context = rides.run()
     champion = version(1, uri=str(bundles[0]), metrics={})
@@ -262,10 +290,70 @@ def test_two_models_are_compared_on_the_test_rows_of_which_both_make_features(ri
     assert found.low < found.high
 
 
+def scored_rides() -> pa.RecordBatch:
+    """The rides as tasks read them, and two that become no features."""
+    miles = pa.array([12.5, None, 100, 7, 55, math.nan, math.inf], pa.float64())
+    town = pa.array(["Aachen", "Bonn", "Zwickau", None, "Bonn", "Bonn", "Bonn"])
+    return pa.record_batch(
+        {"row_id": pa.array([1, 2, 3, 4, 5, 6, 7]), "miles": miles, "seats": pa.array([4, None, 2, 1, 4, 4, 4]),
+         "town": town.dictionary_encode(), "label": pa.array([0, 1, 0, 1, None, 0, 0], pa.int32()),
+         "at": pa.array([1_367_395_200_000_000 + row for row in range(7)], pa.timestamp("us"))}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("removed", [(), ("network.onnx",), ("network.onnx", "model.onnx")])
+def test_each_graph_of_a_bundle_scores_the_same_rows_alike(
+    bundles: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: tuple[str, ...]
+) -> None:
+    folder = shutil.copytree(bundles[0], tmp_path / "model")
+    for name in removed:
+        (folder / name).unlink()
+    write_manifest(folder, {"task": {"kind": "binary", "classes": ["on time", "late"]}})
+    monkeypatch.setattr(scorers, "ROWS_AT_ONCE", 2)
+    model = ScoringModel(str(folder), bundle_hash(str(folder)))
+    [scored] = score_raw_batches(iter([scored_rides()]), model, ("row_id", "town"))
+    assert scored["row_id"].to_pylist() == [1, 2, 3, 4, 5]
+    assert scored["score"].to_pylist() == pytest.approx(expected_scores(bundles[0]).tolist(), abs=1e-6)
+    refused = scored_rides().slice(5)
+    assert list(score_raw_batches(iter([refused]), model, ("row_id",))) == []
+
+
+def test_a_task_writes_scores_in_the_types_of_the_table_in_files_of_bounded_size(
+    bundles: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "examples").mkdir()
+    rows = pa.Table.from_batches([scored_rides()])
+    pq.write_table(rows, tmp_path / "examples" / "part-0.parquet", row_group_size=3, use_deprecated_int96_timestamps=True)
+    schema = pa.schema(
+        [("row_id", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("town", pa.string()), ("label", pa.float32()),
+         ("labels", pa.list_(pa.float32())), ("score", pa.float32()), ("predicted", pa.float32()),
+         ("predictions", pa.list_(pa.float32())), ("calibrated_score", pa.float32()), ("model_version", pa.int32())]
+    )  # fmt: skip
+    layout = FileLayout(schema, (str(tmp_path / "scores"),), "zstd", dictionary=True, group_bytes=1 << 20, page_rows=10)
+    model = ScoringModel(str(bundles[0]), bundle_hash(str(bundles[0])), threshold=0.5)
+    passed = {"row_id": "row_id", "at": "at", "town": "town", "label": "label"}
+    parts = files_of(str(tmp_path / "examples")).parts
+    monkeypatch.setattr(score_files, "HELD_BYTES", 0)
+    files = list(ScoreWriter(parts, model, layout, passed, {"model_version": 7})(0))
+    assert [file.rows for file in files] == [3, 2]  # a file a row group; of the third no row becomes features
+    written = pa.concat_tables(pq.ParquetFile(file.uri).read() for file in files)
+    assert written.schema.equals(pa.schema([field for field in schema if field.name != "labels"]))
+    assert written["at"][0].as_py() == datetime(2013, 5, 1, 8, tzinfo=UTC)
+    assert written["town"].to_pylist() == ["Aachen", "Bonn", "Zwickau", None, "Bonn"]
+    assert written["label"].to_pylist() == [0, 1, 0, 1, None]
+    expected = expected_scores(bundles[0])
+    assert written["score"].to_pylist() == pytest.approx(expected.tolist(), abs=1e-6)
+    assert written["predicted"].to_pylist() == [float(score >= 0.5) for score in expected]
+    assert set(written["model_version"].to_pylist()) == {7}
+
+
+def test_examples_without_a_row_are_scored_by_no_task(spark: SparkSession, tmp_path: Path) -> None:
+    spark.range(0).write.parquet(str(tmp_path / "none"))
+    assert files_of(str(tmp_path / "none")).parts == ()
+
+
 def test_arrays_for_a_model_have_nan_and_empty_text_for_null(bundles: tuple[Path, Path]) -> None:
-    batch = pa.record_batch(
-        {"__miles": pa.array([1.0, None]), "__seats": pa.array([None, 2.0]), "__town": pa.array([None, "Bonn"])}
-    )
+    batch = pa.record_batch({"miles": pa.array([1.0, None]), "seats": pa.array([None, 2.0]), "town": pa.array([None, "Bonn"])})
     arrays = raw_arrays(batch, IN_WORDS)
     np.testing.assert_array_equal(arrays["miles"], [1.0, np.nan])
     np.testing.assert_array_equal(arrays["seats"], [np.nan, 2.0])

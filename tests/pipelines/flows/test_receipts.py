@@ -4,11 +4,13 @@ import pytest
 
 from pipelines.errors import ReceiptError
 from pipelines.flows.receipts import Receipts
+from pipelines.messages import FeedReceipt
 
 
-def receipt(epoch: int, rank: int, rows: int, checksum: int, part: int = 0) -> dict[str, int]:
+def receipt(epoch: int, rank: int, rows: int, checksum: int, part: int = 0) -> FeedReceipt:
     """What a rank says it has read."""
-    return {"epoch": epoch, "part": part, "rank": rank, "rows": rows, "checksum": checksum}
+    spent = dict.fromkeys(("feed_seconds", "compute_seconds", "wait_seconds"), 0.0)
+    return FeedReceipt(rank=rank, host="h", epoch=epoch, part=part, rows=rows, checksum=checksum, **spent)
 
 
 def test_matching_receipts_pass() -> None:

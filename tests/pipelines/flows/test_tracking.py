@@ -17,6 +17,7 @@ from pipelines.config import TrainConfig
 from pipelines.errors import ConfigError, RankError
 from pipelines.flows.context import Context
 from pipelines.flows.tracking import tracked
+from pipelines.messages import EpochReport
 from pipelines.training.job import TrainingJob
 from setup.postgres import free_port
 
@@ -33,10 +34,20 @@ def context(said: io.StringIO | None = None) -> Context:
     return cast("Context", SimpleNamespace(bounds=bounds, console=Console(file=said or io.StringIO(), width=500)))
 
 
-def epoch(number: int, **more: Any) -> dict[str, Any]:
-    """An epoch's message."""
-    told = {"train_loss": 1.0 - number / 4, "validation_loss": 0.5, "validation_auc": 0.7 + number / 10}
-    return {"kind": "epoch", "epoch": number, **told, "learning_rate": 1e-3, "rows_per_second": 1e5, "best": True, **more}
+def epoch(number: int) -> EpochReport:
+    """An epoch's report."""
+    return EpochReport(
+        epoch=number,
+        train_loss=1.0 - number / 4,
+        validation_loss=0.5,
+        validation_auc=0.7 + number / 10,
+        learning_rate=1e-3,
+        rows=100,
+        steps=10,
+        seconds=1e-3,
+        rows_per_second=1e5,
+        best=True,
+    )
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pipelines.flows.attempts import CLAIM, Attempts
 from pipelines.flows.context import Context
 from pipelines.flows.receipts import Receipts
 from pipelines.flows.train import prepared_files
+from pipelines.messages import FeedReceipt, Message
 from schemas import lake
 from tests.pipelines.flows.conftest import Run
 from tests.pipelines.training.test_job import job
@@ -55,8 +56,9 @@ def test_nobody_goes_on_from_a_run_whose_receipts_do_not_match(
     context, wanted = run(), job(1, retries=0).model_copy(update={"checkpoints": str(tmp_path / "checkpoints" / "run")})
 
     def ranks(*arguments: Any, **_: Any) -> None:
-        receipt = {"rank": 0, "host": "h", "epoch": 0, "part": 0, "rows": 10, "checksum": checksum}
-        arguments[3]({"kind": "receipt", **receipt})
+        spent = dict.fromkeys(("feed_seconds", "compute_seconds", "wait_seconds"), 0.0)
+        receipt = FeedReceipt(rank=0, host="h", epoch=0, part=0, rows=10, checksum=checksum, **spent)
+        arguments[3](Message(rank=0, host="h", content=receipt))
         raise RankError("rank 0 on h died")
 
     monkeypatch.setattr(attempts, "run_ranks", ranks)

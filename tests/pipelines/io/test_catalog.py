@@ -1,5 +1,6 @@
 """The catalog's settings, and a warehouse that can't be used."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from pyspark.sql import SparkSession
 
 from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError
-from pipelines.io.catalog import catalog_settings, check_warehouse
+from pipelines.io.catalog import catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.tables import Lake
+from setup.postgres import Postgres
 from tests.conftest import session_on
 
 
@@ -79,3 +81,30 @@ def test_a_catalog_of_wrong_settings_is_exit_5_and_one_sentence(
     with pytest.raises(ExternalError, match=r"^lake\.catalog: the catalog can't be opened \(.+; tried \d times\)\.") as caught:
         Lake(session, "broken", "run1")
     assert "\n" not in str(caught.value) and "org." not in str(caught.value)
+
+
+def test_spark_hides_what_a_catalog_has_from_the_environment() -> None:
+    catalog = {"type": "rest", "uri": "http://h", "header.X-Key": "${KEY}", "credential": "id:word", "jdbc.password": "${PW}"}
+    for rule, hides in ((None, ("credential", "jdbc.password", "s3.secret-access-key", "s3.access-key-id", "header.X-Key")),
+                        ("(?i)mine", ("mine", "jdbc.password", "header.X-Key"))):  # fmt: skip
+        pattern = redaction_settings(LakeConfig(warehouse="w", catalog=catalog), rule)["spark.redaction.regex"]
+        for name in hides:
+            assert re.search(pattern, f"spark.sql.catalog.lake.{name}"), name
+        for name in ("spark.sql.catalog.lake.uri", "spark.sql.catalog.lake.type", "spark.sql.catalog.lake.header.X-Keys"):
+            assert not re.search(pattern, name), name
+    assert redaction_settings(LakeConfig(warehouse="w"), "mine") == {"spark.redaction.regex": "mine"}
+
+
+@pytest.mark.parametrize("scheme", ["jdbc", "rest"])
+def test_a_wrong_connection_tells_no_secret(spark: SparkSession, tmp_path: Path, postgres: Postgres, scheme: str) -> None:
+    server = f"{postgres.url}?user={postgres.user}&password=verysecret"
+    catalogs = {
+        "jdbc": {"type": "jdbc", "uri": server, "jdbc.password": "verysecret", "jdbc.user": postgres.user},
+        "rest": {"type": "rest", "uri": "http://127.0.0.1:1", "credential": "me:verysecret", "token": "verysecret"},
+    }
+    session = session_on(spark, tmp_path)
+    for key, value in catalogs[scheme].items():
+        session.conf.set(f"spark.sql.catalog.lake.{key}", value)
+    with pytest.raises(ExternalError, match=r"^lake\.catalog: the catalog can't be opened") as caught:
+        Lake(session, "broken", "run1")
+    assert "verysecret" not in str(caught.value)

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import DataError, ExternalError
 from pipelines.io.http_client import Access, Client
-from pipelines.io.http_pages import Api, shifted, walk
+from pipelines.io.http_pages import Api, describe_shift, walk
 from pipelines.io.page_spool import Spool
 from pipelines.io.paging import ByCursor, ByLink, ByPage, OnePage
 from tests import faulty_server as faulty
@@ -39,7 +39,7 @@ def read(server: FaultyApi, folder: Path, *answers: Any, **changes: Any) -> list
     made = dataclasses.replace(made, **changes)
     spool = Spool(str(folder))
     receipts = list(walk(made, spool, Client(made.access)))
-    assert shifted(receipts) is None
+    assert describe_shift(receipts) is None
     assert not server.script
     return [[json.loads(record) for record in page.records] for page in map(spool.read, range(1, len(receipts) + 1)) if page]
 

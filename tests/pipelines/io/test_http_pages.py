@@ -17,7 +17,7 @@ import pytest
 
 from pipelines.errors import DataError, ExternalError
 from pipelines.io.http_client import Access, Client
-from pipelines.io.http_pages import Api, shifted, walk
+from pipelines.io.http_pages import Api, describe_shift, walk
 from pipelines.io.json_slices import elements
 from pipelines.io.page_spool import Spool
 from pipelines.io.paging import ByCursor, ByLink, ByPage, OnePage, next_link
@@ -319,13 +319,16 @@ def test_an_answer_in_another_encoding_is_exit_3_at_once(server: FaultyApi, tmp_
 def test_records_that_come_and_go_are_seen(server: FaultyApi, tmp_path: Path, edit: Any, told: str) -> None:
     server.edits[2] = edit
     made = api(server)
-    assert shifted(list(walk(made, Spool(str(tmp_path)), Client(ACCESS)))) == told
+    assert describe_shift(list(walk(made, Spool(str(tmp_path)), Client(ACCESS)))) == told
     assert server.asked == ["1", "2"]
 
 
 def test_a_total_that_the_records_do_not_come_to_is_seen(server: FaultyApi, tmp_path: Path) -> None:
     server.then = faulty.content({"data": {"items": [{"id": 1}]}, "total": 2, "next": None})
-    assert shifted(list(walk(api(server, CURSOR), Spool(str(tmp_path)), Client(ACCESS)))) == "1 records came of a total of 2"
+    assert (
+        describe_shift(list(walk(api(server, CURSOR), Spool(str(tmp_path)), Client(ACCESS))))
+        == "1 records came of a total of 2"
+    )
 
 
 def test_a_run_that_was_killed_is_gone_on_from(server: FaultyApi, tmp_path: Path) -> None:

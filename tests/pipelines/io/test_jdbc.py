@@ -299,7 +299,7 @@ def test_the_password_is_in_no_plan_and_no_version(spark: SparkSession, postgres
     with source.reading(spark, PAIRS, YEAR) as rows, redirect_stdout(shown):
         rows.explain("extended")
         rows.explain("formatted")
-    told = [shown.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.place, str(source.model_dump())]
+    told = [shown.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.location, str(source.model_dump())]
     assert "JDBCRelation" in shown.getvalue()
     assert not [text for text in told if postgres.password in text]
 

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pipelines.errors import ConflictError
 from pipelines.io import maintenance
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.maintenance import Keep, Maintained, Maintenance
+from pipelines.io.maintenance import Maintenance, MaintenanceResult, Retention
 from pipelines.io.tables import Lake
 from schemas.contract import Column, Table
 from schemas.lake import features, raw
@@ -28,15 +28,15 @@ SORTED = features((), {"x": "float"})
 LONG_AGO = datetime(2013, 1, 1, tzinfo=UTC)
 
 
-def keep(*, days: float = 0, raw_days: float | None = None) -> Keep:
+def keep(*, days: float = 0, raw_days: float | None = None) -> Retention:
     """Snapshots and audit branches of so many days, orphans of three."""
     now = datetime.now(UTC)
     raw_from = None if raw_days is None else now - timedelta(days=raw_days)
     old = now - timedelta(days=days)
-    return Keep(snapshots=old, orphans=now - timedelta(days=3), audits=old, raw=raw_from, file_bytes=128 << 20)
+    return Retention(snapshots=old, orphans=now - timedelta(days=3), audits=old, raw=raw_from, file_bytes=128 << 20)
 
 
-def maintain(lake: Lake, table: str = "things", kept: Keep | None = None, *, dry: bool = False) -> Maintained:
+def maintain(lake: Lake, table: str = "things", kept: Retention | None = None, *, dry: bool = False) -> MaintenanceResult:
     """Maintain one table; by default everything that nothing refers to is old."""
     time.sleep(0.01)  # so that the newest commit lies before now
     return Maintenance(lake, table, kept or keep(), dry=dry).run()
@@ -214,7 +214,7 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> No
 @pytest.mark.slow
 def test_an_empty_table_is_left_alone(lake: Lake) -> None:
     lake.create(THINGS)
-    assert maintain(lake) == Maintained("things", (0, 0), (0, 0), 0, 0, 0, 0)
+    assert maintain(lake) == MaintenanceResult("things", (0, 0), (0, 0), 0, 0, 0, 0)
 
 
 @pytest.mark.slow
@@ -230,7 +230,7 @@ def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pyte
         table.newDelete().deleteFromRowFilter(some).commit()  # a real ValidationException: the file has other rows too
 
     with pytest.raises(ConflictError, match=r"other runs committed to it during each of 5 attempts"):
-        maintenance._insist(refused, "things")
+        maintenance._retry_on_conflict(refused, "things")
     assert len(tried) == 5
 
 
@@ -245,5 +245,5 @@ def test_an_error_that_is_no_conflict_is_not_tried_again(lake: Lake) -> None:
         )
 
     with pytest.raises(Py4JJavaError, match="NoSuchFile"):
-        maintenance._insist(fail, "things")
+        maintenance._retry_on_conflict(fail, "things")
     assert len(tried) == 1

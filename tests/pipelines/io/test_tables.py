@@ -164,3 +164,17 @@ def test_another_partitioning_is_refused_with_the_way_out(lake: Lake) -> None:
     put(lake, 1, 10)
     with pytest.raises(ConfigError, match=r"is partitioned by day, its contract now says nothing\. Put partition_by back"):
         lake.create(replace(THINGS, partition_by=()))
+
+
+def test_a_wide_table_is_read_in_batches_that_fit_into_memory(lake: Lake) -> None:
+    def batch_rows(name: str) -> str | None:
+        rows = lake.spark.sql(f"SHOW TBLPROPERTIES {lake.identifier(name)}").collect()
+        return {row.key: row.value for row in rows}.get("read.parquet.vectorization.batch-size")
+
+    numbers = tuple(Column(f"n{at}", "int") for at in range(399))
+    lake.create(THINGS)
+    lake.create(replace(THINGS, name="wide", columns=(*THINGS.columns, *numbers)))
+    assert (batch_rows("things"), batch_rows("wide")) == (None, "2493")  # of 401 columns as many values as 200 of 5,000 rows
+    later = Lake(lake.spark, lake.namespace, "later")
+    later.create(replace(THINGS, columns=(*THINGS.columns, *numbers)))
+    assert batch_rows("things") == "2493"

@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.maintenance import Keep, Maintenance
+from pipelines.io.maintenance import Maintenance, Retention
 from pipelines.io.tables import Lake
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from schemas.contract import Column, Table
@@ -126,7 +126,7 @@ def test_maintenance_removes_the_file_of_an_attempt_that_nobody_committed(lake: 
     for path in files_below(lake):
         os.utime(path, (old, old))
     now = datetime.now(UTC)
-    keep = Keep(now - timedelta(days=1), now - timedelta(days=3), now - timedelta(days=1), None, 1)
+    keep = Retention(now - timedelta(days=1), now - timedelta(days=3), now - timedelta(days=1), None, 1)
     assert Maintenance(lake, "measured", keep, dry=False).run().orphans == orphans
     assert len(files_below(lake)) == lake.read("measured.files").count() == 4
     assert lake.read("measured").count() == 2 * ROWS

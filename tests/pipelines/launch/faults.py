@@ -77,8 +77,8 @@ def try_fault(spark: SparkSession, folder: Path, fault: str) -> dict[str, Any]:
         "error": error,
         "seconds": ended - began,
         "seconds_after": ended - disturber.struck if disturber.struck else None,
-        "losses": [[m["train_loss"], m["validation_loss"]] for m in attempts.history],
-        "receipts": [[r["epoch"], r["part"], r["rank"], r["rows"]] for r in attempts.receipts.received],
+        "losses": [[report.train_loss, report.validation_loss] for report in attempts.history],
+        "receipts": [[r.epoch, r.part, r.rank, r.rows] for r in attempts.receipts.received],
         "events": [[event.attempt, event.kind, event.message] for event in events],
     }
 

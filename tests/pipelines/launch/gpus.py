@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from pipelines.launch.channel import Message
 from pipelines.launch.ranks import run_ranks
+from pipelines.messages import Handshake, Message
 from tests.pipelines.launch.cluster import two_executors
 from tests.pipelines.launch.test_ranks import job
 
@@ -39,8 +39,8 @@ def main(folder: Path) -> None:
     seen: dict[int, str] = {}
 
     def listen(message: Message) -> None:
-        if message["kind"] == "hello":
-            seen[message["rank"]] = psutil.Process(message["pid"]).environ()["CUDA_VISIBLE_DEVICES"]
+        if isinstance(message.content, Handshake):
+            seen[message.rank] = psutil.Process(message.content.pid).environ()["CUDA_VISIBLE_DEVICES"]
 
     run_ranks(spark, 2, job(folder, 2, 8).model_dump_json(), listen)
     (folder / "seen.json").write_text(json.dumps(seen))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pipelines.lean import import_keras
+from pipelines.messages import Done
 from pipelines.training.reporter import Reporter
 
 
@@ -24,7 +25,7 @@ def main() -> int:
         hvd.init()
         for job in json.loads(Path(os.environ["RINGMILL_JOB"]).read_text(encoding="utf-8")):
             train(TrainingJob.model_validate(job), reporter)
-        reporter.send("done")
+        reporter.send(Done())
         hvd.shutdown()
     return 0
 

@@ -1,5 +1,6 @@
 """The ranks' channel: only who holds the key is heard."""
 
+import os
 import queue
 import socket
 import threading
@@ -8,6 +9,7 @@ import pytest
 
 from pipelines.errors import DataError, ExternalError
 from pipelines.launch.channel import Channel
+from pipelines.messages import Handshake, Imported, RankFailure, Ready
 from pipelines.training.reporter import Reporter
 
 
@@ -21,12 +23,11 @@ def hung_up(caller: socket.socket) -> bool:
 
 def test_messages_arrive_in_order_with_who_sent_them() -> None:
     with Channel("127.0.0.1", 0) as channel, Reporter(channel.address, channel.key, rank=3) as reporter:
-        reporter.send("step", step=1)
-        reporter.send("step", step=2)
+        reporter.send(Imported(seconds=1))
+        reporter.send(Ready(parameters=2))
         found = [channel.messages.get(timeout=5) for _ in range(3)]
-    assert [message["kind"] for message in found] == ["hello", "step", "step"]
-    assert {(message["rank"], message["host"]) for message in found} == {(3, socket.gethostname())}
-    assert "key" not in found[0]
+    assert [message.content for message in found] == [Handshake(pid=os.getpid()), Imported(seconds=1), Ready(parameters=2)]
+    assert {(message.rank, message.host) for message in found} == {(3, socket.gethostname())}
 
 
 def test_an_error_travels_with_its_exit_code_and_traceback() -> None:
@@ -35,13 +36,22 @@ def test_an_error_travels_with_its_exit_code_and_traceback() -> None:
             raise DataError("no such file")
         channel.messages.get(timeout=5)
         message = channel.messages.get(timeout=5)
-    assert (message["kind"], message["type"], message["message"], message["exit_code"]) == (
-        "error",
-        "DataError",
-        "no such file",
-        3,
-    )
-    assert "test_channel.py" in message["traceback"]
+    failure = message.content
+    assert isinstance(failure, RankFailure)
+    assert (failure.type, failure.message, failure.exit_code) == ("DataError", "no such file", 3)
+    assert "test_channel.py" in failure.traceback
+
+
+def test_a_store_that_does_not_answer_a_rank_is_no_bug() -> None:
+    with Channel("127.0.0.1", 0) as channel:
+        with pytest.raises(OSError, match="NETWORK"), Reporter(channel.address, channel.key, rank=0):
+            raise OSError("When initiating multiple part upload: AWS Error NETWORK_CONNECTION during CreateMultipartUpload")
+        channel.messages.get(timeout=5)
+        message = channel.messages.get(timeout=5)
+    failure = message.content
+    assert isinstance(failure, RankFailure)
+    assert (failure.type, failure.exit_code) == ("RankError", 5)
+    assert failure.message.startswith("the store did not answer (When initiating")
 
 
 @pytest.mark.parametrize("hello", [b'{"key": "wrong", "rank": 0, "host": "h"}\n', b"GET / HTTP/1.1\n", b"[1]\n"])
@@ -103,5 +113,5 @@ def test_an_error_is_told_once() -> None:
         reporter = Reporter(channel.address, channel.key, 1)
         reporter.error(bad)
         reporter.__exit__(DataError, bad, None)
-        kinds = [channel.messages.get(timeout=5)["kind"] for _ in range(3)]
+        kinds = [channel.messages.get(timeout=5).content.kind for _ in range(3)]
     assert kinds == ["hello", "error", "gone"]

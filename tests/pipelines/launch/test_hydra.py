@@ -77,7 +77,7 @@ def test_leaving_ends_mpiexec_though_no_proxy_has_called() -> None:
 
 def test_its_port_takes_what_comes_by_the_loopback_alone() -> None:
     with Hydra(1) as hydra:
-        assert hydra.held
+        assert hydra.is_loopback_only
         mine = running(("mpiexec",)) & set(psutil.Process().children(recursive=True))
         devices = [
             listener.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0")

@@ -62,7 +62,7 @@ def test_a_cluster_that_encrypts_has_to_be_allowed_in_plain_words(
         run_ranks(spark, 1, made, lambda _: None)
     assert caught.value.exit_code == 2
     kinds: list[str] = []
-    run_ranks(spark, 1, made, lambda message: kinds.append(message["kind"]), plain=True)
+    run_ranks(spark, 1, made, lambda message: kinds.append(message.content.kind), plain=True)
     assert "done" in kinds
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,8 @@ from tensorboard.util.tensor_util import make_ndarray
 from pipelines.config import Binary, Network, Optimizer, TrainConfig
 from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
 from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
-from pipelines.launch.channel import Message
 from pipelines.launch.ranks import run_ranks, warming
+from pipelines.messages import Content, Done, EpochReport, FeedReceipt, Handshake, Message, Ready
 from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
 from pipelines.training.plan import RowPlan, read_groups
@@ -87,6 +88,14 @@ def last_arrays(made: TrainingJob) -> list[npt.NDArray[np.float32]]:
     return found[1].arrays
 
 
+C = TypeVar("C", bound=Content)
+
+
+def of(kind: type[C], messages: list[Message]) -> list[C]:
+    """The contents of one kind, in the order in which they came."""
+    return [message.content for message in messages if isinstance(message.content, kind)]
+
+
 def train(spark: SparkSession, made: TrainingJob) -> list[Message]:
     """Run it and return what the ranks said."""
     heard: list[Message] = []
@@ -103,19 +112,23 @@ def no_rank_is_left() -> Iterator[None]:
     assert left_since(before, names) == set()
 
 
-def test_temporary_files_of_ranks_and_proxies_go_with_them(spark: SparkSession, tmp_path: Path) -> None:
-    made, folders = job(tmp_path, 2, 32), set[Path]()
+def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(spark: SparkSession, tmp_path: Path) -> None:
+    made, folders, listening = job(tmp_path, 2, 32), set[Path](), list[str]()
     before = set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*"))
 
     def listen(message: Message) -> None:
-        if message["kind"] == "ready":
+        if isinstance(message.content, Ready):
             for process in running(("pipelines.training.rank",)):
                 with suppress(psutil.Error):
                     folders.add(Path(process.environ().get("TMPDIR", "/none")))
+                    listening.extend(
+                        each.laddr.ip for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN
+                    )
 
     run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
     folders -= {Path("/none")}  # the launcher's, which has next to no environment
     assert [folder.name.startswith("ringmill-rank-") for folder in folders] == [True, True]
+    assert set(listening) == {"127.0.0.1"}
     assert [folder for folder in folders if folder.exists()] == []
     assert set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*")) <= before
 
@@ -127,19 +140,26 @@ def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) ->
     weights = [last_arrays(made) for made in (one, two)]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
-    losses = [[m["train_loss"] for m in heard if m["kind"] == "epoch"] for heard in (alone, together)]
+    losses = [[report.train_loss for report in of(EpochReport, messages)] for messages in (alone, together)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-6)
     assert losses[0][1] < losses[0][0]
 
 
 def test_receipts_count_every_row_of_every_epoch(spark: SparkSession, tmp_path: Path) -> None:
     heard = train(spark, job(tmp_path, 2, 4))
-    receipts = [message for message in heard if message["kind"] == "receipt"]
+    receipts = of(FeedReceipt, heard)
     for epoch in (0, 1):
-        mine = [message for message in receipts if message["epoch"] == epoch]
-        assert sorted(message["rank"] for message in mine) == [0, 1]
-        assert sum(message["rows"] for message in mine) == ROWS
-        assert sum(message["checksum"] for message in mine) == sum(range(ROWS))
+        mine = [receipt for receipt in receipts if receipt.epoch == epoch]
+        assert sorted(receipt.rank for receipt in mine) == [0, 1]
+        assert sum(receipt.rows for receipt in mine) == ROWS
+        assert sum(receipt.checksum for receipt in mine) == sum(range(ROWS))
+
+
+def job_status(spark: SparkSession, job_id: int) -> str:
+    """What has become of a job."""
+    info = spark.sparkContext.statusTracker().getJobInfo(job_id)
+    assert info is not None
+    return str(info.status)
 
 
 def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> None:
@@ -151,19 +171,19 @@ def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> 
     with warming(spark, 2):
         pass
     (new,) = set(tasks()) - before
-    found = spark.sparkContext.statusTracker().getJobInfo(new)
-    assert found is not None
-    assert found.status == "SUCCEEDED"
+    deadline = time.monotonic() + 60  # on a busy machine the workers are not waited for until they are there
+    while (status := job_status(spark, new)) == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert status == "SUCCEEDED"
     assert len(running(("pipelines.daemon",))) >= 2
 
 
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:
     still = Optimizer(name="SGD", learning_rate=1e-30)  # float32 does not move: no epoch is better than the first
     heard = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
-    epochs = [message for message in heard if message["kind"] == "epoch"]
-    assert [message["best"] for message in epochs] == [True, False, False, False]
-    assert len([message for message in heard if message["kind"] == "receipt"]) == 2 * 4
-    assert [message["rank"] for message in heard if message["kind"] == "done"].count(0) == 1
+    assert [report.best for report in of(EpochReport, heard)] == [True, False, False, False]
+    assert len(of(FeedReceipt, heard)) == 2 * 4
+    assert [message.rank for message in heard if isinstance(message.content, Done)].count(0) == 1
 
 
 def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(spark: SparkSession, tmp_path: Path) -> None:
@@ -171,12 +191,12 @@ def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(spark: SparkSess
     board, timeline = tmp_path / "board", tmp_path / "timeline.json"
     heard = train(spark, made.model_copy(update={"tensorboard": str(board), "timeline": str(timeline)}))
     found = EventAccumulator(str(board), size_guidance={"tensors": 0}).Reload()
-    told = [message for message in heard if message["kind"] == "epoch"]
+    reports = of(EpochReport, heard)
     for name in ("train_loss", "validation_loss", "validation_auc", "learning_rate", "rows_per_second"):
         events = found.Tensors(name)
         assert [event.step for event in events] == [0, 1]
         values = [float(make_ndarray(event.tensor_proto)) for event in events]
-        assert values == pytest.approx([message[name] for message in told], rel=1e-6)
+        assert values == pytest.approx([report.row()[name] for report in reports], rel=1e-6)
     shares = [
         float(make_ndarray(found.Tensors(f"rank_{rank}/{what}_share")[1].tensor_proto))
         for rank in (0, 1)
@@ -225,9 +245,9 @@ def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, t
     killed: list[float] = []
 
     def listen(message: Message) -> None:
-        if message["kind"] == "hello":
-            pids[message["rank"]] = message["pid"]
-        if message["kind"] == "epoch" and not killed:
+        if isinstance(message.content, Handshake):
+            pids[message.rank] = message.content.pid
+        if isinstance(message.content, EpochReport) and not killed:
             killed.append(time.monotonic())
             psutil.Process(pids[1]).kill()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.serving_load import Target, python_load
+from benchmarks.serving_load import LoadTarget, python_load
 from tests.conftest import ROOT
 from tests.pipelines.serving.running import ROW, Running
 
@@ -24,7 +24,7 @@ def test_loads_and_unloads_leave_memory_flat(published: Path) -> None:
 
 def test_requests_leave_memory_flat(service: Running, tmp_path: Path) -> None:
     (tmp_path / "body.json").write_text(json.dumps([ROW] * 3))
-    target, process = Target(service.port, "/predict", tmp_path / "body.json"), psutil.Process(service.process.pid)
+    target, process = LoadTarget(service.port, "/predict", tmp_path / "body.json"), psutil.Process(service.process.pid)
     python_load(target, connections=8, seconds=1)
     before = process.memory_info().rss
     requests = 0

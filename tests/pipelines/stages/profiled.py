@@ -10,7 +10,7 @@ from pipelines.features.arrays import ArrowRows
 from pipelines.features.kinds.statistics import Profiles, Request, Words
 from pipelines.row_groups import files_of
 from pipelines.stages.profiles import profile
-from pipelines.survey import Survey
+from pipelines.survey import ProfileRequest
 
 GROUP = "__group"
 
@@ -22,7 +22,7 @@ def by_group(rows: ArrowRows) -> Words:
 
 def profiled(rows: DataFrame, requests: Iterable[Request], by: Column | str, **thinned: int) -> dict[str, Profiles]:
     """The profiles of each group of rows."""
-    survey = Survey(tuple(requests), by_group, (GROUP,), **thinned)
+    survey = ProfileRequest(tuple(requests), by_group, (GROUP,), **thinned)
     with TemporaryDirectory() as made:
         rows.withColumn(GROUP, F.col(by) if isinstance(by, str) else by).write.parquet(f"{made}/rows")
         return profile(rows.sparkSession, files_of(f"{made}/rows"), [survey])[0]

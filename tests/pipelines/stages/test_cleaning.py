@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from pipelines.stages.cleaning import Aids, count_broken, judge, split_judged, verdicts
+from pipelines.stages.cleaning import CleaningInputs, count_broken, split_validated, validate_rows, verdicts
 from pipelines.stages.duplicates import VERDICT
 from pipelines.stages.outliers import fit_fences
 from schemas.contract import Column, Outliers, Reference, Rule, Table
@@ -48,15 +48,15 @@ def counted(judged: DataFrame) -> Row:
 
 
 def test_a_good_row_is_parsed(spark: SparkSession) -> None:
-    judged = judge(landed(spark, (" 7 ", AT, "0.5", "a", "XY")), CONTRACT, START, END)
-    row = split_judged(judged, CONTRACT).clean.collect()[0]
+    judged = validate_rows(landed(spark, (" 7 ", AT, "0.5", "a", "XY")), CONTRACT, START, END)
+    row = split_validated(judged, CONTRACT).clean.collect()[0]
     assert (row.id, row.share, row.kind, row.code) == (7, 0.5, "a", "XY")
 
 
 @pytest.mark.parametrize("token", ["", "NA", " NA ", None])
 def test_null_tokens_are_missing_values(spark: SparkSession, token: str | None) -> None:
-    judged = judge(landed(spark, ("1", AT, token, "a", token)), CONTRACT, START, END)
-    row = split_judged(judged, CONTRACT).clean.collect()[0]
+    judged = validate_rows(landed(spark, ("1", AT, token, "a", token)), CONTRACT, START, END)
+    row = split_validated(judged, CONTRACT).clean.collect()[0]
     assert row.share is None
     assert row.code is None
 
@@ -79,13 +79,13 @@ def test_null_tokens_are_missing_values(spark: SparkSession, token: str | None) 
     ],
 )
 def test_a_bad_row_is_quarantined_with_the_reason(spark: SparkSession, row: tuple[Any, ...] | str, reason: str) -> None:
-    quarantined = split_judged(judge(landed(spark, row), CONTRACT, START, END), CONTRACT).quarantined.collect()
+    quarantined = split_validated(validate_rows(landed(spark, row), CONTRACT, START, END), CONTRACT).quarantined.collect()
     assert [reason in found.reasons for found in quarantined] == [True]
 
 
 def test_every_reason_is_given_and_the_row_is_kept_as_received(spark: SparkSession) -> None:
-    judged = judge(landed(spark, ("x", AT, "7", "c", "xyz")), CONTRACT, START, END)
-    found = split_judged(judged, CONTRACT).quarantined.collect()[0]
+    judged = validate_rows(landed(spark, ("x", AT, "7", "c", "xyz")), CONTRACT, START, END)
+    found = split_validated(judged, CONTRACT).quarantined.collect()[0]
     assert list(found.reasons) == [
         "id: expected a value of type int, received 'x'",
         "share: expected at most 1, received '7'",
@@ -97,26 +97,31 @@ def test_every_reason_is_given_and_the_row_is_kept_as_received(spark: SparkSessi
 
 
 def test_a_broken_line_is_kept_whole(spark: SparkSession) -> None:
-    judged = judge(landed(spark, "1;2;3"), CONTRACT, START, END)
-    assert split_judged(judged, CONTRACT).quarantined.collect()[0].raw == "1;2;3"
+    judged = validate_rows(landed(spark, "1;2;3"), CONTRACT, START, END)
+    assert split_validated(judged, CONTRACT).quarantined.collect()[0].raw == "1;2;3"
 
 
 def test_the_interval_is_half_open(spark: SparkSession) -> None:
     times = ["2012-12-31T23:59:59Z", "2013-01-01T00:00:00Z", "2013-01-31T23:59:59Z", "2013-02-01T00:00:00Z"]
     rows = [(str(number), at, "0", "a", "XY") for number, at in enumerate(times)]
-    assert verdicts_in_order(judge(landed(spark, *rows), CONTRACT, START, END)) == ["filtered", "clean", "clean", "filtered"]
+    assert verdicts_in_order(validate_rows(landed(spark, *rows), CONTRACT, START, END)) == [
+        "filtered",
+        "clean",
+        "clean",
+        "filtered",
+    ]
 
 
 def test_of_one_key_the_latest_wins_and_the_others_are_duplicates(spark: SparkSession) -> None:
     rows = [("1", "2013-01-02T00:00:00Z", "0.1", "a", "XY"), ("1", "2013-01-03T00:00:00Z", "0.2", "a", "XY")]
-    judged = judge(landed(spark, *rows, ("2", AT, "0.3", "a", "XY")), CONTRACT, START, END)
+    judged = validate_rows(landed(spark, *rows, ("2", AT, "0.3", "a", "XY")), CONTRACT, START, END)
     assert verdicts_in_order(judged) == ["duplicate", "clean", "clean"]
 
 
 def test_a_tie_falls_the_same_way_whatever_the_order(spark: SparkSession) -> None:
     rows = [("1", AT, f"0.{digit}", "a", "XY") for digit in range(1, 9)]
     winners = {
-        split_judged(judge(landed(spark, *order), CONTRACT, START, END), CONTRACT).clean.collect()[0].share
+        split_validated(validate_rows(landed(spark, *order), CONTRACT, START, END), CONTRACT).clean.collect()[0].share
         for order in (rows, rows[::-1], rows[3:] + rows[:3])
     }
     assert len(winners) == 1
@@ -124,7 +129,7 @@ def test_a_tie_falls_the_same_way_whatever_the_order(spark: SparkSession) -> Non
 
 def test_a_refused_row_does_not_make_a_good_one_a_duplicate(spark: SparkSession) -> None:
     rows = [("1", "2013-01-09T00:00:00Z", "9", "a", "XY"), ("1", "2013-01-02T00:00:00Z", "0.1", "a", "XY")]
-    assert verdicts_in_order(judge(landed(spark, *rows), CONTRACT, START, END)) == ["clean", "quarantined"]
+    assert verdicts_in_order(validate_rows(landed(spark, *rows), CONTRACT, START, END)) == ["clean", "quarantined"]
 
 
 def test_the_counts_add_up(spark: SparkSession) -> None:
@@ -135,7 +140,7 @@ def test_the_counts_add_up(spark: SparkSession) -> None:
         ("x", AT, "0.1", "a", "XY"),
         ("y", AT, "0.1", "a", "XY"),
     ]
-    counts = counted(judge(landed(spark, *rows), CONTRACT, START, END))
+    counts = counted(validate_rows(landed(spark, *rows), CONTRACT, START, END))
     assert (counts.clean, counts.repeated, counts.filtered, counts.quarantined) == (1, 1, 1, 2)
     assert counts.example == "id: expected a value of type int, received 'x'"
 
@@ -143,14 +148,14 @@ def test_the_counts_add_up(spark: SparkSession) -> None:
 def test_copies_are_told_from_other_rows_of_the_same_key(spark: SparkSession) -> None:
     older = ("1", "2013-01-02T00:00:00Z", "0.2", "a", "XY")
     rows = [("1", AT, "0.1", "a", "XY"), ("1", AT, "0.10", "a", " XY"), older, ("2", AT, "0.1", "a", "XY")]
-    counts = counted(judge(landed(spark, *rows), CONTRACT, START, END))
+    counts = counted(validate_rows(landed(spark, *rows), CONTRACT, START, END))
     assert (counts.clean, counts.repeated, counts.duplicate) == (2, 1, 1)
 
 
 def test_without_a_key_equal_rows_count_once(spark: SparkSession) -> None:
     contract = replace(CONTRACT, key=(), latest_by=())
     rows = [("1", AT, "0.1", "a", "XY"), ("1", AT, "0.1", "a", "XY"), ("1", AT, None, "a", "XY"), ("1", AT, None, "a", "XY")]
-    judged = judge(landed(spark, *rows, ("1", AT, "0.2", "a", "XY")), contract, START, END)
+    judged = validate_rows(landed(spark, *rows, ("1", AT, "0.2", "a", "XY")), contract, START, END)
     counts = judged.agg(*verdicts(contract)).collect()[0]
     assert (counts.clean, counts.repeated, counts.duplicate) == (3, 2, 0)
 
@@ -163,9 +168,9 @@ def test_values_that_are_unique_refuse_all_but_one(spark: SparkSession) -> None:
         ("3", AT, "0", "a", ""),
         ("4", AT, "0", "a", ""),
     ]
-    judged = judge(landed(spark, *rows), contract, START, END)
+    judged = validate_rows(landed(spark, *rows), contract, START, END)
     assert verdicts_in_order(judged) == ["quarantined", "clean", "clean", "clean"]
-    found = split_judged(judged, contract).quarantined.collect()[0]
+    found = split_validated(judged, contract).quarantined.collect()[0]
     assert list(found.reasons) == ["unique: code: expected no other row with XY"]
     assert found.raw.startswith('{"id":"1"')
 
@@ -179,7 +184,7 @@ def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
         ("2", AT, None, "a", "XY"),
         ("4", "2012-01-01", "1", "a", "XY"),
     ]
-    judged = judge(landed(spark, *rows), contract, START, END)
+    judged = validate_rows(landed(spark, *rows), contract, START, END)
     assert verdicts_in_order(judged) == ["clean", "clean", "filtered", "quarantined"]
     found = {(row["name"], row.severity, row["rows"]) for row in count_broken(judged).collect()}
     assert found == {
@@ -194,9 +199,9 @@ def test_a_reference_must_be_found_where_it_is_given(spark: SparkSession) -> Non
     contract = replace(CONTRACT, references=(Reference(("kind", "code"), "kinds", ("name", "code")),))
     known = spark.createDataFrame([("a", "XY"), ("a", "XY"), ("b", None)], "name string, code string")
     rows = [("1", AT, "0", "a", "XY"), ("2", AT, "0", "b", "XY"), ("3", AT, "0", "b", None)]
-    judged = judge(landed(spark, *rows), contract, START, END, Aids({"kinds": known}))
+    judged = validate_rows(landed(spark, *rows), contract, START, END, CleaningInputs({"kinds": known}))
     assert verdicts_in_order(judged) == ["clean", "quarantined", "clean"]
-    reasons = [list(row.reasons) for row in split_judged(judged, contract).quarantined.collect()]
+    reasons = [list(row.reasons) for row in split_validated(judged, contract).quarantined.collect()]
     assert reasons == [["reference: expected kind, code in kinds, received 'b', 'XY'"]]
 
 
@@ -216,10 +221,10 @@ def test_outliers_are_clipped_flagged_or_refused(
     raw = landed(spark, *rows)
     fences = fit_fences(raw, contract)
     assert fences == {"share": (0.1, 0.9)}
-    aids = Aids(fences=fences)
-    judged = judge(raw, contract, START, END, aids)
+    inputs = CleaningInputs(fences=fences)
+    judged = validate_rows(raw, contract, START, END, inputs)
     assert verdicts_in_order(judged)[9] == verdict
-    clean = {row.id: row.asDict() for row in split_judged(judged, contract, aids).clean.collect()}
+    clean = {row.id: row.asDict() for row in split_validated(judged, contract, inputs).clean.collect()}
     assert clean[5]["share"] == 0.5
     assert clean.get(10, {}).get("share") == share
     assert clean.get(10, {}).get("share_outlier") == flag
@@ -238,7 +243,9 @@ def test_tukeys_fences_reach_beyond_the_quartiles(spark: SparkSession) -> None:
 def test_extra_fields_are_taken_once_the_contract_knows_them(spark: SparkSession) -> None:
     raw = landed(spark, ("1", AT, "0", "a", None)).withColumn("extra", F.create_map(F.lit("code"), F.lit("XY")))
     found = [
-        split_judged(judge(raw, CONTRACT, START, END, Aids(extras=extras)), CONTRACT).clean.collect()[0].code
+        split_validated(validate_rows(raw, CONTRACT, START, END, CleaningInputs(extras=extras)), CONTRACT)
+        .clean.collect()[0]
+        .code
         for extras in (True, False)
     ]
     assert found == ["XY", None]

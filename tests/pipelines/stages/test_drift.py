@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.stats import ks_2samp
 
-from pipelines.config import Bounds, DriftConfig
+from pipelines.config import DriftBounds, DriftConfig
 from pipelines.features.kinds.hashed import GROUPS
 from pipelines.features.kinds.statistics import Stats
 from pipelines.fitted import (
@@ -24,7 +24,7 @@ from pipelines.fitted import (
     FittedSpec,
     FittedTime,
 )
-from pipelines.stages.drift import Moved, broken_bounds, drift, exceeded, stability_index
+from pipelines.stages.drift import FeatureDrift, broken_bounds, exceeded, measure_drift, stability_index
 from pipelines.stages.feature_fit import fitted_requests, stats_of
 from pipelines.summaries import PERCENTILES, levels_of, percentiles_of
 from tests.pipelines.stages.profiled import profiled
@@ -56,7 +56,7 @@ def test_the_index_by_hand() -> None:
 def test_numbers_against_the_exact_figures(spark: SparkSession, shift: float, spread: float) -> None:
     random = np.random.default_rng(3)
     before, after = random.normal(size=5000), random.normal(shift, spread, 5000)
-    moved = drift("x", *(stats(spark, NUMBER, values.tolist()) for values in (before, after)))
+    moved = measure_drift("x", *(stats(spark, NUMBER, values.tolist()) for values in (before, after)))
     assert moved.ks == pytest.approx(ks_2samp(before, after).statistic, abs=0.01)
     edges = np.quantile(before, np.arange(0.1, 0.95, 0.1))
     shares = [np.histogram(values, [-math.inf, *edges, math.inf])[0] / 5000 for values in (before, after)]
@@ -66,18 +66,18 @@ def test_numbers_against_the_exact_figures(spark: SparkSession, shift: float, sp
 
 def test_values_that_repeat_fall_in_the_same_bins(spark: SparkSession) -> None:
     same = stats(spark, NUMBER, [0.0, 1.0] * 300)
-    assert drift("x", same, stats(spark, NUMBER, [1.0, 0.0] * 900)) == Moved("x", 0, 0, 0)
-    more = drift("x", same, stats(spark, NUMBER, [0.0, 1.0, 1.0, 1.0] * 150))
+    assert measure_drift("x", same, stats(spark, NUMBER, [1.0, 0.0] * 900)) == FeatureDrift("x", 0, 0, 0)
+    more = measure_drift("x", same, stats(spark, NUMBER, [0.0, 1.0, 1.0, 1.0] * 150))
     assert more.ks == pytest.approx(0.25, abs=0.01)
 
 
 def test_missing_values_move_a_feature_too(spark: SparkSession) -> None:
     whole, half = stats(spark, NUMBER, [1.0, 2.0] * 100), stats(spark, NUMBER, [1.0, 2.0, None, None] * 50)
-    moved = drift("x", whole, half)
+    moved = measure_drift("x", whole, half)
     assert moved.missing == 0.5
     assert moved.psi > 1
     assert moved.ks == pytest.approx(0, abs=0.01)
-    none = drift("x", whole, stats(spark, NUMBER, [None] * 10))
+    none = measure_drift("x", whole, stats(spark, NUMBER, [None] * 10))
     assert (none.missing, none.ks) == (1, None)
 
 
@@ -85,7 +85,7 @@ def test_words_by_hand(spark: SparkSession) -> None:
     before = stats(spark, WORD, ["a"] * 50 + ["b"] * 30 + ["other"] * 20)
     after = stats(spark, WORD, ["a"] * 50 + ["b"] * 20 + ["new"] * 30)
     assert before.shares == (0.5, 0.3)
-    moved = drift("x", before, after)
+    moved = measure_drift("x", before, after)
     assert moved.psi == pytest.approx(0.1 * math.log(3 / 2) + 0.1 * math.log(3 / 2), rel=1e-9)
     assert (moved.ks, moved.missing) == (None, 0)
 
@@ -98,7 +98,7 @@ def test_words_that_are_hashed_are_held_by_groups_of_their_hashes(spark: SparkSe
     assert before.vocabulary is None
     assert before.shares is not None
     assert [before.shares[group] for group in groups] == [0.5, 0.3, 0]
-    moved = drift("x", before, after)
+    moved = measure_drift("x", before, after)
     assert moved.psi == pytest.approx(0.1 * math.log(3 / 2) + (0.1 - 1e-4) * math.log(0.1 / 1e-4), rel=1e-9)
     assert (moved.ks, moved.missing) == (None, 0)
 
@@ -106,25 +106,25 @@ def test_words_that_are_hashed_are_held_by_groups_of_their_hashes(spark: SparkSe
 def test_times_are_held_by_their_missing_share_alone(spark: SparkSession) -> None:
     monday, tuesday = datetime(2013, 12, 16, 13), datetime(2013, 12, 17, 1)
     before, after = stats(spark, CLOCK, [monday] * 100), stats(spark, CLOCK, [tuesday] * 100)
-    assert drift("x", before, after) == Moved("x", 0, None, 0)
-    moved = drift("x", before, stats(spark, CLOCK, [tuesday, None] * 50))
+    assert measure_drift("x", before, after) == FeatureDrift("x", 0, None, 0)
+    moved = measure_drift("x", before, stats(spark, CLOCK, [tuesday, None] * 50))
     assert moved.psi > 1
     assert moved.missing == 0.5
 
 
 def test_images_are_held_by_how_long_they_are(spark: SparkSession) -> None:
     before, after = stats(spark, IMAGE, ["abcd", "abcdefgh"] * 100), stats(spark, IMAGE, ["abcdefghijkl"] * 100 + [None] * 100)
-    moved = drift("x", before, after)
+    moved = measure_drift("x", before, after)
     assert moved.psi > 1
     assert moved.ks == pytest.approx(1, abs=0.01)
     assert moved.missing == 0.5
 
 
 def test_the_harder_bound_is_said_and_measures_without_one_are_not() -> None:
-    config = DriftConfig(psi=Bounds(warn=0.1, fail=0.3), ks=Bounds(fail=0.2), missing=Bounds())
-    assert list(exceeded(Moved("x", 0.2, 0.1, 0.9), config)) == [("warn", "x: psi 0.200 is above 0.1")]
-    assert [severity for severity, _ in exceeded(Moved("x", 0.4, 0.5, 0), config)] == ["fail", "fail"]
-    assert list(exceeded(Moved("x", 0.05, None, 0), config)) == []
+    config = DriftConfig(psi=DriftBounds(warn=0.1, fail=0.3), ks=DriftBounds(fail=0.2), missing=DriftBounds(warn=None))
+    assert list(exceeded(FeatureDrift("x", 0.2, 0.1, 0.9), config)) == [("warn", "x: psi 0.200 is above 0.1")]
+    assert [severity for severity, _ in exceeded(FeatureDrift("x", 0.4, 0.5, 0), config)] == ["fail", "fail"]
+    assert list(exceeded(FeatureDrift("x", 0.05, None, 0), config)) == []
 
 
 @pytest.mark.parametrize(
@@ -140,17 +140,17 @@ def test_a_value_that_fills_a_bin_is_seen_to_move(before: list[float], after: li
     def numbers(values: list[float]) -> Stats:
         return Stats(1000, 0, percentiles=tuple(np.quantile(values, PERCENTILES, method="inverted_cdf")))
 
-    assert drift("x", numbers(before), numbers(after)).psi > 0.25
-    assert drift("x", numbers(before), numbers(before[10:] + before[:10])).psi == 0
+    assert measure_drift("x", numbers(before), numbers(after)).psi > 0.25
+    assert measure_drift("x", numbers(before), numbers(before[10:] + before[:10])).psi == 0
     random = np.random.default_rng(5)
-    assert drift("x", numbers(before), numbers(random.choice(before, 1000).tolist())).psi < 0.03
+    assert measure_drift("x", numbers(before), numbers(random.choice(before, 1000).tolist())).psi < 0.03
 
 
 def test_a_boolean_is_held_against_its_shares_by_hand() -> None:
     before, after = (Stats(1000, 0, percentiles=(0.0,) * zeros + (1.0,) * (199 - zeros)) for zeros in (10, 100))
     # Of 200 parts, 10 and 190 in train, then 100 and 100.
     expected = (0.5 - 0.05) * math.log(0.5 / 0.05) + (0.5 - 0.95) * math.log(0.5 / 0.95)
-    assert drift("x", before, after).psi == pytest.approx(expected, rel=1e-9)
+    assert measure_drift("x", before, after).psi == pytest.approx(expected, rel=1e-9)
 
 
 def counted(values: npt.NDArray[np.float64], missing: int = 0) -> Stats:
@@ -198,7 +198,7 @@ def test_psi_is_that_of_exact_counts_where_values_are_few_whole_or_tied(drawn: D
     random = np.random.default_rng(11)
     before, after = drawn(random, 20_000), drawn(random, 6_000)
     after = np.where(random.random(6_000) < moved, after, 1.0)
-    found = drift("x", counted(before), counted(after))
+    found = measure_drift("x", counted(before), counted(after))
     tolerance = 1e-12 if drawn is not tied else 5e-4  # between its counted levels it is a straight line
     assert found.psi == pytest.approx(exact_index(before, after), abs=tolerance)
     assert found.ks == pytest.approx(ks_2samp(before, after).statistic, abs=1e-12 if drawn is not tied else 0.005)
@@ -217,15 +217,15 @@ def test_counted_levels_come_from_the_pass_over_the_rows(spark: SparkSession) ->
 def test_statistics_of_former_versions_are_compared_by_percentiles() -> None:
     values = np.repeat([0.0, 1.0], [400, 600])
     former = counted(values)._replace(levels=None, rows_below=None, rows_at_most=None)
-    assert drift("x", former, counted(values)) == Moved("x", 0, 0, 0)
+    assert measure_drift("x", former, counted(values)) == FeatureDrift("x", 0, 0, 0)
 
 
-ALL = DriftConfig(psi=Bounds(warn=0.25), ks=Bounds(warn=0.1), missing=Bounds(fail=0.1))
+ALL = DriftConfig(psi=DriftBounds(warn=0.25), ks=DriftBounds(warn=0.1), missing=DriftBounds(fail=0.1))
 
 
 def broken(before: Stats, after: Stats) -> list[str]:
     """The measures whose bounds are broken by more than chance."""
-    return [each.text.split()[1] for each in broken_bounds([drift("x", before, after)], [before], [after], ALL)]
+    return [each.text.split()[1] for each in broken_bounds([measure_drift("x", before, after)], [before], [after], ALL)]
 
 
 @pytest.mark.parametrize("rows", [1, 5, 9, 20, 60, 150])
@@ -237,7 +237,7 @@ def test_rows_of_the_same_distribution_break_no_bound_however_few_they_are(rows:
         before = counted(drawn(random, 5_000), missing=200)
         for _ in range(10):
             after = counted(drawn(random, rows), missing=int(random.binomial(rows, 0.04)))
-            exceeding += any(exceeded(drift("x", before, after), ALL))
+            exceeding += any(exceeded(measure_drift("x", before, after), ALL))
             reported += broken(before, after)
     assert reported == []
     assert exceeding > 0 or rows > 20

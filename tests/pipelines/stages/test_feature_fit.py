@@ -15,8 +15,8 @@ from pipelines.config import FeaturesConfig
 from pipelines.errors import DataError
 from pipelines.features.kinds.statistics import Profiles
 from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCrossed, FittedNumeric, FittedOrdinal, Raw
-from pipelines.stages.feature_fit import Fit, fit, requests
-from pipelines.stages.profiles import every
+from pipelines.stages.feature_fit import FitResult, fit, requests
+from pipelines.stages.profiles import sampling_step
 from pipelines.stages.target_means import sum_labels
 from tests.pipelines.stages.profiled import profiled
 
@@ -35,7 +35,7 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
     return spark.createDataFrame(rows, f"split string, x {kind}")
 
 
-def fitted(config: FeaturesConfig, data: DataFrame) -> Fit:
+def fitted(config: FeaturesConfig, data: DataFrame) -> FitResult:
     """Fit on the train rows."""
     return fit(config, asked(data, config)["train"], sum_labels(data, config))
 
@@ -137,7 +137,7 @@ def test_whatever_the_other_splits_hold_no_kind_of_feature_is_fitted_on_it(spark
         (51, split, 0.0, 1e9, 1e12, False, 6.5, -1e9, "l", "new", "unseen", "elsewhere", "other words other words"),
     ]
 
-    def fit_on(more: list[tuple[Any, ...]]) -> Fit:
+    def fit_on(more: list[tuple[Any, ...]]) -> FitResult:
         data = spark.createDataFrame([*train, *more], schema)
         rows = data.where("split = 'train'")
         return fit(config, asked(data, config)["train"], sum_labels(rows, config))
@@ -248,11 +248,15 @@ def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: Sp
     config = spec(numeric={"x": {"scale": "zscore"}, **{f"x{at}": {} for at in range(9)}})
     data = data.withColumns({f"x{at}": F.col("x") * at + F.col("row_id") for at in range(9)})
     whole = fitted(config, data)
-    of_some = fit(config, asked(data, config, values=every(20_000, enough=5_000))["train"])
+    of_some = fit(config, asked(data, config, values=sampling_step(20_000, sample_rows=5_000))["train"])
     assert of_some.stats[0][:6] == whole.stats[0][:6]
     assert of_some.stats[0].percentiles != whole.stats[0].percentiles
     assert of_some.stats[0].quartiles == pytest.approx(whole.stats[0].quartiles, rel=0.05)
-    assert (every(20_000, enough=5_000), every(9_999, enough=5_000), every(10, enough=5_000)) == (4, 1, 1)
+    assert (
+        sampling_step(20_000, sample_rows=5_000),
+        sampling_step(9_999, sample_rows=5_000),
+        sampling_step(10, sample_rows=5_000),
+    ) == (4, 1, 1)
 
 
 def test_a_value_too_rare_for_percentiles_is_refused(spark: SparkSession) -> None:

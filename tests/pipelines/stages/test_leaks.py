@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 from sklearn.metrics import roc_auc_score
 
 from pipelines.config import FeaturesConfig
-from pipelines.stages.leaks import late, leak_requests, single_feature_auc, suspects
+from pipelines.stages.leaks import late_counts, leak_requests, leak_warnings, single_feature_auc
 from tests.pipelines.stages.profiled import profiled
 
 ROWS = 4000
@@ -76,7 +76,7 @@ def test_words_are_ranked_by_their_share_of_positives(data: DataFrame, aucs: dic
 
 
 def test_suspects_are_named_the_worst_first(aucs: dict[str, float]) -> None:
-    told = list(suspects(aucs, 0.95))
+    told = list(leak_warnings(aucs, 0.95))
     assert {text.split(":")[0] for text in told} == {"features.absent", "features.reversed", "features.disguise"}
     assert "AUC of 1.000, above features.proxy_auc of 0.95" in told[0]
 
@@ -91,4 +91,4 @@ def test_values_known_too_late_are_counted(spark: SparkSession) -> None:
         "SELECT * FROM VALUES (timestamp'2013-01-01 10:00', timestamp'2013-01-01 10:00'), "
         "(timestamp'2013-01-01 10:00', timestamp'2013-01-01 09:59'), (null, timestamp'2013-01-01 10:00') AS t(stamp, at)"
     )
-    assert rows.agg(*late({"temp": "stamp"}, "at")).collect()[0]["__late temp"] == 1
+    assert rows.agg(*late_counts({"temp": "stamp"}, "at")).collect()[0]["__late temp"] == 1

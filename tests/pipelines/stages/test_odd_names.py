@@ -7,10 +7,10 @@ from pyspark.sql import functions as F
 
 from pipelines.expressions import cols
 from pipelines.io.tables import Lake
-from pipelines.stages.cleaning import Aids, count_broken, judge, shared_keys, split_judged, verdicts
+from pipelines.stages.cleaning import CleaningInputs, count_broken, shared_keys, split_validated, validate_rows, verdicts
 from pipelines.stages.outliers import fit_fences
 from pipelines.stages.replaying import replay
-from pipelines.stages.sifting import Sieve
+from pipelines.stages.two_pass import TwoPassValidator
 from schemas import lake as tables
 from schemas.contract import Column, Outliers, Reference, Rule, Table
 from tests.pipelines.stages.landed import LANDED
@@ -63,15 +63,15 @@ def test_a_contract_of_odd_names_is_cleaned_and_stored(spark: SparkSession, lake
     full = [(*row, None, "file.csv", 0, at, None, None, None) for at, row in enumerate(ROWS)]
     raw = spark.createDataFrame(full, f"{names}, {LANDED}")
     known = spark.createDataFrame([("a",), ("it's",)], "`its.id` string")
-    aids = Aids({"other": known}, fit_fences(raw, CONTRACT))
-    assert aids.fences == {"a.number": (1.0, 7.0)}  # 10 is above the maximum
-    judged = judge(raw, CONTRACT, START, END, aids).persist()
+    inputs = CleaningInputs({"other": known}, fit_fences(raw, CONTRACT))
+    assert inputs.fences == {"a.number": (1.0, 7.0)}  # 10 is above the maximum
+    judged = validate_rows(raw, CONTRACT, START, END, inputs).persist()
     counts = judged.agg(*verdicts(CONTRACT)).collect()[0]
     assert (counts.clean, counts.duplicate, counts.quarantined) == (2, 1, 1)
     broken = {row["name"]: row["rows"] for row in count_broken(judged).collect()}
     assert broken["rule: a.rule of `*`"] == 1
     assert broken["reference: user.id in other"] == 2
-    parts = split_judged(judged, CONTRACT, aids)
+    parts = split_validated(judged, CONTRACT, inputs)
     stamped = parts.clean.withColumns({"run_id": F.lit("r"), "interval_from": F.lit(START), "interval_to": F.lit(END)})
     table = tables.clean(CONTRACT)
     with lake.audit("clean") as audit:
@@ -92,10 +92,12 @@ def test_one_look_and_replay_take_odd_names_too(spark: SparkSession) -> None:
     raw = spark.createDataFrame(
         [(*row, None, "f", 0, at, None, None, None) for at, row in enumerate(ROWS)], f"{names}, {LANDED}"
     )
-    sieve = Sieve(contract, START, END, Aids(), shared_keys(raw, contract, Aids()))
-    looked = sieve.sift(raw)
+    validator = TwoPassValidator(contract, START, END, CleaningInputs(), shared_keys(raw, contract, CleaningInputs()))
+    looked = validator.first_pass(raw)
     assert sorted(row[-2] for row in looked.collect()) == ["clean", "suspect", "suspect", "suspect"]
-    refused = split_judged(judge(raw, contract, START, END), contract).quarantined.withColumn("source_line", F.lit(1))
+    refused = split_validated(validate_rows(raw, contract, START, END), contract).quarantined.withColumn(
+        "source_line", F.lit(1)
+    )
     again = Table(
         "s", tuple(Column(c.name, c.type) for c in contract.columns), key=contract.key, event_time=contract.event_time
     )
@@ -103,5 +105,5 @@ def test_one_look_and_replay_take_odd_names_too(spark: SparkSession) -> None:
     typed = empty.select(
         *(value.cast(c.type).alias(c.name) for value, c in zip(cols(contract.column_names), contract.columns, strict=True))
     )
-    [row] = split_judged(replay(typed, refused, again, START, END, Aids()).judged, again).clean.collect()
+    [row] = split_validated(replay(typed, refused, again, START, END, CleaningInputs()).validated, again).clean.collect()
     assert (row["key.of"], row["a.number"], row["a`b"], row["_verdict"]) == (3, 10.0, "c", "c")

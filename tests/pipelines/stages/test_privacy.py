@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipelines.stages.cleaning import Aids, judge, split_judged
+from pipelines.stages.cleaning import CleaningInputs, split_validated, validate_rows
 from pipelines.stages.privacy import hash_key, hashed, with_key
 from schemas import lake
 from schemas.contract import Column, Table
@@ -41,10 +41,10 @@ def test_hashes_are_those_of_hmac_sha256(spark: SparkSession, key: bytes, texts:
 
 
 def test_personal_values_leave_raw_as_hashes_or_not_at_all(spark: SparkSession) -> None:
-    aids = Aids(key=hash_key(spark, KEY))
+    inputs = CleaningInputs(key=hash_key(spark, KEY))
     rows = [("1", "Ann@x.org", "555", "30"), ("x", "bob@x.org", "556", "31"), ("3", "carl", "557", "32")]
-    judged = judge(landed(spark, PEOPLE, *rows, "4,broken dora@x.org"), PEOPLE, START, END, aids)
-    parts = split_judged(judged, PEOPLE, aids)
+    judged = validate_rows(landed(spark, PEOPLE, *rows, "4,broken dora@x.org"), PEOPLE, START, END, inputs)
+    parts = split_validated(judged, PEOPLE, inputs)
     ann = hmac.new(KEY, b"Ann@x.org", hashlib.sha256).hexdigest()
     assert [row.asDict() for row in parts.clean.collect()] == [{"id": 1, "mail": ann, "age": 30}]
     refused = parts.quarantined.orderBy("raw").collect()
@@ -57,8 +57,10 @@ def test_personal_values_leave_raw_as_hashes_or_not_at_all(spark: SparkSession) 
 
 
 def test_the_key_is_in_no_plan(spark: SparkSession) -> None:
-    aids = Aids(key=hash_key(spark, KEY))
-    clean = split_judged(judge(landed(spark, PEOPLE, ("1", "a@x", "5", "3")), PEOPLE, START, END, aids), PEOPLE, aids).clean
+    inputs = CleaningInputs(key=hash_key(spark, KEY))
+    clean = split_validated(
+        validate_rows(landed(spark, PEOPLE, ("1", "a@x", "5", "3")), PEOPLE, START, END, inputs), PEOPLE, inputs
+    ).clean
     plan = clean._jdf.queryExecution().toString()
     padded = KEY.ljust(64, b"\0")
     for pad in (0, 0x36, 0x5C):

@@ -18,7 +18,7 @@ from pipelines.errors import RingmillError
 from pipelines.io.csv_files import CsvFiles
 from pipelines.io.json_files import JsonFiles
 from pipelines.io.source import Source
-from pipelines.stages.cleaning import VERDICTS, judge, split_judged, verdicts
+from pipelines.stages.cleaning import VERDICTS, split_validated, validate_rows, verdicts
 from schemas.contract import Column, Rule, Table
 
 MAY = Interval(start=datetime(2013, 5, 1, tzinfo=UTC), end=datetime(2013, 6, 1, tzinfo=UTC))
@@ -74,12 +74,12 @@ def account_for(spark: SparkSession, source: Source) -> None:
     if told:
         assert (told.exit_code, "source soup" in str(told)) in {(3, True), (5, True)}
         return
-    judged = judge(rows, CONTRACT, MAY.start, MAY.end)
+    judged = validate_rows(rows, CONTRACT, MAY.start, MAY.end)
     counts = judged.agg(*verdicts(CONTRACT)).collect()[0]
     assert sum(counts[verdict] for verdict in VERDICTS) == landed
-    refused = split_judged(judged, CONTRACT).quarantined.where(F.col("raw").isNull() | (F.size("reasons") == 0))
+    refused = split_validated(judged, CONTRACT).quarantined.where(F.col("raw").isNull() | (F.size("reasons") == 0))
     assert refused.count() == 0
-    clean = split_judged(judged, CONTRACT).clean.collect()
+    clean = split_validated(judged, CONTRACT).clean.collect()
     assert len({row.id for row in clean}) == len(clean) == counts["clean"]
 
 

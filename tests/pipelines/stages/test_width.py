@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import FeaturesConfig
 from pipelines.expressions import union_of
-from pipelines.stages.cleaning import judge, split_judged
+from pipelines.stages.cleaning import split_validated, validate_rows
 from pipelines.stages.feature_fit import fit, requests
 from pipelines.stages.feature_transform import transform
 from schemas.contract import Column, Table
@@ -23,8 +23,8 @@ def test_a_contract_of_hundreds_of_columns_is_cleaned(spark: SparkSession) -> No
     contract = Table("s", (Column("id", "int", nullable=False), *columns), key=("id",))
     good = ("1", *(str(at % 10) for at in range(COLUMNS)))
     bad = ("2", *("10" if at in (3, COLUMNS - 1) else "x" if at == 7 else "5" for at in range(COLUMNS)))
-    judged = judge(landed(spark, contract, good, bad), contract, START, END)
-    parts = split_judged(judged, contract)
+    judged = validate_rows(landed(spark, contract, good, bad), contract, START, END)
+    parts = split_validated(judged, contract)
     assert [tuple(row) for row in parts.clean.collect()] == [(1, *(at % 10 for at in range(COLUMNS)))]
     assert [row.reasons for row in parts.quarantined.collect()] == [
         [

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipelines.errors import DataError, ExternalError
+from pipelines.errors import DataError, ExternalError, RankError
+from pipelines.training import checkpoint
 from pipelines.training.checkpoint import Checkpoint, Keeper, load, newest, save
 
 
@@ -71,3 +72,19 @@ def test_what_can_not_be_written_is_exit_5_at_the_next_one_and_leaves_nothing(tm
         keeper.keep("001", Checkpoint([np.arange(3)], {}))
     assert caught.value.exit_code == 5
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_store_that_does_not_answer_damages_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> bytes:
+        raise OSError("When reading information for key 'k' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject")
+
+    uri = str(tmp_path / "000.npz")
+    save(uri, Checkpoint([np.arange(3)], {}))
+    monkeypatch.setattr(checkpoint, "read_bytes", unreachable)
+    monkeypatch.setattr(checkpoint, "write_bytes", unreachable)
+    damaged: list[DataError] = []
+    with pytest.raises(RankError, match=r"000\.npz: the store did not answer \(.*NETWORK_CONNECTION"):
+        newest(str(tmp_path), damaged.append)
+    assert damaged == []
+    with pytest.raises(RankError, match=r"000\.npz: the store did not answer"):
+        save(uri, Checkpoint([np.arange(3)], {}))

@@ -9,21 +9,21 @@ import pytest
 from pipelines.config import Binary, TrainConfig
 from pipelines.fitted import FittedSpec
 from pipelines.training.job import TrainingJob
-from pipelines.training.plan import RowGroup, RowPlan, Start, Taken
-from pipelines.training.standing import Standing
+from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, Taken
+from pipelines.training.train_state import TrainState
 
 
 def job(ranks: int, **config: object) -> TrainingJob:
     """Three epochs of 45 rows, four a rank and step."""
     settings = TrainConfig.model_validate({"ranks": ranks, "batch_size": 4, "epochs": 3, **config})
-    group = RowGroup(path="f", index=0, rows=45)
+    group = PlannedRowGroup(path="f", index=0, rows=45)
     plan = RowPlan(groups=(group,), ranks=ranks, batch_size=4, seed=1, shuffle=True, shuffle_rows=20)
     places = {"checkpoints": "c", "model": "m"}
     common = {"run_id": "r", "pipeline": "p", "task": Binary(), "spec": FittedSpec(features=()), **places}
     return TrainingJob(config=settings, train=plan, validation=plan, **common)
 
 
-HALF = Standing(start=Start(epoch=1, taken=(Taken(ranks=2, steps=3),)), iterations=9)
+HALF = TrainState(start=Start(epoch=1, taken=(Taken(ranks=2, steps=3),)), iterations=9)
 """After three of the second epoch's six steps of two ranks, each of which takes 23 rows at most."""
 
 
@@ -42,7 +42,7 @@ def test_other_ranks_stand_at_the_same_part_of_their_own_schedule() -> None:
 
 
 def test_a_run_that_has_only_to_be_exported_is_at_the_end_of_its_schedule() -> None:
-    done = Standing(start=Start(epoch=3), iterations=18)
+    done = TrainState(start=Start(epoch=3), iterations=18)
     assert job(2).resumed("uri", done).schedule_shift == 0
     assert 18 + job(1).resumed("uri", done).schedule_shift == 36
 

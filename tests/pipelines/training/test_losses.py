@@ -11,7 +11,7 @@ from sklearn.metrics import mean_pinball_loss
 
 from pipelines.config import Binary, Multiclass, Regression, TrainConfig
 from pipelines.fitted import FittedLabel, FittedSpec
-from pipelines.training.tasks import Head, head_of
+from pipelines.training.tasks import OutputHead, head_of
 
 NONE = FittedSpec(features=())
 DEGREES = FittedSpec(features=(), label=FittedLabel(offset=50, scale=10))
@@ -19,7 +19,7 @@ THREE = Multiclass(kind="multiclass", classes=("a", "b", "c"))
 LABELS, LOGITS = np.array([1, 0, 1, 0, 1], np.float32), np.array([2, -1, -0.5, 3, 0], np.float32)
 
 
-def head(task: Binary | Multiclass | Regression, horizon: int | None = None, **settings: Any) -> Head:
+def head(task: Binary | Multiclass | Regression, horizon: int | None = None, **settings: Any) -> OutputHead:
     """The head of a task with some of the section `train`."""
     config = TrainConfig.model_validate(settings)
     return head_of(task, DEGREES if isinstance(task, Regression) else NONE, horizon, config.loss, config.class_weights)

@@ -8,11 +8,10 @@ import tensorflow as tf
 
 from pipelines.config import Optimizer, Plateau
 from pipelines.errors import ConfigError
-from pipelines.training.optimizers import Plateau as PlateauState
-from pipelines.training.optimizers import Steps, build_optimizer
+from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimizer
 
 
-def rates(config: dict[str, object], *steps: int, plateau: PlateauState | None = None) -> list[float]:
+def rates(config: dict[str, object], *steps: int, plateau: ReduceOnPlateau | None = None) -> list[float]:
     """The rates at some of a hundred steps of 512 rows."""
     optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 512), plateau)
     found = []
@@ -102,12 +101,12 @@ def test_the_rate_follows_the_rows_of_a_step() -> None:
 
 
 def test_a_rate_shrinks_when_epochs_are_no_better() -> None:
-    plateau = PlateauState(Plateau(patience=2, factor=0.5, minimum=0.2))
+    plateau = ReduceOnPlateau(Plateau(patience=2, factor=0.5, minimum=0.2))
     config = {"learning_rate": 0.1, "schedule": "cosine"}
     optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 1), plateau)
     found = []
     for score in (-0.5, -0.6, -0.5, -0.4, float("nan"), -0.4, -0.4, -0.4, -0.4, -0.4):
-        plateau.judge(score)
+        plateau.update(score)
         found.append(float(optimizer.learning_rate.numpy()))
     # Two epochs without a better one than -0.5 halve it; then -0.4 is better, and six more are not: never below a fifth.
     assert found == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.02, 0.02, 0.02])
@@ -116,10 +115,10 @@ def test_a_rate_shrinks_when_epochs_are_no_better() -> None:
 
 
 def test_a_plateau_goes_on_from_its_variables() -> None:
-    first, second = (PlateauState(Plateau(patience=2)) for _ in range(2))
+    first, second = (ReduceOnPlateau(Plateau(patience=2)) for _ in range(2))
     for score in (1 / 3, 0.1):
-        first.judge(score)
+        first.update(score)
     for mine, kept in zip(second.variables, first.variables, strict=True):
         mine.assign(kept.numpy())
-    second.judge(1 / 3)  # the same double, which is no better: the second epoch in vain
+    second.update(1 / 3)  # the same double, which is no better: the second epoch in vain
     assert [float(variable.numpy()) for variable in second.variables] == [0.5, 1 / 3, 0]

@@ -42,7 +42,7 @@ from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
 from pipelines.training.job import Sample
 from pipelines.training.networks import build_network
-from pipelines.training.open_format import Onnx, Runtime, to_onnx, to_prepared_onnx
+from pipelines.training.open_format import OnnxModels, Runtime, to_onnx, to_prepared_onnx
 from pipelines.training.parity import SavedModel, check_parity, raw_values
 from pipelines.training.preprocessing import build_preprocessing
 from pipelines.training.tasks import BinaryHead, MulticlassHead
@@ -162,7 +162,7 @@ def gamma(spec: FittedSpec) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def onnx() -> Onnx:
+def onnx() -> OnnxModels:
     """All that ONNX has operators for."""
     return to_onnx(network(EXPRESSIBLE), EXPRESSIBLE, BinaryHead())
 
@@ -197,7 +197,9 @@ def as_taken(value: Any) -> Any:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, min_size=8, max_size=24))
-def test_any_row_becomes_the_same_features(spark: SparkSession, saved: Path, onnx: Onnx, rows: list[tuple[Any, ...]]) -> None:
+def test_any_row_becomes_the_same_features(
+    spark: SparkSession, saved: Path, onnx: OnnxModels, rows: list[tuple[Any, ...]]
+) -> None:
     made = samples(spark, rows)
     assume(made)  # some are refused: what is no finite float32
     assert check_parity(SavedModel(saved).features, SPEC, made).difference <= 1e-6

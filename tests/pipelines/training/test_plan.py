@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import DataError
-from pipelines.training.plan import RowGroup, RowPlan, Start, Taken, read_groups
+from pipelines.errors import DataError, ExternalError
+from pipelines.training import plan as plan_module
+from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, Taken, read_groups
 
 Row = tuple[int, int]
 GROUPS = st.lists(st.integers(1, 50), min_size=1, max_size=12)
@@ -18,7 +19,7 @@ GROUPS = st.lists(st.integers(1, 50), min_size=1, max_size=12)
 
 def plan(rows: list[int], ranks: int = 2, batch: int = 4, shuffle: bool = True, shuffle_rows: int = 30) -> RowPlan:
     """A plan over one file with row groups of these sizes."""
-    groups = tuple(RowGroup(path="f", index=index, rows=count) for index, count in enumerate(rows))
+    groups = tuple(PlannedRowGroup(path="f", index=index, rows=count) for index, count in enumerate(rows))
     return RowPlan(groups=groups, ranks=ranks, batch_size=batch, seed=7, shuffle=shuffle, shuffle_rows=shuffle_rows)
 
 
@@ -68,11 +69,11 @@ def test_what_is_left_after_interruptions_is_seen_once_by_any_number_of_ranks(
         seen += [row for rank in range(made.ranks) for row in rows_of(made, 1, rank)[: steps * batch]]
         taken = (*made.start.taken, Taken(ranks=made.ranks, steps=steps))
         made = made.model_copy(update={"ranks": data.draw(st.integers(1, 5)), "start": Start(epoch=1, taken=taken)})
-        assert made.left(1) == len(whole(rows)) - len(seen) == made.step_rows(1).sum()
+        assert made.remaining_rows(1) == len(whole(rows)) - len(seen) == made.step_rows(1).sum()
     shares = [rows_of(made, 1, rank) for rank in range(made.ranks)]
     assert sorted([*seen, *(row for share in shares for row in share)]) == whole(rows)
     assert [len(share) for share in shares] == [made.rank_rows(1, rank) for rank in range(made.ranks)]
-    assert made.left(2) == len(whole(rows))  # the next epoch is whole again
+    assert made.remaining_rows(2) == len(whole(rows))  # the next epoch is whole again
 
 
 @given(GROUPS, st.integers(1, 5), st.integers(1, 5), st.data())
@@ -136,3 +137,15 @@ def test_a_footer_that_cannot_be_read_names_the_file(tmp_path: Path, content: by
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"bad\.parquet: its Parquet footer can't be read"):
         read_groups([str(path)])
+
+
+def test_a_store_that_does_not_answer_is_no_damaged_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(_: str) -> None:
+        raise OSError("When reading information for key 'k' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject")
+
+    monkeypatch.setattr(plan_module, "locate", unreachable)
+    with pytest.raises(
+        ExternalError, match=r"features file s3://b/k: the store did not answer \(.*NETWORK_CONNECTION"
+    ) as caught:
+        read_groups(["s3://b/k"])
+    assert caught.value.exit_code == 5

@@ -1,4 +1,4 @@
-"""What a rank is doing now, told to the driver every second, so that one that hangs or lags is found and named."""
+"""Times a rank's work, and sends the driver a heartbeat every second so that it can name a rank that hangs or lags."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
+from pipelines.messages import Heartbeat
 from pipelines.training.reporter import Reporter
 
-SECONDS_BETWEEN_BEATS = 1.0
-FEED, COMPUTE, VALIDATE, CHECKPOINT, EXPORT = "feed", "compute", "validate", "checkpoint", "export"
+SECONDS_BETWEEN_HEARTBEATS = 1.0
+FEED, COMPUTE, WAIT, VALIDATE, CHECKPOINT, EXPORT = "feed", "compute", "wait", "validate", "checkpoint", "export"
 T = TypeVar("T")
 
 
-class Pulse:
-    """A rank's place (epoch, step, phase) and its seconds in this epoch: of feed, compute, and wait for the other ranks."""
+class StepTimer:
+    """A rank's position (epoch, step, phase) and its seconds in this epoch: of feed, compute, and wait for the other ranks."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._phase = "start"
         self._epoch = self._step = self._validated = 0
         self._since = time.monotonic()
-        self._seconds = {FEED: 0.0, COMPUTE: 0.0, "wait": 0.0}
+        self._seconds = {FEED: 0.0, COMPUTE: 0.0, WAIT: 0.0}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._send_heartbeats, name="pulse", daemon=True)
 
     def begin(self, epoch: int) -> None:
         """A new epoch: its seconds start from nothing."""
@@ -45,7 +46,7 @@ class Pulse:
             self._phase, self._since = "between", time.monotonic()
 
     def counted(self, chunks: Iterable[T]) -> Iterator[T]:
-        """Chunks that are validated on, as they are: each is a sign of life."""
+        """Pass on the chunks that are validated on and count them: each is a sign of life."""
         for chunk in chunks:
             self._validated += 1
             yield chunk
@@ -54,18 +55,18 @@ class Pulse:
         """So many steps more are done; of the time of their call, `wait` seconds went by in the all-reduce."""
         self._step += steps
         self._seconds[COMPUTE] -= wait
-        self._seconds["wait"] += wait
+        self._seconds[WAIT] += wait
 
     def seconds(self) -> dict[str, float]:
         """Seconds of the epoch so far, as the receipts name them."""
         return {f"{name}_seconds": value for name, value in self._seconds.items()}
 
-    def _beat(self) -> None:
-        while not self._stopped.wait(SECONDS_BETWEEN_BEATS):
-            place = {"epoch": self._epoch, "step": self._step, "phase": self._phase, "validated": self._validated}
-            self._reporter.send("beat", **place, **self.seconds())
+    def _send_heartbeats(self) -> None:
+        while not self._stopped.wait(SECONDS_BETWEEN_HEARTBEATS):
+            position = {"epoch": self._epoch, "step": self._step, "phase": self._phase, "validated": self._validated}
+            self._reporter.send(Heartbeat(**position, **self.seconds()))
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> StepTimer:
         self._thread.start()
         return self
 

@@ -1,0 +1,28 @@
+"""The packages whose code a configuration may run: whatever it names by `module:name` lies in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+Package = Annotated[
+    str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", description="package such as my_stages or my.stages")
+]
+OWN = ("schemas", "pipelines.stages")
+
+
+def check_declared(path: str, key: str, packages: Sequence[str]) -> None:
+    """Raise ValueError, naming the key, when a dotted path, with or without `:name`, lies in none of the packages.
+
+    A text that is no dotted path passes: nothing is ever loaded by it.
+    """
+    module = path.partition(":")[0]
+    if not all(part.isidentifier() for part in module.split(".")):
+        return
+    if not any(f"{module}.".startswith(f"{package}.") for package in packages):
+        raise ValueError(
+            f"{key}: {module} is in no package whose code this configuration may run; expected a module of "
+            f"{', '.join(packages)}. Move it there, or add its package to `packages` if you trust its code"
+        )

@@ -1,0 +1,83 @@
+"""Archives as Spark unpacks them: tar files compressed by gzip, with the same bytes for the same files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+GLIBC = re.compile(rb"\bGLIBC_(\d+)\.(\d+)\b")
+WRITE_BYTES = 1 << 20
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # of a zip file's entries
+
+
+class Member(NamedTuple):
+    """A file of an archive: its name there, and where its content is; with `link` a symbolic link to that name."""
+
+    name: str
+    source: Path
+    link: str = ""
+
+
+def write_tar(members: Iterable[Member], target: Path, level: int = 0) -> int:
+    """Write a tar file, compressed by gzip at a level from 1 to 9, or not at 0; returns the bytes of what is in it.
+
+    Times of change are kept, by which Python sees that its compiled files are up to date. Raises CalledProcessError when gzip
+    fails.
+    """
+    command = ["gzip", f"-{level}", "--no-name"] if level else ["cat"]
+    with target.open("wb") as file:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)
+        assert process.stdin is not None
+        with process.stdin, tarfile.open(fileobj=process.stdin, mode="w|", bufsize=WRITE_BYTES) as tar:
+            total = sum(_add(tar, member) for member in sorted(set(members)))
+        if code := process.wait():
+            raise subprocess.CalledProcessError(code, command)
+    return total
+
+
+def _add(tar: tarfile.TarFile, member: Member) -> int:
+    info = tar.gettarinfo(member.source, member.name)
+    info.uid, info.gid, info.uname, info.gname, info.mtime = 0, 0, "", "", int(info.mtime)
+    info.mode |= 0o644
+    if member.link:
+        info.type, info.linkname, info.size = tarfile.SYMTYPE, member.link, 0
+    if not info.isreg():
+        tar.addfile(info)
+        return 0
+    with member.source.open("rb") as file:
+        tar.addfile(info, file)
+    return info.size
+
+
+def write_zip(members: Iterable[Member], target: Path) -> int:
+    """Write a zip file without times of change; returns the bytes of what is in it."""
+    total = 0
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in sorted(members):
+            content = member.source.read_bytes()
+            archive.writestr(zipfile.ZipInfo(member.name, EARLIEST), content, zipfile.ZIP_DEFLATED)
+            total += len(content)
+    return total
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def newest_glibc(members: Iterable[Member]) -> str:
+    """The newest version of the C library that a binary asks for, such as 2.34: hosts need it, or a later one."""
+    binaries = [member.source for member in members if not member.link and _is_binary(member.name)]
+    versions = {(int(major), int(minor)) for path in binaries for major, minor in GLIBC.findall(path.read_bytes())}
+    return ".".join(map(str, max(versions, default=(0, 0))))
+
+
+def _is_binary(name: str) -> bool:
+    return name.startswith("bin/") or ".so" in Path(name).suffixes

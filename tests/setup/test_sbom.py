@@ -1,0 +1,50 @@
+"""The bill of materials: what CycloneDX requires of it, and what must be in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from setup.sbom import JARS, bill, licence_of, main
+
+TYPES = {"application", "framework", "library", "container", "platform", "operating-system", "device", "file", "data"}
+
+
+def test_it_has_what_the_schema_requires_and_all_that_jobs_run_with() -> None:
+    made = bill(datetime(2026, 11, 28, 12, tzinfo=UTC))
+    assert (made["bomFormat"], made["specVersion"], made["version"]) == ("CycloneDX", "1.6", 1)
+    assert re.fullmatch(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made["serialNumber"])
+    assert made["metadata"]["timestamp"] == "2026-11-28T12:00:00+00:00"
+    components = made["components"]
+    assert all(each["type"] in TYPES and each["name"] and each["version"] for each in components)
+    references = [each["bom-ref"] for each in components]
+    assert len(set(references)) == len(references)
+    nodes = {node["ref"]: node["dependsOn"] for node in made["dependencies"]}
+    assert {"ringmill", *(needed for needs in nodes.values() for needed in needs)} == {"ringmill", *references}
+    assert all(len(set(needs)) == len(needs) for needs in nodes.values())
+    assert f"pkg:pypi/pyspark@{version('pyspark')}" in nodes["ringmill"]
+    assert f"pkg:pypi/py4j@{version('py4j')}" in nodes[f"pkg:pypi/pyspark@{version('pyspark')}"]
+    assert f"pkg:pypi/horovod@{version('horovod')}" in references
+    assert not [each for each in components if each["name"] in ("pytest", "mypy", "ruff")]
+
+
+def test_jars_have_their_hash_and_licence() -> None:
+    jars = {each["name"]: each for each in bill(datetime.now(UTC))["components"] if each["purl"].startswith("pkg:maven/")}
+    held = sorted(JARS.glob("*.jar"))
+    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in held)
+    assert sorted(each["hashes"][0]["content"] for each in jars.values()) == digests != []
+    assert jars["postgresql"]["purl"].startswith("pkg:maven/org.postgresql/postgresql@42.")
+    assert licence_of(jars["postgresql"]) == "BSD-2-Clause"
+    assert all(each["licenses"] for each in jars.values())
+
+
+def test_it_is_written_where_the_argument_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "out" / "sbom.json")]) == 0
+    made = json.loads((tmp_path / "out" / "sbom.json").read_text())
+    assert f"{len(made['components'])} components in {tmp_path}/out/sbom.json" in capsys.readouterr().out

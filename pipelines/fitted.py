@@ -136,6 +136,11 @@ class FittedSpec(Model, allow_inf_nan=True):
         return {name: kind for feature in self.features for name, kind in feature.inputs.items()}
 
     @property
+    def images(self) -> frozenset[str]:
+        """The raw values that are PNGs."""
+        return frozenset(name for each in self.features if each.tensor and each.tensor.kind == "image" for name in each.inputs)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the spec's JSON."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

@@ -132,11 +132,15 @@ class FeedReceipt(Spent):
 
 
 class OnnxReport(_Content):
-    """How far the ONNX model is from the SavedModel, in features and in scores; or why there is none."""
+    """How far the ONNX model is from the SavedModel, in features and in scores; or why there is none.
+
+    `prepared` says why it takes prepared inputs in the place of raw values, where it does.
+    """
 
     features: float | None = None
     scores: float | None = None
     missing: str | None = None
+    prepared: str | None = None
 
 
 class ParityReport(_Content):

@@ -37,7 +37,7 @@ class ModelCard(Model, allow_inf_nan=True):
     calibration: CalibrationEffect | None = None
 
 
-def limits_of(inputs: tuple[InputField, ...], data: TrainingData, onnx_missing: str | None) -> tuple[str, ...]:
+def limits_of(inputs: tuple[InputField, ...], data: TrainingData, onnx_limit: str | None) -> tuple[str, ...]:
     """What a model's inputs and data say of its limits, a sentence each."""
     history = [field.name for field in inputs if field.from_history]
     limits = ["Missing values are replaced by values of the training rows, and words that those rows lack count as unknown."]
@@ -45,15 +45,18 @@ def limits_of(inputs: tuple[InputField, ...], data: TrainingData, onnx_missing: 
         limits.append(f"It was trained on rows from {data.interval[0]} to {data.interval[1]}; later rows may differ.")
     if history:
         limits.append(f"These inputs are computed from other rows, as the batch derivation does: {', '.join(history)}.")
-    if onnx_missing:
-        limits.append(f"It has no ONNX graph: {onnx_missing}.")
+    if onnx_limit:
+        limits.append(f"{onnx_limit}.")
     return tuple(limits)
 
 
 def model_card(
-    facts: Mapping[str, object], inputs: tuple[InputField, ...], data: TrainingData, onnx_missing: str | None
+    facts: Mapping[str, object], inputs: tuple[InputField, ...], data: TrainingData, onnx_limit: str | None
 ) -> ModelCard:
-    """The card of a model from the manifest's facts: its run, its task, and the numbers of its best epoch."""
+    """The card of a model from the manifest's facts: its run, its task, and the numbers of its best epoch.
+
+    `onnx_limit` says what the model lacks as ONNX, if anything.
+    """
     task = facts.get("task")
     numbers = {name: float(value) for name, value in facts.items() if type(value) in (int, float)}  # type: ignore[arg-type]
     return ModelCard(
@@ -63,5 +66,5 @@ def model_card(
         task=str(task.get("kind", "")) if isinstance(task, dict) else "",
         data=data,
         metrics=numbers,
-        limits=limits_of(inputs, data, onnx_missing),
+        limits=limits_of(inputs, data, onnx_limit),
     )

@@ -12,10 +12,11 @@ from typing import Any
 
 from pipelines.errors import BundleError
 
-FORMAT = 1
+FORMAT, RAW_FORMAT = 2, 1  # the newest, whose ONNX graph may begin at prepared inputs; one whose graph begins at raw values
 MANIFEST = "manifest.json"
 FEATURES, INPUT_SCHEMA, OUTPUT_SCHEMA, CARD = "features.json", "input_schema.json", "output_schema.json", "model_card.json"
 CALIBRATION = "calibration.json"
+PREPARED_INPUTS = "prepared_inputs"  # of the manifest: what model.onnx takes, where that is not the raw values
 KERAS_FILE, SAVED_MODEL, ONNX_FILE, NETWORK_FILE = "model.keras", "saved_model", "model.onnx", "network.onnx"
 LIBRARIES = ("tensorflow-cpu", "tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "numpy", "pyarrow")
 SHOWN = 5
@@ -29,10 +30,11 @@ def write_json(path: Path, content: object) -> None:
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Describe a folder that is otherwise complete: the facts, the libraries' versions, and each file's bytes and SHA-256.
 
-    Facts with `libraries` say which ones exported the model, as a folder's manifest does that is written anew.
+    Facts with `libraries` say which ones exported the model, as a folder's manifest does that is written anew. The format is
+    the oldest whose readers can score with the folder.
     """
     described = {
-        "format": FORMAT,
+        "format": FORMAT if facts.get(PREPARED_INPUTS) else RAW_FORMAT,
         "libraries": library_versions(),
         **facts,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -39,6 +39,18 @@ class InputField(Model, allow_inf_nan=True):
     example: Value | None = None
 
 
+class PreparedInput(Model):
+    """An array that an ONNX graph takes where it begins at prepared values: (rows, *shape), FP32 or INT32.
+
+    `columns` names the columns of the features table that lie side by side in its last dimension.
+    """
+
+    name: str
+    datatype: Literal["FP32", "INT32"]
+    shape: tuple[int, ...]
+    columns: tuple[str, ...]
+
+
 class OutputField(Model):
     """What a model gives: a probability of the second class, one a class, or a number or several in `unit`.
 
@@ -62,6 +74,19 @@ def output_schema(task: Task, outputs: int | None) -> OutputField:
     if isinstance(task, Regression):
         return OutputField(task="regression", outputs=outputs, unit=task.unit)
     return OutputField(task="multiclass" if isinstance(task, Multiclass) else "binary", outputs=outputs, classes=task.classes)
+
+
+def prepared_inputs(spec: FittedSpec) -> tuple[PreparedInput, ...]:
+    """The arrays that a network of a spec takes, in the order in which it takes them."""
+    numbers = PreparedInput(name="numbers", datatype="FP32", shape=(len(spec.numbers),), columns=spec.numbers)
+    ids = PreparedInput(name="ids", datatype="INT32", shape=(len(spec.ids),), columns=spec.ids)
+    tensors = (
+        PreparedInput(
+            name=each.name, datatype="FP32" if each.dtype == "float32" else "INT32", shape=each.shape, columns=each.columns
+        )
+        for each in spec.tensors
+    )
+    return (numbers, ids, *tensors)
 
 
 def input_schema(

@@ -1,50 +1,40 @@
-"""Raw values of Arrow tables as NumPy arrays, and the operations on them that kinds of feature take from a backend."""
+"""Raw values of Arrow tables as NumPy arrays, as kinds of feature take them from a backend."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, reduce
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.features.calendar import DAY, transitions
 from pipelines.features.folds import folds_of
-from pipelines.features.images import decode
-from pipelines.features.kinds.base import PART, UNKNOWN_ID, Parts
-from pipelines.features.kinds.crossed import crossing
+from pipelines.features.kinds.base import PART, UNKNOWN_ID
 from pipelines.features.kinds.statistics import Words
-from pipelines.features.kinds.text import FIRST_TOKEN_ID
-from pipelines.features.tokens import before_nul, words_of
+from pipelines.features.numpy_rows import Ids, Mask, NumpyRows, Values, hashed
+from pipelines.features.tokens import before_nul
 
-Values = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Ids = npt.NDArray[np.int32]
 MICROS = 1e6
 
 
-class ArrowRows:
+class ArrowRows(NumpyRows):
     """Rows of an Arrow table, each column taken apart once.
 
     With `out_of_fold` the rows have the columns `split` and `row_id`, and those of the train split are in folds.
     """
 
-    ops = np
-    side_by_side = 1  # a column lies as one piece, and close to the processor
-
     def __init__(self, table: pa.Table, *, out_of_fold: bool = False) -> None:
+        super().__init__()
         self.table = table
         self._out_of_fold = out_of_fold
         self._numbers: dict[str, tuple[Values, Mask]] = {}
         self._words: dict[str, Words] = {}
-        self._texts: dict[str, list[list[str]]] = {}
 
-    def cast(self, values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-        return values.astype(dtype)
+    @property
+    def count(self) -> int:
+        return int(self.table.num_rows)
 
     def numbers(self, names: Sequence[str]) -> tuple[Values, Mask]:
         [name] = names
@@ -87,7 +77,7 @@ class ArrowRows:
     def hashed_groups(self, name: str, buckets: int, groups: int) -> Words:
         """The remainders of hashed ids, less 1, by a number of groups, as words: "-1" where a word is empty."""
         words = self.words(name)
-        known = (_hashed(before_nul(word or ""), buckets) - 1 for word in texts(words.dictionary))
+        known = (hashed(before_nul(word or ""), buckets) - 1 for word in texts(words.dictionary))
         of_word = ["-1" if position < 0 else str(position % groups) for position in known]
         dictionary = pa.array(of_word, pa.string()).dictionary_encode()
         codes = np.append(dictionary.indices.to_numpy(), len(dictionary.dictionary))
@@ -99,13 +89,13 @@ class ArrowRows:
 
     def word_counts(self, name: str) -> Values:
         """The number of words of a text, NaN where there is none."""
-        counts = np.array([len(words) for words in self._split(name)], np.float64)
+        counts = np.array([len(words) for words in self.split(name)], np.float64)
         counts[counts == 0] = np.nan
         return counts
 
     def text_words(self, name: str) -> Words:
         """All words of a text, in lower case."""
-        rows = self._split(name)
+        rows = self.split(name)
         encoded = _encoded(pa.array([word for words in rows for word in words], pa.string()))
         return encoded._replace(rows=np.repeat(np.arange(len(rows)), [len(words) for words in rows]))
 
@@ -113,24 +103,10 @@ class ArrowRows:
         words = self.words(name)
         return _of_word(words, _positions(words.dictionary, vocabulary) + (UNKNOWN_ID + 1))
 
-    def crossed_ids(self, names: tuple[str, ...], vocabulary: tuple[str, ...]) -> Ids:
-        if not vocabulary:
-            return np.zeros(self.table.num_rows, np.int32)
-        parts, codes = crossing(names, vocabulary)
-        total = sum(self.word_ids(part.column, part.words).astype(np.int64) * part.unit for part in parts)
-        ordered = np.argsort(codes)
-        known = np.array(codes)[ordered]
-        position = np.minimum(np.searchsorted(known, total), len(known) - 1)
-        return np.where(known[position] == total, ordered[position] + 1, UNKNOWN_ID).astype(np.int32)
-
     def hashed_ids(self, name: str, buckets: int) -> Ids:
         words = self.words(name)
-        known = (_hashed(before_nul(word or ""), buckets) for word in texts(words.dictionary))
+        known = (hashed(before_nul(word or ""), buckets) for word in texts(words.dictionary))
         return _of_word(words, np.fromiter(known, np.int32, len(words.dictionary)))
-
-    def values_at(self, values: Sequence[float], positions: npt.NDArray[Any]) -> Values:
-        found: Values = np.array(values, np.float64)[positions]
-        return found
 
     def own_fold(self, folds: int) -> npt.NDArray[np.int64] | None:
         if not self._out_of_fold:
@@ -139,42 +115,8 @@ class ArrowRows:
         train = whole(of_train).fill_null(False).to_numpy(zero_copy_only=False)
         return np.where(train, folds_of(self.table["row_id"].to_numpy(), folds), -1)
 
-    def local_time(self, name: str, zone: str) -> Parts:
-        seconds, missing = self.numbers([name])
-        since, offsets = transitions(zone)
-        utc = np.floor(np.where(missing, 0.0, seconds)).astype(np.int64)
-        local = utc + np.array(offsets)[np.maximum(np.searchsorted(np.array(since), utc, side="right") - 1, 0)]
-        days = local // DAY
-        months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
-        parts = (local % DAY // 3600, (days + 3) % 7, months, days)
-        return Parts(*(np.where(missing, -1, part).astype(np.int32) for part in parts))
-
-    def levels(self, name: str, height: int, width: int, channels: int) -> npt.NDArray[np.float32]:
-        filled = np.full((self.table.num_rows, height, width, channels), np.nan, np.float32)
-        for row, text in enumerate(self.table[name].to_pylist()):
-            if (levels := decode(text, height, width, channels)) is not None:
-                filled[row] = levels
-        return filled
-
-    def tokens(self, name: str, length: int) -> npt.NDArray[np.object_]:
-        words = np.full((self.table.num_rows, length), "", object)
-        for row, every in enumerate(self._split(name)):
-            some = every[:length]
-            words[row, : len(some)] = some
-        return words
-
-    def _split(self, name: str) -> list[list[str]]:
-        """The words of each text."""
-        if name not in self._texts:
-            self._texts[name] = [words_of(text) for text in texts(whole(self.table[name]))]
-        return self._texts[name]
-
-    def token_ids(self, tokens: npt.NDArray[np.object_], vocabulary: tuple[str, ...]) -> Ids:
-        known = {"": 0, **{word: number for number, word in enumerate(vocabulary, start=FIRST_TOKEN_ID)}}
-        return _each(tokens, lambda word: known.get(word, FIRST_TOKEN_ID - 1))
-
-    def token_hashes(self, tokens: npt.NDArray[np.object_], buckets: int) -> Ids:
-        return _each(tokens, lambda word: _hashed(word, buckets))
+    def texts(self, name: str) -> list[str | None]:
+        return texts(whole(self.table[name]))
 
 
 def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -230,11 +172,3 @@ def _of_word(words: Words, ids: Ids) -> Ids:
     """Ids by the positions of the dictionary, for the rows; a missing word is unknown."""
     known: Ids = np.append(ids, np.int32(UNKNOWN_ID)).astype(np.int32)[words.codes]
     return known
-
-
-def _hashed(word: str | None, buckets: int) -> int:
-    return 1 + zlib.crc32(word.encode()) % buckets if word else UNKNOWN_ID
-
-
-def _each(tokens: npt.NDArray[np.object_], number: Callable[[str], int]) -> Ids:
-    return np.fromiter(map(number, tokens.ravel()), np.int32, tokens.size).reshape(tokens.shape)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.features.arrays import ArrowRows
+from pipelines.features.numpy_rows import NumpyRows
 from pipelines.fitted import FittedSpec
 from pipelines.workers import forget_archives
 from schemas.contract import ColumnType
@@ -41,15 +42,14 @@ class Features(NamedTuple):
         return [_arrow(self.columns[name], type_) for name, type_ in types.items()]
 
 
-def apply(spec: FittedSpec, rows: ArrowRows) -> Features:
+def apply(spec: FittedSpec, rows: NumpyRows) -> Features:
     """Apply a spec to rows; the columns are in the order of the features table."""
     types, made = spec.columns, {}
     with np.errstate(all="ignore"):  # a number that is not finite is reported with its row
         for name, values in _columns(spec, rows):
             made[name] = values.astype(np.int32 if "int" in types[name] else np.float32, copy=False)
     columns = {
-        name: made[name].reshape(rows.table.num_rows, -1) if type_.startswith("array") else made[name]
-        for name, type_ in types.items()
+        name: made[name].reshape(rows.count, -1) if type_.startswith("array") else made[name] for name, type_ in types.items()
     }
     return Features(columns, dict(_refused(columns, types)))
 
@@ -105,11 +105,11 @@ def _accepted(batch: pa.RecordBatch, features: Features) -> pa.RecordBatch:
     return batch.filter(pa.array(features.accepted)) if features.refused else batch
 
 
-def _columns(spec: FittedSpec, rows: ArrowRows) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _columns(spec: FittedSpec, rows: NumpyRows) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Each column that a spec makes."""
     for kind, features in spec.by_kind.items():
         for block in kind.blocks(features, rows):
-            [name] = block.names  # each column by itself: see `ArrowRows.side_by_side`
+            [name] = block.names  # each column by itself: see `NumpyRows.side_by_side`
             yield name, block.values
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+BLANK = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="  # one black pixel
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 

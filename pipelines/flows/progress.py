@@ -128,7 +128,8 @@ def _onnx(report: OnnxReport) -> str:
     """What became of the model as ONNX."""
     if report.missing:
         return f"no ONNX model: {report.missing}"
+    prepared = f"; it takes prepared inputs: {report.prepared}" if report.prepared else ""
     return (
         f"ONNX model: features differ from Spark's by {report.features:.1e} at most, scores from the SavedModel's by "
-        f"{report.scores:.1e}"
+        f"{report.scores:.1e}{prepared}"
     )

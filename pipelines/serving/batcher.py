@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.errors import DataError
 from pipelines.serving.failures import UnavailableError, ValuesError
 from pipelines.serving.rows import Rows
 
@@ -93,6 +94,8 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - libraries raise what they like
             if len(batch) > 1:
                 return [result for request in batch for result in self._results([request])]
+            if isinstance(error, DataError):  # which names the values
+                return [ValuesError(str(error))]
             LOG.warning("the model could not score a request: %s: %s", type(error).__name__, error)
             return [ValuesError(f"the model can't score these values ({type(error).__name__}). Check images and texts.")]
         ends = list(accumulate(request.rows.count for request in batch))

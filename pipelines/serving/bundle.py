@@ -24,11 +24,13 @@ from pipelines.bundles.manifest import (
     NETWORK_FILE,
     ONNX_FILE,
     OUTPUT_SCHEMA,
+    PREPARED_INPUTS,
     SAVED_MODEL,
     read_manifest,
 )
-from pipelines.bundles.signature import InputField, OutputField
+from pipelines.bundles.signature import InputField, OutputField, PreparedInput
 from pipelines.errors import BundleError
+from pipelines.features.prepared import Preparation
 from pipelines.fitted import FittedSpec
 from pipelines.storage import fetch_folder
 
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
     from pipelines.serving.scorers import FeaturesScorer, Scorer, TensorFlowScorer
 
 INPUTS: TypeAdapter[tuple[InputField, ...]] = TypeAdapter(tuple[InputField, ...])
+PREPARED: TypeAdapter[tuple[PreparedInput, ...]] = TypeAdapter(tuple[PreparedInput, ...])
 CALIBRATIONS: TypeAdapter[Calibration] = TypeAdapter(Calibration)
 
 
 class Bundle:
     """One exported model at a path or URI. Reads and verifies all of its files; loads no graph until something is scored.
 
+    `prepared_inputs` are the arrays that its ONNX graph takes where that does not begin at raw values; else there are none.
     `digest` is the manifest's SHA-256, and so stands for every byte of the folder. Raises BundleError when the folder is not
     as it was published.
     """
@@ -61,6 +65,7 @@ class Bundle:
             self.spec = FittedSpec.model_validate(self._json(FEATURES))
             self.input_schema = INPUTS.validate_python(self._json(INPUT_SCHEMA))
             self.output_schema = OutputField.model_validate(self._json(OUTPUT_SCHEMA))
+            self.prepared_inputs = PREPARED.validate_python(self.manifest.get(PREPARED_INPUTS, ()))
             carried = CALIBRATION in self.manifest["files"]
             self.calibration = CALIBRATIONS.validate_python(self._json(CALIBRATION)) if carried else None
         except (OSError, ValidationError) as error:
@@ -86,15 +91,33 @@ class Bundle:
     @property
     def has_network(self) -> bool:
         """Whether rows of the features table can be scored without TensorFlow."""
-        return NETWORK_FILE in self.manifest["files"]
+        return self._network_file in self.manifest["files"]
+
+    @property
+    def _network_file(self) -> str:
+        """The graph that takes the network's inputs, which prepared inputs are."""
+        return ONNX_FILE if self.prepared_inputs else NETWORK_FILE
 
     def scorer(self, *, onnx: bool | None = None) -> Scorer:
         """Load what scores raw values: ONNX Runtime where the folder has a graph for it, else TensorFlow. `onnx` forces one."""
-        from pipelines.serving.scorers import OnnxScorer
+        from pipelines.serving.scorers import OnnxScorer, PreparedScorer
 
-        if onnx if onnx is not None else self.has_onnx:
-            return OnnxScorer(self.folder / ONNX_FILE)
-        return self._tensorflow
+        if not (onnx if onnx is not None else self.has_onnx):
+            return self._tensorflow
+        path = self.folder / ONNX_FILE
+        return PreparedScorer(path, self._preparation) if self.prepared_inputs else OnnxScorer(path)
+
+    def prepare(self, values: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Prepare raw values for an ONNX graph that takes `prepared_inputs`: an array (n, …) for each of these.
+
+        Raises DataError, which names values and rows, when one can't be prepared: an image that is no PNG, for example.
+        """
+        prepared = self._preparation(values)
+        return {each.name: prepared[each.name] for each in self.prepared_inputs}
+
+    @cached_property
+    def _preparation(self) -> Preparation:
+        return Preparation(self.spec)
 
     @cached_property
     def _tensorflow(self) -> TensorFlowScorer:
@@ -118,7 +141,7 @@ class Bundle:
         from pipelines.serving.scorers import OnnxNetworkScorer
 
         if self.has_network:
-            return OnnxNetworkScorer(self.folder / NETWORK_FILE, self.spec)
+            return OnnxNetworkScorer(self.folder / self._network_file, self.spec)
         return self._tensorflow
 
     def _json(self, name: str) -> Any:

@@ -40,8 +40,11 @@ def predictions(
 
 
 def replaced_rows(rows: Rows, schema: RowSchema, spec: FittedSpec) -> tuple[list[str], Rows]:
-    """One row once as it is, and once for each input with that input replaced; the inputs' names in that order."""
-    names = [field.name for field in (*schema.numbers, *schema.words, *schema.series)]
+    """One row once as it is, and once for each input with that input replaced; the inputs' names in that order.
+
+    Images are left out: no model takes a missing one.
+    """
+    names = [field.name for field in (*schema.numbers, *schema.words, *schema.series) if field.name not in spec.images]
     count = len(names) + 1
     fills = {feature.name: feature.imputed for feature in spec.features if feature.imputed is not None}
     numbers = np.repeat(rows.numbers, count, axis=1)

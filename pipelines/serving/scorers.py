@@ -1,4 +1,4 @@
-"""What scores raw values: ONNX Runtime, or TensorFlow for models that have no ONNX graph."""
+"""What scores raw values: ONNX Runtime, with NumPy before a graph that takes prepared inputs; or TensorFlow without a graph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.bundles.sessions import open_session
+from pipelines.features.prepared import Preparation
 from pipelines.fitted import FittedSpec
 
 if TYPE_CHECKING:
@@ -62,6 +63,18 @@ class OnnxScorer:
     def _run(self, values: dict[str, npt.NDArray[Any]]) -> Scores:
         scores: Scores = self._session.run(self._output, values)[0]
         return scores
+
+
+class PreparedScorer:
+    """An ONNX graph that begins at prepared inputs, and their preparation in NumPy. Does not import TensorFlow."""
+
+    def __init__(self, path: Path, preparation: Preparation) -> None:
+        self._scorer, self._preparation = OnnxScorer(path), preparation
+        self.runtime = f"{self._scorer.runtime} after NumPy {np.__version__}"
+
+    def score(self, values: Mapping[str, npt.NDArray[Any]]) -> Scores:
+        """Prepare and score raw values. Raises DataError, which names values and rows, when one can't be prepared."""
+        return self._scorer.score(self._preparation(values))
 
 
 class OnnxNetworkScorer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from pipelines.bundles.signature import InputField
 from pipelines.errors import BundleError
+from pipelines.features.images import BLANK
 from pipelines.fitted import UNKNOWN_WORD
 from pipelines.registry.source import Current
 from pipelines.serving.batcher import Batcher, Scores
@@ -47,8 +49,9 @@ class ServedModel:
     def _warm_up(self, limits: Limits) -> float:
         """Score one row and a whole batch a few times; the seconds of the quickest batch."""
         try:
-            one = self.schema.inputs(filler_rows(self.schema, 1))
-            many = self.schema.inputs(filler_rows(self.schema, limits.batch_rows))
+            images = self.bundle.spec.images
+            one = self.schema.inputs(filler_rows(self.schema, 1, images))
+            many = self.schema.inputs(filler_rows(self.schema, limits.batch_rows, images))
             seconds = []
             for _ in range(WARM_UP_CALLS):
                 self._scorer.score(one)
@@ -71,14 +74,17 @@ def _timed_scores(scorer: Scorer, schema: RowSchema, metrics: Metrics, rows: Row
     return scores
 
 
-def filler_rows(schema: RowSchema, count: int) -> Rows:
-    """Rows of the schema's example, or of a number and an unknown word where it has none, to warm a model up."""
+def filler_rows(schema: RowSchema, count: int, images: Collection[str] = ()) -> Rows:
+    """Rows of the schema's example, or of a number, a blank image and an unknown word where it has none, to warm a model up."""
 
     def number(field: InputField) -> float:
         return field.example if isinstance(field.example, int | float) else FALLBACK_NUMBER
 
+    def word(field: InputField) -> str:
+        return field.example if isinstance(field.example, str) else BLANK if field.name in images else UNKNOWN_WORD
+
     numbers = np.array([[number(field)] * count for field in schema.numbers], np.float64).reshape(-1, count)
-    words = {f.name: [f.example if isinstance(f.example, str) else UNKNOWN_WORD] * count for f in schema.words}
+    words = {field.name: [word(field)] * count for field in schema.words}
     series = {field.name: np.full((count, field.length or 0), FALLBACK_NUMBER) for field in schema.series}
     return Rows(numbers, words, series)
 

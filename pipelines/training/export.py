@@ -1,11 +1,11 @@
-"""The trained model as files: Keras format, SavedModel and ONNX, each with its preprocessing inside. Never a pickle."""
+"""The trained model as files: Keras format, SavedModel and ONNX, with its preprocessing inside. Never a pickle."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -17,9 +17,8 @@ from pipelines.bundles.manifest import (
     FEATURES,
     INPUT_SCHEMA,
     KERAS_FILE,
-    NETWORK_FILE,
-    ONNX_FILE,
     OUTPUT_SCHEMA,
+    PREPARED_INPUTS,
     SAVED_MODEL,
     write_json,
     write_manifest,
@@ -30,21 +29,14 @@ from pipelines.fitted import FittedSpec
 from pipelines.storage import publish_folder
 from pipelines.training.generated import generated_samples
 from pipelines.training.job import Sample
-from pipelines.training.parity import Parity, SavedModel, check_parity, check_scores, raw_values
-from pipelines.training.preprocessing import build_preprocessing, build_scorer
+from pipelines.training.parity import Parity, SavedModel, check_parity
+from pipelines.training.preprocessing import build_preprocessing, build_scorer, network_signature
 from pipelines.training.tasks import OutputHead
 
+if TYPE_CHECKING:
+    from pipelines.training.open_export import OnnxParity
+
 TASK: TypeAdapter[Task] = TypeAdapter(Task)
-
-
-class OnnxParity(NamedTuple):
-    """How far the ONNX model differs: the greatest differences of its features from Spark's and of its scores from the
-    SavedModel's; or why there is no ONNX model.
-    """
-
-    features: float | None = None
-    scores: float | None = None
-    missing: str | None = None
 
 
 class Exported(NamedTuple):
@@ -76,11 +68,14 @@ def export(
 
     The SavedModel has three endpoints: `serve` takes raw values by feature name, `score_features` takes what the network
     takes (numbers, ids and tensors by name), and both give what the head's task is read as; `features` gives the network's
-    inputs of raw values. Beside it lies the same from raw values to the output as ONNX, where that has the operators, and from
-    the network's inputs, the fitted features, the schemas of inputs and output, the model card, and a manifest with the
-    SHA-256 of each file. Raises QualityError when the features of either, of samples or of
-    rows generated from them, are not Spark's, or their scores differ.
+    inputs of raw values. Beside it lies the same as ONNX: from raw values to the output, where that has the operators, and from
+    the network's inputs; else from these alone, which the manifest lists as `prepared_inputs`. There are the fitted features,
+    the schemas of inputs and output, the model card, and a manifest with the SHA-256 of each file. Raises QualityError when
+    the features of either, of samples or of rows generated from them, are not Spark's, or their scores differ.
     """
+    # Half a second, which the other ranks, and the first step, need not wait for.
+    from pipelines.training.open_export import OnnxExport
+
     preprocessing = build_preprocessing(spec)
     scorer = build_scorer(network, preprocessing, head)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,9 +86,11 @@ def export(
         generated = generated_samples(spec, samples)
         parity = check_parity(saved.features, spec, [*samples, *generated])
         parity = parity._replace(rows=len(samples), generated=len(generated))
-        onnx = _export_onnx(network, spec, head, Path(folder), samples, generated, saved)
+        onnx, inputs = OnnxExport(network, spec, head, samples, generated, saved).write(Path(folder))
         _describe(Path(folder), spec, head, manifest, description, onnx)
-        facts = {"parity": parity._asdict(), "onnx": onnx._asdict(), "fingerprint": spec.fingerprint}
+        facts: dict[str, Any] = {"parity": parity._asdict(), "onnx": onnx._asdict(), "fingerprint": spec.fingerprint}
+        if inputs:
+            facts[PREPARED_INPUTS] = [each.model_dump(mode="json") for each in inputs]
         write_manifest(Path(folder), {"task": Binary().model_dump(), **manifest, **facts})
         publish_folder(Path(folder), uri)
     return Exported(parity, onnx)
@@ -108,39 +105,16 @@ def _describe(
     write_json(folder / FEATURES, spec.model_dump(mode="json"))
     write_json(folder / INPUT_SCHEMA, [field.model_dump(mode="json") for field in inputs])
     write_json(folder / OUTPUT_SCHEMA, output_schema(task, head.outputs).model_dump(mode="json"))
-    write_json(folder / CARD, model_card(manifest, inputs, description.data, onnx.missing).model_dump(mode="json"))
+    write_json(folder / CARD, model_card(manifest, inputs, description.data, _limit(onnx)).model_dump(mode="json"))
 
 
-def _export_onnx(
-    network: keras.Model,
-    spec: FittedSpec,
-    head: OutputHead,
-    folder: Path,
-    samples: Sequence[Sample],
-    generated: Sequence[Sample],
-    saved: SavedModel,
-) -> OnnxParity:
-    # Half a second, which the other ranks, and the first step, need not wait for.
-    from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime, to_onnx
-
-    try:
-        converted = to_onnx(network, spec, head)
-        model, features = Runtime(converted.model), Runtime(converted.features)
-        alone = Runtime(converted.network) if converted.network else None
-    except NotExpressibleError as error:
-        return OnnxParity(missing=str(error))
-    differ, scores = check_parity(features, spec, [*samples, *generated], "the ONNX model").difference, 0.0
-    if samples:
-        raw = raw_values(spec, [sample.raw for sample in samples])
-        expected = saved.scores(raw)
-        scores = check_scores(model(raw)[OUTPUT], expected, samples, "the ONNX model")
-        if alone:
-            computed = features(raw)
-            check_scores(alone({name: computed[name] for name in spec.taken})[OUTPUT], expected, samples, "the ONNX network")
-    (folder / ONNX_FILE).write_bytes(converted.model)
-    if converted.network:
-        (folder / NETWORK_FILE).write_bytes(converted.network)
-    return OnnxParity(differ, scores)
+def _limit(onnx: OnnxParity) -> str | None:
+    """What the model lacks as ONNX, for its card."""
+    if onnx.missing:
+        return f"It has no ONNX graph: {onnx.missing}"
+    return (
+        f"Its ONNX graph takes prepared inputs, which ringmill makes of raw values: {onnx.prepared}" if onnx.prepared else None
+    )
 
 
 def _archive(
@@ -149,14 +123,7 @@ def _archive(
     archive = keras.export.ExportArchive()
     archive.track(scorer)
     raw = {name: tf.TensorSpec((None, *kind.shape), tf.as_dtype(kind.dtype), name=name) for name, kind in spec.inputs.items()}
-    signature = {
-        "numbers": tf.TensorSpec((None, len(spec.numbers)), tf.float32, name="numbers"),
-        "ids": tf.TensorSpec((None, len(spec.ids)), tf.int32, name="ids"),
-        **{
-            tensor.name: tf.TensorSpec((None, *tensor.shape), tf.as_dtype(tensor.dtype), name=tensor.name)
-            for tensor in spec.tensors
-        },
-    }
+    signature = network_signature(spec)
     archive.add_endpoint("serve", lambda values: scorer(values, training=False), input_signature=[raw])
     archive.add_endpoint(
         "features", lambda values: dict(zip(signature, preprocessing(values), strict=True)), input_signature=[raw]

@@ -47,7 +47,7 @@ def _mutated(row: Raw, spec: FittedSpec, columns: Mapping[str, Column], random: 
 
 def _value(name: str, spec: FittedSpec, columns: Mapping[str, Column], random: np.random.Generator) -> Value | None:
     raw, present = spec.inputs[name], [value for value in columns[name] if value is not None]
-    if any(feature.tensor and feature.tensor.kind == "image" for feature in spec.features if name in feature.inputs):
+    if name in spec.images:
         return present[int(random.integers(len(present)))] if present else None  # no other text is a PNG
     if raw.length is not None:
         steps = [step for value in present if isinstance(value, list) for step in value if step is not None]

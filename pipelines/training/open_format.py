@@ -1,7 +1,8 @@
 """The exported model as ONNX, for servers without TensorFlow: one graph from raw values to the output, where operators allow.
 
 TensorFlow's tables of words have no counterpart that tf2onnx knows. So the preprocessing is built once more by the same code,
-from ids in the place of words, converted with the network behind it, and ONNX's own label encoders are put before.
+from ids in the place of words, converted with the network behind it, and ONNX's own label encoders are put before. Of hashed
+words, texts and images ONNX can make nothing: there the graph is the network alone, and `features.prepared` goes before it.
 """
 
 from __future__ import annotations
@@ -11,19 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import onnx
 import tensorflow as tf
 import tf2onnx
 from onnx import helper
-from tf2onnx.graph import Graph, Node
 
 from pipelines.bundles.sessions import open_session
 from pipelines.features.kinds.crossed import crossing
 from pipelines.fitted import UNKNOWN_WORD, FittedSpec
+from pipelines.training.open_operators import HANDLERS
 from pipelines.training.parity import Arrays
-from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing
+from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, network_signature
 from pipelines.training.tasks import OutputHead
 
 OPERATORS = 18
@@ -157,16 +156,30 @@ def _read(node: onnx.NodeProto) -> set[str]:
     return {*node.input, *(name for graph in within for inner in graph.node for name in _read(inner))} - {""}
 
 
+def to_prepared_onnx(network: keras.Model, spec: FittedSpec, head: OutputHead) -> bytes:
+    """Convert a network alone: a graph from those of its inputs that it uses to the output, serialized.
+
+    Raises NotExpressibleError as `to_onnx` does.
+    """
+    signature = network_signature(spec)
+
+    def compute(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {OUTPUT: head.link(network([values[name] for name in signature], training=False))}
+
+    model = _from_function(compute, signature)
+    used = {name for node in model.graph.node for name in _read(node)}
+    inputs = [given for given in model.graph.input if given.name in used]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    _check(model)
+    return bytes(model.SerializeToString())
+
+
 def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]) -> onnx.ModelProto:
     """What a function of the inputs computes, behind the encoders."""
-    signature = {name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in inputs.items()}
-    function = tf.function(compute, input_signature=[signature], autograph=False)
-    try:
-        model, _ = tf2onnx.convert.from_function(
-            function, input_signature=[signature], opset=OPERATORS, custom_op_handlers=HANDLERS
-        )
-    except Exception as error:  # of no common type
-        raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
+    model = _from_function(
+        compute, {name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in inputs.items()}
+    )
     graph = model.graph
     ids = {node.output[0] for node in inputs.encoders.nodes}
     numbers = [value for value in graph.input if value.name not in ids]
@@ -175,72 +188,31 @@ def _converted(inputs: _Ids, compute: Callable[[dict[str, tf.Tensor]], dict[str,
     del graph.input[:], graph.node[:]
     graph.input.extend([*numbers, *words])
     graph.node.extend(nodes)
-    for value in (*numbers, *graph.output):
+    _check(model)
+    return model
+
+
+def _from_function(
+    compute: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]], signature: dict[str, tf.TensorSpec]
+) -> onnx.ModelProto:
+    """What a function of named tensors computes."""
+    function = tf.function(compute, input_signature=[signature], autograph=False)
+    try:
+        model, _ = tf2onnx.convert.from_function(
+            function, input_signature=[signature], opset=OPERATORS, custom_op_handlers=HANDLERS
+        )
+    except Exception as error:  # of no common type
+        raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
+    for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return model
+
+
+def _check(model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:  # what tf2onnx has no counterpart for, it leaves in
         raise NotExpressibleError(f"tf2onnx can't convert it: {error}") from error
-    return model
-
-
-def _log1p(graph: Graph, node: Node, name: str, _: Any) -> None:
-    """log1p(x) as log(u) (x / (u - 1)) with u = 1 + x, or x where that is 1.
-
-    Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 1.14.1.
-    """
-    x, one, append = _arithmetic(graph, node, name)
-    above = append("Add", x, one)
-    same = append("Equal", above, one, dtype=onnx.TensorProto.BOOL)
-    ratio = append("Mul", append("Log", above), append("Div", x, append("Sub", above, one)))
-    _replace(graph, node, "Where", [same, x, ratio])
-
-
-def _expm1(graph: Graph, node: Node, name: str, _: Any) -> None:
-    """expm1(x) as u - 1 with u = exp(x); up to a magnitude of 1 as (u - 1) (x / log(u)), or x where u is 1.
-
-    Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 1.14.1.
-    """
-    x, one, append = _arithmetic(graph, node, name)
-    power = append("Exp", x)
-    less = append("Sub", power, one)
-    same = append("Equal", power, one, dtype=onnx.TensorProto.BOOL)
-    small = append("Where", same, x, append("Mul", less, append("Div", x, append("Log", power))))
-    far = append("Greater", append("Abs", x), one, dtype=onnx.TensorProto.BOOL)
-    _replace(graph, node, "Where", [far, less, small])
-
-
-def _arithmetic(graph: Graph, node: Node, name: str) -> tuple[str, str, Callable[..., str]]:
-    """A node's input, the number one in its type, and what appends an operator and names its output."""
-    x, type_ = node.input[0], graph.get_dtype(node.input[0])
-    one = graph.make_const(f"{name}/one", np.ones((), helper.tensor_dtype_to_np_dtype(type_))).output[0]
-
-    def append(operator: str, *of: str, dtype: int = type_) -> str:
-        return str(graph.make_node(operator, list(of), dtypes=[dtype]).output[0])
-
-    return x, one, append
-
-
-def _upper_bound(graph: Graph, node: Node, name: str, _: Any) -> None:
-    """How many of each row of sorted values (batch, n) are at most each of another (batch, m)."""
-    sorted_values, values = node.input
-    axes = [graph.make_const(f"{name}/{axis}", np.array([axis], np.int64)).output[0] for axis in (1, 2)]
-    wide = graph.make_node("Unsqueeze", [sorted_values, axes[0]]).output[0]
-    tall = graph.make_node("Unsqueeze", [values, axes[1]]).output[0]
-    reached = graph.make_node("LessOrEqual", [wide, tall], dtypes=[onnx.TensorProto.BOOL]).output[0]
-    counted = graph.make_node("Cast", [reached], attr={"to": onnx.TensorProto.INT32}, dtypes=[onnx.TensorProto.INT32]).output[0]
-    _replace(graph, node, "ReduceSum", [counted, axes[1]], attr={"keepdims": 0})
-
-
-def _replace(graph: Graph, node: Node, operator: str, inputs: list[str], **options: Any) -> None:
-    types, shapes = node.output_dtypes, node.output_shapes
-    graph.remove_node(node.name)
-    graph.make_node(operator, inputs, name=node.name, outputs=node.output, dtypes=types, shapes=shapes, **options)
-
-
-HANDLERS: dict[str, tuple[Callable[..., None], list[str]]] = {
-    "Log1p": (_log1p, []), "Expm1": (_expm1, []), "UpperBound": (_upper_bound, []),
-}  # fmt: skip
 
 
 class Runtime:
@@ -251,8 +223,11 @@ class Runtime:
             self._session = open_session(model)
         except Exception as error:  # of no common type
             raise NotExpressibleError(f"ONNX Runtime can't run it: {error}") from error
+        self.inputs = [value.name for value in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, values: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        """Arrays (batch, …) by the outputs' names, from raw values by name: NaN or '' where missing."""
+    def __call__(self, values: Arrays) -> Arrays:
+        """Arrays (batch, …) by the outputs' names, from arrays by the inputs' names: raw values, NaN or '' where missing, or
+        what a network takes.
+        """
         return dict(zip(self._outputs, self._session.run(None, dict(values)), strict=True))

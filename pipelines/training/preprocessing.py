@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipelines.features.kinds.base import UNKNOWN_WORD, Block, Parts
 from pipelines.features.kinds.crossed import crossing
@@ -133,6 +134,18 @@ def build_preprocessing(spec: FittedSpec, inputs: Inputs | None = None) -> keras
         tensor = keras.ops.stack(columns, axis=-1) if declared.kind == "sequence" else columns[0]
         tensors.append(keras.ops.cast(tensor, declared.dtype))
     return keras.Model(dict(inputs), [*matrices, *tensors], name="preprocessing")
+
+
+def network_signature(spec: FittedSpec) -> dict[str, tf.TensorSpec]:
+    """The tensors (batch, …) that a network of a spec takes, by name and in its order: the preprocessing's outputs."""
+    return {
+        "numbers": tf.TensorSpec((None, len(spec.numbers)), tf.float32, name="numbers"),
+        "ids": tf.TensorSpec((None, len(spec.ids)), tf.int32, name="ids"),
+        **{
+            tensor.name: tf.TensorSpec((None, *tensor.shape), tf.as_dtype(tensor.dtype), name=tensor.name)
+            for tensor in spec.tensors
+        },
+    }
 
 
 def build_scorer(network: keras.Model, preprocessing: keras.Model, head: OutputHead) -> keras.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.bundles.manifest import write_manifest
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.settings import Limits, Settings
 from tests.conftest import ROOT
-from tests.pipelines.serving.tiny import FLIGHT, arrays, export_tiny
+from tests.pipelines.serving.tiny import FLIGHT, HASHED, arrays, export_tiny
 
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -26,12 +28,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_scores_a_row_in_five_lines_of_each_library(folder: Path) -> None:
     expected = Bundle.open(str(folder)).score(arrays(FLIGHT))
-    assert [len(list(filter(None, block.splitlines()))) for block in BLOCKS] == [5, 5]
-    for block, library in zip(BLOCKS, ("onnxruntime", "tensorflow"), strict=True):
+    assert [len(list(filter(None, block.splitlines()))) for block in BLOCKS] == [5, 5, 5]
+    for block, library in zip(BLOCKS[:2], ("onnxruntime", "tensorflow"), strict=True):
         assert library in block
         names: dict[str, Any] = {"folder": str(folder)}
         exec(compile(block, "docs/serving.md", "exec"), names)
         np.testing.assert_allclose(np.asarray(names["score"]), expected, rtol=0, atol=1e-6)
+
+
+def test_the_page_prepares_and_scores_a_row_in_five_lines(tmp_path: Path) -> None:
+    # A word of a set without end, whose example is none of the training data's.
+    hashed = export_tiny(tmp_path / "m", HASHED)
+    fields = json.loads((hashed / "input_schema.json").read_text())
+    example = {**FLIGHT, "tailnum": "N123AA"}
+    (hashed / "input_schema.json").write_text(json.dumps([{**field, "example": example[field["name"]]} for field in fields]))
+    manifest = json.loads((hashed / "manifest.json").read_text())
+    (hashed / "manifest.json").unlink()
+    write_manifest(hashed, {name: value for name, value in manifest.items() if name not in ("format", "files")})
+    names: dict[str, Any] = {"folder": str(hashed)}
+    exec(compile(BLOCKS[2], "docs/serving.md", "exec"), names)
+    expected = Bundle.open(str(hashed)).score({**arrays(FLIGHT), "tailnum": np.array(["N123AA"], object)})
+    np.testing.assert_allclose(np.asarray(names["score"]), expected, rtol=0, atol=1e-6)
 
 
 def test_every_option_that_the_page_names_exists() -> None:

@@ -46,6 +46,7 @@ from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel, raw_arrays, score_raw_batches
 from schemas import lake as tables
 from tests.pipelines.flows.rides import EXAMPLES
+from tests.pipelines.older import drop_prepared_onnx
 from tests.pipelines.registry.versions import history, version
 from tests.sample import pipeline
 
@@ -103,9 +104,9 @@ def export_model(folder: Path, fitted: FittedSpec, seed: int) -> Path:
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A model with an ONNX graph, and one without, whose town is hashed as well."""
+    """A model with an ONNX graph, and one without, as an earlier version exported it, whose town is hashed as well."""
     folder = tmp_path_factory.mktemp("models")
-    return export_model(folder / "onnx", IN_WORDS, 1), export_model(folder / "tensorflow", HASHED, 2)
+    return export_model(folder / "onnx", IN_WORDS, 1), drop_prepared_onnx(export_model(folder / "tensorflow", HASHED, 2))
 
 
 def expected_scores(bundle: Path, raw: dict[str, list[Any]] = RAW) -> npt.NDArray[np.float32]:
@@ -211,7 +212,9 @@ def test_rows_with_nulls_unseen_words_and_without_labels_are_scored_and_others_q
     assert other.lake.read("quarantine").where("source = 'predict'").count() == 1
 
 
-def test_partitions_that_are_empty_or_of_one_row_are_scored_alike(rides: Rides, bundles: tuple[Path, Path]) -> None:
+def test_partitions_that_are_empty_or_of_one_row_are_scored_alike(
+    rides: Rides, bundles: tuple[Path, Path], tmp_path: Path
+) -> None:
     # Row 6 becomes no features, since a number that is there is not finite.
     context = rides.run()
     bundle = Bundle(str(bundles[0]))
@@ -224,6 +227,13 @@ def test_partitions_that_are_empty_or_of_one_row_are_scored_alike(rides: Rides, 
         dict(enumerate(expected_scores(bundles[0]).tolist(), start=1)), abs=1e-6
     )
     assert score_examples(context, rows.limit(0), bundle, (tables.ROW_ID,)).collect() == []
+    # The same of a hashed word, which is prepared before the graph.
+    hashed = export_model(tmp_path / "prepared", HASHED, 4)
+    assert [each.name for each in Bundle(str(hashed)).prepared_inputs] == ["numbers", "ids"]
+    scored = score_examples(context, rows.repartition(9), Bundle(str(hashed)), (tables.ROW_ID,)).collect()
+    assert {row.row_id: row.score for row in scored} == pytest.approx(
+        dict(enumerate(expected_scores(hashed).tolist(), start=1)), abs=1e-6
+    )
     with pytest.raises(ConfigError, match=r"it takes town, which tests\.pipelines\.flows\.rides EXAMPLES no longer has"):
         score_examples(context, rows.drop("town"), bundle, (tables.ROW_ID,))
 

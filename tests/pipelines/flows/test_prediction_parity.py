@@ -53,6 +53,7 @@ from tests.sample import write_sample
 
 pytestmark = pytest.mark.slow
 ROWS, A_REQUEST, TOLERANCE = 10_000, 1_000, 1e-6
+PREPARED = ("digits", "sentiment")  # whose graph takes prepared inputs
 FLIGHTS_EVERY = 33  # 10,206 of the year's flights
 Scores = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -219,6 +220,15 @@ def by_keras(uri: str, raw: Arrays) -> Scores:
     return scores
 
 
+def by_graph(uri: str, prepared: Arrays) -> Scores:
+    """Predictions of the ONNX file in a session of its own, from prepared inputs."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(f"{uri}/model.onnx", providers=["CPUExecutionProvider"])
+    scores: Scores = session.run(["output"], prepared)[0].astype(np.float64)
+    return scores
+
+
 def from_rows(rows: list[Any], ids: list[int]) -> dict[int, Any]:
     """Scores of Spark's rows by their ids, which are among those of the raw rows."""
     scores = {row.row_id: row.predictions if row.predictions is not None else row.score for row in rows}
@@ -235,8 +245,11 @@ def test_every_route_gives_the_same_prediction(spark: SparkSession, tmp_path: Pa
     expected = bundle.score(raw).astype(np.float64)  # the SavedModel's
     assert len(np.unique(expected.round(4))) > 100
     by_route: dict[str, Scores] = {"Keras": by_keras(uri, raw)}
-    if bundle.has_onnx:
-        by_route["ONNX"] = bundle.scorer().score(raw).astype(np.float64)
+    scorer = bundle.scorer()
+    assert (scorer.runtime.startswith("ONNX Runtime"), bool(bundle.prepared_inputs)) == (True, name in PREPARED)
+    by_route["ONNX"] = scorer.score(raw).astype(np.float64)
+    if bundle.prepared_inputs:
+        by_route["model.onnx alone"] = by_graph(uri, bundle.prepare(raw))
     parts = [{name: value[at : at + A_REQUEST] for name, value in raw.items()} for at in range(0, len(ids), A_REQUEST)]
     with served(uri) as address:
         for route in (by_names, by_json_tensors, by_binary_tensors):

@@ -53,7 +53,7 @@ def change_byte(folder: Path) -> None:
 def make_newer(folder: Path) -> None:
     """Write the next format's number."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 2}))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 3}))
 
 
 def add_file(folder: Path) -> None:
@@ -65,7 +65,7 @@ SPOILED: list[tuple[Callable[[Path], object], str]] = [
     (change_byte, r"model\.onnx is not as published: its size or SHA-256 differs\. Copy the folder again"),
     (lambda folder: (folder / "saved_model" / "saved_model.pb").unlink(), r"files are missing: saved_model/saved_model\.pb"),
     (add_file, r"does not name saved_model/variables/more; expected no other files"),
-    (make_newer, r"its format is 2; this version of ringmill reads formats up to 1\. Update ringmill"),
+    (make_newer, r"its format is 3; this version of ringmill reads formats up to 2\. Update ringmill"),
 ]
 
 

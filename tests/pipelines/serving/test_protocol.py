@@ -17,6 +17,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from pipelines.serving.bundle import Bundle
+from tests.pipelines.older import drop_prepared_onnx
 from tests.pipelines.serving.running import ROW, Answer, Running, running
 from tests.pipelines.serving.tiny import FLIGHT, HASHED, SPEC, arrays, export_tiny
 
@@ -200,7 +201,7 @@ def test_schemathesis_finds_no_failure_and_nothing_that_breaks_the_schema(servic
 
 def test_a_model_without_onnx_is_served_by_tensorflow_which_the_service_says(tmp_path: Path) -> None:
 
-    folder = export_tiny(tmp_path / "m", HASHED)
+    folder = drop_prepared_onnx(export_tiny(tmp_path / "m", HASHED))
     with running(folder) as server:
         server.wait_for(lambda line: "TensorFlow 2." in line.get("message", ""))
         assert server.call("GET", "/v2/models/tiny").json["platform"] == "tensorflow_savedmodel"

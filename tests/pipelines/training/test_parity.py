@@ -6,7 +6,6 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Network
 from pipelines.errors import QualityError
+from pipelines.features.prepared import Preparation
 from pipelines.fitted import (
     FittedBucketized,
     FittedCategorical,
@@ -42,7 +42,7 @@ from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
 from pipelines.training.job import Sample
 from pipelines.training.networks import build_network
-from pipelines.training.open_format import OnnxModels, Runtime, to_onnx
+from pipelines.training.open_format import OnnxModels, Runtime, to_onnx, to_prepared_onnx
 from pipelines.training.parity import SavedModel, check_parity, raw_values
 from pipelines.training.preprocessing import build_preprocessing
 from pipelines.training.tasks import BinaryHead, MulticlassHead
@@ -204,6 +204,7 @@ def test_any_row_becomes_the_same_features(
     assume(made)  # some are refused: what is no finite float32
     assert check_parity(SavedModel(saved).features, SPEC, made).difference <= 1e-6
     assert check_parity(Runtime(onnx.features), EXPRESSIBLE, made).difference <= 1e-6
+    assert check_parity(Preparation(SPEC), SPEC, made).difference <= 1e-6
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -222,6 +223,42 @@ def test_scores_are_the_same_in_onnx(spark: SparkSession, tmp_path: Path, cell: 
     assert scores.shape == (3, 3)
     assert len(np.unique(scores)) == 9
     np.testing.assert_allclose(scores, SavedModel(tmp_path / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "lstm", "gru"])
+def test_a_graph_of_prepared_inputs_scores_as_the_saved_model_does(spark: SparkSession, tmp_path: Path, pooling: str) -> None:
+    keras.utils.set_random_seed(5)
+    options: dict[str, Any] = {"image": {"filters": [3, 2], "pool": 1}, "text": {"pooling": pooling, "units": 3}}
+    made = network(SPEC, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, **options)
+    rows = samples(spark, [(float(n), n / 7, n * 3.0, 0.05, word, "low", "", *ONE) for n, word in enumerate(("a", "é", None))])
+    found = export(made, SPEC, MulticlassHead(3), {}, str(tmp_path / "m"), rows).onnx
+    assert (found.missing, found.prepared) == (None, "ONNX has no operators for what is made of the text of hashed")
+    assert found.features == pytest.approx(0, abs=1e-6)
+    assert found.scores == pytest.approx(0, abs=1e-6)
+    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    assert manifest["format"] == 2
+    assert [(each["name"], each["datatype"], each["shape"]) for each in manifest["prepared_inputs"]] == [
+        ("numbers", "FP32", [len(SPEC.numbers)]), ("ids", "INT32", [len(SPEC.ids)]), ("past", "FP32", [3, 2]),
+        ("picture", "FP32", [3, 4, 3]), ("review", "INT32", [4]), ("comment", "INT32", [3]),
+    ]  # fmt: skip
+    runtime, values = Runtime((tmp_path / "m" / "model.onnx").read_bytes()), raw_values(SPEC, [row.raw for row in rows])
+    assert sorted(runtime.inputs) == sorted(SPEC.taken)
+    scores = runtime(Preparation(SPEC)(values))["output"]
+    assert len(np.unique(scores)) == 9
+    np.testing.assert_allclose(scores, SavedModel(tmp_path / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("filters", [[2], [4, 3]])
+def test_a_convolution_is_the_same_in_a_graph_of_prepared_inputs(filters: list[int]) -> None:
+    keras.utils.set_random_seed(7)
+    spec = FittedSpec(features=tuple(each for each in SPEC.features if isinstance(each, FittedImage)))
+    made = network(spec, 2, image={"filters": filters, "pool": 1, "kernel": 2})
+    pixels = np.random.default_rng(7).random((5, 3, 4, 3), np.float32)
+    runtime = Runtime(to_prepared_onnx(made, spec, MulticlassHead(2)))
+    assert runtime.inputs == ["picture"]  # there are no numbers and no ids
+    expected = keras.ops.softmax(made([np.empty((5, 0)), np.empty((5, 0)), pixels])).numpy()
+    np.testing.assert_allclose(runtime({"picture": pixels})["output"], expected, rtol=0, atol=1e-6)
+    assert expected.std(axis=0).min() > 0
 
 
 def test_the_network_alone_scores_features_as_the_whole_model_does() -> None:
@@ -254,18 +291,29 @@ def test_onnx_that_computes_otherwise_is_not_published(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("network_", "spec", "why"),
-    [
-        (network, SPEC, "ONNX has no operators for what is made of the text of hashed"),
-        (gamma, EXPRESSIBLE, "tf2onnx can't convert it.*Igamma"),
-    ],
-)
-def test_what_onnx_has_no_operator_for_is_said_and_the_rest_is_published(
-    tmp_path: Path, network_: Callable[[FittedSpec], keras.Model], spec: FittedSpec, why: str
+def test_a_preparation_that_computes_otherwise_is_not_published(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = export(network_(spec), spec, BinaryHead(), {}, str(tmp_path / "m")).onnx
-    assert re.search(why, found.missing or "")
+    rows = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])
+    keras.utils.set_random_seed(5)
+    right = to_prepared_onnx(network(activation="tanh"), SPEC, BinaryHead())
+    other = network(activation="tanh")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.training.open_format.to_prepared_onnx", lambda *_: right)
+        with pytest.raises(QualityError, match="the prepared ONNX model gives other scores than the SavedModel"):
+            export(other, SPEC, BinaryHead(), {}, str(tmp_path / "m"), rows)
+    fewer = tuple(each.model_copy(update={"buckets": 5}) if each.name == "comment" else each for each in SPEC.features)
+    other_preparation = Preparation(FittedSpec(features=fewer))
+    monkeypatch.setattr("pipelines.training.open_export.Preparation", lambda _: other_preparation)
+    with pytest.raises(QualityError, match=r"the prepared ONNX model's own preprocessing .*comment: Spark"):
+        export(other, SPEC, BinaryHead(), {}, str(tmp_path / "m"), rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("spec", [SPEC, EXPRESSIBLE], ids=["prepared", "raw"])
+def test_what_onnx_has_no_operator_for_is_said_and_the_rest_is_published(tmp_path: Path, spec: FittedSpec) -> None:
+    found = export(gamma(spec), spec, BinaryHead(), {}, str(tmp_path / "m")).onnx
+    assert re.search("tf2onnx can't convert it.*Igamma", found.missing or "")
     assert not (tmp_path / "m" / "model.onnx").exists()
     assert (tmp_path / "m" / "saved_model").is_dir()
     assert json.loads((tmp_path / "m" / "manifest.json").read_text())["onnx"]["missing"] == found.missing

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.flows.progress import TrainingProgress
-from pipelines.messages import Content, EpochReport, Heartbeat, Message, Ready, StepReport
+from pipelines.messages import Content, EpochReport, Heartbeat, Message, OnnxReport, ParityReport, Ready, StepReport
 
 Spent = tuple[float, float, float]
 
@@ -49,6 +49,28 @@ def test_epoch_step_speed_loss_and_time_left_are_shown(terminal: bool) -> None:
     assert " s left" in shown
     assert "epoch  1/2  loss 0.4000  validation loss 0.3000  AUC 0.8000         50 rows/s  best" in shown
     assert ("\x1b[" in shown) == terminal
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        (OnnxReport(missing="no Igamma"), "no ONNX model: no Igamma"),
+        (
+            OnnxReport(features=1e-7, scores=2e-6),
+            "ONNX model: features differ from Spark's by 1.0e-07 at most, scores from the SavedModel's by 2.0e-06",
+        ),
+        (
+            OnnxReport(features=0, scores=2e-6, prepared="no operators for hashed words"),
+            "ONNX model: features differ from Spark's by 0.0e+00 at most, scores from the SavedModel's by 2.0e-06; "
+            "it takes prepared inputs: no operators for hashed words",
+        ),
+    ],
+)
+def test_what_became_of_the_onnx_model_is_shown(report: OnnxReport, expected: str) -> None:
+    text = io.StringIO()
+    with TrainingProgress(Console(file=text, width=200, highlight=False), epochs=1, steps=10) as progress:
+        progress.show(of_rank(ParityReport(rows=256, difference=1e-7, onnx=report)))
+    assert [line.strip() for line in text.getvalue().splitlines()][1:] == [expected]
 
 
 def test_each_ranks_shares_of_its_time_are_shown_and_after_a_restart_the_time_left_is_that_of_what_is_left(

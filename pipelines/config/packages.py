@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,6 +12,16 @@ Package = Annotated[
     str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", description="package such as my_stages or my.stages")
 ]
 OWN = ("schemas", "pipelines.stages")
+OF_RINGMILL = ("schemas", "pipelines", "jobs")
+
+
+def packages_with(contracts: str) -> tuple[str, ...]:
+    """The packages of a configuration that declares none: ringmill's own, and the one that its contracts lie in.
+
+    Modules of Python's standard library are never added, nor ringmill's other ones.
+    """
+    root = contracts.partition(".")[0]
+    return OWN if root in OF_RINGMILL or root in sys.stdlib_module_names else (*OWN, root)
 
 
 def check_declared(path: str, key: str, packages: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.notify import NotifyConfig
-from pipelines.config.packages import OWN, Package, check_declared
+from pipelines.config.packages import OWN, Package, check_declared, packages_with
 from pipelines.config.problems import explain, shortened
 from pipelines.config.registry import RegistryConfig, check_registry
 from pipelines.config.schedule import ScheduleConfig
@@ -80,7 +80,7 @@ class Pipeline(Model):
     """Where tables, models and reports lie."""
     packages: Annotated[tuple[Package, ...], Field(min_length=1)] = OWN
     """Packages whose code the configuration may run: `contracts`, `features.derive` and `train.network.build` name modules in
-    them. Packages of your own go beside these.
+    them. Without it the package of `contracts` is one of them, too. Packages of your own go beside these.
     """
     contracts: str
     """Module with the contracts: SOURCES, a dict by source, and EXAMPLES."""
@@ -133,9 +133,13 @@ class Pipeline(Model):
 
     @model_validator(mode="after")
     def _in_declared_packages(self) -> Pipeline:
-        check_declared(self.contracts, "contracts", self.packages)
-        check_declared(self.features.derive, "features.derive", self.packages)
+        check_declared(self.contracts, "contracts", self._trusted)
+        check_declared(self.features.derive, "features.derive", self._trusted)
         return self
+
+    @property
+    def _trusted(self) -> tuple[str, ...]:
+        return self.packages if "packages" in self.model_fields_set else packages_with(self.contracts)
 
     @model_validator(mode="after")
     def _of_the_task(self) -> Pipeline:
@@ -163,7 +167,7 @@ class Pipeline(Model):
 
     def _check_train(self, train: TrainConfig) -> None:
         if train.network.build:
-            check_declared(train.network.build, "train.network.build", self.packages)
+            check_declared(train.network.build, "train.network.build", self._trusted)
         check_loss(train.loss, self.task)
         weights_by_label(train.class_weights, self.task)
 

@@ -64,7 +64,13 @@ def test_a_name_that_becomes_a_table_has_letters_digits_and_underscores(tmp_path
     ("contracts", "derive", "build", "message"),
     [
         ("os", None, None, r"contracts: os is in no package .*expected a module of schemas, pipelines\.stages\. .*`packages`"),
-        ("schemas_of_mine", None, None, "contracts: schemas_of_mine is in no package"),
+        ("pipelines.storage", None, None, r"contracts: pipelines\.storage is in no package"),
+        (
+            "shop.contracts",
+            "market.derive:derive",
+            None,
+            r"market\.derive is in no package .* pipelines\.stages, shop\.",
+        ),
         (None, "os:system", None, "features.derive: os is in no package"),
         (None, "pipelines.storage:delete_folder", None, r"features\.derive: pipelines\.storage is in no package"),
         (None, None, "subprocess:Popen", r"train\.network\.build: subprocess is in no package"),
@@ -95,6 +101,14 @@ def test_a_package_that_is_declared_may_run(tmp_path: Path) -> None:
     content["features"]["derive"] = "tests.pipelines.flows.leaky:delays"
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
     assert read_config(tmp_path / "own.yaml").packages == ("schemas", "tests.pipelines")
+
+
+def test_the_package_of_the_contracts_may_run_where_none_is_declared(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
+    content["contracts"] = "tests.pipelines.flows.rides"
+    content["features"]["derive"] = "tests.pipelines.flows.leaky:delays"
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    assert read_config(tmp_path / "own.yaml").contracts == "tests.pipelines.flows.rides"
 
 
 @pytest.mark.parametrize("package", [name for name in HOSTILE if name not in ("ä", "a.b")])

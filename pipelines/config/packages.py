@@ -15,25 +15,23 @@ OWN = ("schemas", "pipelines.stages")
 OF_RINGMILL = ("schemas", "pipelines", "jobs")
 
 
-def packages_with(contracts: str) -> tuple[str, ...]:
-    """The packages of a configuration that declares none: ringmill's own, and the one that its contracts lie in.
-
-    Modules of Python's standard library are never added, nor ringmill's other ones.
-    """
-    root = contracts.partition(".")[0]
-    return OWN if root in OF_RINGMILL or root in sys.stdlib_module_names else (*OWN, root)
-
-
-def check_declared(path: str, key: str, packages: Sequence[str]) -> None:
+def check_declared(path: str, key: str, packages: Sequence[str] | None) -> None:
     """Raise ValueError, naming the key, when a dotted path, with or without `:name`, lies in none of the packages.
 
-    A text that is no dotted path passes: nothing is ever loaded by it.
+    Where a configuration declares none, modules of its own run, but neither Python's standard library nor ringmill's other
+    modules. A text that is no dotted path passes: nothing is ever loaded by it.
     """
     module = path.partition(":")[0]
     if not all(part.isidentifier() for part in module.split(".")):
         return
-    if not any(f"{module}.".startswith(f"{package}.") for package in packages):
+    if packages is None:
+        root = module.partition(".")[0]
+        if root not in OF_RINGMILL and root not in sys.stdlib_module_names:
+            return
+    allowed = OWN if packages is None else packages
+    if not any(f"{module}.".startswith(f"{package}.") for package in allowed):
         raise ValueError(
             f"{key}: {module} is in no package whose code this configuration may run; expected a module of "
-            f"{', '.join(packages)}. Move it there, or add its package to `packages` if you trust its code"
+            f"{', '.join(allowed)}{' or of your own' if packages is None else ''}. Move it there, or add its package to "
+            f"`packages` if you trust its code"
         )

@@ -18,7 +18,7 @@ from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.notify import NotifyConfig
-from pipelines.config.packages import OWN, Package, check_declared, packages_with
+from pipelines.config.packages import OWN, Package, check_declared
 from pipelines.config.problems import explain, shortened
 from pipelines.config.registry import RegistryConfig, check_registry
 from pipelines.config.schedule import ScheduleConfig
@@ -80,7 +80,7 @@ class Pipeline(Model):
     """Where tables, models and reports lie."""
     packages: Annotated[tuple[Package, ...], Field(min_length=1)] = OWN
     """Packages whose code the configuration may run: `contracts`, `features.derive` and `train.network.build` name modules in
-    them. Without it the package of `contracts` is one of them, too. Packages of your own go beside these.
+    them. Without it modules of your own run too, but neither Python's standard library nor ringmill's other modules.
     """
     contracts: str
     """Module with the contracts: SOURCES, a dict by source, and EXAMPLES."""
@@ -138,8 +138,8 @@ class Pipeline(Model):
         return self
 
     @property
-    def _trusted(self) -> tuple[str, ...]:
-        return self.packages if "packages" in self.model_fields_set else packages_with(self.contracts)
+    def _trusted(self) -> tuple[str, ...] | None:
+        return self.packages if "packages" in self.model_fields_set else None
 
     @model_validator(mode="after")
     def _of_the_task(self) -> Pipeline:

@@ -63,14 +63,13 @@ def test_a_name_that_becomes_a_table_has_letters_digits_and_underscores(tmp_path
 @pytest.mark.parametrize(
     ("contracts", "derive", "build", "message"),
     [
-        ("os", None, None, r"contracts: os is in no package .*expected a module of schemas, pipelines\.stages\. .*`packages`"),
-        ("pipelines.storage", None, None, r"contracts: pipelines\.storage is in no package"),
         (
-            "shop.contracts",
-            "market.derive:derive",
+            "os",
             None,
-            r"market\.derive is in no package .* pipelines\.stages, shop\.",
+            None,
+            r"contracts: os is in no package .*expected a module of schemas, pipelines\.stages or of your own\. .*`packages`",
         ),
+        ("pipelines.storage", None, None, r"contracts: pipelines\.storage is in no package"),
         (None, "os:system", None, "features.derive: os is in no package"),
         (None, "pipelines.storage:delete_folder", None, r"features\.derive: pipelines\.storage is in no package"),
         (None, None, "subprocess:Popen", r"train\.network\.build: subprocess is in no package"),
@@ -103,12 +102,18 @@ def test_a_package_that_is_declared_may_run(tmp_path: Path) -> None:
     assert read_config(tmp_path / "own.yaml").packages == ("schemas", "tests.pipelines")
 
 
-def test_the_package_of_the_contracts_may_run_where_none_is_declared(tmp_path: Path) -> None:
+def test_modules_of_ones_own_run_where_no_package_is_declared_and_only_there(tmp_path: Path) -> None:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["contracts"] = "tests.pipelines.flows.rides"
-    content["features"]["derive"] = "tests.pipelines.flows.leaky:delays"
+    content["features"]["derive"] = "shop_of_mine:derive"
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
     assert read_config(tmp_path / "own.yaml").contracts == "tests.pipelines.flows.rides"
+
+    def declare(content: dict[str, Any]) -> None:
+        content.update(packages=["schemas", "tests"])
+        content["features"]["derive"] = "shop_of_mine:derive"
+
+    assert "features.derive: shop_of_mine is in no package" in refused(tmp_path, declare)
 
 
 @pytest.mark.parametrize("package", [name for name in HOSTILE if name not in ("ä", "a.b")])

@@ -3,8 +3,24 @@
 docs/runbook.md has a section for each class, with typical messages and commands.
 """
 
+from collections.abc import Iterator
+
 STORE_ERROR = "AWS Error"
 """In what pyarrow reports of an S3 that does not answer, and not of a file that is damaged or missing."""
+
+
+def is_of_store(error: BaseException) -> bool:
+    """Whether an error is a store's that did not answer: the file may be sound."""
+    return STORE_ERROR in str(error)
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, its cause, the cause's cause, and so on; each once, though they may refer to each other."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class RingmillError(Exception):

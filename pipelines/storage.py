@@ -13,7 +13,6 @@ from urllib.parse import urlparse
 from pyarrow import fs
 
 from pipelines.config import LakeConfig
-from pipelines.errors import STORE_ERROR
 
 OBJECT_STORES = {"s3", "gcs"}
 
@@ -46,11 +45,6 @@ def _store(scheme: str, name: str) -> tuple[fs.FileSystem, str]:
 def is_local(uri: str) -> bool:
     """Whether a path or URI is of this machine's file system."""
     return isinstance(locate(uri)[0], fs.LocalFileSystem)
-
-
-def is_of_store(error: Exception) -> bool:
-    """Whether an error is a store's that did not answer: the file may be sound."""
-    return STORE_ERROR in str(error)
 
 
 def write_bytes(uri: str, content: bytes) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 import tomllib
 import uuid
@@ -20,6 +19,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from setup.package.packages import requirements_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "dist" / "sbom.cdx.json"
@@ -88,7 +90,7 @@ def _closure(required: Iterable[str]) -> Iterator[tuple[str, tuple[Distribution,
     waiting, seen = [Requirement(each) for each in required], set[str]()
     while waiting:
         requirement = waiting.pop()
-        name = _name(requirement.name)
+        name = canonicalize_name(requirement.name)
         if (key := f"{name}{sorted(requirement.extras)}") in seen:
             continue
         seen.add(key)
@@ -99,18 +101,16 @@ def _closure(required: Iterable[str]) -> Iterator[tuple[str, tuple[Distribution,
 
 
 def _needs(package: Distribution, extras: Iterable[str]) -> Iterator[Requirement]:
-    for text in package.requires or ():
-        requirement = Requirement(text)
-        if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
-            try:
-                distribution(requirement.name)
-            except PackageNotFoundError:  # the lock leaves it out on purpose: Horovod's and TensorFlow's helpers
-                continue
-            yield requirement
+    for requirement in requirements_of(package, extras):
+        try:
+            distribution(requirement.name)
+        except PackageNotFoundError:  # the lock leaves it out on purpose: Horovod's and TensorFlow's helpers
+            continue
+        yield requirement
 
 
 def _direct(project: dict[str, Any], needed: dict[str, Any]) -> list[Distribution]:
-    names = [_name(Requirement(each).name) for each in (*project["dependencies"], *BUILT)]
+    names = [canonicalize_name(Requirement(each).name) for each in (*project["dependencies"], *BUILT)]
     return [needed[name][0] for name in names]
 
 
@@ -153,11 +153,7 @@ def _jars() -> Iterator[Component]:
 
 
 def _reference(package: Distribution) -> str:
-    return f"pkg:pypi/{_name(package.name)}@{package.version}"
-
-
-def _name(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return f"pkg:pypi/{canonicalize_name(package.name)}@{package.version}"
 
 
 if __name__ == "__main__":

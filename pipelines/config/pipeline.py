@@ -18,7 +18,7 @@ from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.notify import NotifyConfig
-from pipelines.config.packages import OWN, Package, check_declared
+from pipelines.config.packages import Package, check_declared
 from pipelines.config.problems import explain, shortened
 from pipelines.config.registry import RegistryConfig, check_registry
 from pipelines.config.schedule import ScheduleConfig
@@ -78,9 +78,10 @@ class Pipeline(Model):
     """What a job works on unless `--from` and `--to` say otherwise. Without it the data is one whole, with no time."""
     lake: LakeConfig
     """Where tables, models and reports lie."""
-    packages: Annotated[tuple[Package, ...], Field(min_length=1)] = OWN
+    packages: Annotated[tuple[Package, ...], Field(min_length=1)] | None = None
     """Packages whose code the configuration may run: `contracts`, `features.derive` and `train.network.build` name modules in
-    them. Without it modules of your own run too, but neither Python's standard library nor ringmill's other modules.
+    them. Without it modules of your own, `schemas` and `pipelines.stages` run, but neither Python's standard library nor
+    ringmill's other modules.
     """
     contracts: str
     """Module with the contracts: SOURCES, a dict by source, and EXAMPLES."""
@@ -133,13 +134,9 @@ class Pipeline(Model):
 
     @model_validator(mode="after")
     def _in_declared_packages(self) -> Pipeline:
-        check_declared(self.contracts, "contracts", self._trusted)
-        check_declared(self.features.derive, "features.derive", self._trusted)
+        check_declared(self.contracts, "contracts", self.packages)
+        check_declared(self.features.derive, "features.derive", self.packages)
         return self
-
-    @property
-    def _trusted(self) -> tuple[str, ...] | None:
-        return self.packages if "packages" in self.model_fields_set else None
 
     @model_validator(mode="after")
     def _of_the_task(self) -> Pipeline:
@@ -167,7 +164,7 @@ class Pipeline(Model):
 
     def _check_train(self, train: TrainConfig) -> None:
         if train.network.build:
-            check_declared(train.network.build, "train.network.build", self._trusted)
+            check_declared(train.network.build, "train.network.build", self.packages)
         check_loss(train.loss, self.task)
         weights_by_label(train.class_weights, self.task)
 

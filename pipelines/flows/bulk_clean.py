@@ -41,7 +41,7 @@ class ValidatedSource(NamedTuple):
     """A source's validated rows, what validating them took, and by interval its account and the promises that are broken."""
 
     rows: DataFrame
-    aids: CleaningInputs
+    inputs: CleaningInputs
     accounts: dict[Bounds, Account]
     broken: dict[Bounds, list[BrokenRule]]
 
@@ -160,13 +160,13 @@ def _validate(
         raw = raw.unionByName(_late(batch, name))
     known = {to.source: done[to.source].rows.where(F.col(VERDICT) == CLEAN) for to in contract.references}
     extras = context.sources[name].drift == "add"
-    aids = CleaningInputs(known, key=hash_key_of(context, contract), extras=extras, interval_columns=APART)
-    rows = validate_rows(raw, contract, F.col(APART[0]), F.col(APART[1]), aids).persist()
+    inputs = CleaningInputs(known, key=hash_key_of(context, contract), extras=extras, interval_columns=APART)
+    rows = validate_rows(raw, contract, F.col(APART[0]), F.col(APART[1]), inputs).persist()
     kept.callback(rows.unpersist)
     table = lake.clean(contract)
-    audit.stage(table, clean_rows(rows, contract, aids).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
+    audit.stage(table, clean_rows(rows, contract, inputs).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
     accounts, newest = _accounts(contract, rows, _counts(raw), audit.rows_by_interval(table), batch.bounds)
-    return ValidatedSource(rows, aids, accounts, broken_of(batch, contract, rows, accounts, newest))
+    return ValidatedSource(rows, inputs, accounts, broken_of(batch, contract, rows, accounts, newest))
 
 
 def _accounts(
@@ -215,7 +215,7 @@ def _refused(context: Context, name: str, of: ValidatedSource) -> DataFrame:
     # A source that is not cut by intervals landed the same files with each of them.
     apart = () if context.sources[name].sliced else APART
     numbers = line_numbers(raw_rows(context, name), apart)
-    rows = split_validated(of.rows, contract, of.aids).quarantined
+    rows = split_validated(of.rows, contract, of.inputs).quarantined
     return with_lines(rows, numbers, apart).withColumn("source", F.lit(name))
 
 

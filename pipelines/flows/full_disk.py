@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.config import LakeConfig
-from pipelines.errors import ExternalError, RingmillError
+from pipelines.errors import ExternalError, RingmillError, causes_of
 from pipelines.storage import warehouse_uri
 
 # Linux's words, which Java and Python pass on (strerror(3)).
@@ -25,7 +25,7 @@ def full_disk(error: BaseException, lake: LakeConfig) -> ExternalError | None:
     """
     if isinstance(error, RingmillError):
         return None
-    words = next((found for cause in _causes(error) if (found := _words(cause))), None)
+    words = next((found for cause in causes_of(error) if (found := _words(cause))), None)
     if words is None:
         return None
     return ExternalError(
@@ -33,14 +33,6 @@ def full_disk(error: BaseException, lake: LakeConfig) -> ExternalError | None:
         f"{' and '.join(_free(lake))}. What was published before stands, and nothing of this step was. Free space, or set "
         f"lake.warehouse, TMPDIR or spark.local.dir to a larger disk; then run the same command again."
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _words(error: BaseException) -> str | None:

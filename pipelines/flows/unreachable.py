@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from py4j.protocol import Py4JNetworkError
 
 from pipelines.config import LakeConfig
-from pipelines.errors import ExternalError, RingmillError
+from pipelines.errors import ExternalError, RingmillError, causes_of
 
 # What drivers of databases, S3's clients and sockets report of a server that is gone, restarts or hangs up.
 LOST = re.compile(
@@ -32,19 +32,11 @@ def unreachable(error: BaseException, lake: LakeConfig) -> ExternalError | None:
     """The error to raise in the place of one whose cause is outside; None for any other, and for ringmill's own."""
     if isinstance(error, RingmillError):
         return None
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     texts = map(str, causes)  # those of Java have the stack of every cause in their text
     messages = (message for text in texts for message in (_clock(text), _server(text, lake), _spark(text)) if message)
     message = next(messages, None) or _java_gone(causes)
     return ExternalError(message) if message else None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _server(text: str, lake: LakeConfig) -> str | None:

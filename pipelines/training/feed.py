@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.columns import aligned, fill_inputs, flat, input_room
-from pipelines.errors import DataError, RankError
+from pipelines.errors import DataError, RankError, is_of_store
 from pipelines.fitted import FittedSpec
-from pipelines.storage import is_of_store, locate
+from pipelines.storage import locate
 from pipelines.training.plan import PlannedRowGroup, RowPlan, Slice
 
 CHECKSUM_MODULUS = 2**31 - 1

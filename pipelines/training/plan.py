@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from pipelines.config import Model
-from pipelines.errors import DataError, ExternalError
-from pipelines.storage import is_of_store, locate
+from pipelines.errors import DataError, ExternalError, is_of_store
+from pipelines.storage import locate
 
 
 class PlannedRowGroup(Model, allow_inf_nan=True):

@@ -9,7 +9,7 @@ import threading
 import traceback
 from types import TracebackType
 
-from pipelines.errors import STORE_ERROR, RankError, RingmillError
+from pipelines.errors import RankError, RingmillError, is_of_store
 from pipelines.messages import Content, Handshake, Message, RankFailure
 
 
@@ -47,7 +47,7 @@ class Reporter:
             return
         self._reported_error = error
         text = "".join(traceback.format_exception(error))
-        if isinstance(error, OSError) and STORE_ERROR in str(error):
+        if isinstance(error, OSError) and is_of_store(error):
             error = RankError(f"the store did not answer ({error}). Once it does, run the same command again.")
         code = error.exit_code if isinstance(error, RingmillError) else 1
         self.send(RankFailure(type=type(error).__name__, message=str(error), traceback=text, exit_code=code))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackagePath, distribution
 from pathlib import Path
 
@@ -40,11 +40,12 @@ def runtime_packages() -> dict[str, Distribution]:
             continue
         seen.add(key)
         packages[key[0]] = distribution(key[0])
-        pending.extend(_requirements(packages[key[0]], wanted.extras))
+        pending.extend(requirements_of(packages[key[0]], wanted.extras))
     return packages
 
 
-def _requirements(package: Distribution, extras: set[str]) -> Iterator[Requirement]:
+def requirements_of(package: Distribution, extras: Iterable[str] = ()) -> Iterator[Requirement]:
+    """What a package needs itself here, with these of its extras."""
     for line in package.requires or ():
         wanted = Requirement(line)
         if not wanted.marker or any(wanted.marker.evaluate({"extra": extra}) for extra in (*extras, "")):

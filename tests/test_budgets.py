@@ -24,9 +24,21 @@ def test_a_module_may_take_up_to_twice_its_budget() -> None:
 
 
 def test_a_slow_machine_stretches_every_bound() -> None:
-    # All take 2.25 times their budgets, so the bound of a.py is 2 * 2.25 times its own.
-    assert budgets.too_slow({"a.py": 250, "b.py": 650}) == {}
-    assert budgets.too_slow({"a.py": 460, "b.py": 440}) == {"a.py": 450}
+    # The other module takes 2.5 times its budget, so the bound of a.py is 500.
+    assert budgets.too_slow({"a.py": 490, "b.py": 750}) == {}
+    assert budgets.too_slow({"a.py": 510, "b.py": 750}) == {"a.py": 500}
+
+
+def test_modules_without_a_budget_do_not_hide_a_slow_machine() -> None:
+    # Hundreds of them take a second each, far below the 20 that each may take.
+    quick = {f"quick_{number}.py": 1.0 for number in range(300)}
+    assert budgets.too_slow({**quick, "a.py": 210, "b.py": 630}) == {}
+    assert budgets.too_slow({**quick, "a.py": 210, "b.py": 300}) == {"a.py": 200}
+
+
+def test_one_slow_module_of_many_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "BUDGETS", {"a.py": 100.0, "b.py": 100.0, "c.py": 100.0})
+    assert budgets.too_slow({"a.py": 150, "b.py": 140, "c.py": 310}) == {"c.py": pytest.approx(280)}
 
 
 def test_a_module_of_a_minute_is_never_too_slow() -> None:

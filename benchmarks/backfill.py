@@ -25,13 +25,13 @@ from pyspark.sql import functions as F
 from benchmarks.memory import peak_memory
 from benchmarks.results import grid, store
 from pipelines.config import Interval
-from pipelines.flows.application import Arguments, parser, run_application, run_job
-from pipelines.flows.clean import STEP as CLEAN
-from pipelines.flows.context import Context
-from pipelines.flows.ingest import STEP as INGEST
-from pipelines.flows.maintain import maintain
-from pipelines.flows.terminal import console
-from pipelines.flows.window import window_of
+from pipelines.runtime.application import Arguments, parser, run_application, run_job
+from pipelines.runtime.context import Context
+from pipelines.runtime.terminal import console
+from pipelines.runtime.window import window_of
+from pipelines.steps.clean import STEP as CLEAN
+from pipelines.steps.ingest import STEP as INGEST
+from pipelines.steps.maintain import maintain
 
 ROOT = Path(__file__).resolve().parent.parent
 WAYS: dict[str, str | None] = {"one interval": None, "12 months": "month", "365 days": "day"}

@@ -29,10 +29,10 @@ from rich.table import Table as Grid
 from benchmarks.event_log import read_events
 from benchmarks.memory import peak_memory
 from benchmarks.results import store
-from pipelines.flows.application import parser, run_application, run_job
-from pipelines.flows.clean import STEP as CLEAN
-from pipelines.flows.context import Context
-from pipelines.flows.ingest import STEP as INGEST
+from pipelines.runtime.application import parser, run_application, run_job
+from pipelines.runtime.context import Context
+from pipelines.steps.clean import STEP as CLEAN
+from pipelines.steps.ingest import STEP as INGEST
 from schemas import flights
 from schemas.contract import Table
 

@@ -31,17 +31,18 @@ from rich.table import Table
 from benchmarks.memory import peak_memory
 from benchmarks.results import store
 from pipelines.config import FeaturesConfig, LakeConfig
+from pipelines.features.files import FeatureWriter
+from pipelines.features.fit import FitResult, fit, requests
+from pipelines.features.fitted import FittedCategorical, FittedNumeric
 from pipelines.features.groups import LABELLED, labelled_splits
-from pipelines.fitted import FittedCategorical, FittedNumeric
-from pipelines.flows.feature_files import FeatureWriter
+from pipelines.features.profiles import profile, sampling_step
+from pipelines.features.survey import ProfileRequest
+from pipelines.io.audit import Audit
 from pipelines.io.catalog import catalog_settings
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
+from pipelines.io.row_groups import files_of
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
-from pipelines.row_groups import files_of
-from pipelines.stages.feature_fit import FitResult, fit, requests
-from pipelines.stages.profiles import profile, sampling_step
-from pipelines.survey import ProfileRequest
-from schemas import lake
+from schemas import tables as lake
 
 NUMBERS, WORDS = 32, 8
 ZSCORED = tuple(f"n{at}" for at in range(NUMBERS // 2))
@@ -200,7 +201,7 @@ def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, An
             spark, len(parts), FeatureWriter(parts, fitted.spec, layout, SPLITS, passed, INTERVAL, sampling_step(expected, 256))
         )
 
-    with Lake(spark, "bench", "ours").audit("bench") as audit:
+    with Audit(Lake(spark, "bench", "ours"), "bench") as audit:
         partitions = [{**INTERVAL, "split": split} for split in SPLITS]
         audit.stage_files(lake.features((), fitted.spec.columns), partitions, INTERVAL, write)
         audit.publish()

@@ -24,13 +24,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.cleaning.rows import event_time
 from pipelines.config import Interval, LakeConfig, SourceSection
+from pipelines.io.audit import Audit
 from pipelines.io.catalog import catalog_settings, check_warehouse
-from pipelines.io.source import Source
-from pipelines.io.sources import make_source
-from pipelines.io.tables import Lake, same_interval
-from pipelines.stages.cleaning import event_time
-from schemas import lake
+from pipelines.io.lake import Lake
+from pipelines.io.sources.base import Source
+from pipelines.io.sources.kinds import make_source
+from pipelines.io.tables import same_interval
+from schemas import tables as lake
 from schemas.flights import FLIGHTS
 from setup.postgres import Postgres, flights_ddl, postgres_server
 
@@ -121,7 +123,7 @@ def land(spark: SparkSession, source: Source, tables: Lake, expected: int) -> No
     with source.reading(spark, FLIGHTS, YEAR) as rows:
         stamps = {"run_id": F.lit("bench"), "interval_from": F.lit(YEAR.start), "interval_to": F.lit(YEAR.end)}
         placed = rows.withColumn("event_at", event_time(FLIGHTS)).withColumns(stamps)
-        with tables.audit("benchmark") as audit:
+        with Audit(tables, "benchmark") as audit:
             landed = audit.stage(lake.raw(FLIGHTS), placed, same_interval(YEAR.start, YEAR.end))
             audit.publish()
     if landed != expected:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.results import store
-from pipelines.columns import fill_matrix, flat
+from pipelines.features.columns import fill_matrix, flat
 
 NUMBERS = 32
 GROUP_BYTES = 4 << 20

@@ -23,15 +23,15 @@ from rich.console import Console
 from benchmarks.event_log import table_scans
 from benchmarks.results import grid
 from pipelines.config import LakeConfig, Pipeline, TrainConfig, read_config
-from pipelines.flows.application import new_run_id
-from pipelines.flows.context import Context
-from pipelines.flows.execute import execute
-from pipelines.flows.pipeline import STEPS
-from pipelines.flows.runs import RunLog
-from pipelines.flows.session import spark_session
-from pipelines.flows.train import STEP as TRAIN
-from pipelines.io.tables import Lake
-from schemas.lake import TRAINING_HISTORY
+from pipelines.io.lake import Lake
+from pipelines.runtime.application import new_run_id
+from pipelines.runtime.context import Context
+from pipelines.runtime.execute import execute
+from pipelines.runtime.runs import RunLog
+from pipelines.runtime.session import spark_session
+from pipelines.steps.pipeline import STEPS
+from pipelines.steps.train import STEP as TRAIN
+from schemas.tables import TRAINING_HISTORY
 
 RANKS = (1, 2)
 

@@ -40,14 +40,14 @@ from rich.console import Console
 
 from benchmarks.results import grid, store
 from benchmarks.serving_model import NUMBERS, VOCABULARY, WORDS, export_model
-from pipelines.flows.score_files import ScoreWriter
-from pipelines.flows.scoring import score_examples
+from pipelines.io.row_groups import files_of
 from pipelines.io.task_files import FileLayout, run_tasks
-from pipelines.row_groups import files_of
 from pipelines.serving.batches import SCORE_TYPES, SCORES
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel
-from schemas import lake
+from pipelines.steps.score_files import ScoreWriter
+from pipelines.steps.scoring import score_examples
+from schemas import tables as lake
 
 NAMES = (*(f"number{at}" for at in range(NUMBERS)), *(f"word{at}" for at in range(WORDS)))
 SCORED = pa.schema([("row_id", pa.int64()), *zip(SCORES, SCORE_TYPES, strict=True), ("calibrated_score", pa.float32())])

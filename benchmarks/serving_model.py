@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.bundles.signature import InputField
-from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
+from pipelines.features.fitted import FittedCategorical, FittedNumeric, FittedSpec
 
 NUMBERS, WORDS, VOCABULARY = 26, 4, 100
 CALL_ROWS = (1, 32, 256)

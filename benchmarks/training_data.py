@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.config import Binary, Network, Optimizer, TrainConfig
-from pipelines.fitted import FittedChannel, FittedFeature, FittedImage, FittedNumeric, FittedSpec
+from pipelines.features.fitted import FittedChannel, FittedFeature, FittedImage, FittedNumeric, FittedSpec
 from pipelines.training.job import TrainingJob
 from pipelines.training.plan import RowPlan, read_groups
-from schemas.lake import FEATURE_FILES
+from schemas.tables import FEATURE_FILES
 
 GROUP_BYTES = int(FEATURE_FILES["write.parquet.row-group-size-bytes"])
 PAGE_ROWS = int(FEATURE_FILES["write.parquet.page-row-limit"])

@@ -15,10 +15,10 @@ from typing import Any
 from benchmarks.shards import Work
 from benchmarks.training_data import training_job
 from pipelines.config import LakeConfig, read_config
-from pipelines.flows.session import spark_session
 from pipelines.launch.barrier import slots
 from pipelines.launch.ranks import run_ranks
 from pipelines.messages import EpochReport, FeedReceipt, Handshake, Message, StepReport
+from pipelines.runtime.session import spark_session
 
 ROOT = Path(__file__).resolve().parent.parent
 SPENT = ("feed", "compute", "wait")

@@ -21,22 +21,22 @@ from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
 from benchmarks.results import grid, store
+from pipelines.cleaning.rows import split_validated, validate_rows
 from pipelines.config import LakeConfig, Pipeline
-from pipelines.fitted import FittedNumeric, FittedSpec
-from pipelines.flows.application import new_run_id
-from pipelines.flows.clean import STEP as CLEAN
-from pipelines.flows.context import Context, Step
-from pipelines.flows.execute import execute
-from pipelines.flows.features import STEP as FEATURES
-from pipelines.flows.ingest import STEP as INGEST
-from pipelines.flows.runs import RunLog
-from pipelines.flows.session import spark_session
-from pipelines.flows.train import STEP as TRAIN
-from pipelines.flows.width import plan_for
-from pipelines.io.tables import Lake
-from pipelines.stages.cleaning import split_validated, validate_rows
-from pipelines.stages.feature_transform import transform
-from schemas import lake
+from pipelines.features.fitted import FittedNumeric, FittedSpec
+from pipelines.features.transform import transform
+from pipelines.io.lake import Lake
+from pipelines.runtime.application import new_run_id
+from pipelines.runtime.context import Context, Step
+from pipelines.runtime.execute import execute
+from pipelines.runtime.runs import RunLog
+from pipelines.runtime.session import spark_session
+from pipelines.runtime.width import plan_for
+from pipelines.steps.clean import STEP as CLEAN
+from pipelines.steps.features import STEP as FEATURES
+from pipelines.steps.ingest import STEP as INGEST
+from pipelines.steps.train import STEP as TRAIN
+from schemas import tables as lake
 from schemas.contract import Column, Table
 
 SOURCES: dict[str, Table] = {}

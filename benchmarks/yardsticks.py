@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.results import store
 from pipelines.config import read_config
-from pipelines.flows.session import SETTINGS
 from pipelines.io.catalog import catalog_settings
+from pipelines.runtime.session import SETTINGS
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ spark-submit jobs/compare.py --config conf/flights.yaml RUN RUN
 
 import sys
 
-from pipelines.flows.command_line import main
+from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main("compare", sys.argv[1:]))

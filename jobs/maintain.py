@@ -5,7 +5,7 @@ spark-submit jobs/maintain.py --config conf/flights.yaml [--dry-run]
 
 import sys
 
-from pipelines.flows.command_line import main
+from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main("maintain", sys.argv[1:]))

@@ -5,7 +5,7 @@ spark-submit jobs/pipeline.py --config conf/flights.yaml [--from DATE --to DATE]
 
 import sys
 
-from pipelines.flows.command_line import main
+from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main("pipeline", sys.argv[1:]))

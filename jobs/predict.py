@@ -5,7 +5,7 @@ spark-submit jobs/predict.py --config conf/flights.yaml [--model champion] [--fr
 
 import sys
 
-from pipelines.flows.command_line import main
+from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main("predict", sys.argv[1:]))

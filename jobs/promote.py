@@ -5,7 +5,7 @@ spark-submit jobs/promote.py --config conf/flights.yaml (--version V | --rollbac
 
 import sys
 
-from pipelines.flows.command_line import main
+from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main("promote", sys.argv[1:]))

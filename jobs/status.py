@@ -5,7 +5,7 @@ spark-submit jobs/status.py --config conf/flights.yaml [--json] [--max-age 26h] 
 
 import sys
 
-from pipelines.flows.command_line import main
+from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
     sys.exit(main("status", sys.argv[1:]))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.flows.application import run_application
-from pipelines.flows.clean import STEP as CLEAN
-from pipelines.flows.features import STEP as FEATURES
-from pipelines.flows.ingest import STEP as INGEST
+from pipelines.runtime.application import run_application
+from pipelines.steps.clean import STEP as CLEAN
+from pipelines.steps.features import STEP as FEATURES
+from pipelines.steps.ingest import STEP as INGEST
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERY = 40  # of the flights, one row is taken; the other tables are small

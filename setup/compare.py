@@ -8,9 +8,9 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.config import Pipeline, read_config
-from pipelines.flows.session import spark_session
-from pipelines.io.tables import CATALOG
-from schemas import lake
+from pipelines.io.lake import CATALOG
+from pipelines.runtime.session import spark_session
+from schemas import tables as lake
 
 NOT_COMPARED = ("run_id",)
 

@@ -20,7 +20,7 @@ READ_CONFIG = """
 import json, sys
 from pathlib import Path
 from pipelines.config import read_config
-from pipelines.storage import warehouse_uri
+from pipelines.io.filesystem import warehouse_uri
 config = read_config(Path(sys.argv[1]))
 train, warehouse = config.train, warehouse_uri(config.lake)
 settings = {"ranks": train.ranks, "port": train.channel_port, "launcher": train.launcher, "warehouse": warehouse}

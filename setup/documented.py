@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple, Union
 from pydantic import BaseModel
 
 from pipelines.config import WHOLE, SourceSection
-from pipelines.io.sources import KINDS
+from pipelines.io.sources.kinds import KINDS
 from setup.type_words import choices, written
 
 STANDS_FOR = {SourceSection: tuple(KINDS.values())}

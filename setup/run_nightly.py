@@ -24,23 +24,23 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.config import Interval, Pipeline
 from pipelines.errors import QualityError
-from pipelines.flows.application import Arguments, new_run_id, parser, run_job
-from pipelines.flows.clean import STEP as CLEAN
-from pipelines.flows.command_line import JobParser
-from pipelines.flows.context import Context
-from pipelines.flows.evaluate import STEP as EVALUATE
-from pipelines.flows.execute import execute
-from pipelines.flows.features import STEP as FEATURES
-from pipelines.flows.ingest import STEP as INGEST
-from pipelines.flows.intervals import run_steps
-from pipelines.flows.predict import predict_step
-from pipelines.flows.publish import publish_step
-from pipelines.flows.registry import read_history
-from pipelines.flows.replay import STEP as REPLAY
-from pipelines.flows.runs import RunLog
-from pipelines.flows.train import STEP as TRAIN
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
 from pipelines.registry.versions import CHAMPION, holder
+from pipelines.runtime.application import Arguments, new_run_id, parser, run_job
+from pipelines.runtime.command_line import JobParser
+from pipelines.runtime.context import Context
+from pipelines.runtime.execute import execute
+from pipelines.runtime.intervals import run_steps
+from pipelines.runtime.runs import RunLog
+from pipelines.steps.clean import STEP as CLEAN
+from pipelines.steps.evaluate import STEP as EVALUATE
+from pipelines.steps.features import STEP as FEATURES
+from pipelines.steps.ingest import STEP as INGEST
+from pipelines.steps.predict import predict_step
+from pipelines.steps.publish import publish_step
+from pipelines.steps.registry import read_history
+from pipelines.steps.replay import STEP as REPLAY
+from pipelines.steps.train import STEP as TRAIN
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = date(2013, 1, 1)

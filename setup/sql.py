@@ -28,8 +28,8 @@ from rich.table import Table
 from pipelines.config import Pipeline, read_config
 from pipelines.errors import ConfigError, ExternalError, RingmillError
 from pipelines.io.catalog import catalog_settings
+from pipelines.io.filesystem import warehouse_uri
 from pipelines.io.java_errors import java_reason
-from pipelines.storage import warehouse_uri
 
 PAGE_ROWS = 500  # that are aligned together
 MISSING_TABLE = "TABLE_OR_VIEW_NOT_FOUND"

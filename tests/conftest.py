@@ -13,10 +13,10 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from pipelines.config import LakeConfig
-from pipelines.flows.java_lookups import remember_lookups
-from pipelines.flows.session import SETTINGS
 from pipelines.io.catalog import catalog_settings
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
+from pipelines.runtime.java_lookups import remember_lookups
+from pipelines.runtime.session import SETTINGS
 from setup.postgres import Postgres, postgres_server
 from tests.budgets import BudgetGuard, budget
 

@@ -10,8 +10,8 @@ from typing import Any
 from pyspark.sql import Row, SparkSession
 
 from pipelines.config import Interval, SourceSection
-from pipelines.io.source import Source
-from pipelines.io.sources import make_source
+from pipelines.io.sources.base import Source
+from pipelines.io.sources.kinds import make_source
 from schemas.contract import Column, Table
 
 PAIRS = Table("pairs", (Column("id", "int"), Column("name", "string")))

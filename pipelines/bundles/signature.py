@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from pipelines.config import Model, Multiclass, Regression, Task
-from pipelines.fitted import FittedFeature, FittedSpec, Raw
+from pipelines.features.fitted import FittedFeature, FittedSpec, Raw
 from schemas.contract import Column, Table
 
 Value: TypeAlias = float | str | list[float | None]

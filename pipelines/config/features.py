@@ -13,7 +13,7 @@ from pipelines.config.splits import Split
 from pipelines.config.sql import reaches_beyond
 from pipelines.features.kinds.registry import KINDS, Declared
 from pipelines.model import Model
-from schemas.lake import IDENTIFIED
+from schemas.tables import IDENTIFIED
 
 TABLE = (*(column.name for column in IDENTIFIED), "label")
 NETWORK = ("numbers", "ids")

@@ -46,7 +46,7 @@ class LakeConfig(Model):
 
 
 class SourceSection(Model):
-    """Where one source's rows come from: its kind, and the settings that this kind has (pipelines.io.sources)."""
+    """Where one source's rows come from: its kind, and the settings that this kind has (pipelines.io.sources.kinds)."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.columns import fill_matrix, flat
 from pipelines.config import Binary, GradientBoosting, Multiclass, Task
 from pipelines.errors import ConfigError
-from pipelines.fitted import FittedSpec
-from pipelines.storage import locate
+from pipelines.features.columns import fill_matrix, flat
+from pipelines.features.fitted import FittedSpec
+from pipelines.io.filesystem import locate
 
 ROWS_AT_ONCE = 65_536
 MOST_IDS = 255  # of a column that scikit-learn takes for categories; one with more it takes for a number

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.config import LOWER_IS_BETTER, Binary, Multiclass, Task
 from pipelines.evaluation.replicates import BinaryReplicates, MulticlassReplicates, RegressionReplicates
 from pipelines.evaluation.verdict import PRIMARY
-from pipelines.fitted import FittedFeature
+from pipelines.features.fitted import FittedFeature
 
 REPEATS = 3
 Scorer = Callable[[pa.RecordBatch], pa.RecordBatch]

@@ -1,0 +1,1 @@
+"""Features: their kinds, profiles of columns, fitting, transformation, leakage and drift."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.features.arrays import ArrowRows
+from pipelines.features.fitted import FittedSpec
 from pipelines.features.numpy_rows import NumpyRows
-from pipelines.fitted import FittedSpec
 from pipelines.workers import forget_archives
 from schemas.contract import ColumnType
 from schemas.names import internal

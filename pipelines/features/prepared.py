@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from pipelines.errors import DataError
 from pipelines.features.batches import EXPECTED, Features, apply
+from pipelines.features.fitted import FittedSpec
 from pipelines.features.numpy_rows import Lookups
 from pipelines.features.value_rows import ValueRows
-from pipelines.fitted import FittedSpec
 
 Arrays = dict[str, npt.NDArray[Any]]
 SHOWN = 10

@@ -25,7 +25,7 @@ from datetime import datetime
 from functools import reduce
 from operator import and_, or_
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, DataFrameWriterV2
@@ -36,13 +36,11 @@ from pipelines.expressions import cols, fold
 from pipelines.interruption import PROCESS
 from pipelines.io.driver_rows import BOUNDS, Bound, Row, Spans, Where
 from pipelines.io.iceberg import RUN, SCOPE, IcebergTable, Publisher
+from pipelines.io.lake import Lake
 from pipelines.io.scopes import covers, is_of_many
 from pipelines.io.task_files import FileLayout, WrittenFile
 from schemas.contract import Table
-from schemas.lake import ROW_LEDGER
-
-if TYPE_CHECKING:
-    from pipelines.io.tables import Lake
+from schemas.tables import ROW_LEDGER
 
 AUDIT_PREFIX = "audit_"
 PUBLISH_ATTEMPTS = 20
@@ -61,12 +59,15 @@ class Staged:
 
 
 class Audit:
-    """Writes to audit branches. `publish` shows them all; leaving without it drops them all, and main stays as it was."""
+    """Writes to audit branches. `publish` shows them all; leaving without it drops them all, and main stays as it was.
 
-    def __init__(self, lake: Lake, scope: str, shown: str) -> None:
+    `scope` names what the writes replace, and `shown` names it in messages.
+    """
+
+    def __init__(self, lake: Lake, scope: str, shown: str | None = None) -> None:
         self._lake = lake
         self._scope = scope
-        self._shown = shown
+        self._shown = shown or scope
         self._staged: dict[str, Staged] = {}
         self._branches: set[tuple[str, str]] = set()
 

@@ -9,9 +9,9 @@ from urllib.parse import urlparse
 
 from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError
-from pipelines.io.tables import CATALOG
+from pipelines.io.filesystem import warehouse_uri
+from pipelines.io.lake import CATALOG
 from pipelines.io.variables import expanded
-from pipelines.storage import warehouse_uri
 
 REDACTION = "spark.redaction.regex"
 SENSITIVE = "(?i)secret|password|token|access[.-]?key|credential|authorization"  # Spark's own rule, and Iceberg's names

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.expressions import fold
-from pipelines.storage import locate
+from pipelines.io.filesystem import locate
 from schemas.contract import Table
 
 Row: TypeAlias = Mapping[str, object]

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from pipelines.errors import ConflictError
 from pipelines.io.audit import AUDIT_PREFIX
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.tables import CATALOG, Lake
+from pipelines.io.lake import CATALOG, Lake
 
 T = TypeVar("T")
 ATTEMPTS = 5

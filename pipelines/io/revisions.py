@@ -9,7 +9,7 @@ from pipelines.errors import ConflictError
 from pipelines.io.audit import AUDIT_PREFIX
 from pipelines.io.driver_rows import Row
 from pipelines.io.iceberg import RUN, IcebergTable
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
 from schemas.contract import Table
 
 ATTEMPTS = 20

@@ -1,20 +1,12 @@
-"""Iceberg tables: created from contracts and brought up to them, read as they are or as they were."""
+"""Iceberg tables from contracts: created, and brought up to contracts that changed."""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-import pyarrow as pa
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import Column as SparkColumn
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     ArrayType,
     BooleanType,
@@ -31,17 +23,12 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from pipelines.errors import ConfigError, ExternalError
-from pipelines.expressions import cols, quoted
-from pipelines.io.audit import Audit
-from pipelines.io.driver_rows import Row, Where
-from pipelines.io.iceberg import MAIN, RUN, IcebergTable
-from pipelines.io.java_errors import reason_of
+from pipelines.errors import ConfigError
+from pipelines.expressions import quoted
 from pipelines.io.partitions import evolve_partitions
 from pipelines.io.table_properties import assigned, read_batches, table_properties
 from schemas.contract import Column, Table
 
-CATALOG = "lake"
 TYPES: dict[str, DataType] = {
     "boolean": BooleanType(),
     "int": IntegerType(),
@@ -57,179 +44,64 @@ TYPES: dict[str, DataType] = {
     "array<int>": ArrayType(IntegerType()),
     "map<string,string>": MapType(StringType(), StringType()),
 }
-SPREAD_ROWS, SPREAD_BYTES = 5_000_000, 4 << 20  # of so few rows, what a task reads
-OPENINGS = 8  # tries to open a catalog that other runs open for the first time too
 WIDER = {("int", "bigint"), ("float", "double")}  # of a stored type, the one that holds all its values
 
 
-class Lake:
-    """One pipeline's namespace in the catalog, as one run writes to it; raises ExternalError for one that can't be opened."""
+def create(spark: SparkSession, name: str, contract: Table) -> None:
+    """Create a table, `name` in SQL, from its contract."""
+    columns = ", ".join(
+        f"{quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_comment(c.unit, c.comment)}'"
+        for c in contract.columns
+    )
+    partition = f"PARTITIONED BY ({', '.join(map(quoted, contract.partition_by))})" if contract.partition_by else ""
+    properties = assigned(table_properties(contract))
+    spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({properties})")
+    if contract.sorted_by:
+        order = ", ".join(map(quoted, contract.sorted_by))
+        spark.sql(f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {order}")
 
-    def __init__(self, spark: SparkSession, namespace: str, run_id: str) -> None:
-        self.spark = spark
-        self.namespace = namespace
-        self.run_id = run_id
-        self._created: list[Table] = []
-        self._open()
 
-    def _open(self) -> None:
-        """Reach the catalog, and create the namespace.
+def evolve(spark: SparkSession, name: str, contract: Table) -> None:
+    """Bring a table's columns up to its contract, each change one of metadata: files stay as they were written.
 
-        Whoever opens a JDBC catalog first creates its tables: of several runs that do so at once all but one fail, and find
-        the tables there when they try again.
-        """
-        for tried in range(1, OPENINGS + 1):
-            try:
-                self.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
-            except (Py4JJavaError, PySparkException) as error:
-                if tried == OPENINGS or "org.apache.iceberg.jdbc.UncheckedSQLException" not in str(error):
-                    raise ExternalError(
-                        f"lake.catalog: the catalog can't be opened ({reason_of(error)}; tried {tried} times). See that its "
-                        f"database is up and that this user may write to it, or fix lake.catalog or lake.warehouse."
-                    ) from error
-                time.sleep(random.uniform(0.1, 0.2) * tried)  # noqa: S311 - it spreads the tries, it keeps no secret
-            else:
-                return
+    Columns are added, widened (int to bigint, float to double) and allowed to be missing; those that the contract has
+    dropped stay. Raises ConfigError for any other change of a column's type, and for another partitioning.
+    """
+    evolve_partitions(spark, name, contract)
+    _check_case(spark, name, contract)
+    fields = {field.name: field for field in spark.table(name).schema}
+    if added := [f"{quoted(c.name)} {c.type}" for c in contract.columns if c.name not in fields]:
+        spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
+        if batches := read_batches(contract):
+            spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({assigned(batches)})")
+    for column in contract.columns:
+        if column.name in fields and fields[column.name].dataType != TYPES[column.type]:
+            _widen(spark, name, column, fields[column.name].dataType.simpleString())
+    # A column that has become required stays optional in the table: old rows may lack it. Cleaning holds new ones to it.
+    optional = {field.name for field in fields.values()} - {c.name for c in contract.columns if not c.nullable}
+    for field in fields.values():
+        if field.name in optional and not field.nullable:
+            spark.sql(f"ALTER TABLE {name} ALTER COLUMN {quoted(field.name)} DROP NOT NULL")
 
-    def identifier(self, table: str) -> str:
-        """The full name of a table, as SQL takes it."""
-        return f"{CATALOG}.{self.namespace}.{table}"
 
-    def exists(self, table: str) -> bool:
-        """Whether the table has been created."""
-        return self.spark.catalog.tableExists(self.identifier(table))
-
-    def tables(self) -> list[str]:
-        """The names of all tables that have been created, sorted."""
-        return sorted(row.tableName for row in self.spark.sql(f"SHOW TABLES IN {CATALOG}.{self.namespace}").collect())
-
-    def create(self, contract: Table) -> None:
-        """Create a table from its contract, or bring one that is there up to it.
-
-        Columns are added, widened (int to bigint, float to double) and allowed to be missing; those that the contract has
-        dropped stay. Raises ConfigError for any other change of a column's type, and for another partitioning. What a run has
-        brought up to date it does not look at again.
-        """
-        if contract in self._created:
-            return
-        if self.exists(contract.name):
-            self._evolve(contract)
-        else:
-            self._create(contract)
-        self._created.append(contract)
-
-    def _create(self, contract: Table) -> None:
-        columns = ", ".join(
-            f"{quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT '{_comment(c.unit, c.comment)}'"
-            for c in contract.columns
+def _widen(spark: SparkSession, name: str, column: Column, stored: str) -> None:
+    if (stored, column.type) not in WIDER:
+        raise ConfigError(
+            f"table {name}: column {column.name} is of type {stored}, its contract now says {column.type}; expected the "
+            f"same or a wider one (int to bigint, float to double). Give the new column another name, or drop the table "
+            f"and run its jobs again over all intervals."
         )
-        partition = f"PARTITIONED BY ({', '.join(map(quoted, contract.partition_by))})" if contract.partition_by else ""
-        properties = assigned(table_properties(contract))
-        name = self.identifier(contract.name)
-        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING iceberg {partition} TBLPROPERTIES ({properties})")
-        if contract.sorted_by:
-            order = ", ".join(map(quoted, contract.sorted_by))
-            self.spark.sql(f"ALTER TABLE {name} WRITE DISTRIBUTED BY PARTITION LOCALLY ORDERED BY {order}")
+    spark.sql(f"ALTER TABLE {name} ALTER COLUMN {quoted(column.name)} TYPE {column.type}")
 
-    def _evolve(self, contract: Table) -> None:
-        """Bring a table's columns up to its contract, each change one of metadata: files stay as they were written."""
-        name = self.identifier(contract.name)
-        evolve_partitions(self.spark, self.identifier(contract.name), contract)
-        self._check_case(contract)
-        fields = {field.name: field for field in self.spark.table(name).schema}
-        if added := [f"{quoted(c.name)} {c.type}" for c in contract.columns if c.name not in fields]:
-            self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({', '.join(added)})")
-            if batches := read_batches(contract):
-                self.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({assigned(batches)})")
-        for column in contract.columns:
-            if column.name in fields and fields[column.name].dataType != TYPES[column.type]:
-                self._widen(name, column, fields[column.name].dataType.simpleString())
-        # A column that has become required stays optional in the table: old rows may lack it. Cleaning holds new ones to it.
-        optional = {field.name for field in fields.values()} - {c.name for c in contract.columns if not c.nullable}
-        for field in fields.values():
-            if field.name in optional and not field.nullable:
-                self.spark.sql(f"ALTER TABLE {name} ALTER COLUMN {quoted(field.name)} DROP NOT NULL")
 
-    def _widen(self, name: str, column: Column, stored: str) -> None:
-        if (stored, column.type) not in WIDER:
-            raise ConfigError(
-                f"table {name}: column {column.name} is of type {stored}, its contract now says {column.type}; expected the "
-                f"same or a wider one (int to bigint, float to double). Give the new column another name, or drop the table "
-                f"and run its jobs again over all intervals."
-            )
-        self.spark.sql(f"ALTER TABLE {name} ALTER COLUMN {quoted(column.name)} TYPE {column.type}")
-
-    def _check_case(self, contract: Table) -> None:
-        name = self.identifier(contract.name)
-        stored = {field.name.lower(): field.name for field in self.spark.table(name).schema}
-        if changed := [c.name for c in contract.columns if stored.get(c.name.lower(), c.name) != c.name]:
-            raise ConfigError(
-                f"table {name}: its columns {', '.join(stored[column.lower()] for column in changed)} are called "
-                f"{', '.join(changed)} in the contract now. Spark takes names that differ in case only for the same. Put the "
-                f"former names back, or drop the table and run its jobs again over all intervals."
-            )
-
-    def read(self, table: str, version: int | str | None = None, rows: int | None = None) -> DataFrame:
-        """The table on main, or as it was at a snapshot, given by its id or tag.
-
-        Where it is known that a few million `rows` at most are to be read, they come in parts small enough for every slot to
-        have one: Iceberg alone would hand files of 16 MB or less to one task.
-        """
-        reader = self.spark.read
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        if rows is not None and rows <= SPREAD_ROWS:
-            reader = reader.option("split-size", SPREAD_BYTES)
-        return reader.table(self.identifier(table))
-
-    def snapshot_id(self, table: str, ref: str = MAIN) -> int | None:
-        """The snapshot at the head of a branch of the table, or with a tag; None when there is none."""
-        return IcebergTable(self.spark, self.identifier(table)).snapshot_id(ref) if self.exists(table) else None
-
-    def publisher(self, table: str, scope: str) -> str | None:
-        """The run that last published to the table what `scope` has rows of; None when no snapshot that is kept says so."""
-        newest = IcebergTable(self.spark, self.identifier(table)).publisher(scope) if self.exists(table) else None
-        return newest and newest.run_id
-
-    def publishers(self, table: str, scopes: Sequence[str]) -> dict[str, str]:
-        """The same for several scopes, those without one left out."""
-        if not self.exists(table):
-            return {}
-        return IcebergTable(self.spark, self.identifier(table)).publishers(scopes)
-
-    def audit(self, scope: str, shown: str | None = None) -> Audit:
-        """Start a set of writes that is checked before any of it is seen; `scope` names what they replace, and `shown` names it
-        in messages.
-        """
-        return Audit(self, scope, shown or scope)
-
-    def rows(self, contract: Table, where: Where, snapshot_id: int | None = None) -> list[dict[str, Any]]:
-        """The selected rows of a table of few, read by the driver; none of a table that was never created."""
-        if not self.exists(contract.name):
-            return []
-        return IcebergTable(self.spark, self.identifier(contract.name)).read_rows(contract, where, snapshot_id)
-
-    def append(self, contract: Table, frame: DataFrame) -> int:
-        """Add rows to a table in one commit; return its new snapshot."""
-        self.create(contract)
-        writer = frame.select(*cols(contract.column_names)).writeTo(self.identifier(contract.name))
-        writer.option(f"snapshot-property.{RUN}", self.run_id).append()
-        snapshot = self.snapshot_id(contract.name)
-        assert snapshot is not None
-        return snapshot
-
-    def append_rows(self, contract: Table, rows: Sequence[Row]) -> None:
-        """Add a few rows that the driver holds to a table in one commit."""
-        self.create(contract)
-        IcebergTable(self.spark, self.identifier(contract.name)).append_rows(contract, rows, {RUN: self.run_id})
-
-    def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
-        """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""
-        schema = struct(contract)
-        stored = [{c.name: row.get(c.name) if c.nullable else row[c.name] for c in contract.columns} for row in rows]
-        # Arrow's rows go to a task as they are; rows of Python would be unpickled there, which takes as long as the writing.
-        table = pa.Table.from_pylist(stored, schema=to_arrow_schema(schema))
-        return self.spark.createDataFrame(table, schema).coalesce(1)
+def _check_case(spark: SparkSession, name: str, contract: Table) -> None:
+    stored = {field.name.lower(): field.name for field in spark.table(name).schema}
+    if changed := [c.name for c in contract.columns if stored.get(c.name.lower(), c.name) != c.name]:
+        raise ConfigError(
+            f"table {name}: its columns {', '.join(stored[column.lower()] for column in changed)} are called "
+            f"{', '.join(changed)} in the contract now. Spark takes names that differ in case only for the same. Put the "
+            f"former names back, or drop the table and run its jobs again over all intervals."
+        )
 
 
 def struct(contract: Table) -> StructType:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from pipelines.io.driver_rows import Row, data_file, partition_folder, partition_key
-from pipelines.storage import locate
+from pipelines.io.filesystem import locate
 from pipelines.workers import forget_archives
 
 CODECS = {"lz4_raw": "lz4"}  # by Iceberg's name; Arrow's LZ4 is the raw format

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from pipelines.config import Model, Pipeline
 from pipelines.errors import DataError
+from pipelines.io.filesystem import read_bytes, warehouse_uri, write_bytes
 from pipelines.registry.digest import check_bundle
 from pipelines.registry.versions import CHAMPION, ModelVersion, current
-from pipelines.storage import read_bytes, warehouse_uri, write_bytes
 
 FORMAT = 1
 REWRITE = "Run jobs/maintain.py, which writes it anew from the table models."

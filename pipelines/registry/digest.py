@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.bundles.manifest import MANIFEST, read_manifest
 from pipelines.errors import ExternalError
-from pipelines.storage import fetch_folder, read_bytes
+from pipelines.io.filesystem import fetch_folder, read_bytes
 
 
 def bundle_hash(uri: str) -> str:

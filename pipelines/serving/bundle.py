@@ -30,9 +30,9 @@ from pipelines.bundles.manifest import (
 )
 from pipelines.bundles.signature import InputField, OutputField, PreparedInput
 from pipelines.errors import BundleError
+from pipelines.features.fitted import FittedSpec
 from pipelines.features.prepared import Preparation
-from pipelines.fitted import FittedSpec
-from pipelines.storage import fetch_folder
+from pipelines.io.filesystem import fetch_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.bundles.calibration import Calibration
 from pipelines.bundles.signature import OutputField
-from pipelines.fitted import FittedSpec
+from pipelines.features.fitted import FittedSpec
 from pipelines.serving.batcher import Scores
 from pipelines.serving.rows import Rows, RowSchema
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.columns import flat
 from pipelines.errors import BundleError
 from pipelines.features.arrays import ArrowRows, numbers_of
 from pipelines.features.batches import apply, sliced
-from pipelines.fitted import FittedSpec
+from pipelines.features.columns import flat
+from pipelines.features.fitted import FittedSpec
 from pipelines.serving.batches import SCORES, score_columns
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.scorers import Scorer

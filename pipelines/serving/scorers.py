@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.bundles.sessions import open_session
+from pipelines.features.fitted import FittedSpec
 from pipelines.features.prepared import Preparation
-from pipelines.fitted import FittedSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,7 +85,7 @@ class OnnxNetworkScorer:
 
     def score_features(self, batch: pa.RecordBatch) -> Scores:
         """Score rows of the features table."""
-        from pipelines.columns import network_inputs
+        from pipelines.features.columns import network_inputs
 
         return self._scorer.score(dict(zip(self._spec.taken, network_inputs(batch, self._spec), strict=True)))
 
@@ -112,7 +112,7 @@ class TensorFlowScorer:
 
     def score_features(self, batch: pa.RecordBatch) -> Scores:
         """Score rows of the features table."""
-        from pipelines.columns import network_inputs
+        from pipelines.features.columns import network_inputs
 
         taken = dict(zip(self._spec.taken, network_inputs(batch, self._spec), strict=True))
         scores: Scores = self._model.score_features(taken).numpy()

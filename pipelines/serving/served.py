@@ -11,8 +11,8 @@ import numpy as np
 
 from pipelines.bundles.signature import InputField
 from pipelines.errors import BundleError
+from pipelines.features.fitted import UNKNOWN_WORD
 from pipelines.features.images import BLANK
-from pipelines.fitted import UNKNOWN_WORD
 from pipelines.registry.source import Current
 from pipelines.serving.batcher import Batcher, Scores
 from pipelines.serving.bundle import Bundle

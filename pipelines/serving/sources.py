@@ -9,8 +9,8 @@ from typing import Protocol
 from pipelines.bundles.manifest import MANIFEST
 from pipelines.config import load, read_config
 from pipelines.errors import BundleError
+from pipelines.io.filesystem import read_bytes
 from pipelines.registry.source import Current
-from pipelines.storage import read_bytes
 
 ALIAS_SOURCE = "pipelines.registry.source:AliasSource"
 """What resolves an alias of a pipeline's registry: called with the configuration and the alias, it gives a ModelSource."""

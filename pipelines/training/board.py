@@ -9,8 +9,8 @@ from pathlib import Path
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
+from pipelines.io.filesystem import is_local, list_files, locate, publish_folder, write_bytes
 from pipelines.messages import EpochReport, FeedReceipt
-from pipelines.storage import is_local, list_files, locate, publish_folder, write_bytes
 
 
 class Board:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.errors import DataError, ExternalError, RankError, is_of_store
-from pipelines.storage import delete_file, list_files, read_bytes, write_bytes
+from pipelines.io.filesystem import delete_file, list_files, read_bytes, write_bytes
 
 META = "meta.json"
 DIGEST = hashlib.sha256().digest_size

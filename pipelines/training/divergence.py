@@ -6,7 +6,7 @@ import horovod.tensorflow as hvd
 import numpy as np
 
 from pipelines.errors import DataError, EchoError, QualityError, RingmillError
-from pipelines.fitted import FittedSpec
+from pipelines.features.fitted import FittedSpec
 from pipelines.model import Model
 from pipelines.training.feed import Chunk
 from pipelines.training.gather import gathered

@@ -25,8 +25,8 @@ from pipelines.bundles.manifest import (
 )
 from pipelines.bundles.signature import InputField, input_schema, output_schema
 from pipelines.config import Binary, Task
-from pipelines.fitted import FittedSpec
-from pipelines.storage import publish_folder
+from pipelines.features.fitted import FittedSpec
+from pipelines.io.filesystem import publish_folder
 from pipelines.training.generated import generated_samples
 from pipelines.training.job import Sample
 from pipelines.training.parity import Parity, SavedModel, check_parity

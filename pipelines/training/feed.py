@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.columns import aligned, fill_inputs, flat, input_room
 from pipelines.errors import DataError, RankError, is_of_store
-from pipelines.fitted import FittedSpec
-from pipelines.storage import locate
+from pipelines.features.columns import aligned, fill_inputs, flat, input_room
+from pipelines.features.fitted import FittedSpec
+from pipelines.io.filesystem import locate
 from pipelines.training.plan import PlannedRowGroup, RowPlan, Slice
 
 CHECKSUM_MODULUS = 2**31 - 1

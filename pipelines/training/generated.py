@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from pipelines.features.arrays import ArrowRows
 from pipelines.features.batches import apply
-from pipelines.fitted import FittedSpec
-from pipelines.fitted import Raw as RawKind
+from pipelines.features.fitted import FittedSpec
+from pipelines.features.fitted import Raw as RawKind
 from pipelines.training.job import Raw, Sample, Value
 
 ROWS = 256

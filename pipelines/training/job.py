@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.bundles.card import TrainingData
 from pipelines.bundles.signature import InputField
 from pipelines.config import Model, Task, TrainConfig
-from pipelines.fitted import FittedSpec
+from pipelines.features.fitted import FittedSpec
 from pipelines.training.plan import RowPlan, Start
 from pipelines.training.train_state import TrainState
 

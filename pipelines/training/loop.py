@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipelines.columns import ALIGNMENT
+from pipelines.features.columns import ALIGNMENT
 from pipelines.training.batch_norm import refuse_batch_norm
 from pipelines.training.feed import Chunk
 from pipelines.training.gradients import gradients_of, summed_over_ranks

@@ -10,7 +10,7 @@ import keras
 
 from pipelines.config import Network, Uniform, load
 from pipelines.errors import ConfigError
-from pipelines.fitted import FittedSpec, Tensor
+from pipelines.features.fitted import FittedSpec, Tensor
 from pipelines.training.batch_norm import BatchNorm, layers_within
 
 Inputs = dict[str, keras.KerasTensor]

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from pipelines.bundles.manifest import NETWORK_FILE, ONNX_FILE
 from pipelines.bundles.signature import PreparedInput, prepared_inputs
+from pipelines.features.fitted import FittedSpec
 from pipelines.features.prepared import Preparation
-from pipelines.fitted import FittedSpec
 from pipelines.training import open_format
 from pipelines.training.job import Sample
 from pipelines.training.open_format import OUTPUT, NotExpressibleError, Runtime

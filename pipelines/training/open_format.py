@@ -18,8 +18,8 @@ import tf2onnx
 from onnx import helper
 
 from pipelines.bundles.sessions import open_session
+from pipelines.features.fitted import UNKNOWN_WORD, FittedSpec
 from pipelines.features.kinds.crossed import crossing
-from pipelines.fitted import UNKNOWN_WORD, FittedSpec
 from pipelines.training.open_operators import HANDLERS
 from pipelines.training.parity import Arrays
 from pipelines.training.preprocessing import Inputs, Tensor, build_preprocessing, network_signature

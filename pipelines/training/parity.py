@@ -11,8 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipelines.errors import QualityError
-from pipelines.fitted import FittedSpec
-from pipelines.fitted import Raw as RawKind
+from pipelines.features.fitted import FittedSpec
+from pipelines.features.fitted import Raw as RawKind
 from pipelines.training.job import Raw, Sample, Value
 
 TOLERANCE = 1e-6

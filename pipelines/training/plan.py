@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipelines.config import Model
 from pipelines.errors import DataError, ExternalError, is_of_store
-from pipelines.storage import locate
+from pipelines.io.filesystem import locate
 
 
 class PlannedRowGroup(Model, allow_inf_nan=True):

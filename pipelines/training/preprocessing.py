@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipelines.features.fitted import FittedSpec
 from pipelines.features.kinds.base import UNKNOWN_WORD, Block, Parts
 from pipelines.features.kinds.crossed import crossing
-from pipelines.fitted import FittedSpec
 from pipelines.training.layers import BeforeNul, Crc32, FirstWords, LocalTime, Png, ValueOf
 from pipelines.training.tasks import OutputHead
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipelines.config import ClassWeights, Loss, Multiclass, Regression, Task, weights_by_label
-from pipelines.fitted import FittedLabel, FittedSpec
+from pipelines.features.fitted import FittedLabel, FittedSpec
 from pipelines.training import losses
 
 SCORE_BINS = 1 << 16

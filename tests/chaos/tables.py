@@ -15,9 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.config import Pipeline, read_config
-from pipelines.flows.session import spark_session
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.tables import CATALOG, Lake
+from pipelines.io.lake import CATALOG, Lake
+from pipelines.runtime.session import spark_session
 
 OF_A_RUN = {
     *("run_id", "model_run_id", "reference_run_id", "source_file", "source_block", "source_row", "provenance"),

@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from pipelines.config import Model, Pipeline
-from pipelines.io.sources import KINDS
+from pipelines.io.sources.kinds import KINDS
 from schemas import contract
 from setup.configuration_docs import PAGE, page
 from setup.documented import MissingMeaningError, fields_of

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import Binary, Network
-from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec, FittedTime
+from pipelines.features.fitted import FittedCategorical, FittedNumeric, FittedSpec, FittedTime
 from pipelines.training.export import export
 from pipelines.training.networks import build_network
 from pipelines.training.tasks import head_of

@@ -12,8 +12,8 @@ import pytest
 
 from pipelines import errors
 from pipelines.errors import RingmillError
-from pipelines.flows.command_line import PURPOSES, parser_of
-from schemas import lake
+from pipelines.runtime.command_line import PURPOSES, parser_of
+from schemas import tables as lake
 from schemas.contract import Table
 from tests.conftest import ROOT
 from tests.docs.prose import anchors

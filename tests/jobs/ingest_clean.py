@@ -5,8 +5,8 @@ spark-submit tests/jobs/ingest_clean.py --config conf/flights.yaml [--from DATE 
 
 import sys
 
-from pipelines.flows import clean, ingest
-from pipelines.flows.application import run_application
+from pipelines.runtime.application import run_application
+from pipelines.steps import clean, ingest
 
 if __name__ == "__main__":
     sys.exit(run_application("ingest and clean", [ingest.STEP, clean.STEP], sys.argv[1:]))

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from pipelines.flows.application import run_application
-from pipelines.flows.context import Context, Outcome, Step
-from schemas.lake import BROKEN_RULES
+from pipelines.runtime.application import run_application
+from pipelines.runtime.context import Context, Outcome, Step
+from schemas.tables import BROKEN_RULES
 
 AT_WORK = "at work"
 

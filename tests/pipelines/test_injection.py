@@ -20,14 +20,14 @@ from pipelines.errors import ConfigError
 from pipelines.evaluation.curve import Curve
 from pipelines.evaluation.plots import binary_plots
 from pipelines.evaluation.report import Findings, Grid, Tile, render
-from pipelines.flows.log_context import LOG
-from pipelines.flows.terminal import JsonConsole, PlainConsole
-from pipelines.io.any_database import quoted_by
-from pipelines.io.csv_files import CsvFiles
-from pipelines.io.database_errors import Origin
-from pipelines.io.jdbc import JdbcTable
-from pipelines.io.rest import RestApi
-from pipelines.io.sources import make_source
+from pipelines.io.sources.any_database import quoted_by
+from pipelines.io.sources.csv_files import CsvFiles
+from pipelines.io.sources.database_errors import Origin
+from pipelines.io.sources.jdbc import JdbcTable
+from pipelines.io.sources.kinds import make_source
+from pipelines.io.sources.rest import RestApi
+from pipelines.runtime.log_context import LOG
+from pipelines.runtime.terminal import JsonConsole, PlainConsole
 from schemas.contract import Column, Table
 from tests.conftest import ROOT
 
@@ -69,9 +69,9 @@ def test_a_name_that_becomes_a_table_has_letters_digits_and_underscores(tmp_path
             None,
             r"contracts: os is in no package .*expected a module of schemas, pipelines\.stages or of your own\. .*`packages`",
         ),
-        ("pipelines.storage", None, None, r"contracts: pipelines\.storage is in no package"),
+        ("pipelines.io.filesystem", None, None, r"contracts: pipelines\.storage is in no package"),
         (None, "os:system", None, "features.derive: os is in no package"),
-        (None, "pipelines.storage:delete_folder", None, r"features\.derive: pipelines\.storage is in no package"),
+        (None, "pipelines.io.filesystem:delete_folder", None, r"features\.derive: pipelines\.storage is in no package"),
         (None, None, "subprocess:Popen", r"train\.network\.build: subprocess is in no package"),
     ],
 )
@@ -97,17 +97,17 @@ def test_what_a_search_tries_is_held_to_the_packages_too(tmp_path: Path) -> None
 def test_a_package_that_is_declared_may_run(tmp_path: Path) -> None:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content.update(packages=["schemas", "tests.pipelines"])
-    content["features"]["derive"] = "tests.pipelines.flows.leaky:delays"
+    content["features"]["derive"] = "tests.pipelines.steps.leaky:delays"
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
     assert read_config(tmp_path / "own.yaml").packages == ("schemas", "tests.pipelines")
 
 
 def test_modules_of_ones_own_run_where_no_package_is_declared_and_only_there(tmp_path: Path) -> None:
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
-    content["contracts"] = "tests.pipelines.flows.rides"
+    content["contracts"] = "tests.pipelines.steps.rides"
     content["features"]["derive"] = "shop_of_mine:derive"
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
-    assert read_config(tmp_path / "own.yaml").contracts == "tests.pipelines.flows.rides"
+    assert read_config(tmp_path / "own.yaml").contracts == "tests.pipelines.steps.rides"
 
     def declare(content: dict[str, Any]) -> None:
         content.update(packages=["schemas", "tests"])

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from schemas import flights, lake
+from schemas import flights
+from schemas import tables as lake
 from schemas.contract import Column, ContractError, Table
 
 ID, NAME = Column("id", "int"), Column("name", "string")

@@ -33,6 +33,6 @@ def test_nights_with_late_corrected_and_replayed_flights_end_as_one_interval_doe
     play(spark, config, NIGHTS, said, learns=False)
     assert matches_whole(spark, config, NIGHTS, said)
     told = said.file.getvalue()  # type: ignore[attr-defined]
-    assert told.count("rows came late for 2013-01-01 00:00 to 2013-01-02 00:00, which is cleaned anew") == 1  # the late ones
-    assert told.count("rows came late for 2013-01-02 00:00 to 2013-01-03 00:00, which is cleaned anew") == 1  # the corrections
+    assert told.count("rows came late for 2013-01-01 00:00 to 2013-01-02 00:00, which is done again") == 1  # the late ones
+    assert told.count("rows came late for 2013-01-02 00:00 to 2013-01-03 00:00, which is done again") == 1  # the corrections
     assert "replay: flights: 5 rows pass now, 0 do not" in told

@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
-from pipelines.io.tables import Lake
-from schemas.lake import BROKEN_RULES, RUNS
+from pipelines.io.lake import Lake
+from schemas.tables import BROKEN_RULES, RUNS
 from setup.sql import Shell, show, statements_of
 from tests.conftest import session_on
 from tests.sample import pipeline

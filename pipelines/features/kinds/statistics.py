@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pipelines.errors import DataError
-from pipelines.summaries import PERCENTILES, Levels
+from pipelines.features.kinds.summaries import PERCENTILES, Levels
 
 FIRST, MEDIAN, THIRD = (PERCENTILES.index(share) for share in (0.25, 0.5, 0.75))
 TRAIN = "train"

@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from pipelines.config import Binary, GradientBoosting, Multiclass, Regression, Task
 from pipelines.evaluation.boosting import boosted_predictions, fit_boosting
-from pipelines.fitted import FittedCategorical, FittedImage, FittedNumeric, FittedSpec
+from pipelines.features.fitted import FittedCategorical, FittedImage, FittedNumeric, FittedSpec
 
 SPEC = FittedSpec(
     features=(

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.config import Binary, Multiclass, Regression, Task
 from pipelines.evaluation.importance import importance_of, primary_metric
-from pipelines.fitted import FittedCategorical, FittedCyclic, FittedNumeric
+from pipelines.features.fitted import FittedCategorical, FittedCyclic, FittedNumeric
 
 NUMBER = FittedNumeric(name="x", fill=0, clip=None, log1p=False, offset=0, scale=1)
 ANGLE = FittedCyclic(name="angle", fill=0, period=360)

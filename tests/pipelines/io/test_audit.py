@@ -15,8 +15,9 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import ConflictError
 from pipelines.io import audit as audits
+from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
 from schemas.contract import Column, Table
 
 NAMES = ("apples", "pears", "row_ledger")
@@ -33,7 +34,7 @@ def runs(lake: Lake, count: int) -> list[Lake]:
 
 def steps(lake: Lake, day: int = 1, tables: list[Table] = TABLES) -> Iterator[str]:
     """A run of one day, a step at a time: stage all tables (in another order than that of publishing), publish each."""
-    with lake.audit(f"day {day}") as audit:
+    with Audit(lake, f"day {day}") as audit:
         for contract in reversed(tables):
             rows = [{"day": day, "run": lake.run_id, "n": n} for n in range(2)]
             audit.stage(contract, lake.frame(contract, rows), F.col("day") == day)
@@ -177,7 +178,7 @@ def test_the_loser_says_who_won_and_leaves_all_as_it_is(lake: Lake) -> None:
 def test_steps_that_share_a_table_do_not_get_in_each_others_way(lake: Lake) -> None:
     clean, features = runs(lake, 2)
     things = Table("things", (Column("source", "string", nullable=False), Column("n", "int")), partition_by=("source",))
-    with clean.audit("clean day 1") as one, features.audit("features day 1") as two:
+    with Audit(clean, "clean day 1") as one, Audit(features, "features day 1") as two:
         for audit, source in ((one, "planes"), (two, "features")):
             audit.stage(things, lake.frame(things, [{"source": source, "n": 1}]), F.col("source") == source)
         one.publish()
@@ -209,7 +210,7 @@ def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pyte
 @pytest.mark.slow
 def test_rows_that_are_added_to_staged_ones_are_published_and_staged_anew_with_them(lake: Lake) -> None:
     table, other = TABLES[0], runs(lake, 2)[1]
-    with lake.audit("day 1") as audit:
+    with Audit(lake, "day 1") as audit:
         assert audit.stage(table, rows_of(lake, table, 1, 3), F.col("day") == 1) == 3
         assert audit.add(table, rows_of(lake, table, 1, 2)) == 2
         assert audit.add(table, rows_of(lake, table, 1, 0)) == 0

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError
 from pipelines.io.catalog import catalog_settings, check_warehouse, redaction_settings
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
 from setup.postgres import Postgres
 from tests.conftest import session_on
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from pyspark.sql import functions as F
 
+from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
 from schemas.contract import Column, Table
 
 READINGS = Table(
@@ -84,12 +85,12 @@ def test_a_table_that_was_never_written_has_no_rows(lake: Lake) -> None:
 
 def test_staged_rows_take_the_place_of_the_selected_ones_once_they_are_published(lake: Lake) -> None:
     lake.append_rows(READINGS, [{**BARE, "day": 1}, {**FULL, "day": 1}])
-    with lake.audit("readings of b") as audit:
+    with Audit(lake, "readings of b") as audit:
         assert audit.stage_rows(READINGS, [{**BARE, "day": day} for day in (2, 3)], {"station": "b"}) == 2
         assert sorted(row["day"] for row in lake.rows(READINGS, {})) == [1, 1]
         audit.publish()
     assert sorted((row["station"], row["day"]) for row in lake.rows(READINGS, {})) == [("Köln/1 %", 1), ("b", 2), ("b", 3)]
-    with lake.audit("readings of b") as audit:
+    with Audit(lake, "readings of b") as audit:
         assert audit.stage_rows(READINGS, [], {"station": "b"}) == 0
         audit.publish()
     assert [row["station"] for row in lake.rows(READINGS, {})] == ["Köln/1 %"]

@@ -17,11 +17,12 @@ from pyspark.sql import functions as F
 
 from pipelines.errors import ConflictError
 from pipelines.io import maintenance
+from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
+from pipelines.io.lake import Lake
 from pipelines.io.maintenance import Maintenance, MaintenanceResult, Retention
-from pipelines.io.tables import Lake
 from schemas.contract import Column, Table
-from schemas.lake import features, raw
+from schemas.tables import features, raw
 
 THINGS = Table("things", (Column("day", "int", nullable=False), Column("n", "int")), partition_by=("day",))
 SORTED = features((), {"x": "float"})
@@ -154,7 +155,7 @@ def test_a_stale_audit_branch_goes_and_a_running_ones_stays(lake: Lake) -> None:
 @pytest.mark.slow
 def test_a_run_that_began_before_maintenance_still_lands(lake: Lake) -> None:
     appended(lake)
-    with lake.audit("day 1") as audit:
+    with Audit(lake, "day 1") as audit:
         audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
         maintain(lake, kept=keep(days=1))
         audit.publish()
@@ -167,7 +168,7 @@ def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
 
     def write(number: int) -> None:
         run = Lake(lake.spark, lake.namespace, f"run_{number}")
-        with run.audit(f"day {number}") as audit:
+        with Audit(run, f"day {number}") as audit:
             audit.stage(THINGS, run.frame(THINGS, [{"day": number, "n": number}]), F.col("day") == number)
             audit.publish()
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from pipelines.errors import ConflictError
+from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Spans
+from pipelines.io.lake import Lake
 from pipelines.io.scopes import scope_of
-from pipelines.io.tables import Lake, within_interval
+from pipelines.io.tables import within_interval
 from schemas.contract import Column, Table
 
 INTERVAL = (Column("interval_from", "timestamp", nullable=False), Column("interval_to", "timestamp", nullable=False))
@@ -28,7 +30,7 @@ def steps(lake: Lake, run: str) -> Generator[str]:
     span = (intervals[0][0], intervals[-1][1])
     rows = [{"run": run, "interval_from": start, "interval_to": end} for start, end in intervals]
     lake = Lake(lake.spark, lake.namespace, run)
-    with lake.audit(scope_of("clean", intervals)) as audit:
+    with Audit(lake, scope_of("clean", intervals)) as audit:
         audit.stage(APPLES, lake.frame(APPLES, rows), within_interval(*span))
         assert audit.rows_by_interval(APPLES) == dict.fromkeys(intervals, 1)
         audit.stage_rows(LEDGER, rows, {"interval_from": Spans((span,))})

@@ -9,8 +9,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from pipelines.errors import ConflictError
+from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Bound
-from pipelines.io.tables import Lake, within_interval
+from pipelines.io.lake import Lake
+from pipelines.io.tables import within_interval
 from schemas.contract import Column, Table
 
 INTERVAL = (Column("interval_from", "timestamp", nullable=False), Column("interval_to", "timestamp", nullable=False))
@@ -29,7 +31,7 @@ def steps(lake: Lake, run: str, interval: tuple[datetime, datetime]) -> Generato
     apples, ledger = TABLES
     rows = [{"run": run, "interval_from": start, "interval_to": end}]
     lake = Lake(lake.spark, lake.namespace, run)
-    with lake.audit(f"clean {start.isoformat()} to {end.isoformat()}") as audit:
+    with Audit(lake, f"clean {start.isoformat()} to {end.isoformat()}") as audit:
         audit.stage(apples, lake.frame(apples, rows), within_interval(start, end))
         audit.stage_rows(ledger, rows, {"interval_from": Bound(">=", start), "interval_to": Bound("<=", end)})
         yield "staged"

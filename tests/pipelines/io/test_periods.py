@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pipelines.config import Interval
 from pipelines.config.lengths import begins_period, check_period
 from pipelines.errors import ConfigError, ExternalError
-from pipelines.io.csv_files import CsvFiles
+from pipelines.io.sources.csv_files import CsvFiles
 from schemas.contract import Column, Table
 
 CONTRACT = Table("people", (Column("id", "int", nullable=False), Column("name", "string")))

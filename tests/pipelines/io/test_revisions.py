@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import ConflictError
+from pipelines.io.lake import Lake
 from pipelines.io.revisions import revise
-from pipelines.io.tables import Lake
 from schemas.contract import Column, Table
 
 COUNTS = Table("counts", (Column("name", "string", nullable=False), Column("n", "int", nullable=False)))

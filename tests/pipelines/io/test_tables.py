@@ -6,8 +6,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from pipelines.errors import ConfigError
+from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.tables import TYPES, Lake
+from pipelines.io.lake import Lake
+from pipelines.io.tables import TYPES
 from schemas.contract import Column, ColumnType, Table
 
 THINGS = Table("things", (Column("day", "int", nullable=False), Column("n", "int")), partition_by=("day",))
@@ -15,7 +17,7 @@ THINGS = Table("things", (Column("day", "int", nullable=False), Column("n", "int
 
 def put(lake: Lake, day: int, *numbers: int) -> None:
     """Publish a day's numbers."""
-    with lake.audit(f"day {day}") as audit:
+    with Audit(lake, f"day {day}") as audit:
         rows = lake.frame(THINGS, [{"day": day, "n": n} for n in numbers])
         assert audit.stage(THINGS, rows, F.col("day") == day) == len(numbers)
         audit.publish()
@@ -46,7 +48,7 @@ def test_a_day_can_become_empty(lake: Lake) -> None:
 
 def test_staged_rows_are_seen_on_the_branch_alone(lake: Lake) -> None:
     put(lake, 1, 10)
-    with lake.audit("day 1") as audit:
+    with Audit(lake, "day 1") as audit:
         audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
         assert content(lake) == [(1, 10)]
         assert [row.n for row in audit.read(THINGS).collect()] == [99]
@@ -60,7 +62,7 @@ def test_a_failed_check_leaves_main_and_no_branch(lake: Lake) -> None:
     before = lake.snapshot_id("things")
 
     def fail() -> None:
-        with lake.audit("day 1") as audit:
+        with Audit(lake, "day 1") as audit:
             audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
             raise ZeroDivisionError
 
@@ -85,7 +87,7 @@ def test_a_snapshot_can_be_read_again(lake: Lake) -> None:
 
 def test_a_missing_value_in_a_required_column_is_refused(lake: Lake) -> None:
     rows = lake.spark.createDataFrame([(None, 1)], "day int, n int")
-    with lake.audit("day 1") as audit, pytest.raises(Exception, match=r"(?i)null"):
+    with Audit(lake, "day 1") as audit, pytest.raises(Exception, match=r"(?i)null"):
         audit.stage(THINGS, rows, F.lit(True))
 
 
@@ -99,7 +101,7 @@ def test_a_contract_may_gain_and_lose_columns(lake: Lake) -> None:
     put(lake, 1, 10)
     columns = (Column("day", "int", nullable=False), Column("word", "string", nullable=False))
     changed = Table("things", columns, partition_by=("day",))
-    with lake.audit("day 1") as audit:
+    with Audit(lake, "day 1") as audit:
         audit.stage(changed, lake.frame(changed, [{"day": 2, "word": "a"}]), F.col("day") == 2)
         audit.publish()
     assert sorted(lake.read("things").collect()) == [(1, 10, None), (2, None, "a")]
@@ -114,7 +116,7 @@ def test_a_column_may_become_wider_and_old_snapshots_stay_readable(
     narrow = Table("things", (Column("day", "int", nullable=False), Column("n", stored)), partition_by=("day",))
     wide = Table("things", (Column("day", "int", nullable=False), Column("n", declared)), partition_by=("day",))
     first = lake.append(narrow, lake.frame(narrow, [{"day": 1, "n": old}]))
-    with lake.audit("day 2") as audit:
+    with Audit(lake, "day 2") as audit:
         audit.stage(wide, lake.frame(wide, [{"day": 2, "n": new}]), F.col("day") == 2)
         audit.publish()
     assert lake.read("things").schema["n"].dataType == TYPES[declared]

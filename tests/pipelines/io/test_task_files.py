@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
+from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
+from pipelines.io.lake import Lake
 from pipelines.io.maintenance import Maintenance, Retention
-from pipelines.io.tables import Lake
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from schemas.contract import Column, Table
 
@@ -74,7 +75,7 @@ class Writer:
 def staged(lake: Lake, tasks: int, repeated: int | None = None) -> int:
     """Write the rows of so many tasks, of which none is seen before they are published; how many."""
     before = lake.read("measured").count() if lake.exists("measured") else 0
-    with lake.audit("measured in May") as audit:
+    with Audit(lake, "measured in May") as audit:
         rows = audit.stage_files(
             MEASURED, PARTITIONS, WHERE, lambda layout: run_tasks(lake.spark, tasks, Writer(layout, repeated))
         )
@@ -140,7 +141,7 @@ def test_a_failed_write_commits_nothing_and_leaves_no_file(lake: Lake) -> None:
         rows = rows_of(MAY, "odd", [1, 2]).set_column(0, "n", pa.array([1, None], pa.int64()))
         return [layout.write(0, rows, "00000")]
 
-    with pytest.raises(pa.ArrowInvalid, match="non-nullable"), lake.audit("measured in May") as audit:
+    with pytest.raises(pa.ArrowInvalid, match="non-nullable"), Audit(lake, "measured in May") as audit:
         audit.stage_files(MEASURED, PARTITIONS, WHERE, write)
     assert files_below(lake) == before
     assert [row.n for row in lake.read("measured").collect()] == [-1]

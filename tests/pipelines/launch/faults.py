@@ -25,12 +25,12 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from pipelines.config import LakeConfig, TrainConfig, read_config
-from pipelines.flows.attempts import Attempts
-from pipelines.flows.context import Context
-from pipelines.flows.receipts import Receipts
-from pipelines.flows.runs import RunLog
 from pipelines.io.catalog import catalog_settings
-from pipelines.io.tables import Lake
+from pipelines.io.lake import Lake
+from pipelines.runtime.context import Context
+from pipelines.runtime.runs import RunLog
+from pipelines.steps.training.attempts import Attempts
+from pipelines.steps.training.receipts import Receipts
 from pipelines.training.job import TrainingJob
 from tests.conftest import ROOT
 from tests.pipelines.launch.cluster import two_executors

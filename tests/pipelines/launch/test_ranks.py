@@ -23,7 +23,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from pipelines.config import Binary, Network, Optimizer, TrainConfig
 from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
-from pipelines.fitted import FittedCategorical, FittedNumeric, FittedSpec
+from pipelines.features.fitted import FittedCategorical, FittedNumeric, FittedSpec
 from pipelines.launch.ranks import run_ranks, warming
 from pipelines.messages import Content, Done, EpochReport, FeedReceipt, Handshake, Message, Ready
 from pipelines.training import checkpoint
@@ -175,7 +175,7 @@ def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> 
     while (status := job_status(spark, new)) == "RUNNING" and time.monotonic() < deadline:
         time.sleep(0.1)
     assert status == "SUCCEEDED"
-    assert len(running(("pipelines.daemon",))) >= 2
+    assert len(running(("pipelines.runtime.daemon",))) >= 2
 
 
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 from pipelines.bundles.signature import PreparedInput
 from pipelines.config import Network
 from pipelines.errors import DataError
-from pipelines.fitted import FittedImage, FittedNumeric, FittedSpec, FittedText
+from pipelines.features.fitted import FittedImage, FittedNumeric, FittedSpec, FittedText
 from pipelines.registry.digest import bundle_hash
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel, score_raw_batches

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipelines.bundles.card import TrainingData
 from pipelines.bundles.signature import input_schema
 from pipelines.config import Network
-from pipelines.fitted import FittedCategorical, FittedChannel, FittedHashed, FittedNumeric, FittedSpec, FittedTime
+from pipelines.features.fitted import FittedCategorical, FittedChannel, FittedHashed, FittedNumeric, FittedSpec, FittedTime
 from schemas.contract import Column, Table
 
 EXAMPLES = Table(

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from pipelines.cleaning.rows import split_validated, validate_rows
 from pipelines.config import FeaturesConfig
 from pipelines.expressions import union_of
-from pipelines.stages.cleaning import split_validated, validate_rows
-from pipelines.stages.feature_fit import fit, requests
-from pipelines.stages.feature_transform import transform
+from pipelines.features.fit import fit, requests
+from pipelines.features.transform import transform
 from schemas.contract import Column, Table
-from tests.pipelines.stages.landed import landed
-from tests.pipelines.stages.profiled import profiled
+from tests.pipelines.cleaning.landed import landed
+from tests.pipelines.features.profiled import profiled
 
 START, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
 COLUMNS, FEATURES = 250, 400

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.columns import ALIGNMENT
 from pipelines.errors import DataError, RankError
-from pipelines.fitted import FittedSpec
+from pipelines.features.columns import ALIGNMENT
+from pipelines.features.fitted import FittedSpec
 from pipelines.training import feed
 from pipelines.training.feed import CHECKSUM_MODULUS, Chunk, Columns, Feed, Receipt
 from pipelines.training.plan import RowPlan, read_groups

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import Binary, Network
-from pipelines.fitted import FittedSpec
+from pipelines.features.fitted import FittedSpec
 from pipelines.training.gradients import gradients_of
 from pipelines.training.networks import build_network
 from pipelines.training.tasks import head_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import Binary, TrainConfig
-from pipelines.fitted import FittedSpec
+from pipelines.features.fitted import FittedSpec
 from pipelines.training.job import TrainingJob
 from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, Taken
 from pipelines.training.train_state import TrainState

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import Regression
-from pipelines.fitted import FittedLabel, FittedNumeric, FittedSpec
+from pipelines.features.fitted import FittedLabel, FittedNumeric, FittedSpec
 from pipelines.serving.bundle import Bundle
 from pipelines.training.export import export
 from pipelines.training.job import Sample

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from pipelines.columns import aligned
+from pipelines.features.columns import aligned
 from pipelines.training.loop import tensor_of
 from pipelines.training.tasks import histogram_auc
 

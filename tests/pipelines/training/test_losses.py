@@ -10,7 +10,7 @@ import tensorflow as tf
 from sklearn.metrics import mean_pinball_loss
 
 from pipelines.config import Binary, Multiclass, Regression, TrainConfig
-from pipelines.fitted import FittedLabel, FittedSpec
+from pipelines.features.fitted import FittedLabel, FittedSpec
 from pipelines.training.tasks import OutputHead, head_of
 
 NONE = FittedSpec(features=())

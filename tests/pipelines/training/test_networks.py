@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Network
 from pipelines.errors import ConfigError
-from pipelines.fitted import FittedBucketized, FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.features.fitted import FittedBucketized, FittedCategorical, FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.features.transform import transform
 from pipelines.serving.bundle import Bundle
-from pipelines.stages.feature_transform import transform
 from pipelines.training.export import export
 from pipelines.training.networks import build_network
 from pipelines.training.preprocessing import build_preprocessing, build_scorer

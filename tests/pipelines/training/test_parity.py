@@ -22,8 +22,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import Network
 from pipelines.errors import QualityError
-from pipelines.features.prepared import Preparation
-from pipelines.fitted import (
+from pipelines.features.fitted import (
     FittedBucketized,
     FittedCategorical,
     FittedChannel,
@@ -38,7 +37,8 @@ from pipelines.fitted import (
     FittedText,
     FittedTime,
 )
-from pipelines.stages.feature_transform import transform
+from pipelines.features.prepared import Preparation
+from pipelines.features.transform import transform
 from pipelines.training.export import export
 from pipelines.training.job import Sample
 from pipelines.training.networks import build_network

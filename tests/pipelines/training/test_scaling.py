@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.fitted import FittedCyclic, FittedNumeric, FittedSpec
+from pipelines.features.fitted import FittedCyclic, FittedNumeric, FittedSpec
 from pipelines.training.preprocessing import build_preprocessing
 
 

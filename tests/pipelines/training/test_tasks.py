@@ -6,7 +6,7 @@ import tensorflow as tf
 from sklearn import metrics
 
 from pipelines.config import Binary, Multiclass, Regression
-from pipelines.fitted import FittedLabel, FittedSpec
+from pipelines.features.fitted import FittedLabel, FittedSpec
 from pipelines.training.tasks import head_of
 
 NONE = FittedSpec(features=())

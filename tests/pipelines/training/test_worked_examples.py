@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.config import Binary, Network, Optimizer
-from pipelines.fitted import FittedSpec
+from pipelines.features.fitted import FittedSpec
 from pipelines.training.networks import build_network
 from pipelines.training.optimizers import Steps, build_optimizer
 from pipelines.training.tasks import head_of

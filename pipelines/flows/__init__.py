@@ -1,1 +1,0 @@
-"""One module per job: wires stages, io, launch together."""

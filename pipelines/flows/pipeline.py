@@ -1,5 +1,0 @@
-"""All steps in one application."""
-
-from pipelines.flows import clean, evaluate, features, ingest, publish, train
-
-STEPS = (ingest.STEP, clean.STEP, features.STEP, train.STEP, evaluate.STEP, publish.STEP)

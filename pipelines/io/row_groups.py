@@ -1,0 +1,70 @@
+"""Parquet files in parts of whole row groups, read by tasks some rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import ExternalError
+from pipelines.io.filesystem import list_files, locate
+
+PART_ROWS = 1 << 18  # a task reads so many rows or more, whatever the cluster: what is merged follows from the files alone
+SLICE_ROWS = 1 << 16  # are looked at at once: of a column as much as lies close to the processor
+FOOTERS_AT_ONCE = 16
+
+
+class RowGroup(NamedTuple):
+    """One of a file's row groups."""
+
+    uri: str
+    place: int
+
+
+class Files(NamedTuple):
+    """The Parquet files of a folder: their columns, and their row groups, in parts that a task each reads."""
+
+    columns: tuple[str, ...]
+    parts: tuple[tuple[RowGroup, ...], ...]
+
+
+def files_of(folder: str) -> Files:
+    """Read the footers of a folder's Parquet files; raises ExternalError when none is there."""
+    uris = [uri for uri in list_files(folder) if uri.endswith(".parquet")]
+    if not uris:
+        raise ExternalError(
+            f"{folder}: no Parquet file is there; expected those that Spark has just written. Do Spark and pyarrow take this "
+            f"path for the same place? Write lake.warehouse with its scheme."
+        )
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        footers = list(pool.map(_footer, uris))
+    parts: list[list[RowGroup]] = [[]]
+    rows = 0
+    for uri, footer in zip(uris, footers, strict=True):
+        for index in range(footer.num_row_groups):
+            if rows >= PART_ROWS:
+                parts.append([])
+                rows = 0
+            parts[-1].append(RowGroup(uri, index))
+            rows += footer.row_group(index).num_rows
+    return Files(tuple(footers[0].schema.to_arrow_schema().names), tuple(tuple(part) for part in parts if part))
+
+
+def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    """The columns of row groups, some rows at a time; `words` are those that are read as words of a dictionary."""
+    for uri, of_file in groupby(groups, lambda group: group.uri):
+        filesystem, path = locate(uri)
+        with filesystem.open_input_file(path) as opened:
+            # Spark writes times in 96 bits, which Arrow would read in nanoseconds: of 292 years alone.
+            file = pq.ParquetFile(opened, read_dictionary=sorted(words), pre_buffer=True, coerce_int96_timestamp_unit="us")
+            for group in of_file:
+                yield from file.iter_batches(SLICE_ROWS, [group.place], sorted(columns), use_threads=False)
+
+
+def _footer(uri: str) -> pq.FileMetaData:
+    filesystem, path = locate(uri)
+    return pq.read_metadata(path, filesystem=filesystem)

@@ -1,0 +1,1 @@
+"""The kinds of source: each lands its rows as they are."""

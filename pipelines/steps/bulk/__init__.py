@@ -1,0 +1,1 @@
+"""Ingest and clean of many intervals in one pass."""

@@ -1,0 +1,124 @@
+"""Score validation and test rows on Spark, measure, draw the report, and hold the model against its gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import itemgetter
+
+from pyspark import inheritable_thread_target
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.cleaning.accounting import Account, check_accounts
+from pipelines.errors import QualityError
+from pipelines.evaluation.importance import Importance
+from pipelines.evaluation.report import render
+from pipelines.io.filesystem import write_bytes
+from pipelines.registry.digest import bundle_hash
+from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.runs import Run
+from pipelines.serving.batches import score_batches
+from pipelines.steps.evaluation.assessment import Assessment, assess, gate_of
+from pipelines.steps.evaluation.confidence import Confidence, confidence
+from pipelines.steps.evaluation.evidence import Measured
+from pipelines.steps.evaluation.findings import Evaluated, findings
+from pipelines.steps.evaluation.fitted_baselines import fit_baselines, trained_files, trained_spec
+from pipelines.steps.evaluation.importance import permutation_importance
+from pipelines.steps.evaluation.judging import JUDGED, Judged, judge
+from pipelines.steps.evaluation.recalibrate import recalibrate
+from pipelines.steps.evaluation.tables import stage_evaluation, thresholds
+from pipelines.steps.scoring import score_features
+from pipelines.steps.train import FEATURES, snapshot_tag
+from schemas import tables as lake
+
+
+def trained(context: Context) -> Run:
+    """The interval's last training run; raises DataError when there is none."""
+    return context.runs.needed("train", by="evaluate")
+
+
+def inputs(context: Context) -> dict[str, str]:
+    """The run that trained the model, and the one that made the features."""
+    run = trained(context)
+    return {"train": run.run_id, **run.inputs}
+
+
+def work(context: Context) -> Outcome:
+    """Write predictions, evaluation_metrics and the report; then raise QualityError when the model misses its gate.
+
+    The report's gate is publish's as well; what misses that alone is refused there.
+    """
+    run = trained(context)
+    with context.audit("evaluate") as audit:
+        # The snapshot that the model was trained on: features made since may be scaled otherwise.
+        rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
+        scored = score_features(context, rows, run.artifacts["model"])
+        scored = context.stamped(scored).withColumn("model_run_id", F.lit(run.run_id))
+        beside = inheritable_thread_target(context.spark)
+        with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
+            fitting = pool.submit(beside(partial(fit_baselines, context, run)))
+            own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
+            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, own))
+            fitted = fitting.result()
+            check_accounts([account])
+            permuting = pool.submit(beside(partial(_importance, context, run)))
+            predictions = audit.read(lake.PREDICTIONS).where(own)
+            judged = judge(context.config, predictions, rows, fitted.predictions)
+            sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
+            importance = permuting.result()
+        stage_evaluation(context, audit, run, judged, sure, importance)
+        context.stage_ledger(audit, "evaluate", [account])
+        calibration = recalibrate(context, run, judged)
+        measured = Measured(run, calibration.model, bundle_hash(calibration.model), judged.metrics["test"])
+        assessment = assess(context, measured)
+        facts = {**fitted.facts, **calibration.facts}
+        drawn = Evaluated(run, judged, sure, importance, assessment, account, facts, training_history(context, run))
+        report = f"{context.artifacts('reports')}/report.html"
+        write_bytes(report, render(findings(context, drawn, predictions)).encode())
+        files = {"report": report, **calibration.files, **_kept(context, assessment)}
+        outcome = Outcome((account,), audit.publish(), files)
+    if missed := gate_of(context.config.evaluate, judged.metrics["test"]).missed:
+        raise QualityError(
+            f"evaluate: the model misses its gate on test: {', '.join(missed)}. The tables and {report} say more; train "
+            f"again, or change evaluate.minimum or maximum."
+        )
+    return outcome
+
+
+def _kept(context: Context, assessment: Assessment) -> dict[str, str]:
+    """Where the comparison with the champion is kept for publish."""
+    if assessment.comparison is None:
+        return {}
+    path = f"{context.artifacts('comparisons')}/comparison.json"
+    write_bytes(path, assessment.comparison.model_dump_json().encode())
+    return {"comparison": path}
+
+
+def _confidence(
+    context: Context, run: Run, predictions: DataFrame, rows: DataFrame, judged: Judged, fitted: Mapping[str, DataFrame]
+) -> Confidence | None:
+    """Intervals and slices, where the configuration asks for either."""
+    config = context.config
+    if not config.evaluate.replicates and not config.evaluate.slices:
+        return None
+    spec = trained_spec(context, run) if config.evaluate.slices else None
+    return confidence(config, spec, predictions, rows, thresholds(judged), fitted)
+
+
+def _importance(context: Context, run: Run) -> list[Importance]:
+    """Permutation importance on test rows of the snapshot that was trained on, where the configuration asks for it."""
+    rows, task = context.config.evaluate.importance_rows, context.config.task
+    if not rows:
+        return []
+    spec, files = trained_spec(context, run), trained_files(context, run, "test")
+    return permutation_importance(context.spark, score_batches, run.artifacts["model"], task, spec, files, rows)
+
+
+def training_history(context: Context, run: Run) -> list[dict[str, object]]:
+    """A training run's epochs, in order."""
+    return sorted(context.lake.rows(lake.TRAINING_HISTORY, {"run_id": run.run_id}), key=itemgetter("epoch"))
+
+
+STEP = Step("evaluate", ("evaluate", "task"), inputs, work)

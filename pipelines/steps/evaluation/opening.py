@@ -1,0 +1,85 @@
+"""How the report opens: one paragraph, and the same in a few tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipelines.config import Pipeline
+from pipelines.evaluation.bootstrap import ConfidenceInterval
+from pipelines.evaluation.report import Tile, shown_bounds
+from pipelines.evaluation.verdict import PRIMARY, outcome, spoken, verdict
+from pipelines.steps.evaluation.assessment import Assessment
+from pipelines.steps.evaluation.confidence import Confidence
+from pipelines.steps.evaluation.judging import Judged
+
+NAN = float("nan")
+GOOD, BAD, NEITHER = "good", "bad", ""
+
+
+def opening(config: Pipeline, judged: Judged, sure: Confidence | None, assessment: Assessment) -> str:
+    """The paragraph: is the model better than the baselines and the champion, by how much, how certain, and does it pass."""
+    return verdict(
+        config.task.kind,
+        _primary(config, judged, sure),
+        _differences(config, judged, sure),
+        assessment.gate,
+        config.evaluate.confidence,
+        replicates=config.evaluate.replicates,
+        champion=assessment.champion,
+    )
+
+
+def tiles(config: Pipeline, judged: Judged, sure: Confidence | None, assessment: Assessment) -> list[Tile]:
+    """The model's first metric, its differences from each baseline and from the champion, and the gate."""
+    metric = PRIMARY[config.task.kind]
+    own = _primary(config, judged, sure)
+    first = Tile(
+        f"{spoken(metric)} on {judged.metrics['test']['rows']:,.0f} test rows", f"{own.estimate:.4f}", shown_bounds(own)
+    )
+    return [first, *_compared(config, judged, sure, assessment), _gate(assessment)]
+
+
+def _compared(config: Pipeline, judged: Judged, sure: Confidence | None, assessment: Assessment) -> Iterator[Tile]:
+    metric = PRIMARY[config.task.kind]
+    for name, difference in _differences(config, judged, sure).items():
+        yield _difference(f"{spoken(metric)} less {name}'s", metric, difference)
+    if assessment.comparison:
+        version, name, estimate, low, high = assessment.comparison.comparison
+        yield _difference(
+            f"{spoken(name)} less the champion's (version {version})", name, ConfidenceInterval(estimate, low, high)
+        )
+
+
+def _difference(label: str, metric: str, difference: ConfidenceInterval) -> Tile:
+    said = outcome(metric, difference)
+    tone = {"better": GOOD, "worse": BAD}.get(said, NEITHER)
+    bounds = shown_bounds(difference)
+    return Tile(label, f"{difference.estimate:+.4f}", f"{said}, {bounds}" if bounds else said, tone)
+
+
+def _gate(assessment: Assessment) -> Tile:
+    missed = assessment.gate.missed
+    rules = len(assessment.gate.bounds)
+    note = f"{len(missed)} of its rules missed" if missed else f"{rules} rule{'s' if rules > 1 else ''}"
+    return Tile("gate", "missed" if missed else "passed", note, BAD if missed else GOOD)
+
+
+def _primary(config: Pipeline, judged: Judged, sure: Confidence | None) -> ConfidenceInterval:
+    name = PRIMARY[config.task.kind]
+    return sure.model[name] if sure else ConfidenceInterval(judged.metrics["test"][name], NAN, NAN)
+
+
+def _differences(config: Pipeline, judged: Judged, sure: Confidence | None) -> Mapping[str, ConfidenceInterval]:
+    """The first metric less each baseline's, without an interval where there is none."""
+    primary, own = PRIMARY[config.task.kind], _primary(config, judged, sure)
+    return {
+        without_underscores(name): sure.differences[name][primary]
+        if sure and name in sure.differences
+        else ConfidenceInterval(own.estimate - of["test"][primary], NAN, NAN)
+        for name, of in judged.baselines.items()
+    }
+
+
+def without_underscores(name: str) -> str:
+    """A name from a configuration, as a report writes it."""
+    return name.replace("_", " ")

@@ -1,0 +1,73 @@
+"""What a session is told depends on where its tasks run; a Spark that does not start is one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from pyspark import SparkConf
+from pyspark.errors import PySparkRuntimeError
+from pyspark.sql import SparkSession
+
+from pipelines.errors import ExternalError
+from pipelines.runtime.session import COMPILES_ALL, EXECUTOR_OPTIONS, compiles_long_methods, executor_folder, started
+
+
+@pytest.mark.parametrize(
+    ("master", "option", "found"),
+    [
+        ("local-cluster[2,1,2048]", "spark.executor.extraJavaOptions", True),
+        ("spark://host:7077", "spark.executor.defaultJavaOptions", True),
+        ("yarn", "spark.driver.extraJavaOptions", False),
+        ("local[2]", "spark.driver.extraJavaOptions", True),
+        ("local", "spark.driver.extraJavaOptions", True),
+        ("local[*]", "spark.executor.extraJavaOptions", False),
+    ],
+)
+def test_long_methods_are_compiled_where_the_flag_is_set(master: str, option: str, found: bool) -> None:
+    conf = SparkConf(loadDefaults=False).set("spark.master", master).set(option, f"-XX:+UseParallelGC {COMPILES_ALL}")
+    assert compiles_long_methods(conf) == found
+    assert not compiles_long_methods(conf.set(option, "-XX:+UseParallelGC"))
+
+
+class BuilderThatFails:
+    """A session's builder that does something else, which fails."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.getOrCreate = work
+
+
+def failure(work: Callable[[], object]) -> str:
+    """What is reported when a builder fails."""
+    with pytest.raises(ExternalError) as caught:
+        started(cast(SparkSession.Builder, BuilderThatFails(work)))
+    assert caught.value.exit_code == 5
+    return str(caught.value)
+
+
+def test_a_spark_that_does_not_start_is_one_sentence_with_the_setting(spark: SparkSession) -> None:
+    java: Any = spark._jvm
+    java.System.setProperty("spark.eventLog.dir", "file:/no/such/folder/")
+    try:
+        missing = java.org.apache.hadoop.fs.Path("file:/no/such/folder").getFileSystem(
+            java.org.apache.hadoop.conf.Configuration()
+        )
+        reported = failure(lambda: missing.getFileStatus(java.org.apache.hadoop.fs.Path("file:/no/such/folder")))
+    finally:
+        java.System.clearProperty("spark.eventLog.dir")
+    assert reported.startswith("Spark does not start with spark.eventLog.dir=file:/no/such/folder/: no such file: File ")
+    assert reported.endswith("and given to spark-submit, and run again.") and "\n" not in reported
+
+    def without_java() -> None:
+        raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
+
+    assert failure(without_java).startswith("Spark does not start: [JAVA_GATEWAY_EXITED] Java gateway process exited")
+
+
+def test_executors_of_an_embedded_cluster_share_the_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/a b")
+    conf = SparkConf(loadDefaults=False).set("spark.master", "local-cluster[1,2,1024]").set(EXECUTOR_OPTIONS, "-Dx=1")
+    assert executor_folder(conf) == {EXECUTOR_OPTIONS: '-Dx=1 "-Djava.io.tmpdir=/a b"'}
+    for master in ("local[2]", "spark://host:7077", "yarn"):  # another machine may have no such folder
+        assert executor_folder(conf.set("spark.master", master)) == {}

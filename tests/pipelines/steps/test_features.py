@@ -1,0 +1,228 @@
+"""Splits by entity and by column, leaks that are refused or named, and drift between train and what came after."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import functions as F
+from sklearn.metrics import roc_auc_score
+
+from pipelines.errors import ConfigError, DataError, QualityError
+from pipelines.runtime.checks import check_config
+from pipelines.runtime.code import code_version
+from pipelines.runtime.context import Context
+from pipelines.steps.clean import STEP as CLEAN
+from pipelines.steps.drift import STEP as DRIFT
+from pipelines.steps.features import STEP as FEATURES
+from pipelines.steps.ingest import STEP as INGEST
+from pipelines.steps.train import keep_snapshots
+from tests.pipelines.conftest import Run
+
+
+def by(**split: Any) -> Any:
+    """Edits the configuration's split."""
+    return lambda content: content["features"].update(split=split)
+
+
+def in_december(content: dict[str, Any]) -> None:
+    """Edits the configuration's interval: a window of one month."""
+    content["interval"]["from"] = "2013-12-01"
+
+
+def trained(context: Context, run_id: str = "t1") -> None:
+    """Record a training run over the features that are there; like a run of earlier releases, it keeps no snapshot."""
+    features = context.runs.needed("features", by="the test")
+    inputs, artifacts = {"features": features.run_id}, {"model": "none"}
+    run = replace(features, run_id=run_id, job="train", inputs=inputs, artifacts=artifacts, started_at=datetime.now(UTC))
+    context.runs.add(run)
+
+
+def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
+    context = cleaned(FEATURES, config=by(by="entity", columns=["destination"], validation=0.2, test=0.2))
+    rows = context.lake.read("features")
+    counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
+    assert set(counts) == {"train", "validation", "test"}
+    assert rows.where("split != 'train' and destination != 0").count() == 0  # all their words are unseen
+    assert rows.where("split = 'train' and destination = 0").count() == 0
+
+
+@pytest.mark.slow
+def test_rows_without_a_split_splits_without_rows_and_values_known_too_late_are_exit_3(cleaned: Run) -> None:
+    def known(content: dict[str, Any], predicted_at: str) -> None:
+        content["features"].update(known_at={"temp": "scheduled_departure"}, predicted_at=predicted_at)
+
+    before = cleaned().lake.snapshot_id("features")
+    with pytest.raises(DataError, match=r"rows with the split Fri, Mon, .*; expected train, validation, test alone"):
+        cleaned(FEATURES, config=by(by="column", column="weekday"))
+    with pytest.raises(DataError, match="the test split has no labelled row"):
+        cleaned(FEATURES, config=by(validation_from="2013-10-01", test_from="2014-10-01"))
+    with pytest.raises(DataError, match=r"only after they were to be used: temp of [\d,]+ rows \(scheduled_departure\)"):
+        cleaned(FEATURES, config=lambda c: known(c, "time_hour"))
+    assert cleaned().lake.snapshot_id("features") == before
+    context = cleaned(FEATURES, config=lambda c: known(c, "scheduled_departure"))
+    assert context.lake.snapshot_id("features") != before
+    assert context.lake.read("features").count() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (by(by="entity", columns=["tail"]), r"features\.split\.columns: unknown column tail; expected some of time_hour"),
+        (by(by="column", column="part"), r"features\.split\.column: unknown column part"),
+        (lambda c: c["features"].update(predicted_at="airline"), r"features\.predicted_at: airline is no time"),
+        (lambda c: c["features"].update(known_at={"temp": "airline"}), r"features\.known_at: airline is no time"),
+    ],
+)
+def test_columns_are_checked_before_anything_runs(run: Run, edit: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_config(run(config=edit).config)
+
+
+@pytest.mark.slow
+def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(cleaned: Run) -> None:
+    def of_classes(content: dict[str, Any]) -> None:
+        content.update(task={"kind": "multiclass", "classes": ["a", "b"]}, evaluate={})
+        content["features"]["derive"] = "tests.pipelines.steps.leaky:delays"
+
+    def baseline(content: dict[str, Any], sql: str) -> None:
+        content["features"]["baselines"] = {"simple": sql}
+
+    with pytest.raises(DataError, match=r"[\d,]+ rows have a label that is no class; expected whole numbers from 0 to 1"):
+        cleaned(FEATURES, config=of_classes)
+    with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distanc / 8' as float: .*distanc"):
+        cleaned(FEATURES, config=lambda c: baseline(c, "distanc / 8"))
+    with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distance /' as float"):
+        cleaned(FEATURES, config=lambda c: baseline(c, "distance /"))
+    with pytest.raises(ConfigError, match=r"leaky:without_wind gives no column .*temp.*; expected all that schemas"):
+        cleaned(FEATURES, config=lambda c: c["features"].update(derive="tests.pipelines.steps.leaky:without_wind"))
+    context = cleaned(FEATURES, config=lambda c: baseline(c, "least(origin_late_3h, 1)"))
+    rows = context.lake.read("features").where("baseline_simple is not null")
+    assert 0 <= rows.agg(F.min("baseline_simple")).collect()[0][0] < rows.agg(F.max("baseline_simple")).collect()[0][0] <= 1
+
+
+@pytest.mark.slow
+def test_statistics_drift_and_samples_are_kept(cleaned: Run) -> None:
+    context = cleaned(FEATURES)
+    stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
+    assert all(0.5 <= row.auc <= 1 for row in stats.values())
+    told = {row.provenance for row in stats.values()}
+    assert len(told) == 1
+    provenance = json.loads(told.pop())
+    assert provenance["snapshots"]["flights"] == context.lake.snapshot_id("clean_flights") is not None
+    assert (provenance["spec"], provenance["code"]) == (context.config.digest("features", "task"), code_version())
+    train = context.lake.read("features").where("split = 'train'").select("label", "minute_of_day").toPandas()
+    auc = roc_auc_score(train["label"], train["minute_of_day"])
+    assert stats["minute_of_day"].auc == pytest.approx(auc, abs=0.005)
+    assert list(stats["temp"].quartiles) == [stats["temp"].percentiles[at] for at in (49, 99, 149)]
+    assert 0.9 < sum(stats["airline"].shares) <= 1
+    moved = {(row.compared, row.feature): row for row in context.lake.read("drift_metrics").collect()}
+    assert set(moved) == {(split, name) for split in ("validation", "test") for name in stats}
+    assert moved["test", "temp"].psi > 1  # November is no summer
+    assert moved["test", "distance"].psi < 0.2
+    assert moved["test", "airline"].ks is None
+    samples = context.lake.read("feature_samples")
+    assert 150 < samples.count() < 400
+    assert samples.join(context.lake.read("features"), "row_id").count() == samples.count()
+
+
+@pytest.mark.slow
+def test_files_of_examples_go_with_the_run_and_those_of_a_killed_one_after_a_day(
+    cleaned: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(cleaned().artifacts("examples")).parent
+    for name, hours in (("killed", 25), ("running", 1)):
+        file = folder / name / "part-0.parquet"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"")
+        os.utime(file, times=(time.time() - hours * 3600,) * 2)
+    cleaned(FEATURES, force=True)
+    assert [left.name for left in folder.iterdir()] == ["running"]
+
+    def refuse(uri: str) -> None:
+        raise PermissionError(uri)
+
+    monkeypatch.setattr("pipelines.steps.examples.delete_folder", refuse)
+    with pytest.raises(DataError, match="Fri, Mon"):  # what went wrong is said, not what it left behind
+        cleaned(FEATURES, config=by(by="column", column="weekday"))
+
+
+@pytest.mark.slow
+def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
+    whole = run(INGEST, CLEAN, FEATURES)
+    with pytest.raises(DataError, match="no model has been trained"):
+        run(DRIFT)
+    trained(whole)
+    held = run(DRIFT, config=in_december)  # a window within the interval that is cleaned
+    moved = {row.feature: row for row in run().lake.read("drift_metrics").where("compared = 'interval'").collect()}
+    assert moved["temp"].psi > 1
+    assert moved["temp"].ks > 0.5
+    assert moved["distance"].ks < 0.1
+    assert {row.reference_run_id for row in moved.values()} == {whole.runs.needed("features", by="the test").run_id}
+    report = Path(held.runs.needed("drift", by="the test").artifacts["report"]).read_text()
+    shown = re.findall(r"<td>interval</td><td>(\w+)</td><td>([\d.]+)</td>", report)
+    assert shown == [(name, f"{row.psi:.3f}") for name, row in sorted(moved.items(), key=lambda item: -item[1].psi)]
+    assert f"<td>2013-12-01 00:00 to 2014-01-01 00:00</td><td>{shown[0][0]}</td>" in report
+
+    def strict(content: dict[str, Any]) -> None:
+        in_december(content)
+        content["drift"] = {"ks": {"fail": 0.5}}
+
+    with pytest.raises(
+        QualityError, match=r"have moved from what the model was trained on: temp: ks 0\.\d+ is above 0\.5"
+    ) as caught:
+        run(DRIFT, config=strict)
+    assert caught.value.exit_code == 4
+    table = run().lake.read("drift_metrics")
+    assert table.where("compared = 'interval'").count() == len(moved)  # in the place of the former ones
+    assert table.where(F.col("compared") != "interval").count() == 2 * len(moved)
+    run(FEATURES, force=True)
+    with pytest.raises(DataError, match=r"feature_stats no longer has those of run .* Run jobs/train\.py again"):
+        run(DRIFT, config=in_december)
+    anew = run()
+    trained(anew, run_id=anew.run_id)
+    snapshots = {name: anew.lake.snapshot_id(name) for name in ("features", "feature_stats")}
+    keep_snapshots(anew, {name: at for name, at in snapshots.items() if at is not None})
+    run(FEATURES, force=True)
+    run(DRIFT, config=in_december)
+    again = run().lake.read("drift_metrics").where("compared = 'interval'").toPandas().set_index("feature")["psi"]
+    assert dict(again) == {name: row.psi for name, row in moved.items()}  # the same features, made anew twice
+
+
+@pytest.mark.slow
+def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(cleaned: Run) -> None:
+    def endless(where: str, share: float, column: str = "temp") -> Any:
+        def edit(content: dict[str, Any]) -> None:
+            content["clean"]["max_quarantined_share"] = share
+            content["features"]["derive"] = "tests.pipelines.steps.leaky:endless"
+            content["features"]["parameters"].update(where=where, column=column)
+            if column == "label":
+                content["train"].pop("monitor", None)
+                content.update(task={"kind": "regression"}, evaluate={})
+
+        return edit
+
+    few = "flight % 20 = 7"
+    context = cleaned(FEATURES, config=endless(few, 0.2))
+    expected = context.lake.read("clean_flights").where(f"{few} and arr_delay is not null").count()
+    assert expected > 100
+    refused = context.lake.read("quarantine").where("source = 'features'").collect()
+    assert [list(row.reasons) for row in refused] == [["temp: expected a finite number"]] * expected
+    ledger = context.lake.read("row_ledger").where("stage = 'features'").collect()[0]
+    assert (ledger.quarantined, ledger.rows_out) == (expected, context.lake.read("features").count())
+    assert ledger.rows_in == ledger.rows_out + ledger.quarantined + ledger.filtered
+    with pytest.raises(DataError, match=rf"features of flights: {expected} of .*'temp: expected .*; expected at most 1\.0%"):
+        cleaned(FEATURES, config=endless(few, 0.01))
+    with pytest.raises(DataError, match=r"no labelled row of the test split became features \([\d,]+ rows quarantined"):
+        cleaned(FEATURES, config=endless("time_hour >= '2013-11-01'", 1))
+    with pytest.raises(DataError, match=rf"{expected} rows have a label that is NaN or infinite"):
+        cleaned(FEATURES, config=endless(f"{few} and label is not null", 1, "label"))
+    assert cleaned().lake.snapshot_id("features") == context.lake.snapshot_id("features")

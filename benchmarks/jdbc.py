@@ -32,7 +32,7 @@ from pipelines.io.lake import Lake
 from pipelines.io.sources.base import Source
 from pipelines.io.sources.kinds import make_source
 from pipelines.io.tables import same_interval
-from schemas import tables as lake
+from schemas import tables as stored
 from schemas.flights import FLIGHTS
 from setup.postgres import Postgres, flights_ddl, postgres_server
 
@@ -124,7 +124,7 @@ def land(spark: SparkSession, source: Source, tables: Lake, expected: int) -> No
         stamps = {"run_id": F.lit("bench"), "interval_from": F.lit(YEAR.start), "interval_to": F.lit(YEAR.end)}
         placed = rows.withColumn("event_at", event_time(FLIGHTS)).withColumns(stamps)
         with Audit(tables, "benchmark") as audit:
-            landed = audit.stage(lake.raw(FLIGHTS), placed, same_interval(YEAR.start, YEAR.end))
+            landed = audit.stage(stored.raw(FLIGHTS), placed, same_interval(YEAR.start, YEAR.end))
             audit.publish()
     if landed != expected:
         raise RuntimeError(f"{landed:,} rows landed of {expected:,}")

@@ -47,7 +47,7 @@ from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel
 from pipelines.steps.score_files import ScoreWriter
 from pipelines.steps.scoring import score_examples
-from schemas import tables as lake
+from schemas import tables
 
 NAMES = (*(f"number{at}" for at in range(NUMBERS)), *(f"word{at}" for at in range(WORDS)))
 SCORED = pa.schema([("row_id", pa.int64()), *zip(SCORES, SCORE_TYPES, strict=True), ("calibrated_score", pa.float32())])
@@ -202,7 +202,7 @@ def by_spark(score: Callable[[DataFrame, Path], DataFrame]) -> Score:
 def ours_by_rows(rows: DataFrame, model: Path) -> DataFrame:
     """The same scoring of rows that Spark reads, as publish compares models."""
     config = SimpleNamespace(config=SimpleNamespace(contracts=""))  # which an error names
-    return score_examples(cast("Any", config), rows, Bundle(str(model)), (lake.ROW_ID,))
+    return score_examples(cast("Any", config), rows, Bundle(str(model)), (tables.ROW_ID,))
 
 
 @cache

@@ -36,7 +36,7 @@ from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.features import STEP as FEATURES
 from pipelines.steps.ingest import STEP as INGEST
 from pipelines.steps.train import STEP as TRAIN
-from schemas import tables as lake
+from schemas import tables as stored
 from schemas.contract import Column, Table
 
 SOURCES: dict[str, Table] = {}
@@ -93,7 +93,7 @@ def derive(tables: dict[str, DataFrame], _: dict[str, object]) -> DataFrame:
 def planned(spark: SparkSession, columns: int) -> dict[str, float]:
     """Seconds of planning the judgement of rows, and the transformation of their features."""
     contract = declare(columns)
-    schema = ", ".join(f"{column.name} {column.type}" for column in lake.raw(contract).columns)
+    schema = ", ".join(f"{column.name} {column.type}" for column in stored.raw(contract).columns)
     examples = ", ".join(f"{name} double" for name in names(columns))
     scaling = {"fill": 0.5, "clip": None, "log1p": False, "offset": 0.1, "scale": 2.0}
     spec = FittedSpec(features=tuple(FittedNumeric(name=name, **scaling) for name in names(columns)))

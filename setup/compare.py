@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pipelines.config import Pipeline, read_config
 from pipelines.io.lake import CATALOG
 from pipelines.runtime.session import spark_session
-from schemas import tables as lake
+from schemas import tables
 
 NOT_COMPARED = ("run_id",)
 
@@ -21,7 +21,7 @@ def main() -> int:
     differing = 0
     with spark_session(first, "compare") as spark:
         for source in first.sources:
-            name = lake.clean(first.contract(source)).name
+            name = tables.clean(first.contract(source)).name
             ours, theirs = (_rows(spark, config, name) for config in (first, second))
             lost, new = ours.exceptAll(theirs).count(), theirs.exceptAll(ours).count()
             differing += lost + new

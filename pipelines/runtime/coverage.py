@@ -14,7 +14,7 @@ from pipelines.config import Interval
 from pipelines.errors import ConfigError, DataError
 from pipelines.io.driver_rows import Bound, Where
 from pipelines.runtime.context import Context
-from schemas import tables as lake
+from schemas import tables
 
 DONE = {"ingest": "landed", "clean": "cleaned"}
 
@@ -48,7 +48,7 @@ class Written(NamedTuple):
 
 def written(context: Context, stage: str, where: Where) -> list[Written]:
     """The intervals of a stage, ingest or clean, that row_ledger has under a selection, in order of time."""
-    rows = context.lake.rows(lake.ROW_LEDGER, {"stage": stage, **where})
+    rows = context.lake.rows(tables.ROW_LEDGER, {"stage": stage, **where})
     counts: dict[tuple[datetime, datetime], dict[str, int]] = {}
     runs: dict[tuple[datetime, datetime], str] = {}
     for row in rows:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pipelines.config import ColumnSplit, Pipeline
 from pipelines.errors import ConfigError
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import LANDING_ORDER, Table
 from schemas.names import ICEBERG, INTERNAL
 
@@ -56,17 +56,21 @@ def _never(name: str) -> str | None:
 
 
 def _taken_of_source(contract: Table) -> dict[str, str]:
-    landed = {column.name: "every raw or clean table has a column of that name beside the contract's" for column in lake.LANDED}
+    landed = {
+        column.name: "every raw or clean table has a column of that name beside the contract's" for column in tables.LANDED
+    }
     landed[LANDING_ORDER] = "raw and clean tables keep the order of landing in a column of that name"
     flags = {c.flag.lower(): f"it is what flags the outliers of {c.name}" for c in contract.columns if c.flag}
     return {**landed, **flags}
 
 
 def _taken_of_examples(config: Pipeline) -> dict[str, str]:
-    taken = {column.name: "the features table has a column of that name beside those of EXAMPLES" for column in lake.IDENTIFIED}
+    taken = {
+        column.name: "the features table has a column of that name beside those of EXAMPLES" for column in tables.IDENTIFIED
+    }
     split = config.features.split
-    if isinstance(split, ColumnSplit) and split.column == lake.SPLIT.name:
-        del taken[lake.SPLIT.name]
+    if isinstance(split, ColumnSplit) and split.column == tables.SPLIT.name:
+        del taken[tables.SPLIT.name]
     taken |= {
         f"baseline_{name}".lower(): f"it is what features.baselines.{name} predicts" for name in config.features.baselines
     }

@@ -26,7 +26,7 @@ from pipelines.io.tables import within_interval
 from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import Written, overlapping, written
 from pipelines.runtime.gaps import gaps_message, gaps_of, uncovered
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import LANDING_ORDER, VALID, Table
 
 
@@ -112,7 +112,7 @@ def window_rows(context: Context, window: Window, name: str) -> WindowRows:
 
     Raises DataError when the clean table has not the rows that row_ledger says, as where a run was killed or is at work.
     """
-    contract, table = context.config.contract(name), lake.clean(context.config.contract(name))
+    contract, table = context.config.contract(name), tables.clean(context.config.contract(name))
     intervals = _read_of(context, window, contract)
     chosen = _of_intervals(intervals)
     count = context.lake.read(table.name).where(chosen).count()  # by Iceberg's metadata

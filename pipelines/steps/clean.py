@@ -32,7 +32,7 @@ from pipelines.runtime.secret import hash_key_of
 from pipelines.steps.bulk import clean as bulk
 from pipelines.steps.clean_checks import check_landed, may_be_empty, report_warnings
 from pipelines.steps.validation import OnePass, SourceTable, Staged, TwoPasses, Validation, find_shared_keys
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Table
 
 BROADCAST_ROWS = 1_000_000
@@ -135,14 +135,14 @@ def _broken(context: Context, contract: Table, staged: Staged) -> list[BrokenRul
 def landed_before(context: Context, contract: Table) -> list[int]:
     """How many rows of a source belong to each of the intervals before this one, the latest first, as its `volume` wants."""
     where = {"stage": "clean", "source": contract.name, "interval_from": Bound("<", context.interval.start)}
-    before = sorted(context.lake.rows(lake.ROW_LEDGER, where), key=itemgetter("interval_from"), reverse=True)
+    before = sorted(context.lake.rows(tables.ROW_LEDGER, where), key=itemgetter("interval_from"), reverse=True)
     assert contract.volume
     return [row["rows_in"] - row["filtered"] for row in before[: contract.volume.runs]]
 
 
 def _check_landed(context: Context, validations: Mapping[str, Validation]) -> None:
     """Raise DataError when the interval's raw rows are not those that ingest counted: clean rows would go for nothing."""
-    ledger = context.lake.rows(lake.ROW_LEDGER, {**context.whose_interval, "stage": "ingest"})
+    ledger = context.lake.rows(tables.ROW_LEDGER, {**context.whose_interval, "stage": "ingest"})
     counted = {row["source"]: row["rows_out"] for row in ledger}
     for name, validation in validations.items():
         rows = landed_with(context, name).count() if may_come_late(context, name) else validation.source.rows
@@ -163,15 +163,15 @@ def _write_quarantine(
     ]
     if parts:
         rows = context.stamped(union_of(parts))
-        written = audit.stage(lake.QUARANTINE, rows, context.replaced & F.col("source").isin(*validations))
+        written = audit.stage(tables.QUARANTINE, rows, context.replaced & F.col("source").isin(*validations))
     else:
-        written = audit.stage_rows(lake.QUARANTINE, [], {**context.whose_replaced, "source": tuple(validations)})
+        written = audit.stage_rows(tables.QUARANTINE, [], {**context.whose_replaced, "source": tuple(validations)})
     expected = sum(result.account.quarantined for result in results.values())
     check_accounts([Account("quarantine", "all sources", expected, written)])
 
 
 def _whole_files(context: Context, name: str) -> DataFrame:
-    rows = context.lake.read(lake.raw(context.config.contract(name)).name)
+    rows = context.lake.read(tables.raw(context.config.contract(name)).name)
     return rows if context.sources[name].sliced else rows.where(context.in_interval)
 
 
@@ -180,7 +180,7 @@ def _write_broken(context: Context, audit: Audit, broken: list[BrokenRule]) -> N
     rows: list[dict[str, object]] = [
         {"run_id": context.run_id, "interval_from": start, "interval_to": end, **rule._asdict()} for rule in broken
     ]
-    audit.stage_rows(lake.BROKEN_RULES, rows, context.whose_replaced)
+    audit.stage_rows(tables.BROKEN_RULES, rows, context.whose_replaced)
 
 
 STEP = Step("clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True)

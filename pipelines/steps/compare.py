@@ -24,7 +24,7 @@ from pipelines.runtime.application import Arguments, run_job
 from pipelines.runtime.command_line import compare_parser
 from pipelines.runtime.context import Context
 from pipelines.steps.evaluation.bootstrap import replicate_metrics
-from schemas import tables as lake
+from schemas import tables as stored
 
 LINEAGE = ("interval_from", "interval_to", "config_hash", "code_version", "started_at", "seconds")
 
@@ -65,7 +65,7 @@ def read_evaluation(context: Context, run_id: str) -> Evaluation:
     Raises DataError when there is no such run, or its rows are gone: those of earlier versions were replaced by later runs, and
     are in the snapshots that these runs published, until they expire.
     """
-    rows = context.lake.rows(lake.RUNS, {"run_id": run_id, "job": "evaluate", "status": "succeeded"})
+    rows = context.lake.rows(stored.RUNS, {"run_id": run_id, "job": "evaluate", "status": "succeeded"})
     if not rows:
         raise DataError(
             f"compare: no successful evaluation has the run id {run_id}; expected one of the table runs where job is "
@@ -74,12 +74,12 @@ def read_evaluation(context: Context, run_id: str) -> Evaluation:
     outputs = json.loads(rows[0]["outputs"])
     bounds = rows[0]["interval_from"], rows[0]["interval_to"]
     own = {"run_id": run_id, "interval_from": bounds[0], "interval_to": bounds[1]}
-    tables = (lake.EVALUATION_METRICS.name, lake.PREDICTIONS.name)
+    tables = (stored.EVALUATION_METRICS.name, stored.PREDICTIONS.name)
     of_metrics, of_predictions = (_present(context, table, outputs[table]) for table in tables)
-    metrics = context.lake.rows(lake.EVALUATION_METRICS, own, of_metrics)
+    metrics = context.lake.rows(stored.EVALUATION_METRICS, own, of_metrics)
     if not metrics:
-        _refuse_expired(run_id, lake.EVALUATION_METRICS.name)
-    predictions = context.lake.read(lake.PREDICTIONS.name, of_predictions)
+        _refuse_expired(run_id, stored.EVALUATION_METRICS.name)
+    predictions = context.lake.read(stored.PREDICTIONS.name, of_predictions)
     test = predictions.where(same_interval(*bounds) & (F.col("run_id") == run_id) & (F.col("split") == "test"))
     of_test = {m["metric"]: m["value"] for m in metrics if m["baseline"] is None and m["split"] == "test"}
     return Evaluation(rows[0], of_test, test)

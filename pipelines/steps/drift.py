@@ -27,7 +27,7 @@ from pipelines.steps.evaluation.live_metrics import live_grids, measure_live, sc
 from pipelines.steps.examples import examples
 from pipelines.steps.registry import refused_runs
 from pipelines.steps.train import stats_of_training
-from schemas import tables as lake
+from schemas import tables
 
 WHOLE = INTERVAL
 NAMED = 5
@@ -74,7 +74,7 @@ def work(context: Context) -> Outcome:
         stage_drift(context, audit, {WHOLE: moved}, reference)
         live = measure_live(context)
         stage_live(context, audit, live)
-        held = audit.read(lake.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
+        held = audit.read(tables.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
         report = f"{context.artifacts('reports')}/drift.html"
         write_bytes(report, render(_findings(context, model, moved, held, live_grids(live))).encode())
         outcome = Outcome(outputs=audit.publish(), artifacts={"report": report})
@@ -131,7 +131,7 @@ def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Fea
         for compared, features in moved.items()
         for each in features
     ]  # fmt: skip
-    audit.stage_rows(lake.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
+    audit.stage_rows(tables.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
 
 
 def warn_of(context: Context, what: str, broken: Sequence[BrokenBound]) -> None:

@@ -31,7 +31,7 @@ from pipelines.steps.evaluation.recalibrate import recalibrate
 from pipelines.steps.evaluation.tables import stage_evaluation, thresholds
 from pipelines.steps.scoring import score_features
 from pipelines.steps.train import FEATURES, snapshot_tag
-from schemas import tables as lake
+from schemas import tables
 
 
 def trained(context: Context) -> Run:
@@ -60,11 +60,11 @@ def work(context: Context) -> Outcome:
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
             fitting = pool.submit(beside(partial(fit_baselines, context, run)))
             own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
-            account = Account("evaluate", "features", rows.count(), audit.stage(lake.PREDICTIONS, scored, own))
+            account = Account("evaluate", "features", rows.count(), audit.stage(tables.PREDICTIONS, scored, own))
             fitted = fitting.result()
             check_accounts([account])
             permuting = pool.submit(beside(partial(_importance, context, run)))
-            predictions = audit.read(lake.PREDICTIONS).where(own)
+            predictions = audit.read(tables.PREDICTIONS).where(own)
             judged = judge(context.config, predictions, rows, fitted.predictions)
             sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
             importance = permuting.result()
@@ -118,7 +118,7 @@ def _importance(context: Context, run: Run) -> list[Importance]:
 
 def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     """A training run's epochs, in order."""
-    return sorted(context.lake.rows(lake.TRAINING_HISTORY, {"run_id": run.run_id}), key=itemgetter("epoch"))
+    return sorted(context.lake.rows(tables.TRAINING_HISTORY, {"run_id": run.run_id}), key=itemgetter("epoch"))
 
 
 STEP = Step("evaluate", ("evaluate", "task"), inputs, work)

@@ -23,7 +23,7 @@ from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_t
 from pipelines.stages.windows import windowed
 from pipelines.steps.baselines import with_baselines
 from pipelines.steps.derived import as_declared, check_types
-from schemas import tables as lake
+from schemas import tables as stored
 from schemas.contract import Table
 
 
@@ -48,7 +48,7 @@ def examples(context: Context, by: str, *, baselines: bool = False) -> Iterator[
     """
     config = context.config
     contract = examples_contract(config)
-    snapshots = {name: context.lake.snapshot_id(lake.clean(config.contract(name)).name) for name in config.sources}
+    snapshots = {name: context.lake.snapshot_id(stored.clean(config.contract(name)).name) for name in config.sources}
     window = window_of(context, by)
     # The derivation reads the table as often as it likes: of Parquet only the columns that it takes, which is quicker than
     # Spark's cache of all of them.

@@ -49,7 +49,7 @@ from pipelines.steps.split_counts import (
     count_splits,
     counts_of,
 )
-from schemas import tables as lake
+from schemas import tables
 
 SAMPLES = 256
 SAMPLED_FOR_LEAKS = 50_000
@@ -142,7 +142,7 @@ def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted
     """Write the `expected` labelled rows as features, or to quarantine those that become none."""
     config, contract, spec = context.config, examples_contract(context.config), fitted.spec
     carried = (contract.column(contract.event_time),) if contract.event_time else ()
-    table = lake.features(carried, spec.columns, label_type(config), tuple(config.features.baselines))
+    table = tables.features(carried, spec.columns, label_type(config), tuple(config.features.baselines))
     passed = ("row_id", "split", "label", *(column.name for column in carried), *baseline_columns(config))
     written: list[WrittenFile] = []
 
@@ -163,7 +163,7 @@ def _check_quarantined(context: Context, audit: Audit, account: Account) -> None
     """Raise DataError when too many labelled rows became no features, or all of a split or class; name the others."""
     config, example = context.config, reason_of(context, audit, STEP.name)
     check_quarantine([replace(account, example=example)], config.clean.max_quarantined_share)
-    written = count_features(config, audit.read(lake.features((), {})).where(context.in_interval))
+    written = count_features(config, audit.read(tables.features((), {})).where(context.in_interval))
     if empty := [name for name in SPLITS if name not in {row.split for row in written}]:
         raise DataError(
             f"features: no labelled row of the {' and the '.join(empty)} split became features ({account.quarantined:,} rows "
@@ -201,13 +201,13 @@ def _write_stats(context: Context, audit: Audit, fitted: FitResult, aucs: Mappin
                 "provenance": provenance,
             }
         )  # fmt: skip
-    audit.stage_rows(lake.FEATURE_STATS, rows, context.whose_interval)
+    audit.stage_rows(tables.FEATURE_STATS, rows, context.whose_interval)
 
 
 def _write_samples(context: Context, audit: Audit, samples: Sequence[FeatureSample]) -> None:
     """Keep about `SAMPLES` rows, raw and as the features table has them, for the model to be held against."""
     stamp = {"run_id": context.run_id, **context.whose_interval}
-    audit.stage_rows(lake.FEATURE_SAMPLES, [{**stamp, **sample._asdict()} for sample in samples], context.whose_interval)
+    audit.stage_rows(tables.FEATURE_SAMPLES, [{**stamp, **sample._asdict()} for sample in samples], context.whose_interval)
 
 
 def _write_drift(context: Context, audit: Audit, fitted: FitResult, profiles: Mapping[str, Profiles]) -> None:

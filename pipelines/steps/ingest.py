@@ -16,7 +16,7 @@ from pipelines.runtime.coverage import replaced_intervals, report_replaced
 from pipelines.runtime.promises import check_promises
 from pipelines.steps.bulk import ingest as bulk
 from pipelines.steps.landing import check_landed, counted_where_read, failures_explained, kept_pages, placed_rows, report_absent
-from schemas import tables as lake
+from schemas import tables
 
 
 def check(config: Pipeline, interval: Interval) -> None:
@@ -55,7 +55,7 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     with source.reading(context.spark, contract, context.interval) as rows:
         placed = placed_rows(rows.observe(read, *counted_where_read()), contract, F.lit(context.interval.start))
         with failures_explained(source, contract):
-            landed = audit.stage(lake.raw(contract), context.stamped(placed), context.replaced)
+            landed = audit.stage(tables.raw(contract), context.stamped(placed), context.replaced)
     check_landed(source, contract, read, landed)
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 

@@ -33,7 +33,7 @@ from pipelines.steps.refused_rows import reason_of, stage_refused
 from pipelines.steps.registry import resolve
 from pipelines.steps.score_files import ScoreWriter
 from pipelines.steps.scoring import check_inputs
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Column as ContractColumn
 
 NAME = "predict"
@@ -114,14 +114,14 @@ def _stage_scores(context: Context, audit: Audit, files: Files, bundle: Bundle, 
         constants = {"run_id": context.run_id, **partition}
         return run_tasks(context.spark, len(files.parts), ScoreWriter(files.parts, model, layout, passed, constants))
 
-    return audit.stage_files(lake.scores(identifying), [partition], partition, write)
+    return audit.stage_files(tables.scores(identifying), [partition], partition, write)
 
 
 def identifying_columns(context: Context) -> tuple[ContractColumn, ...]:
     """The columns of the examples' key and time, but for those whose names the table of scores has itself."""
     contract = examples_contract(context.config)
     names = dict.fromkeys((*contract.key, *((contract.event_time,) if contract.event_time else ())))
-    taken = {column.name.lower() for column in lake.SCORED}
+    taken = {column.name.lower() for column in tables.SCORED}
     return tuple(contract.column(name) for name in names if name.lower() not in taken)
 
 

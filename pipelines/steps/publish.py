@@ -32,7 +32,7 @@ from pipelines.steps.evaluation.evidence import Measured, compare_with, gather_e
 from pipelines.steps.evaluation.tables import last_evaluation
 from pipelines.steps.registry import History, change_models, read_history, sync_aliases
 from pipelines.steps.train import FEATURES, snapshot_tag, stats_of_training
-from schemas import tables as lake
+from schemas import tables
 
 GATE = ("registry", "evaluate")
 
@@ -104,7 +104,7 @@ def work(context: Context, run_id: str | None = None) -> Outcome:
             f"publish: the gate refused version {published.version} (run {candidate.train.run_id}): {'; '.join(reasons)}. "
             f"Nothing uses it. Train again, or change registry.* or evaluate.* and publish again."
         )
-    return Outcome(outputs={lake.MODELS.name: snapshot} if snapshot else {}, artifacts={"model": published.uri})
+    return Outcome(outputs={tables.MODELS.name: snapshot} if snapshot else {}, artifacts={"model": published.uri})
 
 
 def _candidate(context: Context, run_id: str | None) -> Candidate:

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from pipelines.io.audit import Audit
 from pipelines.runtime.context import Context
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import LANDING_ORDER
 
 
@@ -17,14 +17,14 @@ def stage_refused(context: Context, audit: Audit, step: str, refused: DataFrame,
     Where it is known that there are none (`some` is false) the frame is not computed.
     """
     if not some:
-        return audit.stage_rows(lake.QUARANTINE, [], {**context.whose_interval, "source": step})
+        return audit.stage_rows(tables.QUARANTINE, [], {**context.whose_interval, "source": step})
     rows = context.stamped(refused).withColumns({"source": F.lit(step), LANDING_ORDER: F.lit(None).cast("string")})
-    return audit.stage(lake.QUARANTINE, rows, _own(context, step))
+    return audit.stage(tables.QUARANTINE, rows, _own(context, step))
 
 
 def reason_of(context: Context, audit: Audit, step: str) -> str:
     """One reason for which a step refused rows; empty when it staged none."""
-    refused = audit.read(lake.QUARANTINE).where(_own(context, step))
+    refused = audit.read(tables.QUARANTINE).where(_own(context, step))
     return str(refused.agg(F.min(F.get("reasons", F.lit(0)))).collect()[0][0] or "")
 
 

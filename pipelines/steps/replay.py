@@ -19,7 +19,7 @@ from pipelines.runtime.execute import record_as
 from pipelines.runtime.landed import landed
 from pipelines.runtime.promises import check_promises, rules_explained
 from pipelines.steps.clean import STEP as CLEAN
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Table
 
 
@@ -41,8 +41,8 @@ def work(context: Context) -> Outcome:
 
     A replay that moves rows counts as cleaning: the next run of clean has nothing to do.
     """
-    context.lake.create(lake.QUARANTINE)  # one of an earlier version lacks columns
-    refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval)
+    context.lake.create(tables.QUARANTINE)  # one of an earlier version lacks columns
+    refused = context.lake.read(tables.QUARANTINE.name).where(context.in_interval)
     present = {row.source for row in refused.select("source").distinct().collect()}
     ledger = _ledger(context)
     check_promises(context)
@@ -72,15 +72,15 @@ def _is_current(context: Context) -> bool:
 def _restage(context: Context, audit: Audit, untouched: set[str]) -> None:
     """Stage what stays as it is: a replay and a cleaning at once then publish the same tables, and one of them all."""
     for name in sorted(untouched):
-        contract = lake.clean(context.config.contract(name))
+        contract = tables.clean(context.config.contract(name))
         audit.stage(contract, context.lake.read(contract.name).where(context.in_interval), context.in_interval)
-    broken = context.lake.read(lake.BROKEN_RULES.name).where(context.in_interval)
-    audit.stage(lake.BROKEN_RULES, broken, context.in_interval)
+    broken = context.lake.read(tables.BROKEN_RULES.name).where(context.in_interval)
+    audit.stage(tables.BROKEN_RULES, broken, context.in_interval)
 
 
 def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved:
     contract = context.config.contract(name)
-    refused = context.lake.read(lake.QUARANTINE.name).where(context.in_interval & (F.col("source") == name))
+    refused = context.lake.read(tables.QUARANTINE.name).where(context.in_interval & (F.col("source") == name))
     clean = _clean_rows(context, contract)
     aids = _aids(context, contract)
     left, judged = replaying.replay(clean, refused, contract, *context.bounds, aids)
@@ -88,7 +88,7 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
     try:
         counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
         parts = split_validated(judged, replaying.without_secrets(contract), aids)
-        written = audit.stage(lake.clean(contract), context.stamped(parts.clean), context.in_interval)
+        written = audit.stage(tables.clean(contract), context.stamped(parts.clean), context.in_interval)
         stay = counts.get(QUARANTINED, 0) + left.count()
         account = Account(
             "clean",
@@ -116,11 +116,11 @@ def _aids(context: Context, contract: Table) -> CleaningInputs:
 
 
 def _clean_rows(context: Context, contract: Table) -> DataFrame:
-    return context.lake.read(lake.clean(contract).name).where(context.in_interval)
+    return context.lake.read(tables.clean(contract).name).where(context.in_interval)
 
 
 def _ledger(context: Context) -> dict[str, Account]:
-    rows = context.lake.read(lake.ROW_LEDGER.name).where(context.in_interval & (F.col("stage") == "clean")).collect()
+    rows = context.lake.read(tables.ROW_LEDGER.name).where(context.in_interval & (F.col("stage") == "clean")).collect()
     return {
         row.source: Account(
             "clean",
@@ -139,7 +139,7 @@ def _ledger(context: Context) -> dict[str, Account]:
 def _stage_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -> None:
     parts = [each.quarantined.withColumn("source", F.lit(name)) for name, each in moved.items()]
     rows = context.stamped(union_of(parts))
-    staged = audit.stage(lake.QUARANTINE, rows, context.in_interval & F.col("source").isin(*moved))
+    staged = audit.stage(tables.QUARANTINE, rows, context.in_interval & F.col("source").isin(*moved))
     expected = sum(each.account.quarantined for each in moved.values())
     check_accounts([Account("quarantine", "all sources", expected, staged)])
 

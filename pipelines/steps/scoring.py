@@ -14,11 +14,11 @@ from pipelines.runtime.context import Context
 from pipelines.serving.batches import SCORES, score_batches
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import RAW_SCORES, ScoringModel, score_raw_batches
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Column as ContractColumn
 from schemas.contract import Table
 
-SCORE_COLUMNS = tuple(next(column for column in lake.SCORED if column.name == name) for name in RAW_SCORES)
+SCORE_COLUMNS = tuple(next(column for column in tables.SCORED if column.name == name) for name in RAW_SCORES)
 
 
 def score_examples(
@@ -50,8 +50,8 @@ def score_features(context: Context, rows: DataFrame, model: str) -> DataFrame:
     """Rows of the features table as `predictions` has them, by the bundle at a URI that was trained on such features."""
     label = "label" if context.config.horizon is None else "labels"
     kept = ("row_id", "split", label)
-    contract = Table("scored", tuple(lake.PREDICTIONS.column(name) for name in (*kept, *SCORES)))
+    contract = Table("scored", tuple(tables.PREDICTIONS.column(name) for name in (*kept, *SCORES)))
     named = rows.withColumnRenamed("label", label)
     scored = named.mapInArrow(partial(score_batches, uri=model, kept=kept), struct(contract))
-    missing = [column for column in lake.PREDICTIONS.columns if column.name in ("label", "labels") and column.name != label]
+    missing = [column for column in tables.PREDICTIONS.columns if column.name in ("label", "labels") and column.name != label]
     return scored.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})

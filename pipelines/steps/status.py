@@ -23,7 +23,7 @@ from pipelines.runtime.terminal import console
 from pipelines.steps.status_facts import gather
 from pipelines.steps.status_report import StatusReport
 from pipelines.steps.status_view import print_status
-from schemas import tables as lake
+from schemas import tables
 
 NOT_WELL = 1  # the exit code when there are problems
 
@@ -57,7 +57,7 @@ def status_report(
 def check_tables(config: Pipeline, names: Iterable[str]) -> None:
     """Raise ConfigError when `status.tables` names a table that the pipeline never has."""
     own = [f"{kind}_{name}" for name in config.sources for kind in ("raw", "clean")]
-    known = {*own, "features", "scores", "live_metrics", *(table.name for table in lake.SHARED)}
+    known = {*own, "features", "scores", "live_metrics", *(table.name for table in tables.SHARED)}
     if unknown := sorted(set(names) - known):
         raise ConfigError(f"status.tables: unknown table {', '.join(unknown)}; expected some of {', '.join(sorted(known))}.")
 

@@ -22,7 +22,7 @@ from pipelines.steps.status_report import (
     StatusReport,
     TableAge,
 )
-from schemas import tables as lake
+from schemas import tables as stored
 
 INTERVALS = 10  # the last ones of a job, among which a table's newest event is looked for
 LIVE_METRICS = "live_metrics"
@@ -31,7 +31,7 @@ Row = Mapping[str, Any]
 
 def gather(config: Pipeline, reader: CatalogReader, now: datetime, *, runs: int, max_age: timedelta | None) -> StatusReport:
     """The report of a pipeline at a moment, with the last `runs` of each job; `max_age` is of each source's tables."""
-    history = sorted(reader.rows(lake.RUNS.name, {}, lake.RUNS), key=_ended)
+    history = sorted(reader.rows(stored.RUNS.name, {}, stored.RUNS), key=_ended)
     jobs = last_runs(history, reader, runs)
     bounds = {f"{kind}_{name}": max_age for name in config.sources for kind in ("raw", "clean") if max_age}
     tables = table_ages(config, reader, history, now, {**bounds, **config.status.tables})
@@ -54,7 +54,7 @@ def last_runs(history: Sequence[Row], reader: CatalogReader, most: int) -> list[
     by_job = _by_job(history)
     shown = [row for job in sorted(by_job, key=lambda job: _ended(by_job[job][-1])) for row in by_job[job][: -most - 1 : -1]]
     ids = tuple({str(row["run_id"]) for row in shown})
-    ledger = reader.rows(lake.ROW_LEDGER.name, {"run_id": ids}, lake.ROW_LEDGER) if ids else []
+    ledger = reader.rows(stored.ROW_LEDGER.name, {"run_id": ids}, stored.ROW_LEDGER) if ids else []
     rows: dict[tuple[object, ...], int] = {}
     for account in ledger:
         key = _identity(account, account["stage"])
@@ -140,7 +140,7 @@ def source_rows(config: Pipeline, reader: CatalogReader, history: Sequence[Row])
     if not done:
         return []
     where = {"stage": "clean", **{name: done[-1][name] for name in ("interval_from", "interval_to")}}
-    rows = [row for row in reader.rows(lake.ROW_LEDGER.name, where, lake.ROW_LEDGER) if row["source"] in config.sources]
+    rows = [row for row in reader.rows(stored.ROW_LEDGER.name, where, stored.ROW_LEDGER) if row["source"] in config.sources]
     columns = ("source", "interval_from", "interval_to", "rows_in", "rows_out", "quarantined")
     return [
         SourceRows(**{name: row[name] for name in columns}, quarantined_share=row["quarantined"] / max(row["rows_in"], 1))
@@ -150,7 +150,7 @@ def source_rows(config: Pipeline, reader: CatalogReader, history: Sequence[Row])
 
 def champion(config: Pipeline, reader: CatalogReader) -> Champion | None:
     """The champion of the table models, with its metrics on test, and live where the last interval of them has any."""
-    versions = [ModelVersion.of(row) for row in reader.rows(lake.MODELS.name, {}, lake.MODELS)]
+    versions = [ModelVersion.of(row) for row in reader.rows(stored.MODELS.name, {}, stored.MODELS)]
     version = holder(versions, CHAMPION)
     if version is None:
         return None
@@ -174,7 +174,7 @@ def _since(versions: Sequence[ModelVersion], version: ModelVersion) -> datetime:
 
 def _test_metrics(reader: CatalogReader, version: ModelVersion) -> list[MetricValue]:
     where = {"run_id": version.evaluate_run_id, "split": "test"}
-    rows = reader.rows(lake.EVALUATION_METRICS.name, where, lake.EVALUATION_METRICS)
+    rows = reader.rows(stored.EVALUATION_METRICS.name, where, stored.EVALUATION_METRICS)
     measured = [MetricValue(**_metric(row)) for row in rows if row["baseline"] is None]
     # A later evaluation of the interval replaces the rows; the registry has the values for good.
     return measured or [MetricValue(metric=name, value=value, low=None, high=None) for name, value in version.metrics.items()]

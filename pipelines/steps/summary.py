@@ -25,7 +25,7 @@ from pipelines.steps.evaluation.judging import JUDGED, history_metric
 from pipelines.steps.evaluation.tables import last_evaluation
 from pipelines.steps.pipeline import STEPS
 from pipelines.steps.registry import read_history
-from schemas import tables as lake
+from schemas import tables
 
 Arguments = Namespace
 JOBS = tuple(step.name for step in STEPS)
@@ -100,7 +100,7 @@ def _grid(title: str, *columns: str) -> Grid:
 def _rows(context: Context, stages: Sequence[str]) -> Grid:
     grid = _grid("Rows", "stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
     grid.columns[1].justify = "left"
-    ledger = [row for row in context.lake.rows(lake.ROW_LEDGER, context.whose_interval) if row["stage"] in stages]
+    ledger = [row for row in context.lake.rows(tables.ROW_LEDGER, context.whose_interval) if row["stage"] in stages]
     for row in sorted(ledger, key=lambda row: (JOBS.index(row["stage"]), -row["rows_in"])):
         counts = itemgetter("rows_in", "rows_out", "quarantined", "duplicates", "filtered")(row)
         grid.add_row(row["stage"], row["source"], *(f"{count:,}" for count in counts))
@@ -142,7 +142,7 @@ def _trials(context: Context) -> Grid:
     """The trials of the interval's last search."""
     grid = _grid("Trials", "trial", "state", "epochs", "best epoch", "monitor", "value", "seconds", "")
     run = context.runs.needed("train", by="search")
-    for row in sorted(context.lake.rows(lake.SEARCH_TRIALS, {"run_id": run.run_id}), key=itemgetter("trial")):
+    for row in sorted(context.lake.rows(tables.SEARCH_TRIALS, {"run_id": run.run_id}), key=itemgetter("trial")):
         best, value = row["best_epoch"], row["value"]
         grid.add_row(
             str(row["trial"]), row["state"], str(row["epochs"]), "" if best is None else str(best + 1), row["monitor"],
@@ -155,7 +155,7 @@ def _moved(context: Context) -> Grid:
     """The features of the interval that have moved most from what the last model was trained on."""
     grid = _grid("Drift", "feature", "PSI", "KS", "missing")
     wanted = {**context.whose_interval, "compared": WHOLE}
-    for row in sorted(context.lake.rows(lake.DRIFT_METRICS, wanted), key=itemgetter("psi"), reverse=True)[:MOST_MOVED]:
+    for row in sorted(context.lake.rows(tables.DRIFT_METRICS, wanted), key=itemgetter("psi"), reverse=True)[:MOST_MOVED]:
         grid.add_row(*moved_row(WHOLE, FeatureDrift(**{name: row[name] for name in FeatureDrift._fields}))[1:])
     return grid
 

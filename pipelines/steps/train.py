@@ -29,7 +29,7 @@ from pipelines.steps.training.tracking import tracked
 from pipelines.training.feed import CHECKSUM_MODULUS
 from pipelines.training.job import Sample, TrainingJob
 from pipelines.training.plan import PlannedRowGroup, RowPlan, read_groups
-from schemas import tables as lake
+from schemas import tables
 
 FEATURES = "features"
 
@@ -108,7 +108,7 @@ def prepare(context: Context) -> Prepared:
     """Read what is trained on, at the features' present snapshot; raises DataError when a split is empty, or has one class of
     several that training or evaluation needs.
     """
-    snapshot, stats = (context.lake.snapshot_id(name) for name in (FEATURES, lake.FEATURE_STATS.name))
+    snapshot, stats = (context.lake.snapshot_id(name) for name in (FEATURES, tables.FEATURE_STATS.name))
     assert snapshot is not None
     counts, checksum = _count(context, snapshot)
     check_splits(counts, context.config.task, context.config.features.split, STEP.name)
@@ -143,7 +143,7 @@ def publish(context: Context, prepared: Prepared, job: TrainingJob, attempts: At
     missing.
     """
     attempts.receipts.check_complete(len(attempts.history))
-    keep_snapshots(context, {FEATURES: prepared.snapshot, lake.FEATURE_STATS.name: prepared.stats_snapshot})
+    keep_snapshots(context, {FEATURES: prepared.snapshot, tables.FEATURE_STATS.name: prepared.stats_snapshot})
     outputs = _write(context, attempts)
     attempts.release()
     seen = {"tensorboard": job.tensorboard, "timeline": job.timeline}
@@ -164,19 +164,19 @@ def snapshot_tag(run_id: str) -> str:
 
 def stats_of_training(context: Context, run: Run) -> list[dict[str, Any]]:
     """The rows of feature_stats that a training run read, by position; none when they are gone and the run has no tag."""
-    stats = context.lake.snapshot_id(lake.FEATURE_STATS.name, snapshot_tag(run.run_id))
-    rows = context.lake.rows(lake.FEATURE_STATS, {"run_id": run.inputs["features"]}, stats)
+    stats = context.lake.snapshot_id(tables.FEATURE_STATS.name, snapshot_tag(run.run_id))
+    rows = context.lake.rows(tables.FEATURE_STATS, {"run_id": run.inputs["features"]}, stats)
     return sorted(rows, key=itemgetter("position"))
 
 
 def read_spec(context: Context, snapshot: int | None = None) -> FittedSpec:
     """The interval's fitted features, from feature_stats as it is, or as it was at a snapshot."""
-    rows = sorted(context.lake.rows(lake.FEATURE_STATS, context.whose_interval, snapshot), key=itemgetter("position"))
+    rows = sorted(context.lake.rows(tables.FEATURE_STATS, context.whose_interval, snapshot), key=itemgetter("position"))
     return FittedSpec.of(row["fitted"] for row in rows)
 
 
 def _samples(context: Context) -> tuple[Sample, ...]:
-    rows = sorted(context.lake.rows(lake.FEATURE_SAMPLES, context.whose_interval), key=itemgetter("row_id"))
+    rows = sorted(context.lake.rows(tables.FEATURE_SAMPLES, context.whose_interval), key=itemgetter("row_id"))
     return tuple(Sample(raw=json.loads(row["raw"]), features=json.loads(row["features"])) for row in rows)
 
 
@@ -200,7 +200,7 @@ def _write(context: Context, attempts: Attempts) -> dict[str, int]:
     epochs = [{**run, **report.row(), "best": report.epoch == exported} for report in attempts.history]
     received = [{**run, **receipt.row()} for receipt in attempts.receipts.received]
     with Audit(context.lake, f"train {context.run_id}") as audit:
-        for contract, rows in ((lake.TRAINING_HISTORY, epochs), (lake.FEED_RECEIPTS, received)):
+        for contract, rows in ((tables.TRAINING_HISTORY, epochs), (tables.FEED_RECEIPTS, received)):
             audit.stage_rows(contract, rows, {"run_id": context.run_id})
         return audit.publish()
 

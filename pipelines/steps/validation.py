@@ -30,7 +30,7 @@ from pipelines.cleaning.rows import (
 from pipelines.cleaning.two_pass import ROW_BUCKET, FirstPassResult, TwoPassValidator
 from pipelines.io.audit import Audit
 from pipelines.runtime.context import Context
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Table
 
 SHARED_KEYS = 1_000_000  # of so many hashes each task can hold a copy
@@ -95,7 +95,7 @@ class OnePass:
     def stage(self, context: Context, audit: Audit) -> Staged:
         """Validate the rows, and write the clean ones to the audit's branch."""
         rows, counts = _clean_and_counts(context, self.source, self.validated)
-        written = audit.stage(lake.clean(self.source.contract), rows, context.replaced)
+        written = audit.stage(tables.clean(self.source.contract), rows, context.replaced)
         return _staged(self.source, self.validated, written, counts.get)
 
 
@@ -120,7 +120,7 @@ class TwoPasses:
         if not first.row_buckets:
             return _staged(source, candidates, written, {}, first)
         rows, counts = _clean_and_counts(context, source, candidates)
-        added = audit.add(lake.clean(source.contract), rows)
+        added = audit.add(tables.clean(source.contract), rows)
         return _staged(source, candidates, written + added, counts.get, first)
 
 
@@ -151,7 +151,7 @@ def _stage_first_pass(
     counts = Observation()
     passed = validator.first_pass(source.raw).observe(counts, *validator.first_pass_counts())
     rows = context.stamped(clean_rows(passed, source.contract, source.inputs))
-    written = audit.stage(lake.clean(source.contract), rows, context.replaced)
+    written = audit.stage(tables.clean(source.contract), rows, context.replaced)
     return validator.first_pass_result(counts.get), written
 
 

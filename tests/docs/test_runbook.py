@@ -13,7 +13,7 @@ import pytest
 from pipelines import errors
 from pipelines.errors import RingmillError
 from pipelines.runtime.command_line import PURPOSES, parser_of
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Table
 from tests.conftest import ROOT
 from tests.docs.prose import anchors
@@ -59,7 +59,7 @@ def test_jobs_that_the_pages_start_take_the_options_that_they_show() -> None:
 def test_columns_that_the_pages_query_exist() -> None:
     assert len(QUERIES) > 10
     with closing(sqlite3.connect(":memory:")) as database:  # the queries are plain SQL, which it reads as Spark does
-        for table in (table for table in vars(lake).values() if isinstance(table, Table)):
+        for table in (table for table in vars(tables).values() if isinstance(table, Table)):
             columns = ", ".join(f'"{column.name}"' for column in table.columns)
             database.execute(f"create table {table.name} ({columns})")
         for query in QUERIES:

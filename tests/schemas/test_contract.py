@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas import flights
-from schemas import tables as lake
+from schemas import flights, tables
 from schemas.contract import Column, ContractError, Table
 
 ID, NAME = Column("id", "int"), Column("name", "string")
@@ -29,12 +28,12 @@ def test_column_declared_twice_is_refused() -> None:
 
 
 def test_raw_table_has_every_column_as_text() -> None:
-    raw = lake.raw(flights.WEATHER)
+    raw = tables.raw(flights.WEATHER)
     assert raw.name == "raw_weather"
     assert {raw.column(name).type for name in flights.WEATHER.column_names} == {"string"}
 
 
 def test_features_table_lies_in_the_order_of_its_hash() -> None:
-    table = lake.features((Column("at", "timestamp"),), {"x": "float", "w": "int"})
+    table = tables.features((Column("at", "timestamp"),), {"x": "float", "w": "int"})
     assert table.sorted_by == ("row_id",)
     assert [table.column(name).type for name in ("x", "w", "at")] == ["float", "int", "timestamp"]

@@ -30,7 +30,7 @@ from pipelines.runtime.secret import hash_key_of
 from pipelines.steps.bulk.expectations import broken_of
 from pipelines.steps.bulk.ingest import replaced_by_each
 from pipelines.steps.clean_checks import check_landed, may_be_empty, report_warnings
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Table
 
 STEP = "clean"
@@ -163,7 +163,7 @@ def _validate(
     inputs = CleaningInputs(known, key=hash_key_of(context, contract), extras=extras, interval_columns=APART)
     rows = validate_rows(raw, contract, F.col(APART[0]), F.col(APART[1]), inputs).persist()
     kept.callback(rows.unpersist)
-    table = lake.clean(contract)
+    table = tables.clean(contract)
     audit.stage(table, clean_rows(rows, contract, inputs).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
     accounts, newest = _accounts(contract, rows, _counts(raw), audit.rows_by_interval(table), batch.bounds)
     return ValidatedSource(rows, inputs, accounts, broken_of(batch, contract, rows, accounts, newest))
@@ -204,9 +204,9 @@ def _write_quarantine(batch: Batch, audit: Audit, validated: Mapping[str, Valida
     parts = [_refused(context, name, of) for name, of in validated.items() if refused[name]]
     if parts:
         rows = union_of(parts).withColumn("run_id", F.lit(context.run_id))
-        written = audit.stage(lake.QUARANTINE, rows, batch.replaced & F.col("source").isin(*validated))
+        written = audit.stage(tables.QUARANTINE, rows, batch.replaced & F.col("source").isin(*validated))
     else:
-        written = audit.stage_rows(lake.QUARANTINE, [], {**batch.whose_replaced, "source": tuple(validated)})
+        written = audit.stage_rows(tables.QUARANTINE, [], {**batch.whose_replaced, "source": tuple(validated)})
     check_accounts([Account("quarantine", "all sources", sum(refused.values()), written)])
 
 
@@ -225,7 +225,7 @@ def _write_broken(batch: Batch, audit: Audit, broken: Mapping[Bounds, Sequence[B
         for (start, end), of in broken.items()
         for each in of
     ]
-    audit.stage_rows(lake.BROKEN_RULES, rows, batch.whose_replaced)
+    audit.stage_rows(tables.BROKEN_RULES, rows, batch.whose_replaced)
 
 
 BULK = Bulk(is_possible, inputs, work, sizes, ROWS)

@@ -13,7 +13,7 @@ from pipelines.cleaning.expectations import BrokenRule, check_freshness, check_v
 from pipelines.cleaning.rows import count_broken
 from pipelines.io.driver_rows import Bound
 from pipelines.runtime.batches import APART, Batch, Bounds, bounds_of, micros_of_bounds
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Table
 
 
@@ -43,7 +43,7 @@ def _usual(batch: Batch, contract: Table, accounts: Mapping[Bounds, Account]) ->
     if contract.volume is None:
         return []
     where = {"stage": "clean", "source": contract.name, "interval_from": Bound("<", batch.bounds[-1][1])}
-    ledger = batch.context.lake.rows(lake.ROW_LEDGER, where)
+    ledger = batch.context.lake.rows(tables.ROW_LEDGER, where)
     rows = {row["interval_from"].astimezone(UTC): row["rows_in"] - row["filtered"] for row in ledger}
     rows |= {start: _own_rows(account) for (start, _), account in accounts.items()}
     return sorted(rows.items(), key=itemgetter(0), reverse=True)

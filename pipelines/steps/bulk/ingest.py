@@ -24,7 +24,7 @@ from pipelines.steps.landing import (
     placed_rows,
     report_absent,
 )
-from schemas import tables as lake
+from schemas import tables
 
 STEP = "ingest"
 
@@ -84,7 +84,7 @@ def _land(batch: Batch, audit: Audit, name: str) -> Mapping[tuple[datetime, date
     read = Observation()
     rows = source.read_many(context.spark, contract, batch.intervals).observe(read, *counted_where_read())
     placed = placed_rows(rows, contract, F.col("interval_from")).withColumn("run_id", F.lit(context.run_id))
-    table = lake.raw(contract)
+    table = tables.raw(contract)
     with failures_explained(source, contract):
         landed = audit.stage(table, placed, batch.replaced)
     check_landed(source, contract, read, landed)

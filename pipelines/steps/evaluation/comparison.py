@@ -20,7 +20,7 @@ from pipelines.steps.evaluation.bootstrap import paired_interval
 from pipelines.steps.examples import examples
 from pipelines.steps.scoring import score_examples, score_features
 from pipelines.steps.train import FEATURES, snapshot_tag
-from schemas import tables as lake
+from schemas import tables
 
 
 def compare(
@@ -68,5 +68,5 @@ def _scored(context: Context, champion: Bundle, model: Bundle) -> Iterator[tuple
 def _scores(context: Context, rows: DataFrame, bundle: Bundle) -> DataFrame:
     """Test rows with their labels and a model's scores, as the bootstrap takes them."""
     label = "label" if context.config.horizon is None else "labels"
-    kept = (lake.ROW_ID, next(column for column in lake.SCORED if column.name == label))
+    kept = (tables.ROW_ID, next(column for column in tables.SCORED if column.name == label))
     return score_examples(context, rows.withColumn(label, F.col("label").cast(kept[1].type)), bundle, kept)

@@ -15,7 +15,7 @@ from pipelines.registry.versions import ModelVersion
 from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
 from pipelines.steps.evaluation.comparison import compare
-from schemas import tables as lake
+from schemas import tables
 
 
 class Measured(NamedTuple):
@@ -43,7 +43,7 @@ def gather_evidence(context: Context, model: Measured, comparison: Comparison | 
     The drift is that of the features on which it was trained.
     """
     compared = {"compared": "test", "reference_run_id": model.train.inputs["features"]}
-    drift = features_drift(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval | compared))
+    drift = features_drift(context.lake.rows(tables.DRIFT_METRICS, context.whose_interval | compared))
     return Evidence(model.metrics, _parity(verified_manifest(model.uri)), drift, comparison)
 
 

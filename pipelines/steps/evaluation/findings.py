@@ -31,7 +31,7 @@ from pipelines.steps.evaluation.fitted_baselines import trained_files
 from pipelines.steps.evaluation.judging import Judged, Metrics, history_metric
 from pipelines.steps.evaluation.opening import opening, tiles, without_underscores
 from pipelines.training.plan import read_groups
-from schemas import tables as lake
+from schemas import tables
 
 MOST_MOVED = 10
 MOST_WRONG = 10
@@ -111,7 +111,7 @@ def _accounts(context: Context, own: Account) -> Grid:
     columns = ("stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
     names = ("rows_in", "rows_out", "quarantined", "duplicates", "filtered")
     stages = ("ingest", "clean", "features", "train")
-    ledger = context.lake.rows(lake.ROW_LEDGER, context.whose_interval)
+    ledger = context.lake.rows(tables.ROW_LEDGER, context.whose_interval)
     before = sorted(
         (row for row in ledger if row["stage"] in stages), key=lambda row: (stages.index(row["stage"]), -row["rows_in"])
     )
@@ -194,7 +194,7 @@ def _settings(config: Pipeline) -> list[tuple[str, str]]:
 
 
 def _drift(context: Context) -> list[tuple[str, ...]]:
-    rows = sorted(context.lake.rows(lake.DRIFT_METRICS, context.whose_interval), key=itemgetter("psi"), reverse=True)
+    rows = sorted(context.lake.rows(tables.DRIFT_METRICS, context.whose_interval), key=itemgetter("psi"), reverse=True)
     return [
         moved_row(row["compared"], FeatureDrift(**{name: row[name] for name in FeatureDrift._fields}))
         for row in rows[:MOST_MOVED]

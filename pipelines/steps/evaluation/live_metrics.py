@@ -17,7 +17,7 @@ from pipelines.registry.versions import current
 from pipelines.runtime.context import Context
 from pipelines.steps.evaluation.bootstrap import replicate_metrics
 from pipelines.steps.registry import read_history
-from schemas import tables as lake
+from schemas import tables
 
 SCORES = "scores"
 
@@ -71,7 +71,7 @@ def stage_live(context: Context, audit: Audit, live: Sequence[LiveMetric]) -> No
     rows: list[dict[str, object]] = [
         {**stamp, "model_version": one.version, "rows": one.rows, "metric": one.metric, **_finite(one.value)} for one in live
     ]
-    audit.stage_rows(lake.LIVE_METRICS, rows, context.whose_interval)
+    audit.stage_rows(tables.LIVE_METRICS, rows, context.whose_interval)
 
 
 def live_grids(live: Sequence[LiveMetric]) -> list[Grid]:

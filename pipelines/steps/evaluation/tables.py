@@ -15,7 +15,7 @@ from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
 from pipelines.steps.evaluation.confidence import MODEL, Confidence, Intervals
 from pipelines.steps.evaluation.judging import Judged, Metrics
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Table
 
 Row = dict[str, object]
@@ -33,12 +33,12 @@ def stage_evaluation(
     """Write metrics, differences, slices and importance, beside those of earlier runs."""
     start, end = context.bounds
     stamp: Row = {"run_id": context.run_id, "interval_from": start, "interval_to": end, "model_run_id": run.run_id}
-    rows: list[tuple[Table, Iterable[Row]]] = [(lake.EVALUATION_METRICS, _metrics(judged, confidence))]
+    rows: list[tuple[Table, Iterable[Row]]] = [(tables.EVALUATION_METRICS, _metrics(judged, confidence))]
     if confidence is not None:
-        rows += [(lake.MODEL_DIFFERENCES, _differences(confidence)), (lake.SLICE_METRICS, _slices(confidence))]
+        rows += [(tables.MODEL_DIFFERENCES, _differences(confidence)), (tables.SLICE_METRICS, _slices(confidence))]
     if importance:
         metric = PRIMARY[context.config.task.kind]
-        rows.append((lake.FEATURE_IMPORTANCE, ({**one._asdict(), "metric": metric} for one in importance)))
+        rows.append((tables.FEATURE_IMPORTANCE, ({**one._asdict(), "metric": metric} for one in importance)))
     own = {**context.whose_interval, "run_id": context.run_id}
     context.at_once(*(partial(audit.stage_rows, table, [{**stamp, **row} for row in of], own) for table, of in rows))
 
@@ -48,7 +48,7 @@ def last_evaluation(context: Context, model_run_id: str | None = None) -> list[d
     there is no such evaluation.
     """
     where = context.whose_interval | ({"model_run_id": model_run_id} if model_run_id else {})
-    rows = context.lake.rows(lake.EVALUATION_METRICS, where)
+    rows = context.lake.rows(tables.EVALUATION_METRICS, where)
     ids = sorted({str(row["run_id"]) for row in rows})
     if len(ids) > 1:
         begun = {run.run_id: run.started_at.timestamp() for run in context.runs.all("evaluate")}

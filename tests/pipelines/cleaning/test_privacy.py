@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from pipelines.cleaning.privacy import hash_key, hashed, with_key
 from pipelines.cleaning.rows import CleaningInputs, split_validated, validate_rows
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Column, Table
 from tests.pipelines.cleaning.landed import landed
 
@@ -53,7 +53,7 @@ def test_personal_values_leave_raw_as_hashes_or_not_at_all(spark: SparkSession) 
     assert "mail: expected text like @, received a personal value" in seen
     assert "withheld, since this source has personal columns" in seen
     assert hmac.new(KEY, b"bob@x.org", hashlib.sha256).hexdigest() in seen
-    assert lake.clean(PEOPLE).column_names[:3] == ("id", "mail", "age")
+    assert tables.clean(PEOPLE).column_names[:3] == ("id", "mail", "age")
 
 
 def test_the_key_is_in_no_plan(spark: SparkSession) -> None:

@@ -16,7 +16,7 @@ from pipelines.io.iceberg import IcebergTable
 from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.execute import record_interruption
 from pipelines.steps import ingest
-from schemas import tables as lake
+from schemas import tables
 from schemas.tables import raw
 from tests.pipelines.conftest import Run
 
@@ -79,10 +79,10 @@ def test_a_signal_during_a_publication_waits_until_every_table_has_it(run: Run, 
 
     monkeypatch.setattr(IcebergTable, "publish", publish_and_interrupt)
     with pytest.raises(Interrupted), context.audit("probe") as audit:  # noqa: PT012
-        for contract in (lake.BROKEN_RULES, lake.ROW_LEDGER):
+        for contract in (tables.BROKEN_RULES, tables.ROW_LEDGER):
             audit.stage_rows(contract, [], context.whose_interval)
         audit.publish()
-    for contract in (lake.BROKEN_RULES, lake.ROW_LEDGER):
+    for contract in (tables.BROKEN_RULES, tables.ROW_LEDGER):
         table = IcebergTable(context.spark, context.lake.identifier(contract.name))
         assert table.summary()["run_id"] == context.run_id
         assert list(table.references()) == ["main"]

@@ -7,8 +7,7 @@ import pytest
 
 from pipelines.errors import ConfigError
 from pipelines.runtime.names import check_names
-from schemas import flights
-from schemas import tables as lake
+from schemas import flights, tables
 from schemas.contract import Column, Outliers, Table
 from schemas.names import ICEBERG, INTERNAL
 from tests.sample import pipeline
@@ -112,5 +111,5 @@ def test_a_feature_may_not_have_such_a_name(tmp_path: Path, name: str) -> None:
 
 
 def test_the_tables_own_columns_are_not_internal() -> None:
-    landed = [column.name for column in (*lake.LANDED, *lake.IDENTIFIED)]
+    landed = [column.name for column in (*tables.LANDED, *tables.IDENTIFIED)]
     assert not [name for name in landed if name.startswith(INTERNAL) or name in ICEBERG]

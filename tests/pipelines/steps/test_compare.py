@@ -18,7 +18,7 @@ from pipelines.io.lake import Lake
 from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run, RunLog
 from pipelines.steps.compare import comparison, read_evaluation
-from schemas import tables as lake
+from schemas import tables as stored
 from tests.conftest import ROOT
 from tests.sample import pipeline
 
@@ -49,8 +49,8 @@ def evaluated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
         metrics: list[dict[str, object]] = [{**stamp, "metric": name, "value": value} for name, value in measured.items()]
         with context.audit("evaluate") as audit:
             own = context.in_interval & (F.col("run_id") == run_id)
-            audit.stage(lake.PREDICTIONS, tables.frame(lake.PREDICTIONS, predicted), own)
-            audit.stage_rows(lake.EVALUATION_METRICS, metrics, {**context.whose_interval, "run_id": run_id})
+            audit.stage(stored.PREDICTIONS, tables.frame(stored.PREDICTIONS, predicted), own)
+            audit.stage_rows(stored.EVALUATION_METRICS, metrics, {**context.whose_interval, "run_id": run_id})
             outputs = audit.publish()
         context.runs.add(
             Run(
@@ -97,8 +97,8 @@ def test_a_run_that_is_not_there_is_named(evaluated: Context) -> None:
     with pytest.raises(DataError, match="both runs are better; expected two different ones"):
         comparison(evaluated, one, one)
     outputs = {"evaluation_metrics": 1, "predictions": 2}
-    row = evaluated.lake.rows(lake.RUNS, {"run_id": "better"})[0]
-    evaluated.lake.append_rows(lake.RUNS, [{**row, "run_id": "old", "outputs": json.dumps(outputs)}])
+    row = evaluated.lake.rows(stored.RUNS, {"run_id": "better"})[0]
+    evaluated.lake.append_rows(stored.RUNS, [{**row, "run_id": "old", "outputs": json.dumps(outputs)}])
     with pytest.raises(DataError, match="the snapshot of evaluation_metrics that run old published has expired"):
         read_evaluation(evaluated, "old")
 

@@ -15,7 +15,7 @@ from pipelines.errors import DataError
 from pipelines.steps.features import STEP as FEATURES
 from pipelines.steps.split_counts import SplitFacts, check_labels, count_splits
 from pipelines.steps.train import prepare
-from schemas import tables as lake
+from schemas import tables
 from schemas.contract import Column
 from tests.pipelines.conftest import Run
 from tests.sample import pipeline
@@ -105,7 +105,7 @@ def test_features_refuse_one_class_before_anything_is_written(cleaned: Run) -> N
 def test_train_refuses_a_table_whose_validation_has_one_class(run: Run) -> None:
     context = run()
     start, end = context.bounds
-    table = lake.features((Column(AT, "timestamp"),), {"x": "float"}, "float", ())
+    table = tables.features((Column(AT, "timestamp"),), {"x": "float"}, "float", ())
     stamp: dict[str, Any] = {"run_id": context.run_id, "interval_from": start, "interval_to": end, AT: start, "x": 1.0}
     labels = {"train": [0.0, 1.0], "validation": [1.0, 1.0], "test": [0.0, 1.0]}
     made = [

@@ -31,7 +31,7 @@ from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from pipelines.steps.status_facts import failures, shown_age
 from pipelines.steps.status_report import StatusReport
-from schemas import tables as lake
+from schemas import tables as stored
 from schemas.contract import Column, Table
 from setup.postgres import Postgres
 from tests.conftest import ROOT, session_on
@@ -43,8 +43,8 @@ MAY = (datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 5, 2, tzinfo=UTC))
 LIVE = Table(
     "live_metrics",
     (
-        lake.RUN,
-        *lake.INTERVAL,
+        stored.RUN,
+        *stored.INTERVAL,
         Column("model_version", "int"),
         Column("rows", "bigint"),
         Column("metric", "string"),
@@ -148,7 +148,7 @@ def test_the_champion_has_its_metrics_with_intervals_on_test_and_live(spark: Spa
     alias = {"alias": "champion", "name": context.config.pipeline}
     replaced = version(1, **alias, valid_to=day(3))
     rows = [replaced, version(1, **alias, valid_from=day(3)), version(2, alias=None)]
-    context.lake.append_rows(lake.MODELS, [each.row for each in rows])
+    context.lake.append_rows(stored.MODELS, [each.row for each in rows])
     found = report().champion
     assert found is not None and (found.version, found.since, found.live) == (1, day(1), ())
     assert [(each.metric, each.value, each.low) for each in found.test] == [("auc", 0.7, None)], "the registry's"
@@ -156,7 +156,7 @@ def test_the_champion_has_its_metrics_with_intervals_on_test_and_live(spark: Spa
     measured = [("auc", None, 0.75, 0.7, 0.8), ("log_loss", None, 0.5, None, None), ("auc", "gbm", 0.9, 0.8, 1.0)]
     names = ("metric", "baseline", "value", "low", "high")
     metrics = [{**base, "run_id": "evaluate1", **dict(zip(names, row, strict=True))} for row in measured]
-    context.lake.append_rows(lake.EVALUATION_METRICS, [*metrics, {**metrics[0], "run_id": "evaluate2", "value": 0.1}])
+    context.lake.append_rows(stored.EVALUATION_METRICS, [*metrics, {**metrics[0], "run_id": "evaluate2", "value": 0.1}])
     live = {"run_id": "d", "model_version": 1, "metric": "auc", "rows": 9, "value": 0.6, "low": 0.5, "high": float("nan")}
     earlier = {"interval_from": MAY[0] - timedelta(days=1), "interval_to": MAY[0]}
     spans = [{"interval_from": MAY[0], "interval_to": MAY[1]}, earlier]
@@ -179,7 +179,7 @@ def test_events_older_than_they_may_be_are_stale(spark: SparkSession, run: Run) 
     [unknown] = report(max_event_age="2 days").problems
     assert (unknown.subject, unknown.message) == ("clean_flights", "no event of it is known; expected 2 d at most")
     context.lake.append_rows(
-        Table("clean_flights", (Column("time_hour", "timestamp"), *lake.INTERVAL)),
+        Table("clean_flights", (Column("time_hour", "timestamp"), *stored.INTERVAL)),
         [{"time_hour": datetime.now(UTC) - timedelta(hours=50), **context.whose_interval}],
     )
     [late] = report(max_event_age="2 days").problems
@@ -209,13 +209,13 @@ def test_the_job_prints_one_json_object_and_its_exit_code_says_whether_all_is_we
     row = {"run_id": "r1", "pipeline": "watched", "job": "ingest", "interval_from": MAY[0], "interval_to": MAY[1]}
     rest = {"fingerprint": "f", "config_hash": "", "code_version": "", "inputs": "{}", "outputs": "{}", "artifacts": "{}"}
     ended = {"started_at": datetime.now(UTC), "seconds": 1.0}
-    written.append_rows(lake.RUNS, [{**row, **rest, **ended, "status": "succeeded"}])
+    written.append_rows(stored.RUNS, [{**row, **rest, **ended, "status": "succeeded"}])
     assert job("--json") == 0
     content = json.loads(capsys.readouterr().out)
     assert list(content) == list(StatusReport.model_fields)
     assert (content["ok"], content["problems"], content["jobs"][0]["run_id"]) == (True, [], "r1")
     later = {**row, **rest, **ended, "status": "failed", "run_id": "r2", "seconds": 2.0, "error": "no route to host"}
-    written.append_rows(lake.RUNS, [later])
+    written.append_rows(stored.RUNS, [later])
     assert job() == 1
     shown = capsys.readouterr().out
     assert "failed: ingest: its last run r2 failed: no route to host" in shown and "Champion none" in shown

@@ -18,7 +18,7 @@ from pipelines.runtime.runs import Run as RunRow
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from pipelines.steps.summary import print_job
-from schemas import tables as lake
+from schemas import tables
 from tests.pipelines.conftest import Run
 
 
@@ -61,7 +61,7 @@ def _check_search_and_drift(visited: Context) -> None:
     """A search ends with its trials, drift with what moved most; their tables are written by hand."""
     base = {"run_id": visited.run_id, "state": "done", "values": "{}", "epochs": 2, "monitor": "validation_auc", "seconds": 1.0}
     tried = [{**base, "trial": n, "best_epoch": 1, "value": v, "promoted": n == 2} for n, v in ((1, 0.7), (2, 0.9))]
-    visited.lake.append_rows(lake.SEARCH_TRIALS, tried)
+    visited.lake.append_rows(tables.SEARCH_TRIALS, tried)
     start, end = visited.bounds
     of_run = {
         "run_id": visited.run_id,
@@ -71,10 +71,10 @@ def _check_search_and_drift(visited: Context) -> None:
         "compared": "interval",
     }
     moved = [{**of_run, "feature": name, "psi": psi, "ks": None, "missing": 0.25} for name, psi in (("a", 0.1), ("b", 0.3))]
-    visited.lake.append_rows(lake.DRIFT_METRICS, moved)
+    visited.lake.append_rows(tables.DRIFT_METRICS, moved)
     epoch = {"train_loss": 0.5, "validation_loss": 0.4, "validation_auc": 0.9, "learning_rate": 0.1, "rows": 3, "steps": 1}
     history = {"run_id": visited.run_id, "epoch": 0, "best": True, "seconds": 1.0, "rows_per_second": 3.0, **epoch}
-    visited.lake.append_rows(lake.TRAINING_HISTORY, [history])
+    visited.lake.append_rows(tables.TRAINING_HISTORY, [history])
     add_run(visited, "train", model="/m")
     add_run(visited, "drift", report="/r/drift.html")
     search = shown(visited, "search")

@@ -18,7 +18,7 @@ from pipelines.steps.train import prepared_files
 from pipelines.steps.training import attempts
 from pipelines.steps.training.attempts import CLAIM, Attempts
 from pipelines.steps.training.receipts import Receipts
-from schemas import tables as lake
+from schemas import tables
 from tests.pipelines.conftest import Run
 from tests.pipelines.training.test_job import job
 
@@ -26,7 +26,7 @@ from tests.pipelines.training.test_job import job
 def stage(context: Context, rows: int) -> None:
     """Publish so many train rows of the context's interval."""
     start, end = context.bounds
-    table = lake.features((), {"x": "float"}, "float", ())
+    table = tables.features((), {"x": "float"}, "float", ())
     stamp: dict[str, Any] = {"run_id": context.run_id, "interval_from": start, "interval_to": end}
     made = [{"row_id": at, "split": "train", "label": 0.0, "x": 1.0, **stamp} for at in range(rows)]
     with context.audit("features") as audit:

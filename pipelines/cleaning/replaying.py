@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from pipelines.cleaning.duplicates import mark_duplicates
-from pipelines.cleaning.rows import RAW, CleaningInputs, as_validated, validate_rows
+from pipelines.cleaning.inputs import CleaningInputs
+from pipelines.cleaning.rows import RAW, as_validated, validate_rows
 from schemas.contract import LANDING_ORDER, Column, Table
 from schemas.names import internal
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.cleaning.checking import Check, Fences, all_checks, findings, known_name, refusing_sql, rule_name, text_name
+from pipelines.cleaning.checking import Check, all_checks, findings
 from pipelines.cleaning.duplicates import (
     CLEAN,
     DUPLICATE,
@@ -23,19 +21,19 @@ from pipelines.cleaning.duplicates import (
     VERDICT,
     mark_duplicates,
 )
+from pipelines.cleaning.inputs import Bound, CleaningInputs, carried_columns
 from pipelines.cleaning.outliers import fenced
+from pipelines.cleaning.parsed_rows import POSITION, RECEIVED, REFUSED, parse_rows
 from pipelines.cleaning.parsing import received_text, value_of
-from pipelines.cleaning.privacy import hashed, stored_columns, with_key
+from pipelines.cleaning.privacy import stored_columns, with_key
 from pipelines.expressions import any_sql, col, cols, quoted
-from schemas.contract import LANDING_ORDER, Reference, Table
+from schemas.contract import LANDING_ORDER, Table
 from schemas.names import internal
 
 VERDICTS = (CLEAN, QUARANTINED, REPEATED, DUPLICATE, FILTERED)
 BROKEN = "broken"
-RECEIVED, RAW, UNPARSED, REFUSED = map(internal, ("received", "raw", "unparsed", "refused"))
-POSITION = ("source_file", "source_block", "source_row")
+RAW, UNPARSED = internal("raw"), internal("unparsed")
 FINDINGS_TYPE = "array<struct<name:string,severity:string,message:string>>"
-Bound: TypeAlias = datetime | Column
 WITHHELD = "withheld, since this source has personal columns: the raw table holds it"
 
 
@@ -44,20 +42,6 @@ class Validated(NamedTuple):
 
     clean: DataFrame
     quarantined: DataFrame
-
-
-class CleaningInputs(NamedTuple):
-    """What validation takes beside the rows: rows that references point to, by source; fitted fences; the hash key as a
-    frame; whether the contract's columns may be among the source's extra fields; referenced sources that are too large
-    for every task to hold; and the columns that hold the interval of raw and referenced rows, when these are of several.
-    """
-
-    referenced_rows: Mapping[str, DataFrame] = MappingProxyType({})
-    fences: Fences = MappingProxyType({})
-    key: DataFrame | None = None
-    extras: bool = False
-    large_sources: Collection[str] = ()
-    interval_columns: tuple[str, ...] = ()
 
 
 def validate_rows(raw: DataFrame, contract: Table, start: Bound, end: Bound, inputs: CleaningInputs | None = None) -> DataFrame:
@@ -81,11 +65,6 @@ def check_rows(
     verdict = F.when(F.col(REFUSED), QUARANTINED).when(outside_interval(contract, start, end), FILTERED).otherwise(CLEAN)
     checked = _with_findings(parse_rows(raw, contract, inputs, checks), contract, checks, carried_columns(contract, inputs))
     return checked.withColumn(VERDICT, verdict).drop(REFUSED)
-
-
-def carried_columns(contract: Table, inputs: CleaningInputs) -> tuple[str, ...]:
-    """The columns of raw rows that stay beside a row's values: by which it lies apart, and in which order it landed."""
-    return (*inputs.interval_columns, *((LANDING_ORDER,) if contract.in_landing_order else ()))
 
 
 def outside_interval(contract: Table, start: Bound, end: Bound) -> Column:
@@ -189,48 +168,6 @@ def event_time(contract: Table) -> Column:
 def checks_of(contract: Table, inputs: CleaningInputs) -> list[Check]:
     """The contract's promises about one row, as checks of what `parse_rows` gives."""
     return all_checks(contract, inputs.fences)
-
-
-def parse_rows(raw: DataFrame, contract: Table, inputs: CleaningInputs, checks: Sequence[Check]) -> DataFrame:
-    """Each landed row's values, the texts that they were read from, and whether a check refuses the row (`REFUSED`)."""
-    # Texts are a projection of their own: Spark would work them out anew wherever one is used.
-    others = [
-        F.struct(*_received_columns(contract)).alias(RECEIVED),
-        *cols(("broken_line", "broken_why", *POSITION, *carried_columns(contract, inputs))),
-    ]
-    texts = [received_text(c, contract, extras=inputs.extras).alias(text_name(c)) for c in contract.columns]
-    read = with_key(raw, inputs.key).select(*texts, *others)
-    values = [value_of(col(text_name(c)), c).alias(c.name) for c in contract.columns]
-    parsed = read.select("*", *values)
-    if contract.rules:
-        parsed = parsed.select(
-            "*", *(F.expr(rule.holds).alias(rule_name(number)) for number, rule in enumerate(contract.rules))
-        )
-    for number, reference in enumerate(contract.references):
-        parsed = _join_known(parsed, reference, known_name(number), inputs)
-    # From the checks, not from the findings: Spark interprets functions of arrays, and all that is put into them.
-    refusing = F.expr(refusing_sql(checks))
-    return parsed.withColumn(REFUSED, F.col("broken_line").isNotNull() | F.coalesce(refusing, F.lit(False)))
-
-
-def _received_columns(contract: Table) -> list[Column]:
-    columns = [column for column in contract.columns if column.personal != "drop"]
-    return [hashed(col(c.name)).alias(c.name) if c.personal else col(c.name) for c in columns]
-
-
-def _join_known(parsed: DataFrame, reference: Reference, marker: str, inputs: CleaningInputs) -> DataFrame:
-    names = [internal(f"to {name}") for name in (*reference.to, *inputs.interval_columns)]
-    targets = (
-        inputs.referenced_rows[reference.source]
-        .select(*(col(to).alias(name) for to, name in zip((*reference.to, *inputs.interval_columns), names, strict=True)))
-        .distinct()
-    )
-    pairs = zip((*reference.columns, *inputs.interval_columns), names, strict=True)
-    matches = [col(column) == col(name) for column, name in pairs]
-    marked = targets.withColumn(marker, F.lit(True))
-    # Spark does not know the size of what is not yet computed, and would sort both sides.
-    joined = parsed.join(marked if reference.source in inputs.large_sources else F.broadcast(marked), matches, "left")
-    return joined.drop(*names)
 
 
 def _with_findings(parsed: DataFrame, contract: Table, checks: Sequence[Check], carried: Sequence[str]) -> DataFrame:

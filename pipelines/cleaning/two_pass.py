@@ -21,16 +21,9 @@ from pyspark.sql import functions as F
 from pipelines.cleaning.checking import Check
 from pipelines.cleaning.duplicates import CLEAN, FILTERED, QUARANTINED, SHARED, VERDICT, mark_duplicates, with_shared
 from pipelines.cleaning.expectations import BrokenRule
-from pipelines.cleaning.rows import (
-    POSITION,
-    REFUSED,
-    CleaningInputs,
-    carried_columns,
-    check_rows,
-    checks_of,
-    outside_interval,
-    parse_rows,
-)
+from pipelines.cleaning.inputs import CleaningInputs, carried_columns
+from pipelines.cleaning.parsed_rows import POSITION, REFUSED, parse_rows
+from pipelines.cleaning.rows import check_rows, checks_of, outside_interval
 from pipelines.expressions import col, cols
 from schemas.contract import Table
 from schemas.names import internal

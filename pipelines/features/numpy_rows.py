@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from pipelines.features.calendar import DAY, transitions
 from pipelines.features.images import decode
-from pipelines.features.kinds.base import UNKNOWN_ID, Parts
+from pipelines.features.kinds.base import UNKNOWN_ID
 from pipelines.features.kinds.crossed import crossing
+from pipelines.features.kinds.rows import Parts
 from pipelines.features.kinds.text import FIRST_TOKEN_ID
 from pipelines.features.tokens import words_of
 

@@ -28,7 +28,7 @@ from pipelines.io.tables import same_interval, within_interval
 from pipelines.runtime.activity import Activity
 from pipelines.runtime.runs import RunLog
 from pipelines.runtime.times import as_arguments, shown_span
-from schemas.tables import ROW_LEDGER
+from schemas import tables
 
 if TYPE_CHECKING:
     from pipelines.runtime.batches import Batch
@@ -110,6 +110,14 @@ class Context:
         spool = f"{warehouse_uri(self.config.lake)}/_spool/{self.config.pipeline}"
         return {name: make_source(name, section).keeping(f"{spool}/{name}") for name, section in self.config.sources.items()}
 
+    def raw(self, name: str, rows: int | None = None) -> DataFrame:
+        """A source's landed rows of all intervals; `rows` says how many are read of them, where that is known."""
+        return self.lake.read(tables.raw(self.config.contract(name)).name, rows=rows)
+
+    def clean(self, name: str, rows: int | None = None) -> DataFrame:
+        """A source's clean rows of all intervals; `rows` as of `raw`."""
+        return self.lake.read(tables.clean(self.config.contract(name)).name, rows=rows)
+
     def stamped(self, frame: DataFrame) -> DataFrame:
         """The frame with the run and the interval beside each row."""
         start, end = self.bounds
@@ -160,7 +168,7 @@ class Context:
         Where `replaced` is given, also in the place of those of intervals within it, which it names.
         """
         where = self.whose_interval if replaced is None else self.whose_replaced
-        audit.stage_rows(ROW_LEDGER, self.ledger_rows(stage, accounts, replaced), {**where, "stage": stage})
+        audit.stage_rows(tables.ROW_LEDGER, self.ledger_rows(stage, accounts, replaced), {**where, "stage": stage})
 
     def ledger_rows(self, stage: str, accounts: Iterable[Account], replaced: Sequence[str] | None) -> list[dict[str, object]]:
         """A stage's accounts of the interval as rows of row_ledger."""

@@ -13,7 +13,6 @@ from pipelines.io.driver_rows import Bound
 from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import overlapping, written
 from pipelines.runtime.runs import Run
-from schemas import tables
 from schemas.contract import LANDING_ORDER
 
 LATE, OF = "late", "@"
@@ -34,7 +33,7 @@ def landed(context: Context, name: str, rows: int | None = None) -> DataFrame:
 def raw_rows(context: Context, name: str, rows: int | None = None) -> DataFrame:
     """A source's landed rows of all intervals; columns that the contract has had since only are null."""
     contract = context.config.contract(name)
-    raw = context.lake.read(tables.raw(contract).name, rows=rows)
+    raw = context.raw(name, rows)
     there = set(raw.columns)
     wanted = (*contract.column_names, *((LANDING_ORDER,) if contract.in_landing_order else ()))
     grown = [column for column in wanted if column not in there]
@@ -43,7 +42,7 @@ def raw_rows(context: Context, name: str, rows: int | None = None) -> DataFrame:
 
 def landed_with(context: Context, name: str) -> DataFrame:
     """The rows that landed with the interval, whether they belong to it or not."""
-    return context.lake.read(tables.raw(context.config.contract(name)).name).where(context.in_interval)
+    return context.raw(name).where(context.in_interval)
 
 
 def late_intervals(context: Context, landed_now: Column | None = None, done: Sequence[Interval] = ()) -> list[Interval]:
@@ -74,7 +73,7 @@ def _has_any(interval: Interval, moments: Iterable[datetime]) -> bool:
 
 def _late_moments(context: Context, name: str, landed_now: Column) -> set[datetime]:
     """The quarters of hours, in UTC, in which the event times lie that are not in the interval that their rows landed with."""
-    rows = context.lake.read(tables.raw(context.config.contract(name)).name).where(landed_now)
+    rows = context.raw(name).where(landed_now)
     outside = (F.col("event_at") < F.col("interval_from")) | (F.col("event_at") >= F.col("interval_to"))
     seconds = F.unix_seconds("event_at")
     quarters = rows.where(outside).select((seconds - F.pmod(seconds, F.lit(GRAIN.seconds))).alias("start")).distinct()
@@ -106,9 +105,7 @@ def late_runs(context: Context) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in context.sources:
         if may_come_late(context, name):
-            late = context.lake.read(tables.raw(context.config.contract(name)).name).where(
-                _inside(context) & ~context.in_interval
-            )
+            late = context.raw(name).where(_inside(context) & ~context.in_interval)
             runs = sorted(row.landing for row in late.select(landing_name().alias("landing")).distinct().collect())
             found |= {f"{LATE} {name}": ", ".join(runs)} if runs else {}
     return found

@@ -26,7 +26,6 @@ from pipelines.io.tables import within_interval
 from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import Written, overlapping, written
 from pipelines.runtime.gaps import gaps_message, gaps_of, uncovered
-from schemas import tables
 from schemas.contract import LANDING_ORDER, VALID, Table
 
 
@@ -112,12 +111,12 @@ def window_rows(context: Context, window: Window, name: str) -> WindowRows:
 
     Raises DataError when the clean table has not the rows that row_ledger says, as where a run was killed or is at work.
     """
-    contract, table = context.config.contract(name), tables.clean(context.config.contract(name))
+    contract = context.config.contract(name)
     intervals = _read_of(context, window, contract)
     chosen = _of_intervals(intervals)
-    count = context.lake.read(table.name).where(chosen).count()  # by Iceberg's metadata
+    count = context.clean(name).where(chosen).count()  # by Iceberg's metadata
     _check_count(context, name, count, sum(interval.rows[name] for interval in intervals))
-    rows = context.lake.read(table.name, rows=count).where(chosen)
+    rows = context.clean(name, count).where(chosen)
     in_window = F.lit(True)
     if contract.event_time and not all(interval.lies_within(window.start, window.end) for interval in intervals):
         rows = rows.where(_between(contract.event_time, window.since, window.end))

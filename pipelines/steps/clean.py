@@ -15,11 +15,9 @@ from pyspark.sql import functions as F
 
 from pipelines.cleaning.accounting import Account, check_accounts, check_quarantine
 from pipelines.cleaning.expectations import BrokenRule, check_failures, check_freshness, check_volume, merge_broken
+from pipelines.cleaning.inputs import CleaningInputs
 from pipelines.cleaning.outliers import fit_fences
-from pipelines.cleaning.rows import (
-    CleaningInputs,
-    split_validated,
-)
+from pipelines.cleaning.rows import split_validated
 from pipelines.cleaning.source_lines import line_numbers, with_lines
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
@@ -171,7 +169,7 @@ def _write_quarantine(
 
 
 def _whole_files(context: Context, name: str) -> DataFrame:
-    rows = context.lake.read(tables.raw(context.config.contract(name)).name)
+    rows = context.raw(name)
     return rows if context.sources[name].sliced else rows.where(context.in_interval)
 
 

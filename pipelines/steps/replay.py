@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 from pipelines.cleaning import replaying
 from pipelines.cleaning.accounting import Account, check_accounts
 from pipelines.cleaning.duplicates import DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
+from pipelines.cleaning.inputs import CleaningInputs
 from pipelines.cleaning.outliers import fit_fences
-from pipelines.cleaning.rows import CleaningInputs, split_validated
+from pipelines.cleaning.rows import split_validated
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
 from pipelines.runtime.context import Context, Outcome, Step
@@ -116,7 +117,7 @@ def _aids(context: Context, contract: Table) -> CleaningInputs:
 
 
 def _clean_rows(context: Context, contract: Table) -> DataFrame:
-    return context.lake.read(tables.clean(contract).name).where(context.in_interval)
+    return context.clean(contract.name).where(context.in_interval)
 
 
 def _ledger(context: Context) -> dict[str, Account]:

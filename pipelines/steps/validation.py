@@ -18,15 +18,8 @@ from pyspark.sql import functions as F
 from pipelines.cleaning.accounting import Account
 from pipelines.cleaning.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
 from pipelines.cleaning.expectations import BrokenRule
-from pipelines.cleaning.rows import (
-    BROKEN,
-    CleaningInputs,
-    clean_rows,
-    count_broken,
-    shared_keys,
-    validate_rows,
-    verdicts,
-)
+from pipelines.cleaning.inputs import CleaningInputs
+from pipelines.cleaning.rows import BROKEN, clean_rows, count_broken, shared_keys, validate_rows, verdicts
 from pipelines.cleaning.two_pass import ROW_BUCKET, FirstPassResult, TwoPassValidator
 from pipelines.io.audit import Audit
 from pipelines.runtime.context import Context

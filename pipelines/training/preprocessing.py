@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.features.fitted import FittedSpec
-from pipelines.features.kinds.base import UNKNOWN_WORD, Block, Parts
+from pipelines.features.kinds.base import UNKNOWN_WORD, Block
 from pipelines.features.kinds.crossed import crossing
+from pipelines.features.kinds.rows import Parts
 from pipelines.training.layers import BeforeNul, Crc32, FirstWords, LocalTime, Png, ValueOf
 from pipelines.training.tasks import OutputHead
 

@@ -15,9 +15,10 @@ from pipelines.config import score_of
 from pipelines.errors import RankError
 from pipelines.messages import EpochReport, FeedReceipt, OnnxReport, ParityReport, Ready, StepReport
 from pipelines.training.board import Board, Timeline
+from pipelines.training.decoding import Columns
 from pipelines.training.divergence import diverged, unusable
 from pipelines.training.export import Description, Exported, export
-from pipelines.training.feed import Chunk, Columns, Feed, Receipt
+from pipelines.training.feed import Chunk, Feed, Receipt
 from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, Validation

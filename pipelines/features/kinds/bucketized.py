@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipelines.features.kinds.base import NUMBERS, UNKNOWN_ID, Array, Fitted, Kind, Rows
+from pipelines.features.kinds.base import NUMBERS, UNKNOWN_ID, Fitted, Kind
 from pipelines.features.kinds.numeric import Finite
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Request, Stats, Train, number
 
 MOST_EDGES = 64

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipelines.features.kinds.base import UNKNOWN_WORD, Array, Fitted, Rows
+from pipelines.features.kinds.base import UNKNOWN_WORD, Fitted
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Stats, Train
 from pipelines.features.kinds.words import FittedVocabulary, WordKind, word_labels
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from pipelines.features.kinds.base import PART, WORD, WORDS, Array, Fitted, Kind, Raw, Rows
+from pipelines.features.kinds.base import PART, WORD, WORDS, Fitted, Kind, Raw
 from pipelines.features.kinds.categorical import frequent_words
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
 from pipelines.features.kinds.words import word_labels
 

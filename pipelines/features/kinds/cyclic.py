@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from pipelines.features.kinds.base import NUMBERS, Array, Fitted, Kind, Rows
+from pipelines.features.kinds.base import NUMBERS, Fitted, Kind
 from pipelines.features.kinds.numeric import Finite
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import MEDIAN, Request, Stats, Train, number
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipelines.features.kinds.base import Array, Fitted, Rows
+from pipelines.features.kinds.base import Fitted
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
 from pipelines.features.kinds.words import FittedWord, WordKind
 

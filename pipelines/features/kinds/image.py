@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pipelines.features.kinds.base import WORDS, Array, Fitted, Kind, Rows, Tensor
+from pipelines.features.kinds.base import WORDS, Fitted, Kind, Tensor
 from pipelines.features.kinds.numeric import Finite
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
 from pipelines.features.kinds.words import FittedWord
 from schemas.contract import ColumnType

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipelines.features.kinds.base import NUMBERS, Array, Block, Fitted, Kind, Rows
+from pipelines.features.kinds.base import NUMBERS, Block, Fitted, Kind
 from pipelines.features.kinds.fitting import bends, fit_numeric, raw_name, scaled_number
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.scaling import Scaling, scaled
 from pipelines.features.kinds.statistics import Request, Stats, Train, number
 

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from pipelines.errors import DataError
-from pipelines.features.kinds.base import Array, Fitted, Rows
+from pipelines.features.kinds.base import Fitted
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Stats, Train
 from pipelines.features.kinds.words import FittedVocabulary, WordKind
 

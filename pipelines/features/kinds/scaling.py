@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.features.kinds.base import Array
+from pipelines.features.kinds.rows import Array
 from pipelines.model import Model
 
 

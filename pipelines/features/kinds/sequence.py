@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.features.kinds.base import NUMBERS, Array, Fitted, Kind, Raw, Rows, Tensor
+from pipelines.features.kinds.base import NUMBERS, Fitted, Kind, Raw, Tensor
 from pipelines.features.kinds.fitting import bends, fit_numeric, raw_name, scaled_number
 from pipelines.features.kinds.numeric import Numeric
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.scaling import Scaling, scaled
 from pipelines.features.kinds.statistics import Request, Stats, Train, number
 from schemas.contract import ColumnType

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipelines.features.kinds.base import Array, Fitted, Rows
+from pipelines.features.kinds.base import Fitted
 from pipelines.features.kinds.numeric import Finite
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Stats, Train
 from pipelines.features.kinds.words import FittedVocabulary, WordKind
 

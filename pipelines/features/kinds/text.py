@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pipelines.errors import DataError
-from pipelines.features.kinds.base import WORDS, Array, Fitted, Kind, Rows, Tensor
+from pipelines.features.kinds.base import WORDS, Fitted, Kind, Tensor
 from pipelines.features.kinds.categorical import frequent_words
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Request, Stats, TableRows, Train
 from pipelines.features.kinds.words import FittedWord
 from schemas.contract import ColumnType

@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from pipelines.features.kinds.base import Array, Fitted, Kind, Raw, Rows
+from pipelines.features.kinds.base import Fitted, Kind, Raw
 from pipelines.features.kinds.cyclic import circle_columns
+from pipelines.features.kinds.rows import Array, Rows
 from pipelines.features.kinds.statistics import Request, Stats, Train, presence
 from pipelines.model import Day, TimeZone
 

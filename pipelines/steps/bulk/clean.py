@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 from pipelines.cleaning.accounting import Account, check_accounts, check_quarantine
 from pipelines.cleaning.duplicates import CLEAN, DUPLICATE, FILTERED, QUARANTINED, REPEATED, VERDICT
 from pipelines.cleaning.expectations import BrokenRule, check_failures
-from pipelines.cleaning.rows import CleaningInputs, clean_rows, split_validated, validate_rows, verdicts
+from pipelines.cleaning.inputs import CleaningInputs
+from pipelines.cleaning.rows import clean_rows, split_validated, validate_rows, verdicts
 from pipelines.cleaning.source_lines import line_numbers, with_lines
 from pipelines.config import Interval
 from pipelines.expressions import union_of

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from pipelines.cleaning.inputs import CleaningInputs
 from pipelines.cleaning.outliers import fit_fences
 from pipelines.cleaning.replaying import replay
-from pipelines.cleaning.rows import CleaningInputs, count_broken, shared_keys, split_validated, validate_rows, verdicts
+from pipelines.cleaning.rows import count_broken, shared_keys, split_validated, validate_rows, verdicts
 from pipelines.cleaning.two_pass import TwoPassValidator
 from pipelines.expressions import cols
 from pipelines.io.audit import Audit

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from pipelines.cleaning.inputs import CleaningInputs
 from pipelines.cleaning.privacy import hash_key, hashed, with_key
-from pipelines.cleaning.rows import CleaningInputs, split_validated, validate_rows
+from pipelines.cleaning.rows import split_validated, validate_rows
 from schemas import tables
 from schemas.contract import Column, Table
 from tests.pipelines.cleaning.landed import landed

@@ -9,8 +9,9 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.cleaning.duplicates import VERDICT
+from pipelines.cleaning.inputs import CleaningInputs
 from pipelines.cleaning.outliers import fit_fences
-from pipelines.cleaning.rows import CleaningInputs, count_broken, split_validated, validate_rows, verdicts
+from pipelines.cleaning.rows import count_broken, split_validated, validate_rows, verdicts
 from schemas.contract import Column, Outliers, Reference, Rule, Table
 from tests.pipelines.cleaning.landed import landed as landed_rows
 

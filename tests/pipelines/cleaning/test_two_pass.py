@@ -14,16 +14,9 @@ from pyspark.sql import functions as F
 
 from pipelines.cleaning import two_pass
 from pipelines.cleaning.expectations import BrokenRule, merge_broken
+from pipelines.cleaning.inputs import CleaningInputs
 from pipelines.cleaning.outliers import fit_fences
-from pipelines.cleaning.rows import (
-    CleaningInputs,
-    clean_rows,
-    count_broken,
-    shared_keys,
-    split_validated,
-    validate_rows,
-    verdicts,
-)
+from pipelines.cleaning.rows import clean_rows, count_broken, shared_keys, split_validated, validate_rows, verdicts
 from pipelines.cleaning.two_pass import ROW_BUCKET, FirstPassResult, TwoPassValidator
 from schemas.contract import Column, Outliers, Reference, Rule, Table
 from tests.pipelines.cleaning.landed import landed

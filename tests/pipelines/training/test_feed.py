@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pipelines.errors import DataError, RankError
 from pipelines.features.columns import ALIGNMENT
 from pipelines.features.fitted import FittedSpec
-from pipelines.training import feed
-from pipelines.training.feed import CHECKSUM_MODULUS, Chunk, Columns, Feed, Receipt
+from pipelines.training import decoding
+from pipelines.training.decoding import Columns
+from pipelines.training.feed import CHECKSUM_MODULUS, Chunk, Feed, Receipt
 from pipelines.training.plan import RowPlan, read_groups
 
 ROWS = 103
@@ -175,6 +176,6 @@ def test_a_store_that_does_not_answer_is_a_rank_that_is_tried_again(paths: list[
         raise OSError("When reading information for key 'k' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject")
 
     made = plan(paths)
-    monkeypatch.setattr(feed, "locate", unreachable)
+    monkeypatch.setattr(decoding, "locate", unreachable)
     with pytest.raises(RankError, match=r"the store did not answer \(.*NETWORK_CONNECTION"):
         read(made, 0)

@@ -24,10 +24,9 @@ from benchmarks.event_log import table_scans
 from benchmarks.results import grid
 from pipelines.config import LakeConfig, Pipeline, TrainConfig, read_config
 from pipelines.io.lake import Lake
-from pipelines.runtime.application import new_run_id
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
-from pipelines.runtime.runs import RunLog
+from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
 from pipelines.steps.pipeline import STEPS
 from pipelines.steps.train import STEP as TRAIN

@@ -26,12 +26,12 @@ from pipelines.config import Interval, Pipeline
 from pipelines.errors import QualityError
 from pipelines.io.lake import Lake
 from pipelines.registry.versions import CHAMPION, holder
-from pipelines.runtime.application import Arguments, new_run_id, parser, run_job
+from pipelines.runtime.application import Arguments, parser, run_job
 from pipelines.runtime.command_line import JobParser
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.intervals import run_steps
-from pipelines.runtime.runs import RunLog
+from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.evaluate import STEP as EVALUATE
 from pipelines.steps.features import STEP as FEATURES

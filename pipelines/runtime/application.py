@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -23,14 +22,14 @@ from pipelines.runtime.intervals import run_intervals
 from pipelines.runtime.log_context import LOG
 from pipelines.runtime.notify import notify_failure, set_pipeline
 from pipelines.runtime.outside import outside_failure
-from pipelines.runtime.runs import RunLog
+from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
 from pipelines.runtime.signals import silence, take_over_signals
 from pipelines.runtime.terminal import console
 from pipelines.runtime.whole import DECLARE, check_whole
 from pipelines.runtime.width import plan_for, widest
 
-__all__ = ["Arguments", "new_run_id", "parser", "run_application", "run_job"]
+__all__ = ["Arguments", "parser", "run_application", "run_job"]
 Arguments = argparse.Namespace
 Work = Callable[[Context, Arguments], None]
 Check = Callable[[Pipeline, Interval], None]
@@ -158,8 +157,3 @@ def _interval(config: Pipeline, arguments: argparse.Namespace) -> Interval:
             f"arguments: --from {arguments.start} --to {arguments.end}: expected ISO dates or times, the first before the "
             f"second, such as --from 2013-01-01 --to 2014-01-01."
         ) from error
-
-
-def new_run_id() -> str:
-    """A name for a run: the time in UTC, and a few letters that no other run of that second has."""
-    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}_{uuid.uuid4().hex[:6]}"

@@ -26,7 +26,7 @@ from pipelines.io.sources.base import Source
 from pipelines.io.sources.kinds import make_source
 from pipelines.io.tables import same_interval, within_interval
 from pipelines.runtime.activity import Activity
-from pipelines.runtime.runs import RunLog
+from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.times import as_arguments, shown_span
 from schemas import tables
 
@@ -60,6 +60,11 @@ class Context:
     def over(self, interval: Interval) -> Context:
         """The same run at work on another interval."""
         return replace(self, interval=interval, runs=RunLog(self.lake, interval))
+
+    def again(self, interval: Interval) -> Context:
+        """Another run, at work on an interval that this one may have done before: what was made of that is stale by its id."""
+        lake = Lake(self.spark, self.lake.namespace, new_run_id())
+        return replace(self, interval=interval, lake=lake, runs=RunLog(lake, interval))
 
     @property
     def run_id(self) -> str:

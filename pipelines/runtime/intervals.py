@@ -13,6 +13,7 @@ from pipelines.runtime.batches import Batch, bounds_of_interval
 from pipelines.runtime.context import Context, Step
 from pipelines.runtime.coverage import overlapping
 from pipelines.runtime.execute import execute
+from pipelines.runtime.log_context import LOG
 from pipelines.runtime.many import execute_many, in_bulk, spanning
 from pipelines.runtime.stale import report_stale
 
@@ -80,7 +81,10 @@ def _redo_late(steps: Sequence[Step], context: Context, landed: Column | None, d
     for step, interval in redone:
         span = context.shown(interval.start, interval.end)
         context.console.print(f"{step.name:>9}: rows came late for {span}, which is done again", style="yellow")
-        execute(step, context.over(interval), force=False)
+        run = context.again(interval)
+        LOG.run_id = run.run_id
+        execute(step, run, force=False)
+    LOG.run_id = context.run_id
     return [interval for _, interval in redone]
 
 

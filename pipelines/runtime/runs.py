@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -16,6 +17,11 @@ from pipelines.io.lake import Lake
 from schemas.tables import RUNS
 
 TICK = timedelta(milliseconds=1)
+
+
+def new_run_id() -> str:
+    """A name for a run: the time in UTC, and a few letters that no other run of that second has."""
+    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}_{uuid.uuid4().hex[:6]}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
 from pipelines.runtime.context import Context
-from pipelines.runtime.intervals import run_intervals
+from pipelines.runtime.intervals import run_intervals, run_steps
 from pipelines.steps import validation
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
@@ -155,7 +155,12 @@ def test_late_rows_land_in_their_own_interval_whichever_is_run_first(visit: Run,
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,5,a")
     first = visit(INGEST, CLEAN)
     day(2, "3,2013-05-02 10:00,5,a", "4,2013-05-01 23:59,5,a", "2,2013-05-01 11:00,6,b", "5,2013-05-03 00:00,5,a")
-    second = visit(INGEST, CLEAN, day=2)
+    # In one application: the day before is cleaned again by a run of its own, so what was made of it is known to be stale.
+    second = first.over(Interval(start=first.interval.end, end=first.interval.end + timedelta(days=1)))
+    run_steps((INGEST, CLEAN), second, force=False)
+    cleaned = first.over(first.interval).runs.latest("clean")
+    assert cleaned and cleaned.run_id not in {first.run_id, None}
+    assert {row.run_id for row in first.lake.read("clean_visits").where("id = 4").collect()} == {cleaned.run_id}
     assert (clean_ids(first), account(first)) == ([1, 2, 4], (4, 3, 0, 1, 0, 0))
     assert (clean_ids(second), account(second)) == ([3], (4, 1, 0, 0, 3, 0))
     assert [row.spent for row in first.lake.read("clean_visits").where("id = 2").collect()] == [6]

@@ -87,7 +87,7 @@ def test_other_programs_of_sparks_and_folders_that_are_there_stay_as_they_are(tm
         run.kill()
 
 
-def test_files_that_killed_proxies_left_go_and_those_that_a_rank_may_still_read_stay(tmp: Path) -> None:
+def test_files_of_killed_proxies_go_and_those_in_use_stay(tmp: Path) -> None:
     old, new = (Path("/tmp") / f"hydra_hwloc_xmlfile_{age}{os.getpid()}" for age in ("old", "new"))
     for file in (old, new):
         file.write_text("<topology/>")

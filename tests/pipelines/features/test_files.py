@@ -106,9 +106,7 @@ def test_a_time_before_1970_has_the_clock_of_its_day(tmp_path: Path) -> None:
     assert hours[-20] == pytest.approx(8)
 
 
-def test_large_rows_are_made_in_small_batches_and_written_before_they_fill_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_rows_are_written_before_they_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, samples = written(tmp_path, FLAG, CLOCK)
     monkeypatch.setattr(batches, "BATCH_BYTES", 16)  # two rows of 8 bytes
     monkeypatch.setattr(feature_files, "HELD_BYTES", 0)

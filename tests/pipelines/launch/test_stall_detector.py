@@ -37,7 +37,7 @@ def test_a_rank_that_is_silent_is_named_with_its_last_place() -> None:
         detector.check()
 
 
-def test_of_ranks_that_all_stand_still_the_one_that_does_not_wait_for_others_is_named() -> None:
+def test_of_stalled_ranks_the_one_that_waits_for_no_other_is_named() -> None:
     detector = StallDetector(STALL, STALL)
     wait_and_update(detector, heartbeat(0), heartbeat(1, phase="feed"), heartbeat(2))
     with pytest.raises(RankError, match=r"rank 1 on host1 hangs: nothing has moved .* at epoch 1, step 10, feed \(rank 0: "):

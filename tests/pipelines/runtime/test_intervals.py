@@ -160,7 +160,7 @@ def test_gaps_of_a_window_are_named_with_the_commands_that_fill_them(over: Over)
 
 
 @pytest.mark.slow
-def test_features_are_made_of_a_window_and_again_when_one_of_its_intervals_was_cleaned_anew(over: Over) -> None:
+def test_features_are_made_again_once_an_interval_of_their_window_was_cleaned_again(over: Over) -> None:
     context = over(FEATURES, start=day(1), end=day(4))
     run = context.runs.needed("features", by="the test")
     assert len(json.loads(json.dumps(run.inputs))) == 3
@@ -251,7 +251,7 @@ def test_a_clean_table_that_is_not_what_the_ledger_says_is_not_read(over: Over) 
 
 
 @pytest.mark.slow
-def test_an_interval_that_covers_others_replaces_them_and_one_that_cuts_through_is_refused(over: Over) -> None:
+def test_a_covering_interval_replaces_others_and_one_that_cuts_is_refused(over: Over) -> None:
     context = over(INGEST, CLEAN, start=day(1), end=day(4), path="visits-*.csv")
     raw, clean = context.lake.read("raw_visits"), context.lake.read("clean_visits")
     assert raw.where(context.replaced).count() == 10  # day 4's file matches, too: it has landed with that day as well

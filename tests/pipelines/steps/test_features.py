@@ -55,7 +55,7 @@ def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
 
 
 @pytest.mark.slow
-def test_rows_without_a_split_splits_without_rows_and_values_known_too_late_are_exit_3(cleaned: Run) -> None:
+def test_rows_without_a_split_and_splits_without_rows_are_exit_3(cleaned: Run) -> None:
     def known(content: dict[str, Any], predicted_at: str) -> None:
         content["features"].update(known_at={"temp": "scheduled_departure"}, predicted_at=predicted_at)
 

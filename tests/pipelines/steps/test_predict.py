@@ -176,9 +176,7 @@ def rides(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, bundles
     return made
 
 
-def test_rows_with_nulls_unseen_words_and_without_labels_are_scored_and_others_quarantined(
-    rides: Rides, bundles: tuple[Path, Path]
-) -> None:
+def test_odd_rows_are_scored_and_rows_without_features_quarantined(rides: Rides, bundles: tuple[Path, Path]) -> None:
     context = rides.run(predict_step())
     rows = rides.scores(1)
     expected = expected_scores(bundles[0])

@@ -143,7 +143,7 @@ def to_champion(content: dict[str, Any]) -> None:
     content["registry"] = {"alias": "champion"}
 
 
-def test_the_first_model_is_champion_the_next_challenger_and_promotion_moves_the_alias(models: Models) -> None:
+def test_the_first_model_is_champion_and_promotion_moves_the_alias(models: Models) -> None:
     with pytest.raises(DataError, match=r"publish: no model has been evaluated for .* Run jobs/evaluate\.py"):
         models.publish()
     with pytest.raises(DataError, match=r"no version 1; the registry is empty"):
@@ -327,9 +327,7 @@ def test_evaluate_says_how_a_model_compares_with_the_champion(models: Models, mo
     assert silent.champion == ""
 
 
-def test_publish_takes_the_comparison_that_evaluate_made_unless_it_is_of_another_champion(
-    models: Models, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_publish_uses_evaluates_comparison_unless_the_champion_changed(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     models.train()
     models.publish()
     kept = models.folder / "comparison.json"

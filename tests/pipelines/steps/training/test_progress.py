@@ -73,7 +73,7 @@ def test_what_became_of_the_onnx_model_is_shown(report: OnnxReport, expected: st
     assert [line.strip() for line in text.getvalue().splitlines()][1:] == [expected]
 
 
-def test_each_ranks_shares_of_its_time_are_shown_and_after_a_restart_the_time_left_is_that_of_what_is_left(
+def test_time_shares_are_shown_and_the_time_left_after_a_restart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [100.0]

@@ -1,4 +1,4 @@
-"""The main job measured: seconds by stage, passes over each table, and training with 1 and 2 ranks side by side.
+"""The main job measured: seconds by step, passes over each table, and training with 1 and 2 ranks side by side.
 
 `make bench-main` runs it under spark-submit with an event log; tables go to a folder of its own, removed at the end.
 """
@@ -79,7 +79,7 @@ def measure(path: Path, rounds: int, folder: Path) -> None:
         for _ in range(rounds):
             for ranks in RANKS:
                 speeds[ranks].append(_train(context, config, ranks))
-        counts = {row.source: row.rows_in for row in lake.read("row_ledger").where(F.col("stage") == "clean").collect()}
+        counts = {row.source: row.rows_in for row in lake.read("row_ledger").where(F.col("step") == "clean").collect()}
     (folder / "measured.json").write_text(json.dumps({"seconds": seconds, "speeds": speeds, "rows": counts}))
 
 
@@ -100,7 +100,7 @@ def report(folder: Path) -> None:
     """Print the tables and keep the figures."""
     measured = json.loads((folder / "measured.json").read_text())
     console = Console(width=110, highlight=False)
-    seconds = grid("Seconds by stage", "stage", "seconds", "share")
+    seconds = grid("Seconds by step", "step", "seconds", "share")
     total = sum(measured["seconds"].values())
     for name, value in measured["seconds"].items():
         seconds.add_row(name, f"{value:.1f}", f"{value / total:.0%}")

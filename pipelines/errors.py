@@ -57,10 +57,10 @@ class DataError(RingmillError):
 
 
 class AccountingError(DataError):
-    """Raised when a stage's rows in are not its rows out, quarantined, duplicates and filtered together; no table is changed.
+    """Raised when a step's rows in are not its rows out, quarantined, duplicates and filtered together; no table is changed.
 
-    Look at the stage and source that it names, and at whether the source or the raw table changed during the run. Run the
-    command again. When it comes again, it is a bug of the stage: report it.
+    Look at the step and source that it names, and at whether the source or the raw table changed during the run. Run the
+    command again. When it comes again, it is a bug of the step: report it.
     """
 
 

@@ -1,4 +1,4 @@
-"""Row accounting: what goes into a stage comes out, or is quarantined, a duplicate or filtered. Always all of it."""
+"""Row accounting: what goes into a step comes out, or is quarantined, a duplicate or filtered. Always all of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pipelines.errors import AccountingError, DataError
 
 @dataclass(frozen=True)
 class Account:
-    """The rows of one stage and source, counted where they were read and where they were written."""
+    """The rows of one step and source, counted where they were read and where they were written."""
 
-    stage: str
+    step: str
     source: str
     rows_in: int
     rows_out: int
@@ -31,11 +31,11 @@ class Account:
 
 
 def check_accounts(accounts: Iterable[Account]) -> None:
-    """Raise AccountingError, naming each stage and source that does not close."""
+    """Raise AccountingError, naming each step and source that does not close."""
     open_accounts = [account for account in accounts if account.leak]
     if open_accounts:
         lines = [
-            f"  {a.stage} of {a.source}: in {a.rows_in:,} - out {a.rows_out:,} - quarantined {a.quarantined:,} - "
+            f"  {a.step} of {a.source}: in {a.rows_in:,} - out {a.rows_out:,} - quarantined {a.quarantined:,} - "
             f"duplicates {a.duplicates:,} - filtered {a.filtered:,} = {a.leak:+,}, expected 0"
             for a in open_accounts
         ]
@@ -47,7 +47,7 @@ def check_quarantine(accounts: Iterable[Account], max_share: float, may_be_empty
     empty and no row of the interval came at all.
     """
     for account in accounts:
-        subject = f"{account.stage} of {account.source}"
+        subject = f"{account.step} of {account.source}"
         why = f", for example because of {account.example!r}" if account.example else ""
         if account.rows_in and account.quarantined / account.rows_in > max_share:
             raise DataError(

@@ -125,6 +125,8 @@ def _matches(value: object, condition: object) -> bool:
 def read_rows(uris: Iterable[str], contract: Table, schema: pa.Schema, where: Where) -> list[dict[str, Any]]:
     """The selected rows of data files, with the contract's columns; one that a file lacks, since it came later, is null.
 
+    A column is that of its field id, whatever it was called when the file was written.
+
     Times are in UTC, with their zone. `schema` is the table's, as `arrow_schema` gives it.
     """
     # Several at once: of many intervals each has files of its own, which an object store takes long to open.
@@ -137,10 +139,13 @@ def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, A
     filesystem, path = locate(uri)
     with filesystem.open_input_file(path) as file:
         stored = pq.ParquetFile(file).read(use_threads=False)
-    names = [name for name in contract.column_names if name in stored.column_names]
-    types = pa.schema([pa.field(name, schema.field(name).type) for name in names])
-    missing = dict.fromkeys(name for name in contract.column_names if name not in names)
-    return [{**missing, **row} for row in stored.select(names).cast(types).to_pylist()]
+    by_id = {field.metadata[FIELD_ID]: field.name for field in stored.schema}
+    fields = [schema.field(name) for name in contract.column_names if name in schema.names]
+    present = [field for field in fields if field.metadata[FIELD_ID] in by_id]
+    columns = [stored.column(by_id[field.metadata[FIELD_ID]]).cast(field.type) for field in present]
+    missing = dict.fromkeys(contract.column_names)
+    rows = pa.Table.from_arrays(columns, names=[field.name for field in present]).to_pylist()
+    return [{**missing, **row} for row in rows]
 
 
 def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:

@@ -20,6 +20,7 @@ from pipelines.io.driver_rows import Row, Where, arrow_schema, expression, read_
 from pipelines.io.scopes import overlap
 from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_of
 from schemas.contract import Table
+from schemas.tables import FORMER_NAMES
 
 MAIN = "main"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,8 +103,9 @@ class IcebergTable:
 
     def partition_columns(self) -> tuple[str, ...]:
         """The columns that the table is partitioned by, with the transform of each that has one."""
-        fields = self._table.spec().fields()
-        return tuple(f.name() if f.transform().isIdentity() else f"{f.transform()}({f.name()})" for f in fields)
+        fields, schema = self._table.spec().fields(), self._table.schema()
+        columns = ((str(schema.findColumnName(field.sourceId())), field.transform()) for field in fields)
+        return tuple(name if transform.isIdentity() else f"{transform}({name})" for name, transform in columns)
 
     def publisher(self, scope: str, head: int | None = None, since: int | None = None) -> Publisher | None:
         """Who made the newest snapshot of a scope that overlaps this one, up to `head` (of main, when None), if anyone did.
@@ -165,7 +167,12 @@ class IcebergTable:
         """The selected rows, of main or of a snapshot, without a job of Spark's; for tables of few rows."""
         if self._table.currentSnapshot() is None:
             return []
-        return read_rows(self.data_files(where, snapshot_id), contract, self._schema(), where)
+        schema = self._schema()
+        former = {new: old for new, old in FORMER_NAMES.get(contract.name, {}).items() if new not in schema.names}
+        stored = {former.get(column, column): condition for column, condition in where.items()}
+        latter = {old: new for new, old in former.items()}
+        renamed = pa.schema([field.with_name(latter.get(field.name, field.name)) for field in schema])
+        return read_rows(self.data_files(stored, snapshot_id), contract, renamed, where)
 
     def data_files(self, where: Where, snapshot_id: int | None = None) -> list[str]:
         """The data files, of main or of a snapshot, that may hold selected rows, by path."""

@@ -28,6 +28,7 @@ from pipelines.expressions import quoted
 from pipelines.io.partitions import evolve_partitions
 from pipelines.io.table_properties import assigned, read_batches, table_properties
 from schemas.contract import Column, Table
+from schemas.tables import FORMER_NAMES
 
 TYPES: dict[str, DataType] = {
     "boolean": BooleanType(),
@@ -64,9 +65,10 @@ def create(spark: SparkSession, name: str, contract: Table) -> None:
 def evolve(spark: SparkSession, name: str, contract: Table) -> None:
     """Bring a table's columns up to its contract, each change one of metadata: files stay as they were written.
 
-    Columns are added, widened (int to bigint, float to double) and allowed to be missing; those that the contract has
+    Columns are renamed, added, widened (int to bigint, float to double) and allowed to be missing; those that the contract has
     dropped stay. Raises ConfigError for any other change of a column's type, and for another partitioning.
     """
+    _rename(spark, name, contract)
     evolve_partitions(spark, name, contract)
     _check_case(spark, name, contract)
     fields = {field.name: field for field in spark.table(name).schema}
@@ -82,6 +84,14 @@ def evolve(spark: SparkSession, name: str, contract: Table) -> None:
     for field in fields.values():
         if field.name in optional and not field.nullable:
             spark.sql(f"ALTER TABLE {name} ALTER COLUMN {quoted(field.name)} DROP NOT NULL")
+
+
+def _rename(spark: SparkSession, name: str, contract: Table) -> None:
+    """Give columns that the project has renamed their new names."""
+    stored = set(spark.table(name).columns)
+    for new, old in FORMER_NAMES.get(contract.name, {}).items():
+        if old in stored and new not in stored:
+            spark.sql(f"ALTER TABLE {name} RENAME COLUMN {quoted(old)} TO {quoted(new)}")
 
 
 def _widen(spark: SparkSession, name: str, column: Column, stored: str) -> None:

@@ -71,7 +71,7 @@ class Batch:
     def stage_ledger(
         self,
         audit: Audit,
-        stage: str,
+        step: str,
         accounts: Mapping[Interval, Sequence[Account]],
         replaced: Mapping[Interval, Sequence[str]],
     ) -> None:
@@ -79,9 +79,9 @@ class Batch:
         rows = [
             row
             for interval in self.intervals
-            for row in self.context.over(interval).ledger_rows(stage, accounts[interval], replaced[interval])
+            for row in self.context.over(interval).ledger_rows(step, accounts[interval], replaced[interval])
         ]
-        audit.stage_rows(ROW_LEDGER, rows, {**self.whose_replaced, "stage": stage})
+        audit.stage_rows(ROW_LEDGER, rows, {**self.whose_replaced, "step": step})
 
     def frame(self) -> DataFrame:
         """The intervals' bounds, in the columns of `APART`."""

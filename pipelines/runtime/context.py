@@ -165,22 +165,20 @@ class Context:
         finally:
             pool.shutdown(wait=patient, cancel_futures=True)
 
-    def stage_ledger(
-        self, audit: Audit, stage: str, accounts: Iterable[Account], replaced: Sequence[str] | None = None
-    ) -> None:
-        """Write a stage's accounts to row_ledger, in the place of the interval's former ones.
+    def stage_ledger(self, audit: Audit, step: str, accounts: Iterable[Account], replaced: Sequence[str] | None = None) -> None:
+        """Write a step's accounts to row_ledger, in the place of the interval's former ones.
 
         Where `replaced` is given, also in the place of those of intervals within it, which it names.
         """
         where = self.whose_interval if replaced is None else self.whose_replaced
-        audit.stage_rows(tables.ROW_LEDGER, self.ledger_rows(stage, accounts, replaced), {**where, "stage": stage})
+        audit.stage_rows(tables.ROW_LEDGER, self.ledger_rows(step, accounts, replaced), {**where, "step": step})
 
-    def ledger_rows(self, stage: str, accounts: Iterable[Account], replaced: Sequence[str] | None) -> list[dict[str, object]]:
-        """A stage's accounts of the interval as rows of row_ledger."""
+    def ledger_rows(self, step: str, accounts: Iterable[Account], replaced: Sequence[str] | None) -> list[dict[str, object]]:
+        """A step's accounts of the interval as rows of row_ledger."""
         start, end = self.bounds
         return [
             {
-                "run_id": self.run_id, "stage": stage, "source": a.source, "interval_from": start, "interval_to": end,
+                "run_id": self.run_id, "step": step, "source": a.source, "interval_from": start, "interval_to": end,
                 "rows_in": a.rows_in, "rows_out": a.rows_out, "quarantined": a.quarantined,
                 "duplicates": a.duplicates, "repeated": a.repeated, "filtered": a.filtered, "replaced": replaced or None,
             }

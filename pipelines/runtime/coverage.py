@@ -1,6 +1,6 @@
-"""Which intervals a stage has written, by row_ledger: it is published with the rows, so it says what is in the tables now.
+"""Which intervals a step has written, by row_ledger: it is published with the rows, so it says what is in the tables now.
 
-An interval is what one run lands, cleans and replaces. Those of a stage never overlap: a run replaces the intervals that lie
+An interval is what one run lands, cleans and replaces. Those of a step never overlap: a run replaces the intervals that lie
 within its own, and one that would cut through another is refused.
 """
 
@@ -20,7 +20,7 @@ DONE = {"ingest": "landed", "clean": "cleaned"}
 
 
 class Written(NamedTuple):
-    """One interval that a stage has written: its bounds in UTC, the run, and how many rows of each source came out."""
+    """One interval that a step has written: its bounds in UTC, the run, and how many rows of each source came out."""
 
     start: datetime
     end: datetime
@@ -46,9 +46,9 @@ class Written(NamedTuple):
         return start <= self.start and self.end <= end
 
 
-def written(context: Context, stage: str, where: Where) -> list[Written]:
-    """The intervals of a stage, ingest or clean, that row_ledger has under a selection, in order of time."""
-    rows = context.lake.rows(tables.ROW_LEDGER, {"stage": stage, **where})
+def written(context: Context, step: str, where: Where) -> list[Written]:
+    """The intervals of a step, ingest or clean, that row_ledger has under a selection, in order of time."""
+    rows = context.lake.rows(tables.ROW_LEDGER, {"step": step, **where})
     counts: dict[tuple[datetime, datetime], dict[str, int]] = {}
     runs: dict[tuple[datetime, datetime], str] = {}
     for row in rows:
@@ -58,15 +58,15 @@ def written(context: Context, stage: str, where: Where) -> list[Written]:
     return [Written(*bounds, runs[bounds], counts[bounds]) for bounds in sorted(counts)]
 
 
-def overlapping(context: Context, stage: str, start: datetime, end: datetime) -> list[Written]:
-    """The intervals of a stage that share some time with a span, in order of time."""
-    return written(context, stage, {"interval_from": Bound("<", end), "interval_to": Bound(">", start)})
+def overlapping(context: Context, step: str, start: datetime, end: datetime) -> list[Written]:
+    """The intervals of a step that share some time with a span, in order of time."""
+    return written(context, step, {"interval_from": Bound("<", end), "interval_to": Bound(">", start)})
 
 
-def _overlapping(context: Context, stage: str, known: Sequence[Written] | None) -> list[Written]:
+def _overlapping(context: Context, step: str, known: Sequence[Written] | None) -> list[Written]:
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
     if known is None:
-        return overlapping(context, stage, start, end)
+        return overlapping(context, step, start, end)
     return [other for other in known if other.start < end and start < other.end]
 
 
@@ -76,20 +76,20 @@ def is_own_interval(context: Context) -> bool:
     return all((other.start, other.end) == (start, end) for other in overlapping(context, "ingest", start, end))
 
 
-def replaced_intervals(context: Context, stage: str, known: Sequence[Written] | None = None) -> list[Written]:
-    """The intervals within the context's whose rows a run of this stage replaces, the equal one included.
+def replaced_intervals(context: Context, step: str, known: Sequence[Written] | None = None) -> list[Written]:
+    """The intervals within the context's whose rows a run of this step replaces, the equal one included.
 
-    `known` are the stage's intervals, where they have been read. Raises ConfigError when the interval would cut through
+    `known` are the step's intervals, where they have been read. Raises ConfigError when the interval would cut through
     another, or lies within a larger one.
     """
     start, end = context.bounds
-    there = _overlapping(context, stage, known)
+    there = _overlapping(context, step, known)
     if cut := [other for other in there if not other.lies_within(start, end)]:
-        raise ConfigError(_cut_through(context, stage, cut, there))
+        raise ConfigError(_cut_through(context, step, cut, there))
     return there
 
 
-def _cut_through(context: Context, stage: str, cut: Sequence[Written], there: Sequence[Written]) -> str:
+def _cut_through(context: Context, step: str, cut: Sequence[Written], there: Sequence[Written]) -> str:
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
     named = ", ".join(context.shown(other.start, other.end) for other in cut)
     first, last = min(start, there[0].start), max(end, *(other.end for other in there))
@@ -101,7 +101,7 @@ def _cut_through(context: Context, stage: str, cut: Sequence[Written], there: Se
     if there[-1].end < end:
         ways.append(f"one that begins where they end ({context.arguments(there[-1].end, end)})")
     return (
-        f"{stage}: {context.shown(start, end)} cuts through what is {DONE[stage]} already ({named}), whose rows would be there "
+        f"{step}: {context.shown(start, end)} cuts through what is {DONE[step]} already ({named}), whose rows would be there "
         f"twice; expected an interval that is equal to an existing one, covers it completely or lies beside it. No table was "
         f"changed. Run {', or '.join(ways)}."
     )
@@ -129,12 +129,12 @@ def landing_run(context: Context, known: Sequence[Written] | None = None) -> str
     )
 
 
-def report_replaced(context: Context, stage: str, replaced: Sequence[Written]) -> list[str]:
+def report_replaced(context: Context, step: str, replaced: Sequence[Written]) -> list[str]:
     """Name on the console the smaller intervals that the context's takes the place of; return them for row_ledger, in UTC."""
     smaller = smaller_than(context, replaced)
     if smaller:
         span = context.shown(smaller[0].start, smaller[-1].end)
-        text = f"   {stage}: takes the place of {len(smaller):,} smaller intervals, from {span}"
+        text = f"   {step}: takes the place of {len(smaller):,} smaller intervals, from {span}"
         context.console.print(text, style="yellow", soft_wrap=True)
     return [each.bounds for each in smaller]
 

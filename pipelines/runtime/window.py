@@ -133,13 +133,13 @@ def window_rows(context: Context, window: Window, name: str) -> WindowRows:
 
 
 def window_accounts(
-    stage: str, rows_of: str, sources: Mapping[str, WindowRows], written: int, quarantined: int, filtered: int
+    step: str, rows_of: str, sources: Mapping[str, WindowRows], written: int, quarantined: int, filtered: int
 ) -> list[Account]:
     """The examples' account first; then one for each other source that had a key in several intervals."""
     examples_of = sources[rows_of]
-    account = Account(stage, rows_of, examples_of.rows_in, written, quarantined, examples_of.duplicates, filtered)
+    account = Account(step, rows_of, examples_of.rows_in, written, quarantined, examples_of.duplicates, filtered)
     others = [
-        Account(stage, name, of.rows_in, of.rows_in - of.duplicates, duplicates=of.duplicates, repeated=of.repeated)
+        Account(step, name, of.rows_in, of.rows_in - of.duplicates, duplicates=of.duplicates, repeated=of.repeated)
         for name, of in sources.items()
         if of.duplicates and name != rows_of
     ]

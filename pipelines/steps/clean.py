@@ -132,7 +132,7 @@ def _broken(context: Context, contract: Table, staged: Staged) -> list[BrokenRul
 
 def landed_before(context: Context, contract: Table) -> list[int]:
     """How many rows of a source belong to each of the intervals before this one, the latest first, as its `volume` wants."""
-    where = {"stage": "clean", "source": contract.name, "interval_from": Bound("<", context.interval.start)}
+    where = {"step": "clean", "source": contract.name, "interval_from": Bound("<", context.interval.start)}
     before = sorted(context.lake.rows(tables.ROW_LEDGER, where), key=itemgetter("interval_from"), reverse=True)
     assert contract.volume
     return [row["rows_in"] - row["filtered"] for row in before[: contract.volume.runs]]
@@ -140,7 +140,7 @@ def landed_before(context: Context, contract: Table) -> list[int]:
 
 def _check_landed(context: Context, validations: Mapping[str, Validation]) -> None:
     """Raise DataError when the interval's raw rows are not those that ingest counted: clean rows would go for nothing."""
-    ledger = context.lake.rows(tables.ROW_LEDGER, {**context.whose_interval, "stage": "ingest"})
+    ledger = context.lake.rows(tables.ROW_LEDGER, {**context.whose_interval, "step": "ingest"})
     counted = {row["source"]: row["rows_out"] for row in ledger}
     for name, validation in validations.items():
         rows = landed_with(context, name).count() if may_come_late(context, name) else validation.source.rows

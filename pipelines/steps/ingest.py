@@ -27,8 +27,8 @@ def check(config: Pipeline, interval: Interval) -> None:
 
 def inputs(context: Context) -> dict[str, str]:
     """Each source's version; raises ConfigError when the interval cuts through one that is landed or cleaned."""
-    for stage in ("ingest", "clean"):
-        replaced_intervals(context, stage)
+    for step in ("ingest", "clean"):
+        replaced_intervals(context, step)
     return {
         name: source.version(context.spark, context.config.contract(name), context.interval)
         for name, source in context.sources.items()

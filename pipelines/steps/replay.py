@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -121,20 +122,21 @@ def _clean_rows(context: Context, contract: Table) -> DataFrame:
 
 
 def _ledger(context: Context) -> dict[str, Account]:
-    rows = context.lake.read(tables.ROW_LEDGER.name).where(context.in_interval & (F.col("stage") == "clean")).collect()
-    return {
-        row.source: Account(
-            "clean",
-            row.source,
-            row.rows_in,
-            row.rows_out,
-            row.quarantined,
-            row.duplicates,
-            row.filtered,
-            repeated=row.repeated or 0,
-        )
-        for row in rows
-    }
+    rows = context.lake.rows(tables.ROW_LEDGER, {**context.whose_interval, "step": "clean"})
+    return {row["source"]: _account(row) for row in rows}
+
+
+def _account(row: Mapping[str, Any]) -> Account:
+    return Account(
+        "clean",
+        row["source"],
+        row["rows_in"],
+        row["rows_out"],
+        row["quarantined"],
+        row["duplicates"],
+        row["filtered"],
+        repeated=row["repeated"] or 0,
+    )
 
 
 def _stage_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -> None:

@@ -57,7 +57,7 @@ def last_runs(history: Sequence[Row], reader: CatalogReader, most: int) -> list[
     ledger = reader.rows(stored.ROW_LEDGER.name, {"run_id": ids}, stored.ROW_LEDGER) if ids else []
     rows: dict[tuple[object, ...], int] = {}
     for account in ledger:
-        key = _identity(account, account["stage"])
+        key = _identity(account, account["step"])
         rows[key] = rows.get(key, 0) + int(account["rows_out"])
     columns = ("job", "status", "run_id", "started_at", "seconds", "interval_from", "interval_to")
     return [
@@ -139,7 +139,7 @@ def source_rows(config: Pipeline, reader: CatalogReader, history: Sequence[Row])
     done = [row for row in history if row["job"] == "clean" and row["status"] == "succeeded"]
     if not done:
         return []
-    where = {"stage": "clean", **{name: done[-1][name] for name in ("interval_from", "interval_to")}}
+    where = {"step": "clean", **{name: done[-1][name] for name in ("interval_from", "interval_to")}}
     rows = [row for row in reader.rows(stored.ROW_LEDGER.name, where, stored.ROW_LEDGER) if row["source"] in config.sources]
     columns = ("source", "interval_from", "interval_to", "rows_in", "rows_out", "quarantined")
     return [
@@ -221,8 +221,8 @@ def _ended(row: Row) -> datetime:
     return ended
 
 
-def _identity(row: Row, stage: object) -> tuple[object, ...]:
-    return stage, row["run_id"], row["interval_from"], row["interval_to"]
+def _identity(row: Row, step: object) -> tuple[object, ...]:
+    return step, row["run_id"], row["interval_from"], row["interval_to"]
 
 
 def _first_line(error: str | None) -> str | None:

@@ -97,13 +97,13 @@ def _grid(title: str, *columns: str) -> Grid:
     return grid
 
 
-def _rows(context: Context, stages: Sequence[str]) -> Grid:
-    grid = _grid("Rows", "stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
+def _rows(context: Context, steps: Sequence[str]) -> Grid:
+    grid = _grid("Rows", "step", "source", "in", "out", "quarantined", "duplicates", "filtered")
     grid.columns[1].justify = "left"
-    ledger = [row for row in context.lake.rows(tables.ROW_LEDGER, context.whose_interval) if row["stage"] in stages]
-    for row in sorted(ledger, key=lambda row: (JOBS.index(row["stage"]), -row["rows_in"])):
+    ledger = [row for row in context.lake.rows(tables.ROW_LEDGER, context.whose_interval) if row["step"] in steps]
+    for row in sorted(ledger, key=lambda row: (JOBS.index(row["step"]), -row["rows_in"])):
         counts = itemgetter("rows_in", "rows_out", "quarantined", "duplicates", "filtered")(row)
-        grid.add_row(row["stage"], row["source"], *(f"{count:,}" for count in counts))
+        grid.add_row(row["step"], row["source"], *(f"{count:,}" for count in counts))
     return grid
 
 

@@ -1,5 +1,7 @@
 """The contracts of the tables that every pipeline shares: what it did, what it refused, what it learnt."""
 
+from collections.abc import Mapping
+
 from schemas.tables.columns import INTERVAL, ROW_ID, RUN, SPLIT, SPLITS
 from schemas.tables.derived import FEATURE_FILES, IDENTIFIED, LANDED, LANDING, SCORED, clean, features, raw, scores
 from schemas.tables.models import (
@@ -42,6 +44,9 @@ SHARED = (
     RUNS,
 )
 
+FORMER_NAMES: Mapping[str, Mapping[str, str]] = {ROW_LEDGER.name: {"step": "stage"}}
+"""By table, columns that the project has renamed, with their former names: stored tables are brought up to the new ones."""
+
 __all__ = [
     "BROKEN_RULES",
     "DRIFT_METRICS",
@@ -51,6 +56,7 @@ __all__ = [
     "FEATURE_SAMPLES",
     "FEATURE_STATS",
     "FEED_RECEIPTS",
+    "FORMER_NAMES",
     "IDENTIFIED",
     "INTERVAL",
     "LANDED",

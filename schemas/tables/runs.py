@@ -29,7 +29,7 @@ ROW_LEDGER = Table(
     "row_ledger",
     (
         RUN,
-        Column("stage", "string", nullable=False),
+        Column("step", "string", nullable=False, comment="ingest, clean, features, predict or train"),
         Column("source", "string", nullable=False),
         *INTERVAL,
         Column("rows_in", "bigint", unit="rows", nullable=False),
@@ -40,8 +40,8 @@ ROW_LEDGER = Table(
         Column("filtered", "bigint", unit="rows", nullable=False),
         Column("replaced", "array<string>", comment="smaller intervals whose rows the run replaced, in UTC"),
     ),
-    key=("stage", "source", "interval_from", "interval_to"),
-    partition_by=("stage", "interval_from", "interval_to"),
+    key=("step", "source", "interval_from", "interval_to"),
+    partition_by=("step", "interval_from", "interval_to"),
 )
 
 

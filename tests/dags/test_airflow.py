@@ -190,7 +190,7 @@ def test_killed_tasks_leave_no_spark_behind_and_their_retries_heal(
         landed = {f"{month}-01 05:00:00": home.rows[f"{source} {month}"] for month in MONTHS}
         rows = session.table(f"lake.months.raw_{source}").groupBy(start).count().collect()
         assert {row.start: row["count"] for row in rows} == landed
-        ledger = session.table("lake.months.row_ledger").where(f"stage = 'clean' and source = '{source}'")
+        ledger = session.table("lake.months.row_ledger").where(f"step = 'clean' and source = '{source}'")
         accounts = {row.start: (row.rows_in, row.rows_out) for row in ledger.select(start, "rows_in", "rows_out").collect()}
         assert {each: account[0] for each, account in accounts.items()} == landed
         cleaned = session.table(f"lake.months.clean_{source}").groupBy(start).count().collect()

@@ -129,14 +129,14 @@ class Reader:
 
     def rows(self, name: str) -> tuple[DataFrame, str]:
         """A table's rows, and the run that published them last."""
-        stage = name.removeprefix("ledger of ") if name.startswith("ledger") else ""
-        stored = "row_ledger" if stage else name
+        step = name.removeprefix("ledger of ") if name.startswith("ledger") else ""
+        stored = "row_ledger" if step else name
         table = self.table(stored)
         snapshot = table.snapshot_id()
         rows = self._session.read.option("versionAsOf", str(snapshot)).table(f"lake.kill.{stored}")
-        if stage:
-            rows = rows.where(F.col("stage") == stage)
-        return rows, "" if stage else table.summary()["run_id"]
+        if step:
+            rows = rows.where(F.col("step") == step)
+        return rows, "" if step else table.summary()["run_id"]
 
     def see(self, name: str) -> Seen:
         """One table, in one read of one snapshot."""
@@ -150,9 +150,9 @@ class Reader:
         """Every table, one after the other."""
         return {name: self.see(name) for name in TABLES}
 
-    def counted(self, stage: str) -> dict[tuple[str, str], int]:
-        """What a stage's ledger says came out, by source and run."""
-        rows, _ = self.rows(f"ledger of {stage}")
+    def counted(self, step: str) -> dict[tuple[str, str], int]:
+        """What a step's ledger says came out, by source and run."""
+        rows, _ = self.rows(f"ledger of {step}")
         return {(row.source, row.run_id): row.rows_out for row in rows.collect()}
 
     def branches(self) -> set[str]:
@@ -164,8 +164,8 @@ class Reader:
 def watch(reader: Reader, states: list[dict[str, State]], stop: threading.Event, found: list[str], looks: Counter[str]) -> None:
     """Until told to stop: each table is whole, of one run, and what its run's ledger says."""
     while not stop.is_set():
-        for stage, tables in (("ingest", RAW), ("clean", CLEAN)):
-            counted = reader.counted(stage)
+        for step, tables in (("ingest", RAW), ("clean", CLEAN)):
+            counted = reader.counted(step)
             for name in tables:
                 seen = reader.see(name)
                 looks["tables"] += 1

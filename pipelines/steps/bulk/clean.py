@@ -55,7 +55,7 @@ def is_possible(context: Context) -> bool:
 
 def inputs(context: Context, intervals: Sequence[Interval]) -> dict[Interval, dict[str, str]]:
     """By interval, what `clean.inputs` gives; raises what it does."""
-    landed, cleaned = (overlapping(context, stage, *context.bounds) for stage in ("ingest", STEP))
+    landed, cleaned = (overlapping(context, step, *context.bounds) for step in ("ingest", STEP))
     of = {interval: context.over(interval) for interval in intervals}
     for each in of.values():
         replaced_intervals(each, STEP, cleaned)

@@ -42,7 +42,7 @@ def _usual(batch: Batch, contract: Table, accounts: Mapping[Bounds, Account]) ->
     """How many rows the source's intervals have, the batch's and all before its end, by their start, the latest first."""
     if contract.volume is None:
         return []
-    where = {"stage": "clean", "source": contract.name, "interval_from": Bound("<", batch.bounds[-1][1])}
+    where = {"step": "clean", "source": contract.name, "interval_from": Bound("<", batch.bounds[-1][1])}
     ledger = batch.context.lake.rows(tables.ROW_LEDGER, where)
     rows = {row["interval_from"].astimezone(UTC): row["rows_in"] - row["filtered"] for row in ledger}
     rows |= {start: _own_rows(account) for (start, _), account in accounts.items()}

@@ -36,10 +36,10 @@ def is_possible(context: Context) -> bool:
 
 def inputs(context: Context, intervals: Sequence[Interval]) -> dict[Interval, dict[str, str]]:
     """By interval, what `ingest.inputs` gives; raises what it does."""
-    known = {stage: overlapping(context, stage, *context.bounds) for stage in (STEP, "clean")}
+    known = {step: overlapping(context, step, *context.bounds) for step in (STEP, "clean")}
     for interval in intervals:
-        for stage, written in known.items():
-            replaced_intervals(context.over(interval), stage, written)
+        for step, written in known.items():
+            replaced_intervals(context.over(interval), step, written)
     versions: dict[str, dict[Interval, str]] = {}
     for name, source in context.sources.items():
         version = partial(source.version, context.spark, context.config.contract(name))
@@ -64,13 +64,13 @@ def work(batch: Batch) -> dict[Interval, Outcome]:
         return {interval: Outcome(of, published) for interval, of in accounts.items()}
 
 
-def replaced_by_each(batch: Batch, stage: str) -> dict[Interval, list[str]]:
+def replaced_by_each(batch: Batch, step: str) -> dict[Interval, list[str]]:
     """By interval, the smaller ones whose rows it replaces, as row_ledger names them."""
     context = batch.context
-    known = overlapping(context, stage, *context.bounds)
+    known = overlapping(context, step, *context.bounds)
     owners = {interval: context.over(interval) for interval in batch.intervals}
     return {
-        interval: [each.bounds for each in smaller_than(owner, replaced_intervals(owner, stage, known))]
+        interval: [each.bounds for each in smaller_than(owner, replaced_intervals(owner, step, known))]
         for interval, owner in owners.items()
     }
 

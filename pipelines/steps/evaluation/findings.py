@@ -108,14 +108,14 @@ def _differences(sure: Confidence | None) -> list[Grid]:
 
 
 def _accounts(context: Context, own: Account) -> Grid:
-    columns = ("stage", "source", "in", "out", "quarantined", "duplicates", "filtered")
+    columns = ("step", "source", "in", "out", "quarantined", "duplicates", "filtered")
     names = ("rows_in", "rows_out", "quarantined", "duplicates", "filtered")
-    stages = ("ingest", "clean", "features", "train")
+    steps = ("ingest", "clean", "features", "train")
     ledger = context.lake.rows(tables.ROW_LEDGER, context.whose_interval)
     before = sorted(
-        (row for row in ledger if row["stage"] in stages), key=lambda row: (stages.index(row["stage"]), -row["rows_in"])
+        (row for row in ledger if row["step"] in steps), key=lambda row: (steps.index(row["step"]), -row["rows_in"])
     )
-    rows = [(row["stage"], row["source"], *(f"{row[name]:,}" for name in names)) for row in before]
+    rows = [(row["step"], row["source"], *(f"{row[name]:,}" for name in names)) for row in before]
     rows.append(("evaluate", own.source, *(f"{getattr(own, name):,}" for name in names)))
     return Grid("Rows", columns, rows, words=2)
 

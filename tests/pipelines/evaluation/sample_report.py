@@ -47,7 +47,7 @@ def wide_report() -> str:
             bounds=bounds,
             first=[
                 Grid("The model less gradient boosting", ("metric", "difference", "interval", "the model is"), difference),
-                Grid("Rows", ("stage", "source", *"abcdef"), [("ingest", "flights", *["1,000,000"] * 6)], words=2),
+                Grid("Rows", ("step", "source", *"abcdef"), [("ingest", "flights", *["1,000,000"] * 6)], words=2),
             ],
             plots={
                 "Training": training_plot(HISTORY),

@@ -32,7 +32,7 @@ def html() -> str:
             task="binary",
             facts={"model": "/models/m1"},
             metrics={**metrics, "Gradient boosting": {"auc": 0.691}},
-            first=[Grid("Rows", ("stage", "source", "in"), [("ingest", "flights", "1,000")], words=2)],
+            first=[Grid("Rows", ("step", "source", "in"), [("ingest", "flights", "1,000")], words=2)],
             grids=[
                 Grid("Test rows by origin", ("origin", "rows"), [("EWR", "500")], "Not shown: 2 groups."),
                 Grid("None", (), []),

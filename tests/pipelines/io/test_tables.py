@@ -1,6 +1,7 @@
 """Tables: nothing is seen before it is published, and an interval is replaced exactly."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from pyspark.sql import functions as F
@@ -9,8 +10,9 @@ from pipelines.errors import ConfigError
 from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
-from pipelines.io.tables import TYPES
+from pipelines.io.tables import TYPES, create
 from schemas.contract import Column, ColumnType, Table
+from schemas.tables import ROW_LEDGER
 
 THINGS = Table("things", (Column("day", "int", nullable=False), Column("n", "int")), partition_by=("day",))
 
@@ -180,3 +182,26 @@ def test_a_wide_table_is_read_in_batches_that_fit_into_memory(lake: Lake) -> Non
     later = Lake(lake.spark, lake.namespace, "later")
     later.create(replace(THINGS, columns=(*THINGS.columns, *numbers)))
     assert batch_rows("things") == "2493"
+
+
+def ledger_row(contract: Table, source: str, rows: int) -> dict[str, object]:
+    """A row of row_ledger, by this contract."""
+    filled = {"bigint": rows, "string": source, "timestamp": datetime(2013, 5, 1, tzinfo=UTC), "array<string>": None}
+    return {column.name: filled[column.type] for column in contract.columns}
+
+
+def test_a_renamed_column_is_read_by_its_new_name_from_old_tables_too(lake: Lake) -> None:
+    columns = tuple(replace(column, name="stage") if column.name == "step" else column for column in ROW_LEDGER.columns)
+    former = replace(ROW_LEDGER, columns=columns, key=(), partition_by=("stage", *ROW_LEDGER.partition_by[1:]))
+    name = lake.identifier("row_ledger")
+    create(lake.spark, name, former)
+    IcebergTable(lake.spark, name).append_rows(former, [ledger_row(former, "clean", 3)], {})
+    assert [(row["step"], row["rows_in"]) for row in lake.rows(ROW_LEDGER, {"step": "clean"})] == [("clean", 3)]
+    lake.append_rows(ROW_LEDGER, [ledger_row(ROW_LEDGER, "ingest", 4)])
+    assert "stage" not in lake.spark.table(name).columns
+    assert sorted((row["step"], row["rows_in"]) for row in lake.rows(ROW_LEDGER, {})) == [("clean", 3), ("ingest", 4)]
+    assert lake.rows(ROW_LEDGER, {"step": "clean"})[0]["rows_in"] == 3
+    with Audit(lake, "clean of May") as audit:
+        assert audit.stage_rows(ROW_LEDGER, [ledger_row(ROW_LEDGER, "clean", 5)], {"step": "clean"}) == 1
+        audit.publish()
+    assert sorted((row.step, row.rows_in) for row in lake.read("row_ledger").collect()) == [("clean", 5), ("ingest", 4)]

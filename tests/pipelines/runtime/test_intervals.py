@@ -164,7 +164,7 @@ def test_features_are_made_again_once_an_interval_of_their_window_was_cleaned_ag
     context = over(FEATURES, start=day(1), end=day(4))
     run = context.runs.needed("features", by="the test")
     assert len(json.loads(json.dumps(run.inputs))) == 3
-    account = context.lake.read("row_ledger").where("stage = 'features' and source = 'visits'").collect()
+    account = context.lake.read("row_ledger").where("step = 'features' and source = 'visits'").collect()
     assert [(row.rows_in, row.rows_out, row.duplicates, row.filtered) for row in account] == [(7, 6, 1, 0)]
     splits = {row.split: row["count"] for row in context.lake.read("features").groupBy("split").count().collect()}
     assert splits == {"train": 2, "validation": 2, "test": 2}
@@ -195,7 +195,7 @@ def test_a_split_may_end_with_the_window_and_derivations_look_back_before_it(ove
     ]  # fmt: skip
     splits = context.lake.read("features").where(context.in_interval).groupBy("split").count().collect()
     assert {row.split: row["count"] for row in splits} == {"train": 2, "validation": 1, "test": 1}
-    account = context.lake.read("row_ledger").where(context.in_interval & (F.col("stage") == "features")).collect()
+    account = context.lake.read("row_ledger").where(context.in_interval & (F.col("step") == "features")).collect()
     assert [(row.rows_in, row.rows_out, row.duplicates) for row in account] == [(4, 4, 0)]
     assert first.runs.needed("features", by="the test").inputs.keys() < context.runs.needed("features", by="it").inputs.keys()
     window = window_of(over(start=day(1), end=day(4), features={**features, "look_back": "1 year"}), "features")
@@ -260,10 +260,10 @@ def test_a_covering_interval_replaces_others_and_one_that_cuts_is_refused(over: 
     assert context.lake.read("quarantine").where("source = 'visits'").count() == 2
     broken = context.lake.read("broken_rules").where(context.replaced).collect()
     assert sorted((row.severity, row.rows) for row in broken) == [("quarantine", 2), ("warn", 1)]
-    ledger = context.lake.read("row_ledger").where(context.replaced & F.col("stage").isin("ingest", "clean"))
+    ledger = context.lake.read("row_ledger").where(context.replaced & F.col("step").isin("ingest", "clean"))
     days = [f"2013-05-0{n}T00:00:00+00:00 to 2013-05-0{n + 1}T00:00:00+00:00" for n in (1, 2, 3)]
-    assert {(row.stage, row.source, tuple(row.replaced)) for row in ledger.collect()} == {
-        (stage, source, tuple(days)) for stage in ("ingest", "clean") for source in ("visits", "shops")
+    assert {(row.step, row.source, tuple(row.replaced)) for row in ledger.collect()} == {
+        (step, source, tuple(days)) for step in ("ingest", "clean") for source in ("visits", "shops")
     }
     assert read(over(start=day(1), end=day(4)))[0] == [(1, 1), (2, 5), (3, 2), (4, 5), (5, 2), (7, 6)]
     before = context.lake.snapshot_id("raw_visits")

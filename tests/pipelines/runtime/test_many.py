@@ -174,9 +174,9 @@ def test_what_killed_batches_and_covering_intervals_left_is_replaced(
             context = run(step, intervals)
         ids = sorted(row.id for row in context.lake.read("clean_visits").collect())
         assert ids == [1, 2, 4, 6, 8, 9]  # of 3 and 4, at the same time in the same shop, the one that landed last
-        ledger = context.lake.read("row_ledger").groupBy("stage", "source").count().collect()
-        assert {(row.stage, row.source): row["count"] for row in ledger} == {
-            (stage, source): len(intervals) for stage in ("ingest", "clean") for source in ("visits", "shops")
+        ledger = context.lake.read("row_ledger").groupBy("step", "source").count().collect()
+        assert {(row.step, row.source): row["count"] for row in ledger} == {
+            (step, source): len(intervals) for step in ("ingest", "clean") for source in ("visits", "shops")
         }
         assert context.lake.read("raw_visits").count() == 15
         assert context.lake.read("clean_shops").count() == 2 * len(intervals)

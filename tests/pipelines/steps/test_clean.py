@@ -41,7 +41,7 @@ def day(tmp_path: Path) -> Any:
 
 def account(context: Context, source: str = "visits") -> tuple[int, ...]:
     """The interval's ledger of cleaning: in, out, quarantined, duplicates, filtered, repeated."""
-    row = context.lake.read("row_ledger").where(context.in_interval & (F.col("stage") == "clean") & (F.col("source") == source))
+    row = context.lake.read("row_ledger").where(context.in_interval & (F.col("step") == "clean") & (F.col("source") == source))
     found = row.collect()
     assert len(found) == 1
     return tuple(found[0][n] for n in ("rows_in", "rows_out", "quarantined", "duplicates", "filtered", "repeated"))

@@ -216,7 +216,7 @@ def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(cleaned: Run
     assert expected > 100
     refused = context.lake.read("quarantine").where("source = 'features'").collect()
     assert [list(row.reasons) for row in refused] == [["temp: expected a finite number"]] * expected
-    ledger = context.lake.read("row_ledger").where("stage = 'features'").collect()[0]
+    ledger = context.lake.read("row_ledger").where("step = 'features'").collect()[0]
     assert (ledger.quarantined, ledger.rows_out) == (expected, context.lake.read("features").count())
     assert ledger.rows_in == ledger.rows_out + ledger.quarantined + ledger.filtered
     with pytest.raises(DataError, match=rf"features of flights: {expected} of .*'temp: expected .*; expected at most 1\.0%"):

@@ -25,7 +25,7 @@ def test_expired_raw_rows_do_not_take_clean_ones_with_them(run: Run) -> None:
     assert context.lake.read("raw_flights").count() > 0
     run(STEP, config=expire_raw)
     assert context.lake.read("raw_flights").count() == 0
-    assert context.lake.read("row_ledger").where("stage = 'ingest'").count() == 5
+    assert context.lake.read("row_ledger").where("step = 'ingest'").count() == 5
     assert context.lake.read("runs").where("job = 'maintain' and status = 'succeeded'").count() == 1
     with pytest.raises(DataError, match=r"has 0 rows of the interval, ingest landed .* jobs/ingest\.py with --force"):
         run(clean.STEP, force=True)

@@ -191,7 +191,7 @@ def test_odd_rows_are_scored_and_rows_without_features_quarantined(rides: Rides,
     [refused] = context.lake.read("quarantine").where("source = 'predict'").collect()
     assert refused.reasons == ["miles: expected a finite number"]
     assert '"id":6' in refused.raw
-    ledger = context.lake.read("row_ledger").where("stage = 'predict'").collect()
+    ledger = context.lake.read("row_ledger").where("step = 'predict'").collect()
     assert [(r.source, r.rows_in, r.rows_out, r.quarantined, r.duplicates, r.filtered) for r in ledger] == [
         ("rides", 6, 5, 1, 0, 0)
     ]
@@ -394,5 +394,5 @@ def test_rows_without_a_whole_window_are_filtered_and_the_others_scored(spark: S
     assert [row.score for row in rows] == pytest.approx(expected_scores(bundle, raw).tolist(), abs=1e-6)
     calibrated = expit(0.5 * logit(expected_scores(bundle, raw).astype(np.float64)) - 1)
     assert [row.calibrated_score for row in rows] == pytest.approx(calibrated.tolist(), abs=1e-6)
-    [ledger] = context.lake.read("row_ledger").where("stage = 'predict'").collect()
+    [ledger] = context.lake.read("row_ledger").where("step = 'predict'").collect()
     assert (ledger.rows_in, ledger.rows_out, ledger.quarantined, ledger.filtered) == (4, 2, 0, 2)

@@ -39,9 +39,9 @@ def status(context: Context, job: str) -> list[tuple[str, str | None]]:
     return [(row.status, row.error) for row in runs]
 
 
-def account(context: Context, stage: str, source: str) -> tuple[int, ...]:
-    """A stage's ledger row: in, out, quarantined, duplicates, filtered."""
-    row = context.lake.read("row_ledger").where((F.col("stage") == stage) & (F.col("source") == source)).collect()[0]
+def account(context: Context, step: str, source: str) -> tuple[int, ...]:
+    """A step's ledger row: in, out, quarantined, duplicates, filtered."""
+    row = context.lake.read("row_ledger").where((F.col("step") == step) & (F.col("source") == source)).collect()[0]
     return (row.rows_in, row.rows_out, row.quarantined, row.duplicates, row.filtered)
 
 

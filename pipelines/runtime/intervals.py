@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -13,8 +14,11 @@ from pipelines.runtime.batches import Batch, bounds_of_interval
 from pipelines.runtime.context import Context, Step
 from pipelines.runtime.coverage import overlapping
 from pipelines.runtime.execute import execute
+from pipelines.runtime.log_handler import BOLD
 from pipelines.runtime.many import execute_many, in_bulk, spanning
 from pipelines.runtime.stale import report_stale
+
+LOG = logging.getLogger(__name__)
 
 
 def run_intervals(steps: Sequence[Step], context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
@@ -29,7 +33,7 @@ def run_intervals(steps: Sequence[Step], context: Context, intervals: Sequence[I
         if len(intervals) > 1:
             span = context.shown(interval.start, interval.end)
             text = _progress(span, len(intervals), number, time.monotonic() - started)
-            context.console.print(text, style="bold", soft_wrap=True)
+            LOG.info(text, extra=BOLD)
         run_steps(steps, context.over(interval), force=force)
 
 
@@ -79,7 +83,7 @@ def _redo_late(steps: Sequence[Step], context: Context, landed: Column | None, d
     redone = [(step, interval) for step in steps if step.late for interval in step.late(context, landed, done)]
     for step, interval in redone:
         span = context.shown(interval.start, interval.end)
-        context.console.print(f"{step.name:>9}: rows came late for {span}, which is done again", style="yellow")
+        LOG.warning(f"{step.name:>9}: rows came late for {span}, which is done again")
         execute(step, context.over(interval), force=False)
     return [interval for _, interval in redone]
 

@@ -26,6 +26,7 @@ from pipelines.config import LakeConfig, Pipeline, TrainConfig, read_config
 from pipelines.io.lake import Lake
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
+from pipelines.runtime.log_handler import begin_log, set_level
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
 from pipelines.steps.pipeline import STEPS
@@ -70,11 +71,13 @@ def measure(path: Path, rounds: int, folder: Path) -> None:
         seconds = {"start-up": time.monotonic() - started}
         lake = Lake(spark, config.pipeline, new_run_id())
         interval = config.interval.located(config.timezone)
-        context = Context(config, interval, spark, lake, RunLog(lake, interval), Console(width=110, highlight=False))
+        log = begin_log("benchmark", json_lines=False)
+        context = Context(config, interval, spark, lake, RunLog(lake, interval), log.console)
         for step in STEPS:
             clock = time.monotonic()
             execute(step, context, force=True)
             seconds[step.name] = time.monotonic() - clock
+        set_level("warning")  # of the rounds the results are shown alone
         speeds: dict[int, list[float]] = {ranks: [] for ranks in RANKS}
         for _ in range(rounds):
             for ranks in RANKS:

@@ -28,6 +28,7 @@ from pipelines.features.transform import transform
 from pipelines.io.lake import Lake
 from pipelines.runtime.context import Context, Step
 from pipelines.runtime.execute import execute
+from pipelines.runtime.log_handler import begin_log, job_console
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
 from pipelines.runtime.width import plan_for
@@ -57,6 +58,7 @@ def main() -> None:
     steps = [step for step in STEPS if step.name in arguments.steps and arguments.rows]
     table = grid(f"{arguments.rows:,} rows", "columns", "plan clean, s", "plan features, s", *(f"{s.name}, s" for s in steps))
     figures = []
+    begin_log("width", json_lines=False)
     with tempfile.TemporaryDirectory(prefix="ringmill-bench-") as folder:
         config = configured(Path(folder), arguments.columns[0], arguments.rows)
         with spark_session(config, "width") as spark:
@@ -111,7 +113,7 @@ def run(spark: SparkSession, folder: Path, columns: int, rows: int, steps: list[
     config = configured(folder, columns, rows)
     of_run = Lake(spark, config.pipeline, new_run_id())
     interval = config.interval.located(config.timezone)
-    context = Context(config, interval, spark, of_run, RunLog(of_run, interval), Console())
+    context = Context(config, interval, spark, of_run, RunLog(of_run, interval), job_console())
     seconds: dict[str, float] = {}
     for step in steps:
         with _timed(seconds, step.name):

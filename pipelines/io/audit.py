@@ -19,6 +19,8 @@ after the owner. That one replaces what the owner has published, and the owner g
 from __future__ import annotations
 
 import dataclasses
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +44,7 @@ from pipelines.io.task_files import FileLayout, WrittenFile
 from schemas.contract import Table
 from schemas.tables import ROW_LEDGER
 
+LOG = logging.getLogger(__name__)
 AUDIT_PREFIX = "audit_"
 PUBLISH_ATTEMPTS = 20
 PART_BYTES = 16 << 20
@@ -146,13 +149,17 @@ class Audit:
             staged = self._staged[name]
             if name == first:
                 self._check_covered(staged)
+            clock = time.monotonic()
             try:
                 snapshot = self._table(name).publish(staged.branch)
             except ConflictError:
                 if attempt == PUBLISH_ATTEMPTS:
                     raise
+                LOG.debug("table %s: another run published first; attempt %d of %d", name, attempt + 1, PUBLISH_ATTEMPTS)
                 self._rebase(staged, first, attempt)
             else:
+                seconds = time.monotonic() - clock
+                LOG.debug("table %s: %s rows published as snapshot %d, %.2f s", name, f"{staged.rows:,}", snapshot, seconds)
                 break
         self._branches.discard((name, staged.branch))
         return snapshot

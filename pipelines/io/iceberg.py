@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,9 +12,11 @@ import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import SparkSession
+from tenacity import wait_random
 
 from pipelines.errors import ConflictError
 from pipelines.io.driver_rows import Row, Where, arrow_schema, expression, read_rows, write_rows
+from pipelines.io.retrying import retrying
 from pipelines.io.scopes import overlap
 from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_of
 from schemas.contract import Table
@@ -228,16 +228,16 @@ class IcebergTable:
 
     def _commit(self, change: Callable[[Any], Any]) -> None:
         """Commit a change of references, again on the new state whenever another process was faster."""
-        for attempt in range(COMMIT_ATTEMPTS):
-            self._table.refresh()
-            try:
+        faster = f"table {self._identifier}: another process committed first"
+        wait = wait_random(0, COMMIT_PAUSE_SECONDS)
+        for attempt in retrying(faster, when=_is_overtaken, attempts=COMMIT_ATTEMPTS, wait=wait):
+            with attempt:
+                self._table.refresh()
                 change(self._table.manageSnapshots()).commit()
-            except Py4JJavaError as error:
-                if "CommitFailedException" not in str(error.java_exception) or attempt + 1 == COMMIT_ATTEMPTS:
-                    raise
-                time.sleep(random.uniform(0, COMMIT_PAUSE_SECONDS))  # noqa: S311 (no secret)
-            else:
-                return
+
+
+def _is_overtaken(error: BaseException) -> bool:
+    return isinstance(error, Py4JJavaError) and "CommitFailedException" in str(error.java_exception)
 
 
 def _moment(microseconds: int) -> datetime:

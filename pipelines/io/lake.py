@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import random
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,15 +12,18 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
+from tenacity import RetryCallState
 
 from pipelines.errors import ExternalError
 from pipelines.expressions import cols
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import MAIN, RUN, IcebergTable
 from pipelines.io.java_errors import reason_of
+from pipelines.io.retrying import retrying
 from pipelines.io.tables import create, evolve, struct
 from schemas.contract import Table
 
+LOG = logging.getLogger(__name__)
 CATALOG = "lake"
 SPREAD_ROWS, SPREAD_BYTES = 5_000_000, 4 << 20  # of so few rows, what a task reads
 OPENINGS = 8  # tries to open a catalog that other runs open for the first time too
@@ -42,18 +45,15 @@ class Lake:
         Whoever opens a JDBC catalog first creates its tables: of several runs that do so at once all but one fail, and find
         the tables there when they try again.
         """
-        for tried in range(1, OPENINGS + 1):
-            try:
-                self.spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
-            except (Py4JJavaError, PySparkException) as error:
-                if tried == OPENINGS or "org.apache.iceberg.jdbc.UncheckedSQLException" not in str(error):
-                    raise ExternalError(
-                        f"lake.catalog: the catalog can't be opened ({reason_of(error)}; tried {tried} times). See that its "
-                        f"database is up and that this user may write to it, or fix lake.catalog or lake.warehouse."
-                    ) from error
-                time.sleep(random.uniform(0.1, 0.2) * tried)  # noqa: S311 - it spreads the tries, it keeps no secret
-            else:
-                return
+        attempts = retrying("the catalog is opened by others, too", when=_is_of_jdbc, attempts=OPENINGS, wait=_pause)
+        try:
+            attempts(self.spark.sql, f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
+        except (Py4JJavaError, PySparkException) as error:
+            tried = attempts.statistics["attempt_number"]
+            raise ExternalError(
+                f"lake.catalog: the catalog can't be opened ({reason_of(error)}; tried {tried} times). See that its "
+                f"database is up and that this user may write to it, or fix lake.catalog or lake.warehouse."
+            ) from error
 
     def identifier(self, table: str) -> str:
         """The full name of a table, as SQL takes it."""
@@ -124,6 +124,7 @@ class Lake:
         """Add a few rows that the driver holds to a table in one commit."""
         self.create(contract)
         IcebergTable(self.spark, self.identifier(contract.name)).append_rows(contract, rows, {RUN: self.run_id})
+        LOG.debug("table %s: %d rows appended", contract.name, len(rows))
 
     def frame(self, contract: Table, rows: list[dict[str, object]]) -> DataFrame:
         """A DataFrame of a few rows that the driver holds, with the contract's columns and types."""
@@ -132,3 +133,12 @@ class Lake:
         # Arrow's rows go to a task as they are; rows of Python would be unpickled there, which takes as long as the writing.
         table = pa.Table.from_pylist(stored, schema=to_arrow_schema(schema))
         return self.spark.createDataFrame(table, schema).coalesce(1)
+
+
+def _is_of_jdbc(error: BaseException) -> bool:
+    known = isinstance(error, Py4JJavaError | PySparkException)
+    return known and "org.apache.iceberg.jdbc.UncheckedSQLException" in str(error)
+
+
+def _pause(state: RetryCallState) -> float:
+    return random.uniform(0.1, 0.2) * state.attempt_number  # noqa: S311 - it spreads the tries, it keeps no secret

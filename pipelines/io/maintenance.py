@@ -5,9 +5,7 @@ Each piece of work is safe beside running jobs: it is one commit of Iceberg's, d
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +15,13 @@ from typing import TypeVar
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Row
 from pyspark.sql import functions as F
+from tenacity import wait_random
 
 from pipelines.errors import ConflictError
 from pipelines.io.audit import AUDIT_PREFIX
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import CATALOG, Lake
+from pipelines.io.retrying import retrying
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -137,20 +137,22 @@ class Maintenance:
 
 def _retry_on_conflict(work: Callable[[], T], table: str) -> T:
     """Do the work; repeat it, from the table's new state, when another run's commit came first."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return work()
-        except Py4JJavaError as error:
-            text = str(error.java_exception)
-            if not any(conflict in text for conflict in CONFLICTS):
-                raise
-            if attempt == ATTEMPTS:
-                raise ConflictError(
-                    f"table {table}: other runs committed to it during each of {ATTEMPTS} attempts. Run maintain again once "
-                    f"they are done; what it has done so far stands."
-                ) from error
-            time.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 (no secret)
-    raise AssertionError
+    attempts = retrying(
+        f"table {table}: another run committed first", when=_is_conflict, attempts=ATTEMPTS, wait=wait_random(0, PAUSE_SECONDS)
+    )
+    try:
+        return attempts(work)
+    except Py4JJavaError as error:
+        if not _is_conflict(error):
+            raise
+        raise ConflictError(
+            f"table {table}: other runs committed to it during each of {ATTEMPTS} attempts. Run maintain again once "
+            f"they are done; what it has done so far stands."
+        ) from error
+
+
+def _is_conflict(error: BaseException) -> bool:
+    return isinstance(error, Py4JJavaError) and any(conflict in str(error.java_exception) for conflict in CONFLICTS)
 
 
 def _stamp(branch: str) -> datetime | None:

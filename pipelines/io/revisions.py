@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pipelines.io.iceberg import RUN, IcebergTable
 from pipelines.io.lake import Lake
 from schemas.contract import Table
 
+LOG = logging.getLogger(__name__)
 ATTEMPTS = 20
 Revision = Callable[[list[dict[str, Any]]], Sequence[Row]]
 
@@ -34,6 +36,7 @@ def revise(lake: Lake, contract: Table, revision: Revision) -> int | None:
             rows = table.read_rows(contract, {}, base)
             revised = revision(rows)
             if list(revised) == rows:
+                LOG.debug("table %s: all rows stay as they are", contract.name)
                 return None
             table.overwrite_rows(branch, contract, revised, {}, {RUN: lake.run_id})
             published = _publish(table, branch, is_last=attempt + 1 == ATTEMPTS)
@@ -41,7 +44,9 @@ def revise(lake: Lake, contract: Table, revision: Revision) -> int | None:
             if published is None:
                 table.drop_branch(branch)
         if published is not None:
+            LOG.debug("table %s: %d rows revised as snapshot %d", contract.name, len(revised), published)
             return published
+        LOG.debug("table %s: another run was faster; attempt %d of %d", contract.name, attempt + 2, ATTEMPTS)
     raise AssertionError
 
 

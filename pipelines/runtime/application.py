@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,16 +20,17 @@ from pipelines.runtime.command_line import JobParser, parser
 from pipelines.runtime.context import Context, Step
 from pipelines.runtime.execute import record_interruption
 from pipelines.runtime.intervals import run_intervals
-from pipelines.runtime.log_context import LOG
+from pipelines.runtime.log_context import LOG_CONTEXT, wants_json
+from pipelines.runtime.log_handler import begin_log, job_console, job_handler, log_end, set_level
 from pipelines.runtime.notify import notify_failure, set_pipeline
 from pipelines.runtime.outside import outside_failure
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
 from pipelines.runtime.signals import silence, take_over_signals
-from pipelines.runtime.terminal import console
 from pipelines.runtime.whole import DECLARE, check_whole
 from pipelines.runtime.width import plan_for, widest
 
+LOG = logging.getLogger(__name__)
 __all__ = ["Arguments", "parser", "run_application", "run_job"]
 Arguments = argparse.Namespace
 Work = Callable[[Context, Arguments], None]
@@ -46,7 +48,7 @@ def run_application(
     def work(context: Context, arguments: Arguments) -> None:
         intervals = intervals_of(context.config, arguments)
         run_intervals(steps, context, intervals, force=arguments.force)
-        LOG.at(None, None)
+        LOG_CONTEXT.at(None, None)
         if finish and len(intervals) == 1:
             finish(context, started, arguments)
 
@@ -69,11 +71,15 @@ def run_job(
     SIGINT and SIGTERM end it with one line, once the table `runs` has the interruption.
     """
     PROCESS.begin()
+    if job_handler() is None:  # a program of its own, not one of `command_line.main`
+        begin_log(name, json_lines=wants_json(argv))
     started = time.monotonic()
     try:
+        arguments = arguments_of.parse_args(argv)
+        set_level(arguments.log_level)
         if "PYSPARK_GATEWAY_PORT" in os.environ:  # Java runs already, and would end by a signal of its own
             take_over_signals()
-        _run(name, arguments_of.parse_args(argv), work, sections, checks)
+        _run(name, arguments, work, sections, checks)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the last line of defence: a bug becomes an exit code)
         code = report(name, error, time.monotonic() - started)
         notify_failure(error)
@@ -91,13 +97,13 @@ def report(name: str, error: BaseException, seconds: float) -> int:
         known = "; the table runs has it" if interrupted.recorded else ""
         notes = "".join(f" {note.splitlines()[0]}" for note in getattr(interrupted, "__notes__", ()))
         line = f"{interrupted} after {seconds:.1f} s{known}. The same command does again what was not done.{notes}"
-        LOG.error(f"{name} {line}")
+        log_end(LOG, f"{name} {line}")
         return interrupted.exit_code
     if isinstance(error, RingmillError):
-        LOG.error(f"{name} failed: {error}")
+        log_end(LOG, f"{name} failed: {error}")
         return error.exit_code
-    LOG.trace(error)
-    LOG.error(f"{name} failed by a bug; please report the traceback above.")
+    log_end(LOG, f"{type(error).__name__}: {error}", error)
+    log_end(LOG, f"{name} failed by a bug; please report the traceback above.")
     return 1
 
 
@@ -112,7 +118,7 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
     with spark_session(config, name) as spark:
         context = _context(config, spark, intervals[0], arguments)
         began = datetime.now(UTC)
-        LOG.run_id = context.run_id
+        LOG_CONTEXT.run_id = context.run_id
         try:
             plan_for(spark, widest(config))
             work(context, arguments)
@@ -129,7 +135,7 @@ def _context(config: Pipeline, spark: SparkSession, interval: Interval, argument
     lake = Lake(spark, config.pipeline, new_run_id())
     log = RunLog(lake, interval)
     path, allow_gaps = str(arguments.config), arguments.allow_gaps
-    return Context(config, interval, spark, lake, log, console(), config_path=path, allow_gaps=allow_gaps)
+    return Context(config, interval, spark, lake, log, job_console(), config_path=path, allow_gaps=allow_gaps)
 
 
 def intervals_of(config: Pipeline, arguments: argparse.Namespace) -> list[Interval]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,7 +12,10 @@ from typing import NoReturn
 
 from pipelines.errors import ConfigError, RingmillError
 from pipelines.interruption import PROCESS
-from pipelines.runtime.log_context import LOG, wants_json
+from pipelines.runtime.log_context import wants_json
+from pipelines.runtime.log_handler import DEFAULT_LEVEL, LEVELS, begin_log, log_end, set_level
+
+LOG = logging.getLogger(__name__)
 
 PURPOSES = {
     "pipeline": "Run a whole pipeline in one application: ingest, clean, features, train, evaluate, publish. It ends\n"
@@ -70,6 +74,12 @@ def parser(name: str, *, interval: bool = True, parts: bool = True) -> JobParser
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     arguments.add_argument("--log-format", choices=("text", "json"), default="text", help="of what is printed (default: text)")
+    arguments.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        default=DEFAULT_LEVEL,
+        help="log messages of this level and above (default: %(default)s; tables and progress are always shown)",
+    )
     arguments.add_argument("--config", type=Path, required=True, help="the pipeline's YAML, such as conf/flights.yaml")
     arguments.set_defaults(has_interval=interval)
     if not interval:
@@ -162,15 +172,15 @@ def parser_of(name: str) -> JobParser:
 def main(name: str, argv: Sequence[str]) -> int:
     """Run a job of `PURPOSES` and return its exit code. Help and signals are answered before anything large is imported."""
     PROCESS.begin()
-    LOG.begin(name, json_lines=wants_json(argv))
+    begin_log(name, json_lines=wants_json(argv))
     started = time.monotonic()
     try:
-        parser_of(name).parse_args(argv)
+        set_level(parser_of(name).parse_args(argv).log_level)
         code: int = import_module("pipelines.steps.jobs").run(name, argv)
     except RingmillError as error:
-        LOG.error(f"{name} failed: {error}")
+        log_end(LOG, f"{name} failed: {error}")
         return error.exit_code
     except KeyboardInterrupt as error:
-        LOG.error(f"{name} {error} after {time.monotonic() - started:.1f} s.")
+        log_end(LOG, f"{name} {error} after {time.monotonic() - started:.1f} s.")
         return int(getattr(error, "exit_code", 130))
     return code

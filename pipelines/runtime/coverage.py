@@ -6,6 +6,7 @@ within its own, and one that would cut through another is refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from pipelines.errors import ConfigError, DataError
 from pipelines.io.driver_rows import Bound, Where
 from pipelines.runtime.context import Context
 from schemas import tables
+
+LOG = logging.getLogger(__name__)
 
 DONE = {"ingest": "landed", "clean": "cleaned"}
 
@@ -130,12 +133,12 @@ def landing_run(context: Context, known: Sequence[Written] | None = None) -> str
 
 
 def report_replaced(context: Context, step: str, replaced: Sequence[Written]) -> list[str]:
-    """Name on the console the smaller intervals that the context's takes the place of; return them for row_ledger, in UTC."""
+    """Log the smaller intervals that the context's takes the place of; return them for row_ledger, in UTC."""
     smaller = smaller_than(context, replaced)
     if smaller:
         span = context.shown(smaller[0].start, smaller[-1].end)
         text = f"   {step}: takes the place of {len(smaller):,} smaller intervals, from {span}"
-        context.console.print(text, style="yellow", soft_wrap=True)
+        LOG.warning(text)
     return [each.bounds for each in smaller]
 
 

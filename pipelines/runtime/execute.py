@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -13,10 +14,13 @@ from pipelines.interruption import PROCESS, Interrupted
 from pipelines.io.java_errors import reason_of
 from pipelines.runtime.code import code_version, derivation_version, engine_version
 from pipelines.runtime.context import Context, Step
-from pipelines.runtime.log_context import LOG
+from pipelines.runtime.log_context import LOG_CONTEXT
+from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.outside import outside_failure
 from pipelines.runtime.runs import Run
 from pipelines.runtime.step_progress import StepProgress
+
+LOG = logging.getLogger(__name__)
 
 CONFIG_ALWAYS = ("pipeline", "timezone", "contracts")
 
@@ -26,14 +30,13 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
 
     A failure or an interruption is recorded in `runs` and raised.
     """
-    LOG.at(step.name, context.interval)
+    LOG_CONTEXT.at(step.name, context.interval)
     started, clock = datetime.now(UTC), time.monotonic()
     inputs = step.inputs(context)
     config_hash = context.config.digest(*CONFIG_ALWAYS, *step.sections)
     fingerprint = fingerprint_of(step, context, config_hash, inputs)
-    last = context.runs.latest(step.name)
-    if last and last.fingerprint == fingerprint and not force and _stands(step, context, last):
-        context.console.print(f"{step.name:>9}: nothing to do, run {last.run_id} did the same", style="dim")
+    if last := _same_run(step, context, fingerprint, force=force):
+        LOG.info(f"{step.name:>9}: nothing to do, run {last.run_id} did the same", extra=DIM)
         return
     context.spark.sparkContext.setJobDescription(f"ringmill: {step.name}")
     record = partial(
@@ -62,7 +65,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
     with PROCESS.shielded():
         context.runs.add(record(status="succeeded", seconds=seconds, outputs=outcome.outputs, artifacts=outcome.artifacts))
     rows = ", ".join(f"{a.source} {a.rows_out:,}" for a in outcome.accounts)
-    context.console.print(f"{step.name:>9}: {seconds:5.1f} s  {rows}")
+    LOG.info(f"{step.name:>9}: {seconds:5.1f} s  {rows}")
 
 
 def record_as(step: Step, context: Context, outputs: dict[str, int]) -> None:
@@ -83,6 +86,23 @@ def record_as(step: Step, context: Context, outputs: dict[str, int]) -> None:
     )
     with PROCESS.shielded():
         context.runs.add(run)
+
+
+def _same_run(step: Step, context: Context, fingerprint: str, *, force: bool) -> Run | None:
+    """The last run, where it did the same and its tables stand; None, with the reason in the log, where there is work."""
+    last = context.runs.latest(step.name)
+    if last is None:
+        why = "no run has done it for this interval"
+    elif last.fingerprint != fingerprint:
+        why = f"configuration, code or inputs are not those of run {last.run_id}"
+    elif force:
+        why = f"--force, though run {last.run_id} did the same"
+    elif not _stands(step, context, last):
+        why = f"another run has published to its tables since run {last.run_id}"
+    else:
+        return last
+    LOG.debug("%9s: to be done: %s", step.name, why)
+    return None
 
 
 def _stands(step: Step, context: Context, last: Run) -> bool:

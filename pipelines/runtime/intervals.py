@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -13,9 +14,12 @@ from pipelines.runtime.batches import Batch, bounds_of_interval
 from pipelines.runtime.context import Context, Step
 from pipelines.runtime.coverage import overlapping
 from pipelines.runtime.execute import execute
-from pipelines.runtime.log_context import LOG
+from pipelines.runtime.log_context import LOG_CONTEXT
+from pipelines.runtime.log_handler import BOLD
 from pipelines.runtime.many import execute_many, in_bulk, spanning
 from pipelines.runtime.stale import report_stale
+
+LOG = logging.getLogger(__name__)
 
 
 def run_intervals(steps: Sequence[Step], context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
@@ -30,7 +34,7 @@ def run_intervals(steps: Sequence[Step], context: Context, intervals: Sequence[I
         if len(intervals) > 1:
             span = context.shown(interval.start, interval.end)
             text = _progress(span, len(intervals), number, time.monotonic() - started)
-            context.console.print(text, style="bold", soft_wrap=True)
+            LOG.info(text, extra=BOLD)
         run_steps(steps, context.over(interval), force=force)
 
 
@@ -80,11 +84,11 @@ def _redo_late(steps: Sequence[Step], context: Context, landed: Column | None, d
     redone = [(step, interval) for step in steps if step.late for interval in step.late(context, landed, done)]
     for step, interval in redone:
         span = context.shown(interval.start, interval.end)
-        context.console.print(f"{step.name:>9}: rows came late for {span}, which is done again", style="yellow")
+        LOG.warning(f"{step.name:>9}: rows came late for {span}, which is done again")
         run = context.again(interval)
-        LOG.run_id = run.run_id
+        LOG_CONTEXT.run_id = run.run_id
         execute(step, run, force=False)
-    LOG.run_id = context.run_id
+    LOG_CONTEXT.run_id = context.run_id
     return [interval for _, interval in redone]
 
 

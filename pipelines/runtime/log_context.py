@@ -1,12 +1,9 @@
-"""What every line of a job's log is about, and the lines themselves as JSON where `--log-format json` asks for that."""
+"""What a job is at work on: every line of its log is about that, and says so where `--log-format json` wants JSON."""
 
 from __future__ import annotations
 
 import json
-import logging
 import re
-import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -43,8 +40,6 @@ class LogContext:
         self.step: str | None = None
         self.interval: Interval | None = None
         self.webhook: NotifyConfig | None = None
-        if json_lines:
-            _log_as_json()
 
     def at(self, step: str | None, interval: Interval | None) -> None:
         """What follows is of a step and interval."""
@@ -78,47 +73,11 @@ class LogContext:
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return json.dumps({"time": time, "level": level, **self.fields(), "message": message, **more}, ensure_ascii=False)
 
-    def error(self, text: str) -> None:
-        """Print why the job ends, on standard error."""
-        self._print("error", text)
 
-    def warning(self, text: str) -> None:
-        """Print what goes wrong without ending the job, on standard error."""
-        self._print("warning", text if self.json_lines else f"warning: {text}")
-
-    def trace(self, error: BaseException) -> None:
-        """Print a bug's traceback, on standard error."""
-        if self.json_lines:
-            trace = "".join(traceback.format_exception(error))
-            print(self.json_line("error", f"{type(error).__name__}: {error}", trace=trace), file=sys.stderr, flush=True)
-        else:
-            traceback.print_exception(error)
-
-    def _print(self, level: str, text: str) -> None:
-        line = self.json_line(level, text) if self.json_lines else f"ringmill: {visible(text)}"
-        print(line, file=sys.stderr, flush=True)
-
-
-LOG = LogContext()
+LOG_CONTEXT = LogContext()
 """The one of this process."""
 
 
 def wants_json(argv: Sequence[str]) -> bool:
     """Whether arguments ask for JSON; known before they are parsed, since they may be wrong."""
     return "--log-format=json" in argv or ("--log-format", "json") in pairwise(argv)
-
-
-class JsonLogFormatter(logging.Formatter):
-    """Records of Python's logging, such as a library's warning, as lines of the same kind."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        more = {"trace": self.formatException(record.exc_info)} if record.exc_info else {}
-        return LOG.json_line(record.levelname.lower(), record.getMessage().strip(), logger=record.name, **more)
-
-
-def _log_as_json() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLogFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)

@@ -5,6 +5,7 @@ What a job costs whatever its rows are, such as plans and commits, comes once a 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,8 +22,11 @@ from pipelines.runtime.batches import Batch, bounds_of_interval
 from pipelines.runtime.code import code_version
 from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.execute import CONFIG_ALWAYS, execute, fingerprint_of
+from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.runs import Run
 from pipelines.runtime.step_progress import StepProgress
+
+LOG = logging.getLogger(__name__)
 
 FEWEST = 8  # intervals: fewer are done in turn, and the first failure among them ends the run with what came before
 MOST = 500  # of a batch
@@ -53,7 +57,7 @@ def execute_many(step: Step, context: Context, intervals: Sequence[Interval], *,
     whole = spanning(context, intervals)
     planned = _planned(step, whole, intervals, force=force)
     if done := len(intervals) - len(planned):
-        context.console.print(f"{step.name:>9}: nothing to do for {done:,} of {len(intervals):,} intervals", style="dim")
+        LOG.info(f"{step.name:>9}: nothing to do for {done:,} of {len(intervals):,} intervals", extra=DIM)
     for batch in _batches(step, whole, planned):
         _execute_batch(step, whole, batch, force=force)
 
@@ -171,4 +175,4 @@ def _report(step: Step, batch: Batch, outcomes: Mapping[Interval, Outcome], seco
     of_source = zip(*(outcome.accounts for outcome in outcomes.values()), strict=True)
     rows = ", ".join(f"{name} {sum(a.rows_out for a in of):,}" for name, of in zip(names, of_source, strict=True))
     text = f"{step.name:>9}: {seconds:5.1f} s  {len(batch.intervals):,} intervals, {rows}"
-    batch.context.console.print(text, soft_wrap=True)
+    LOG.info(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from typing import Any
@@ -14,7 +15,10 @@ from pipelines.config import NotifyConfig, Pipeline
 from pipelines.config.notify import Event
 from pipelines.errors import ConfigError, QualityError, RingmillError
 from pipelines.interruption import PROCESS
-from pipelines.runtime.log_context import LOG
+from pipelines.runtime.log_context import LOG_CONTEXT
+from pipelines.runtime.log_handler import TO_STDERR
+
+LOG = logging.getLogger(__name__)
 
 REFUSED = 300  # answers from here on did not take the event; redirects are not followed
 
@@ -29,11 +33,12 @@ def set_pipeline(config: Pipeline) -> None:
             "notify.url: expected the name of an environment variable, such as RINGMILL_WEBHOOK; received another text, which "
             "is not shown since it may be secret. Put the address in a variable and its name here."
         )
-    LOG.pipeline, LOG.webhook = config.pipeline, config.notify
+    LOG_CONTEXT.pipeline, LOG_CONTEXT.webhook = config.pipeline, config.notify
     if config.notify and config.notify.url not in os.environ:
         LOG.warning(
             f"notify.url: the environment variable {config.notify.url} is not set, so nobody is notified. Set it to the "
-            f"webhook's address, or fix the name."
+            f"webhook's address, or fix the name.",
+            extra=TO_STDERR,
         )
 
 
@@ -41,29 +46,31 @@ def notify_failure(error: BaseException) -> None:
     """Send that the job failed, or that features drifted beyond a bound that fails; nothing for an interruption."""
     if PROCESS.cause(error) is not None:
         return
-    drifted = LOG.step == "drift" and isinstance(error, QualityError)
+    drifted = LOG_CONTEXT.step == "drift" and isinstance(error, QualityError)
     code = error.exit_code if isinstance(error, RingmillError) else 1
     notify("drift" if drifted else "failed", f"{type(error).__name__}: {error}" if code == 1 else str(error), exit_code=code)
 
 
 def notify(event: Event, error: str, **more: Any) -> None:
     """Send an event where the configuration wants it, with the first line of what is wrong; warn when that fails."""
-    webhook = LOG.webhook
+    webhook = LOG_CONTEXT.webhook
     if webhook is None or event not in webhook.events or webhook.url not in os.environ:
         return
     line = error.strip().partition("\n")[0]
-    text = f"ringmill: {LOG.pipeline}: {LOG.step or LOG.job}: {event}: {line}"
+    text = f"ringmill: {LOG_CONTEXT.pipeline}: {LOG_CONTEXT.step or LOG_CONTEXT.job}: {event}: {line}"
     try:
-        status = _post(webhook, {"event": event, **LOG.fields(), "error": line, **more, "text": text})
+        status = _post(webhook, {"event": event, **LOG_CONTEXT.fields(), "error": line, **more, "text": text})
     except (HTTPError, ValueError, OSError) as problem:
         # Not the message of the problem: it may hold the address, which may be secret.
         LOG.warning(
             f"{_subject(webhook, event)}: {type(problem).__name__}. See that the address "
-            f"begins with http:// or https:// and that its server is up."
+            f"begins with http:// or https:// and that its server is up.",
+            extra=TO_STDERR,
         )
     else:
         if status >= REFUSED:
-            LOG.warning(f"{_subject(webhook, event)}: it answered {status}; expected 200 to 299. Fix the address.")
+            text = f"{_subject(webhook, event)}: it answered {status}; expected 200 to 299. Fix the address."
+            LOG.warning(text, extra=TO_STDERR)
 
 
 def _subject(webhook: NotifyConfig, event: Event) -> str:

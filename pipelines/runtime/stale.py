@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from pipelines.config import Interval
@@ -9,12 +10,14 @@ from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import Written, overlapping
 from pipelines.runtime.runs import Run
 
+LOG = logging.getLogger(__name__)
+
 DEPENDANTS = {"features": "features", "drift": "drift", "predict": "scores"}
 """What jobs make of windows, by the job."""
 
 
 def report_stale(context: Context, intervals: Iterable[Interval]) -> None:
-    """Name on the console each window of which something was made that does not know the newest cleaning of some of these
+    """Log each window of which something was made that does not know the newest cleaning of some of these
     intervals, with the job that makes it again.
     """
     wanted = {(interval.start, interval.end) for interval in intervals}
@@ -26,11 +29,9 @@ def report_stale(context: Context, intervals: Iterable[Interval]) -> None:
         for window, run in context.runs.everywhere(job).items():
             if any(_is_stale(window, run, one) for one in cleaned):
                 arguments = f"--config {context.config_path or 'conf/….yaml'} {context.arguments(window.start, window.end)}"
-                context.console.print(
+                LOG.warning(
                     f"    stale: the {made} of {context.shown(window.start, window.end)}, and what was made of them, are older "
-                    f"than these rows: jobs/{job}.py {arguments}",
-                    style="yellow",
-                    soft_wrap=True,
+                    f"than these rows: jobs/{job}.py {arguments}"
                 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from pipelines.runtime.activity import Activity
+
+LOG = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LINES = 30.0
@@ -116,7 +119,7 @@ class StepProgress:
             ]
             told = f" ({', '.join(sources)})" if sources else ""
             seconds = now - running[self._step]
-            self._console.print(f"{self._step:>9}: {seconds:5.0f} s  {self._counts.of()}{told}", soft_wrap=True, markup=False)
+            LOG.info(f"{self._step:>9}: {seconds:5.0f} s  {self._counts.of()}{told}")
 
     def _grid(self, running: dict[str, float], now: float) -> Table:
         grid = Table.grid(padding=(0, 2))

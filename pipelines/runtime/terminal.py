@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.runtime.log_context import LOG, visible
+from pipelines.runtime.log_context import LOG_CONTEXT, visible
 
 PLAIN_WIDTH = 120  # columns, where no terminal says how wide it is
 JSON_WIDTH = 10_000  # so that no message is cut in two
@@ -46,14 +46,14 @@ class JsonConsole(PlainConsole):
         plain.print(*objects, **options)
         level = "warning" if style == WARNING else "info"
         # Rules between a table's lines are for eyes alone.
-        lines = [LOG.json_line(level, line.strip()) for line in text.getvalue().splitlines() if re.search(r"\w", line)]
+        lines = [LOG_CONTEXT.json_line(level, line.strip()) for line in text.getvalue().splitlines() if re.search(r"\w", line)]
         self.file.write("".join(f"{line}\n" for line in lines))
         self.file.flush()
 
 
 def console() -> Console:
     """A console on the terminal of whoever started the job, or on standard output as it is, in plain lines or JSON's."""
-    if LOG.json_lines:
+    if LOG_CONTEXT.json_lines:
         return JsonConsole(sys.stdout)
     terminal = sys.stdout if sys.stdout.isatty() else _terminal_of_spark_submit()
     if terminal is None:

@@ -126,7 +126,7 @@ def _broken(context: Context, contract: Table, staged: Staged) -> list[BrokenRul
     if contract.volume:
         account = staged.account
         rules += check_volume(contract, account.rows_in - account.filtered, landed_before(context, contract))
-    report_warnings(context, rules)
+    report_warnings(rules)
     return rules
 
 

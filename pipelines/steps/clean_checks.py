@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from pipelines.cleaning.expectations import BrokenRule
 from pipelines.errors import DataError
 from pipelines.runtime.context import Context
+
+LOG = logging.getLogger(__name__)
 
 
 def may_be_empty(context: Context) -> set[str]:
@@ -14,13 +17,11 @@ def may_be_empty(context: Context) -> set[str]:
     return {name for name, source in context.sources.items() if source.sliced}
 
 
-def report_warnings(context: Context, broken: Iterable[BrokenRule]) -> None:
-    """Show the broken promises that refuse no row."""
+def report_warnings(broken: Iterable[BrokenRule]) -> None:
+    """Log the broken promises that refuse no row, as warnings."""
     for each in broken:
         if each.severity == "warn":
-            context.console.print(
-                f"    clean: {each.source}: {each.rows:,} rows, {each.example}", style="yellow", soft_wrap=True
-            )
+            LOG.warning(f"    clean: {each.source}: {each.rows:,} rows, {each.example}")
 
 
 def check_landed(name: str, rows: int, landed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from pyspark.sql import DataFrame
@@ -29,6 +30,8 @@ from pipelines.steps.registry import refused_runs
 from pipelines.steps.train import stats_of_training
 from schemas import tables
 
+LOG = logging.getLogger(__name__)
+
 WHOLE = INTERVAL
 NAMED = 5
 
@@ -49,7 +52,7 @@ def trained(context: Context) -> Run:
             f"change the gate and run jobs/evaluate.py and jobs/publish.py again."
         )
     if last.run_id in refused:
-        context.console.print(f"    drift: run {last.run_id} is not used, its gate failed", style="yellow")
+        LOG.warning(f"    drift: run {last.run_id} is not used, its gate failed")
     return max(usable, key=lambda run: run.started_at)
 
 
@@ -78,9 +81,9 @@ def work(context: Context) -> Outcome:
         report = f"{context.artifacts('reports')}/drift.html"
         write_bytes(report, render(_findings(context, model, moved, held, live_grids(live))).encode())
         outcome = Outcome(outputs=audit.publish(), artifacts={"report": report})
-    context.console.print(f"   report: {report}", soft_wrap=True)
+    LOG.info(f"   report: {report}")
     broken = broken_bounds(moved, stats, now, context.config.drift)
-    warn_of(context, "the interval against what was trained on", broken)
+    warn_of("the interval against what was trained on", broken)
     failed = [each.text for each in broken if each.severity == "fail"]
     if failed:
         raise QualityError(
@@ -134,13 +137,13 @@ def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Fea
     audit.stage_rows(tables.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
 
 
-def warn_of(context: Context, what: str, broken: Sequence[BrokenBound]) -> None:
-    """Name the features that moved beyond a bound, and by more than chance, the worst first."""
+def warn_of(what: str, broken: Sequence[BrokenBound]) -> None:
+    """Log the features that moved beyond a bound, and by more than chance, the worst first."""
     told = [(each.drift.psi, each.text) for each in broken]
     if told:
         worst = "; ".join(text for _, text in sorted(told, reverse=True)[:NAMED])
         more = f"; {len(told) - NAMED} more" if len(told) > NAMED else ""
-        context.console.print(f"   drift of {what}: {worst}{more}", style="yellow")
+        LOG.warning(f"   drift of {what}: {worst}{more}")
 
 
 def _reference(context: Context, model: Run) -> tuple[FittedSpec, list[Stats]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -51,6 +52,8 @@ from pipelines.steps.split_counts import (
 )
 from schemas import tables
 
+LOG = logging.getLogger(__name__)
+
 SAMPLES = 256
 SAMPLED_FOR_LEAKS = 50_000
 
@@ -77,7 +80,7 @@ def work(context: Context) -> Outcome:
         aucs = leaks.single_feature_auc(config, by_class[0]) if by_class else {}
         fitted = _fit(context, rows, profiles[TRAIN], splits[TRAIN])
         for suspect in leaks.leak_warnings(aucs, config.proxy_auc):
-            context.console.print(f"   warning: {suspect}", style="yellow")
+            LOG.warning(f"   warning: {suspect}")
         labelled = sum(split.counts.rows for split in splits.values())
         unlabelled = sum(split.counts.unlabelled for split in splits.values())
         with context.audit("features") as audit:
@@ -106,7 +109,7 @@ def _checked_splits(context: Context, rows: DataFrame) -> dict[str, SplitFacts]:
     counts = {name: of.counts for name, of in facts.items()}
     check_splits(counts, config.task, config.features.split, STEP.name)
     for warning in split_warnings(counts, config.task):
-        context.console.print(f"   warning: {warning}", style="yellow", soft_wrap=True)
+        LOG.warning(f"   warning: {warning}")
     return facts
 
 
@@ -171,7 +174,7 @@ def _check_quarantined(context: Context, audit: Audit, account: Account) -> None
             f"changed. Mend how they are derived."
         )
     check_splits(counts_of(written, config.timezone), config.task, config.features.split, f"{STEP.name} (after quarantine)")
-    context.console.print(f"   features: {account.quarantined:,} rows quarantined, {example}", style="yellow", soft_wrap=True)
+    LOG.warning(f"   features: {account.quarantined:,} rows quarantined, {example}")
 
 
 def _provenance(context: Context, snapshots: Mapping[str, int | None]) -> str:
@@ -218,7 +221,7 @@ def _write_drift(context: Context, audit: Audit, fitted: FitResult, profiles: Ma
     stage_drift(context, audit, moved, context.run_id)
     for split, features in moved.items():
         broken = broken_bounds(features, trained, stats[split], context.config.drift)
-        warn_of(context, f"{split} against train", broken)
+        warn_of(f"{split} against train", broken)
 
 
 STEP = Step("features", ("clean", "features", "drift", "task"), inputs, work, derives=True)

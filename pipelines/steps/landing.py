@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ from pipelines.io.periods import PERIOD
 from pipelines.io.sources.base import Source
 from pipelines.runtime.context import Context
 from schemas.contract import LANDING_ORDER, Table
+
+LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -40,9 +43,9 @@ def _forget(context: Context, intervals: Sequence[Interval]) -> None:
 
 
 def report_absent(context: Context, name: str, interval: Interval) -> None:
-    """Name on the console the files of an interval's periods that are not there, where that is to be reported."""
+    """Log the files of an interval's periods that are not there, where that is to be reported."""
     for absent in context.sources[name].absent(context.spark, context.config.contract(name), interval):
-        context.console.print(f"   ingest: {name}: there is no {absent}, nothing landed of it", style="yellow", soft_wrap=True)
+        LOG.warning(f"   ingest: {name}: there is no {absent}, nothing landed of it")
 
 
 def counted_where_read() -> tuple[Column, Column]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +14,8 @@ from pipelines.runtime.command_line import maintain_parser
 from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.execute import execute
 from pipelines.steps.registry import sync_aliases
+
+LOG = logging.getLogger(__name__)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -33,11 +36,11 @@ def maintain(context: Context, *, dry: bool = False) -> Outcome:
     tables = context.lake.tables()
 
     def work(table: str) -> None:
-        context.console.print(_line(Maintenance(context.lake, table, keep, dry=dry).run(), dry=dry))
+        LOG.info(_line(Maintenance(context.lake, table, keep, dry=dry).run(), dry=dry))
 
     context.at_once(*(partial(work, table) for table in tables))
     if not dry and sync_aliases(context):
-        context.console.print("   models: the alias file was behind the table and was written anew", style="yellow")
+        LOG.warning("   models: the alias file was behind the table and was written anew")
     heads = {table: context.lake.snapshot_id(table) for table in tables}
     return Outcome(outputs={table: head for table, head in heads.items() if head is not None})
 

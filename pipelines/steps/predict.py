@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -35,6 +36,8 @@ from pipelines.steps.score_files import ScoreWriter
 from pipelines.steps.scoring import check_inputs
 from schemas import tables
 from schemas.contract import Column as ContractColumn
+
+LOG = logging.getLogger(__name__)
 
 NAME = "predict"
 
@@ -130,5 +133,5 @@ def _explained(context: Context, audit: Audit, account: Account) -> Account:
     if not account.quarantined:
         return account
     example = reason_of(context, audit, NAME)
-    context.console.print(f"  predict: {account.quarantined:,} rows quarantined, {example}", style="yellow", soft_wrap=True)
+    LOG.warning(f"  predict: {account.quarantined:,} rows quarantined, {example}")
     return replace(account, example=example)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.execute import execute
 from pipelines.steps.registry import History, change_models, read_history, sync_aliases
 from schemas.tables import MODELS
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def promote(context: Context, promotion: Promotion) -> Outcome:
     verified_manifest(target.uri)
     if before and before.version == target.version:
         sync_aliases(context)
-        context.console.print(f"  promote: nothing to do, version {target.version} is the champion already")
+        LOG.info(f"  promote: nothing to do, version {target.version} is the champion already")
         return Outcome()
     change = _change(context, promotion, before)
 
@@ -76,7 +79,7 @@ def promote(context: Context, promotion: Promotion) -> Outcome:
         return with_alias(rows, target.version, CHAMPION, change)
 
     snapshot = change_models(context, revision)
-    context.console.print(f"  promote: version {target.version} is the champion, {_shown(before)} was")
+    LOG.info(f"  promote: version {target.version} is the champion, {_shown(before)} was")
     return Outcome(outputs={MODELS.name: snapshot} if snapshot else {}, artifacts={"model": target.uri})
 
 

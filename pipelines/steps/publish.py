@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ from pipelines.steps.evaluation.tables import last_evaluation
 from pipelines.steps.registry import History, change_models, read_history, sync_aliases
 from pipelines.steps.train import FEATURES, snapshot_tag, stats_of_training
 from schemas import tables
+
+LOG = logging.getLogger(__name__)
 
 GATE = ("registry", "evaluate")
 
@@ -85,7 +88,7 @@ def work(context: Context, run_id: str | None = None) -> Outcome:
     if known := _registered_before(history, candidate, gate):
         sync_aliases(context)
         check_passed(known)
-        context.console.print(f"  publish: version {known.version} is this model already, alias {known.alias or 'none'}")
+        LOG.info(f"  publish: version {known.version} is this model already, alias {known.alias or 'none'}")
         return Outcome(artifacts={"model": known.uri})
     reasons = refusals(_evidence(context, candidate, champion), context.config.registry, context.config.evaluate)
     version = _version(context, candidate, gate, reasons)
@@ -98,7 +101,7 @@ def work(context: Context, run_id: str | None = None) -> Outcome:
 
     snapshot = change_models(context, revision)
     published = next(row for row in read_history(context) if row.run_id == context.run_id and row.change == "published")
-    context.console.print(f"  publish: version {published.version}, {published.state}, alias {published.alias or 'none'}")
+    LOG.info(f"  publish: version {published.version}, {published.state}, alias {published.alias or 'none'}")
     if reasons:
         raise QualityError(
             f"publish: the gate refused version {published.version} (run {candidate.train.run_id}): {'; '.join(reasons)}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from pipelines.registry.mlflow import mirror
 from pipelines.registry.versions import ModelVersion, check_passed, current, holder, known_version
 from pipelines.runtime.context import Context
 from schemas.tables import MODELS
+
+LOG = logging.getLogger(__name__)
 
 History = list[ModelVersion]
 MIRROR_ROUNDS = 5  # after which other runs, which go on changing the registry, bring MLflow up to it
@@ -80,7 +83,7 @@ def _mirror(context: Context) -> None:
             if snapshot is None or not mirror(context.config, current(read_history(context, snapshot))):
                 break
     except ExternalError as error:
-        context.console.print(f"  registry.mlflow: not up to date: {error}", style="yellow", soft_wrap=True, markup=False)
+        LOG.warning(f"  registry.mlflow: not up to date: {error}")
 
 
 def refused_runs(context: Context) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,10 +20,13 @@ from pipelines.io.audit import Audit
 from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.execute import record_as
 from pipelines.runtime.landed import landed
+from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.promises import check_promises, rules_explained
 from pipelines.steps.clean import STEP as CLEAN
 from schemas import tables
 from schemas.contract import Table
+
+LOG = logging.getLogger(__name__)
 
 
 class Moved(NamedTuple):
@@ -53,7 +57,7 @@ def work(context: Context) -> Outcome:
         accounts = tuple(each.account for each in moved.values())
         check_accounts(accounts)
         if not any(each.rows for each in moved.values()):
-            context.console.print("   replay: no row passes now", style="dim")
+            LOG.info("   replay: no row passes now", extra=DIM)
             return Outcome(accounts)
         _restage(context, audit, set(context.sources) - present)
         _stage_quarantine(context, audit, moved)
@@ -103,7 +107,7 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
             repeated=before.repeated + counts.get(REPEATED, 0),
         )
         moved = before.quarantined - stay
-        context.console.print(f"   replay: {name}: {moved:,} rows pass now, {stay:,} do not")
+        LOG.info(f"   replay: {name}: {moved:,} rows pass now, {stay:,} do not")
         # Materialized before the frames that it comes from go; refused rows are few, or the run would have failed.
         still = parts.quarantined.withColumnRenamed("source_row", "source_line").drop("source_block")
         return Moved(account, still.unionByName(left.select(*still.columns)).localCheckpoint(), moved)

@@ -6,6 +6,7 @@ A search is one way of doing the step train: its run is one of `train`, and what
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from pipelines.steps.training.space import pruner_of, sampler_of, size_of, sugge
 from pipelines.steps.training.tracking import Tell, tracked
 from pipelines.training.job import TrainingJob
 from schemas.tables import SEARCH_TRIALS
+
+LOG = logging.getLogger(__name__)
 
 DONE, PRUNED, FAILED = "done", "pruned", "failed"
 # Of one trial, whose network may be more than a rank has room for; what is wrong with the data or a store ends the search.
@@ -87,7 +90,7 @@ def work(context: Context) -> Outcome:
                 f"search: none of {len(trials)} trials came to its end. Widen its space. The first error: {first}"
             )
         outcome = publish(context, prepared, best.job, best.attempts)
-        context.console.print(f"    best: trial {best.number + 1}, whose model stays")
+        LOG.info(f"    best: trial {best.number + 1}, whose model stays")
         promoted = best
     finally:
         _write(context, trials, promoted)
@@ -112,7 +115,9 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
         trial.job = prepared.job(context, _config(train, trial.values), f"trial-{trial.number + 1:04d}")
         quiet = replace(context, console=Console(quiet=True, markup=False))
         with tracked(context, trial.job, f"trial {trial.number + 1}") as tell:
-            trial.attempts = Attempts(quiet, trial.job, prepared.receipts(trial.job.config.ranks), partial(watch, tell))
+            trial.attempts = Attempts(
+                quiet, trial.job, prepared.receipts(trial.job.config.ranks), partial(watch, tell), level=logging.DEBUG
+            )
             trial.attempts.run()
             if not math.isfinite(score := _score(trial, train.monitor)):
                 raise QualityError(f"{train.monitor} is no number")
@@ -130,7 +135,7 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
 
 def _again(context: Context, chosen: optuna.Trial, twin: Trial) -> float:
     """What the same values came to before, which they would again."""
-    context.console.print(f"    the values of trial {twin.number + 1} were chosen once more, which has been done")
+    LOG.info(f"    the values of trial {twin.number + 1} were chosen once more, which has been done")
     monitor = context.config.train.monitor
     for epoch, report in twin.history.items():
         chosen.report(score_of(monitor, report.validation()[monitor]), epoch + 1)
@@ -164,7 +169,7 @@ def _say(context: Context, search: SearchConfig, trial: Trial) -> None:
     values = ", ".join(f"{path} {_short(value)}" for path, value in trial.values.items())
     place = f"trial {trial.number + 1:>2}/{size_of(search)}"
     line = f"    {place}  {trial.state:<6}  {reached or trial.error}  {values}  {trial.seconds:.1f} s"
-    context.console.print(line, soft_wrap=True, markup=False)
+    LOG.info(line)
 
 
 def _short(value: Any) -> str:

@@ -18,8 +18,8 @@ from pipelines.config.ages import parse_age
 from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.catalog_reader import catalog_reader
 from pipelines.runtime.command_line import status_parser
+from pipelines.runtime.log_handler import job_console
 from pipelines.runtime.notify import notify, set_pipeline
-from pipelines.runtime.terminal import console
 from pipelines.steps.status_facts import gather
 from pipelines.steps.status_report import StatusReport
 from pipelines.steps.status_view import print_status
@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
     if arguments.json:
         print(report.model_dump_json(), flush=True)
     else:
-        print_status(console(), config, report)
+        print_status(job_console(), config, report)
     if old := [f"{problem.subject}: {problem.message}" for problem in report.problems if problem.kind == "stale"]:
         notify("stale", "; ".join(old))
     return 0 if report.ok else NOT_WELL

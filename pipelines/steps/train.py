@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -31,6 +32,8 @@ from pipelines.training.job import Sample, TrainingJob
 from pipelines.training.plan import PlannedRowGroup, RowPlan, read_groups
 from schemas import tables
 
+LOG = logging.getLogger(__name__)
+
 FEATURES = "features"
 
 
@@ -48,7 +51,7 @@ def work(context: Context) -> Outcome:
         prepared = prepare(context)
     job = prepared.job(context, context.config.train)
     for hint in training_hints(job, prepared.classes):
-        context.console.print(f"   hint: {hint}", style="yellow", soft_wrap=True)
+        LOG.warning(f"   hint: {hint}")
     with tracked(context, job) as tell:
         attempts = Attempts(context, job, prepared.receipts(job.config.ranks), tell)
         attempts.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipelines.io.lake import Lake
 from pipelines.runtime.context import Context, Step
 from pipelines.runtime.execute import execute
 from pipelines.runtime.intervals import run_steps
+from pipelines.runtime.log_handler import JobHandler, begin_log, end_log
 from pipelines.runtime.runs import RunLog
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
@@ -24,6 +25,13 @@ from tests.sample import Row, pipeline, write_sample
 
 Run = Callable[..., Context]
 numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def job_log() -> Iterator[JobHandler]:
+    """The log of a job that has begun, as text; a test may set its console. `caplog` has its records, too."""
+    yield begin_log("", json_lines=False)
+    end_log()
 
 
 def runner(spark: SparkSession, data: Path, folder: Path) -> Run:
@@ -83,7 +91,6 @@ def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         contract: Table = visits.VISITS,
         config: Callable[[dict[str, Any]], object] = lambda _: None,
         force: bool = False,
-        said: Console | None = None,
     ) -> Context:
         def edit(content: dict[str, Any]) -> None:
             content.update(contracts="tests.pipelines.steps.visits", timezone="UTC")
@@ -100,7 +107,7 @@ def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         made = pipeline(tmp_path, f"visits_{abs(hash(tmp_path)) % 10**8}", edit)
         lake = Lake(spark, made.pipeline, f"run{next(numbers)}")
         interval = made.interval.located(made.timezone)
-        context = Context(made, interval, spark, lake, RunLog(lake, interval), said or Console(quiet=True))
+        context = Context(made, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
         run_steps(steps, context, force=force)
         return context
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,10 +27,12 @@ from pipelines.io.sources.database_errors import Origin
 from pipelines.io.sources.jdbc import JdbcTable
 from pipelines.io.sources.kinds import make_source
 from pipelines.io.sources.rest import RestApi
-from pipelines.runtime.log_context import LOG
+from pipelines.runtime.log_handler import JobHandler, begin_log, log_end
 from pipelines.runtime.terminal import JsonConsole, PlainConsole
 from schemas.contract import Column, Table
 from tests.conftest import ROOT
+
+LOG = logging.getLogger("pipelines.steps.clean")
 
 YEAR = Interval(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2014, 1, 1, tzinfo=UTC))
 PAIRS = Table("pairs", (Column("id", "int"),))
@@ -247,14 +250,20 @@ def test_a_report_shows_names_and_values_as_text() -> None:
 
 def test_received_values_are_no_markup_of_the_terminal() -> None:
     out = io.StringIO()
-    JsonConsole(out).print("   clean: flights: 1 rows, dest: received '[/red][link=file:///etc]x[/link]'", style="yellow")
-    assert "received '[/red][link=file:///etc]x[/link]'" in out.getvalue()
+    log = begin_log("clean", json_lines=True)
+    log.console = JsonConsole(out)
+    for show in (log.console.print, LOG.warning):
+        show("   clean: flights: 1 rows, dest: received '[/red][link=file:///etc]x[/link]'")
+    assert out.getvalue().count("received '[/red][link=file:///etc]x[/link]'") == 2
 
 
-def test_received_values_are_no_commands_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_received_values_are_no_commands_to_the_terminal(job_log: JobHandler, capsys: pytest.CaptureFixture[str]) -> None:
     out = io.StringIO()
     console = PlainConsole(file=out, width=200, force_terminal=True)
     console.print("received '\x1b]0;title\x07\x1b[2J\x9b2J\r:car:' of dest", style="dim", soft_wrap=True)
     assert r"received '\x1b]0;title\x07\x1b[2J\x9b2J\x0d:car:' of dest" in out.getvalue()
-    LOG.error("clean failed: received '\x1b[2J\r'\n\tsecond line")
+    job_log.console = console
+    LOG.warning("   clean: flights: 1 rows, dest: received '\x1b[2J:car:[/red]'")
+    assert r"received '\x1b[2J:car:[/red]'" in out.getvalue()
+    log_end(LOG, "clean failed: received '\x1b[2J\r'\n\tsecond line")
     assert capsys.readouterr().err == "ringmill: clean failed: received '\\x1b[2J\\x0d'\n\tsecond line\n"

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from pipelines.config import read_config
+from pipelines.runtime.log_handler import begin_log, end_log
 from setup.run_nightly import Nights, matches_whole, play, write_files
 from tests.conftest import ROOT
 
@@ -18,7 +19,7 @@ NIGHTS = Nights(played=4, late=1, corrected=2, misspelt=2, replayed=3)
 
 @pytest.mark.slow
 def test_nights_with_late_corrected_and_replayed_flights_end_as_one_interval_does(
-    spark: SparkSession, flights_csv: Path, tmp_path: Path
+    spark: SparkSession, flights_csv: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     write_files(flights_csv, tmp_path, NIGHTS, every=20)
     config = read_config(ROOT / "conf" / "flights_nightly.yaml")
@@ -29,7 +30,8 @@ def test_nights_with_late_corrected_and_replayed_flights_end_as_one_interval_doe
         sources[name] = section.model_copy(update={"path": str(path)})
     clean = config.clean.model_copy(update={"max_quarantined_share": 0.2})
     config = config.model_copy(update={"sources": sources, "clean": clean, "pipeline": "nights"})
-    said = Console(file=io.StringIO(), width=200)
+    said = begin_log("nightly", json_lines=False).console = Console(file=io.StringIO(), width=200)
+    request.addfinalizer(end_log)
     play(spark, config, NIGHTS, said, learns=False)
     assert matches_whole(spark, config, NIGHTS, said)
     told = said.file.getvalue()  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from urllib3.util import Retry, make_headers
 from pipelines.errors import DataError, ExternalError
 from pipelines.io.sources.http_proxy import Proxy
 
+LOG = logging.getLogger(__name__)
 CHUNK_BYTES = 1 << 16
 EXCERPT = 200
 REDIRECTS = 5
@@ -113,7 +115,10 @@ class Client:
             except _TransientError as error:
                 last_failure = str(error)
                 if attempt < access.retries:
-                    time.sleep(self._pause(address, attempt, error))
+                    pause = self._pause(address, attempt, error)
+                    where = f"source {access.source}: {access.hide(address)}"
+                    LOG.debug("%s failed (%s); retry %d of %d in %.1f s", where, error, attempt + 1, access.retries, pause)
+                    time.sleep(pause)
         raise ExternalError(
             f"source {access.source}: {access.hide(address)}{access.way} failed {access.retries + 1} times, the last time "
             f"with: {last_failure}. What was fetched so far is kept: run again later to go on from there."

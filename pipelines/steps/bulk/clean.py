@@ -93,7 +93,7 @@ def work(batch: Batch) -> dict[Interval, Outcome]:
             check_accounts(accounts[interval])
             check_failures(broken[bounds])
             check_quarantine(accounts[interval], context.config.clean.max_quarantined_share, may_be_empty(context))
-        report_warnings(context, [each for of in broken.values() for each in of])
+        report_warnings([each for of in broken.values() for each in of])
         context.at_once(
             partial(_write_quarantine, batch, audit, validated),
             partial(_write_broken, batch, audit, broken),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from pipelines.registry.versions import CHAMPION, ModelVersion, holder
 from pipelines.runtime.context import Context
 from pipelines.steps.evaluation.evidence import Measured, StoredComparison, compare_with, gather_evidence, rival
 from pipelines.steps.registry import read_history
+
+LOG = logging.getLogger(__name__)
 
 
 class Assessment(NamedTuple):
@@ -51,7 +54,7 @@ def _compared(context: Context, model: Measured, champion: ModelVersion | None) 
     try:
         found = compare_with(context, model, other)
     except RingmillError as error:
-        context.console.print(f"  evaluate: not compared with the champion: {error}", style="yellow", soft_wrap=True)
+        LOG.warning(f"  evaluate: not compared with the champion: {error}")
         return None, f"It could not be compared with the champion, version {other.version}: {error}"
     _, metric, difference, low, high = found.comparison
     return found, against_champion(other.version, metric, ConfidenceInterval(difference, low, high), gate.level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 
 from pipelines.errors import ConfigError, RankError, ReceiptError
@@ -24,9 +25,9 @@ CLAIM = "job.json"
 class Attempts:
     """Trains a job, with retries; afterwards `history` has each epoch's report, and `receipts` all that were read.
 
-    `watch` hears of each epoch, of those that another attempt has done again, and may end the run by an exception. A run that
-    was killed leaves its checkpoints, and a claim beside them with the fingerprint of its job: the next run of the same job
-    goes on from there, by any number of ranks.
+    Epochs and events are logged at `level`. `watch` hears of each epoch, of those that another attempt has done again, and may
+    end the run by an exception. A run that was killed leaves its checkpoints, and a claim beside them with the fingerprint of
+    its job: the next run of the same job goes on from there, by any number of ranks.
     """
 
     def __init__(
@@ -35,13 +36,15 @@ class Attempts:
         job: TrainingJob,
         receipts: Receipts,
         watch: Callable[[EpochReport], None] = lambda _: None,
+        level: int = logging.INFO,
     ) -> None:
         self.history: list[EpochReport] = []
         self.receipts = receipts
         self._context = context
         self._job = job
         self._watch = watch
-        self._events = Events(context)
+        self._level = level
+        self._events = Events(context, level)
         self._fingerprint = job.fingerprint(engine_version())
 
     def run(self) -> None:
@@ -49,7 +52,8 @@ class Attempts:
         left = self._left_by_others()
         self._claim()
         try:
-            with TrainingProgress(self._context.console, self._job.config.epochs, self._job.train.steps(0)) as progress:
+            epochs, steps = self._job.config.epochs, self._job.train.steps(0)
+            with TrainingProgress(self._context.console, epochs, steps, self._level) as progress:
                 self._attempts(left, progress)
         except ReceiptError:
             self.release()  # whoever went on from its checkpoints would go on from rows that were not each seen once

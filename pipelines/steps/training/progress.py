@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from types import TracebackType
 
@@ -11,7 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from pipelines.config import MONITOR_NAMES
 from pipelines.launch.stall_detector import EXPORT
 from pipelines.messages import EpochReport, Heartbeat, Message, OnnxReport, ParityReport, Ready, StepReport
-from pipelines.runtime.log_context import LOG
+from pipelines.runtime.log_context import LOG_CONTEXT
+
+LOG = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0
 RANKS_SHOWN = 4
@@ -19,10 +22,13 @@ VALIDATE = "validate"  # a phase of a rank's, between epochs
 
 
 class TrainingProgress:
-    """Shows epoch, step, rows a second, loss and the time left, from the ranks' messages."""
+    """Shows epoch, step, rows a second, loss and the time left, from the ranks' messages.
 
-    def __init__(self, console: Console, epochs: int, steps: int) -> None:
-        self._console = console
+    Epochs are logged at a level; steps move on a terminal, and are logged now and then elsewhere.
+    """
+
+    def __init__(self, console: Console, epochs: int, steps: int, level: int = logging.INFO) -> None:
+        self._level = level
         self._epochs, self._steps = epochs, steps
         self._started: float | None = None
         self._begun: int | None = None  # steps that were done when this attempt began
@@ -35,7 +41,7 @@ class TrainingProgress:
 
     def show(self, message: Message) -> None:
         """Show one message of a rank."""
-        with LOG.of_rank(message.rank):
+        with LOG_CONTEXT.of_rank(message.rank):
             self._show(message)
 
     def _show(self, message: Message) -> None:
@@ -51,14 +57,13 @@ class TrainingProgress:
             case EpochReport() as report:
                 self._show_report(report)
             case ParityReport() as parity:
-                self._console.print(
-                    f"    parity: {parity.rows:,} raw rows, features differ from Spark's by {parity.difference:.1e} at most"
-                )
-                self._console.print(f"    {_onnx(parity.onnx)}", markup=False)
+                difference = f"features differ from Spark's by {parity.difference:.1e} at most"
+                self._log(f"parity: {parity.rows:,} raw rows, {difference}")
+                self._log(_onnx(parity.onnx))
 
     def _show_report(self, report: EpochReport) -> None:
-        self._console.print(
-            f"    epoch {report.epoch + 1:>2}/{self._epochs}  loss {report.train_loss:.4f}  validation loss "
+        self._log(
+            f"epoch {report.epoch + 1:>2}/{self._epochs}  loss {report.train_loss:.4f}  validation loss "
             f"{report.validation_loss:.4f}  {_metric(report)}  "
             f"{report.rows_per_second:>9,.0f} rows/s{'  best' if report.best else ''}"
         )
@@ -99,7 +104,10 @@ class TrainingProgress:
             self._bar.update(self._task, completed=done, description=text, refresh=True)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            self._console.print(f"    {text}")
+            self._log(text)
+
+    def _log(self, text: str) -> None:
+        LOG.log(self._level, f"    {text}")
 
     def _shares(self) -> str:
         """Each rank's shares of compute, wait and feed in this epoch; of many ranks those of the busiest and the least busy."""

@@ -17,6 +17,8 @@ from pipelines.messages import EpochReport
 from pipelines.runtime.context import Context
 from pipelines.training.job import TrainingJob
 
+LOG = logging.getLogger(__name__)
+
 FINISHED, FAILED = "FINISHED", "FAILED"
 METRICS = ("train_loss", "learning_rate", "rows_per_second")
 AT_ONCE = 100  # parameters a request
@@ -52,7 +54,6 @@ class _Run:
     """One run of MLflow's. A thread of its own talks to the server, so that nobody waits for it but at the end."""
 
     def __init__(self, config: Mlflow, context: Context, job: TrainingJob, name: str) -> None:
-        self._console = context.console
         self._told: set[int] = set()
         self._error: Exception | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
@@ -77,7 +78,7 @@ class _Run:
         self._thread.shutdown()
         if self._error:
             said = f"    MLflow was not told all: {type(self._error).__name__}: {self._error}"
-            self._console.print(said, style="yellow", markup=False)
+            LOG.warning(said)
 
     def _later(self, work: Callable[..., None], *arguments: Any) -> None:
         self._thread.submit(self._unless_failed, work, *arguments)

@@ -7,6 +7,7 @@ is there. What came of it lies in `<folder>/<fault>.json`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import signal
@@ -39,7 +40,7 @@ from tests.pipelines.launch.test_ranks import job_over
 ROWS, GROUPS = 40_000, 20
 FULL_BYTES = 16 << 10
 GOES_ON = {"other_ranks": "two_ranks", "after_the_driver": "driver"}  # whose checkpoints a run finds
-SAID_SLOW = threading.Event()  # the driver has printed that rank 1 is slow
+SAID_SLOW = threading.Event()  # the driver has logged that rank 1 is slow
 Ranks = dict[int, psutil.Process]
 Strike = Callable[[Ranks, TrainingJob], None]
 
@@ -47,6 +48,8 @@ Strike = Callable[[Ranks, TrainingJob], None]
 def main(folder: Path, faults: list[str]) -> None:
     """Try each fault in turn, in one application."""
     (folder / "warehouse").mkdir(exist_ok=True)
+    logging.getLogger("pipelines").setLevel(logging.INFO)
+    logging.getLogger().addHandler(Said())
     spark = two_executors("ringmill faults", catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))))
     for fault in faults:
         found = try_fault(spark, folder, fault)
@@ -87,16 +90,16 @@ def context(spark: SparkSession, run_id: str) -> Context:
     """A run's context, as a job would have it."""
     config = read_config(ROOT / "conf" / "flights.yaml")
     lake = Lake(spark, "faults", run_id)
-    return Context(config, config.interval, spark, lake, RunLog(lake, config.interval), Said(file=sys.stderr, width=200))
+    return Context(config, config.interval, spark, lake, RunLog(lake, config.interval), Console(file=sys.stderr, width=200))
 
 
-class Said(Console):
-    """The driver's console, which a fault may hear."""
+class Said(logging.Handler):
+    """The driver's log on standard error, which a fault may hear."""
 
-    def print(self, *objects: Any, **options: Any) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
         """Print, and note that a slow rank was named."""
-        super().print(*objects, **options)
-        if any("slow: rank 1" in str(each) for each in objects):
+        print(record.getMessage(), file=sys.stderr, flush=True)
+        if "slow: rank 1" in record.getMessage():
             SAID_SLOW.set()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -83,8 +82,8 @@ def over(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Over:
         lake = Lake(spark, config.pipeline, f"run{next(numbers)}")
         interval = Interval(start=start, end=end).located("UTC")
         force = options.pop("force", False)
-        log, said = RunLog(lake, interval), options.pop("said", Console(quiet=True))
-        context = Context(config, interval, spark, lake, log, said, config_path="conf/visits.yaml", **options)
+        log, quiet = RunLog(lake, interval), Console(quiet=True)
+        context = Context(config, interval, spark, lake, log, quiet, config_path="conf/visits.yaml", **options)
         run_steps(steps, context, force=force)
         return context
 
@@ -160,7 +159,9 @@ def test_gaps_of_a_window_are_named_with_the_commands_that_fill_them(over: Over)
 
 
 @pytest.mark.slow
-def test_features_are_made_again_once_an_interval_of_their_window_was_cleaned_again(over: Over) -> None:
+def test_features_are_made_again_once_an_interval_of_their_window_was_cleaned_again(
+    over: Over, caplog: pytest.LogCaptureFixture
+) -> None:
     context = over(FEATURES, start=day(1), end=day(4))
     run = context.runs.needed("features", by="the test")
     assert len(json.loads(json.dumps(run.inputs))) == 3
@@ -169,9 +170,8 @@ def test_features_are_made_again_once_an_interval_of_their_window_was_cleaned_ag
     splits = {row.split: row["count"] for row in context.lake.read("features").groupBy("split").count().collect()}
     assert splits == {"train": 2, "validation": 2, "test": 2}
     assert over(FEATURES, start=day(1), end=day(4)).runs.needed("features", by="the test").run_id == run.run_id
-    said = Console(file=io.StringIO(), width=200)
-    over(CLEAN, start=day(2), end=day(3), force=True, said=said)
-    assert said.file.getvalue().splitlines()[-1] == (  # type: ignore[attr-defined]
+    over(CLEAN, start=day(2), end=day(3), force=True)
+    assert caplog.messages[-1] == (
         "    stale: the features of 2013-05-01 00:00 to 2013-05-04 00:00, and what was made of them, are older than these "
         "rows: jobs/features.py --config conf/visits.yaml --from 2013-05-01 --to 2013-05-04"
     )

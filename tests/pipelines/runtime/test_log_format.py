@@ -17,11 +17,12 @@ from pipelines.config import Interval
 from pipelines.errors import DataError
 from pipelines.interruption import Interruption
 from pipelines.messages import EpochReport, Message
-from pipelines.runtime import command_line, log_context
+from pipelines.runtime import command_line
 from pipelines.runtime.application import report
 from pipelines.runtime.command_line import main
 from pipelines.runtime.events import Events
-from pipelines.runtime.log_context import LOG, JsonLogFormatter, LogContext, wants_json
+from pipelines.runtime.log_context import LOG_CONTEXT, LogContext, wants_json
+from pipelines.runtime.log_handler import JsonHandler, begin_log, job_handler
 from pipelines.runtime.terminal import JsonConsole, PlainConsole, console
 from pipelines.steps.ingest import STEP as INGEST
 from pipelines.steps.training.progress import TrainingProgress
@@ -33,12 +34,12 @@ KEYS = ["time", "level", "pipeline", "job", "step", "run_id", "interval_from", "
 
 @pytest.fixture(autouse=True)
 def log(monkeypatch: pytest.MonkeyPatch) -> LogContext:
-    """A job train of the pipeline toy, whose lines are JSON; Python's logging stays the tests' own."""
-    monkeypatch.setattr(log_context, "_log_as_json", lambda: None)
+    """A job train of the pipeline toy, whose lines are JSON."""
+    begin_log("train", json_lines=True)
     values = {"pipeline": "toy", "job": "train", "run_id": "r1", "step": "train", "interval": MAY, "webhook": None}
-    for name, value in {**values, "json_lines": True}.items():
-        monkeypatch.setattr(LOG, name, value)
-    return LOG
+    for name, value in values.items():
+        monkeypatch.setattr(LOG_CONTEXT, name, value)
+    return LOG_CONTEXT
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -48,10 +49,18 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def printed(*prints: Callable[[Console], object]) -> list[dict[str, Any]]:
     """The objects that a console of the log prints."""
-    out = io.StringIO()
+    out = logged_to()
     for each in prints:
         each(JsonConsole(out))
     return lines(out.getvalue())
+
+
+def logged_to() -> io.StringIO:
+    """What a job's log is written to from now on."""
+    handler, out = job_handler(), io.StringIO()
+    assert handler
+    handler.console = JsonConsole(out)
+    return out
 
 
 def test_each_line_has_its_time_level_run_step_and_interval() -> None:
@@ -93,9 +102,7 @@ def test_lines_about_a_rank_name_it(run: Run) -> None:
     message = Message(rank=1, host="h", content=report)
     [epoch] = printed(lambda out: TrainingProgress(out, epochs=2, steps=3).show(message))
     assert (epoch["rank"], epoch["message"].split()[:2]) == (1, ["epoch", "1/2"])
-    out = io.StringIO()
-    context = run()
-    object.__setattr__(context, "console", JsonConsole(out))
+    out, context = logged_to(), run()
     Events(context).add("slow", "rank 0 holds the others up", {"rank": 0, "host": "h"})
     Events(context).add("resumed", "at epoch 1")
     slow, resumed = lines(out.getvalue())
@@ -105,10 +112,10 @@ def test_lines_about_a_rank_name_it(run: Run) -> None:
 
 def test_a_step_logs_its_own_name_run_and_interval(visit: Run, tmp_path: Any, log: LogContext) -> None:
     (tmp_path / "visits-05-01.csv").write_text("id,at,spent,shop\n1,2013-05-01 10:00:00,1.5,a\n")
-    out = io.StringIO()
+    out = logged_to()
     log.at(None, None)
-    visit(INGEST, said=JsonConsole(out))
-    visit(INGEST, said=JsonConsole(out))
+    visit(INGEST)
+    visit(INGEST)
     done, again = lines(out.getvalue())
     assert done["message"].startswith("ingest:") and "visits 1" in done["message"]
     assert "nothing to do" in again["message"]
@@ -139,7 +146,7 @@ def test_wrong_arguments_are_an_object_too(capsys: pytest.CaptureFixture[str]) -
 
 def test_pythons_log_records_are_lines_of_the_same_kind() -> None:
     record = logging.LogRecord("mlflow", logging.WARNING, "", 0, "no %s", ("server",), None)
-    line = json.loads(JsonLogFormatter().format(record))
+    line = json.loads(JsonHandler().line(record))
     assert (line["level"], line["message"], line["logger"], line["run_id"]) == ("warning", "no server", "mlflow", "r1")
 
 
@@ -151,4 +158,5 @@ def test_text_stays_the_default(log: LogContext) -> None:
     assert [wants_json(argv) for argv in ([], ["--log-format", "text", "json"], ["json"])] == [False, False, False]
     for job in command_line.PURPOSES:
         required = {"promote": ["--rollback"], "compare": ["a", "b"]}.get(job, [])
-        assert command_line.parser_of(job).parse_args(["--config", "c", *required]).log_format == "text"
+        arguments = command_line.parser_of(job).parse_args(["--config", "c", *required])
+        assert (arguments.log_format, arguments.log_level) == ("text", "info")

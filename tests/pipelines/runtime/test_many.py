@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +12,6 @@ from typing import Any
 
 import pytest
 from pyspark.sql import functions as F
-from rich.console import Console
 
 from pipelines.cleaning.accounting import Account
 from pipelines.config import Interval
@@ -56,15 +54,15 @@ def rows_of(context: Context, table: str) -> Counter[str]:
 
 
 @pytest.mark.slow
-def test_many_intervals_are_written_as_one_after_the_other(visit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Console(file=io.StringIO(), width=200)
-
+def test_many_intervals_are_written_as_one_after_the_other(
+    visit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def write(numbers: Sequence[int]) -> None:
         for number in numbers:
             (tmp_path / f"visits-05-{number:02}.csv").write_text("\n".join(["id,at,spent,shop", *VISITS_OF[number]]) + "\n")
 
     def run(name: str, **options: Any) -> Context:
-        context = visit(contract=CONTRACT, config=lambda content: content.update(pipeline=name), said=said)
+        context = visit(contract=CONTRACT, config=lambda content: content.update(pipeline=name))
         run_intervals([INGEST, CLEAN], context, DAYS, force=False, **options)
         return context
 
@@ -74,7 +72,7 @@ def test_many_intervals_are_written_as_one_after_the_other(visit: Run, tmp_path:
         run("at_once")
     write([4])
     context = run("at_once")
-    told = said.file.getvalue()  # type: ignore[attr-defined]
+    told = "\n".join(caplog.messages)
     assert "ingest: nothing to do for 3 of 4 intervals" in told
     assert "3 intervals, visits 5, shops 6" in told  # those before the missing file
     assert "clean: nothing to do for 2 of 4 intervals" in told  # the first has a late row in the fourth's file

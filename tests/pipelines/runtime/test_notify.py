@@ -16,7 +16,7 @@ from pipelines.config import Interval, NotifyConfig, read_config
 from pipelines.errors import ConfigError, DataError, QualityError
 from pipelines.interruption import Interrupted
 from pipelines.runtime import application
-from pipelines.runtime.log_context import LOG, LogContext
+from pipelines.runtime.log_context import LOG_CONTEXT, LogContext
 from pipelines.runtime.notify import notify, notify_failure
 from pipelines.steps.ingest import STEP as INGEST
 from tests.conftest import ROOT
@@ -38,10 +38,10 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
 def log(monkeypatch: pytest.MonkeyPatch) -> LogContext:
     """A job clean of the pipeline toy that is at work on a day in May."""
     for name, value in {"pipeline": "toy", "job": "pipeline", "run_id": "r1", "step": "clean", "interval": MAY}.items():
-        monkeypatch.setattr(LOG, name, value)
-    monkeypatch.setattr(LOG, "webhook", NotifyConfig(url=URL, timeout_seconds=0.2))
-    monkeypatch.setattr(LOG, "json_lines", False)
-    return LOG
+        monkeypatch.setattr(LOG_CONTEXT, name, value)
+    monkeypatch.setattr(LOG_CONTEXT, "webhook", NotifyConfig(url=URL, timeout_seconds=0.2))
+    monkeypatch.setattr(LOG_CONTEXT, "json_lines", False)
+    return LOG_CONTEXT
 
 
 def test_a_failure_is_posted_with_its_run_interval_and_first_line(webhook: Webhook, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,11 +73,13 @@ def progress_on(spark: SparkSession, tracker: Tracker, *, terminal: bool) -> tup
 RUNNING = {"clean": 100.0, "clean: flights": 102.0}
 
 
-def test_without_a_terminal_there_is_a_line_every_half_minute(spark: SparkSession, tracker: Tracker) -> None:
-    progress, text = progress_on(spark, tracker, terminal=False)
+def test_without_a_terminal_there_is_a_line_every_half_minute(
+    spark: SparkSession, tracker: Tracker, caplog: pytest.LogCaptureFixture
+) -> None:
+    progress, _ = progress_on(spark, tracker, terminal=False)
     for now in (101.0, 129.9, 130.0, 131.0, 159.9, 160.5):
         progress.show(RUNNING, now)
-    assert text.getvalue().splitlines() == [
+    assert caplog.messages == [
         "    clean:    30 s  5 of 14 tasks (flights 5 of 12 tasks)",
         "    clean:    60 s  5 of 14 tasks (flights 5 of 12 tasks)",
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 from pyspark.sql import functions as F
-from rich.console import Console
 
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError
@@ -115,14 +113,13 @@ def test_lines_count_on_through_the_blocks_of_a_file(visit: Run, day: Any) -> No
 
 
 @pytest.mark.slow
-def test_warnings_are_counted_and_said(visit: Run, day: Any) -> None:
+def test_warnings_are_counted_and_said(visit: Run, day: Any, caplog: pytest.LogCaptureFixture) -> None:
     day(1, "1,2013-05-01 10:00,5,", "2,2013-05-01 10:00,5,a")
-    said = Console(file=io.StringIO(), width=200)
-    context = visit(INGEST, CLEAN, said=said)
+    context = visit(INGEST, CLEAN)
     assert clean_ids(context) == [1, 2]
     rows = [(row.rule, row.severity, row.rows) for row in context.lake.read("broken_rules").collect()]
     assert rows == [("rule: a visit names its shop", "warn", 1)]
-    assert "visits: 1 rows, rule: a visit names its shop" in said.file.getvalue()  # type: ignore[attr-defined]
+    assert "visits: 1 rows, rule: a visit names its shop" in caplog.text
 
 
 @pytest.mark.slow
@@ -247,18 +244,19 @@ def test_a_contract_may_take_up_a_column_that_came_as_extra(visit: Run, day: Any
 
 
 @pytest.mark.slow
-def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(visit: Run, day: Any) -> None:
+def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(
+    visit: Run, day: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     for number in (1, 2):
         day(number, f"{number},2013-05-0{number} 10:00,5,a")
-    said = Console(file=io.StringIO(), width=200)
-    context = visit(said=said)
+    context = visit()
     whole = Interval(start=datetime(2013, 5, 1, tzinfo=UTC), end=datetime(2013, 5, 4, tzinfo=UTC))
     with pytest.raises(ExternalError, match=r"no file at .*visits-05-03\.csv"):
         run_intervals([INGEST, CLEAN], context, whole.cut("day"), force=False)
     day(3, "3,2013-05-03 10:00,5,a")
     run_intervals([INGEST, CLEAN], context, whole.cut("day"), force=False)
     assert sorted(row.id for row in context.lake.read("clean_visits").collect()) == [1, 2, 3]
-    told = said.file.getvalue()  # type: ignore[attr-defined]
+    told = "\n".join(caplog.messages)
     assert "interval 1 of 3: 2013-05-01 00:00 to 2013-05-02 00:00\n" in told
     assert re.search(r"interval 3 of 3: 2013-05-03 00:00 to 2013-05-04 00:00, about \d+ s left", told)
     assert told.count("nothing to do") == 4

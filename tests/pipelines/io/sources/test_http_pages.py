@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -118,6 +119,16 @@ def test_a_fault_that_stays_is_exit_5(server: FaultyApi, tmp_path: Path, fault: 
     with pytest.raises(ExternalError, match=rf"source things: http://.*page=1 failed 3 times, .*{told}") as caught:
         read(api(server), tmp_path)
     assert (caught.value.exit_code, len(server.requests)) == (5, 3)
+
+
+def test_each_retry_is_logged_at_debug_level_without_the_token(
+    server: FaultyApi, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "pipelines.io.sources.http_client")
+    server.script.append(faulty.status(503, "s3cret is down"))
+    assert read(api(server, access=dataclasses.replace(ACCESS, token="s3cret")), tmp_path) == FIVE
+    [retried] = [record.getMessage() for record in caplog.records if record.name.startswith("pipelines")]
+    assert "page=1 failed (503 Service Unavailable ('*** is down')); retry 1 of 2 in " in retried
 
 
 @pytest.mark.parametrize("fault", [faulty.slow(3), faulty.drops(0.1)], ids=["late", "drop by drop"])

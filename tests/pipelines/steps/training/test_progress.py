@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.messages import Content, EpochReport, Heartbeat, Message, OnnxReport, ParityReport, Ready, StepReport
+from pipelines.runtime.log_handler import JobHandler
 from pipelines.steps.training.progress import TrainingProgress
 
 Spent = tuple[float, float, float]
@@ -38,9 +39,9 @@ READY = of_rank(Ready(parameters=10))
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_epoch_step_speed_loss_and_time_left_are_shown(terminal: bool) -> None:
+def test_epoch_step_speed_loss_and_time_left_are_shown(terminal: bool, job_log: JobHandler) -> None:
     text = io.StringIO()
-    console = Console(file=text, force_terminal=terminal, width=140, highlight=False)
+    job_log.console = console = Console(file=text, force_terminal=terminal, width=140, highlight=False)
     with TrainingProgress(console, epochs=2, steps=10) as progress:
         for message in (READY, step(), epoch()):
             progress.show(message)
@@ -66,28 +67,26 @@ def test_epoch_step_speed_loss_and_time_left_are_shown(terminal: bool) -> None:
         ),
     ],
 )
-def test_what_became_of_the_onnx_model_is_shown(report: OnnxReport, expected: str) -> None:
-    text = io.StringIO()
-    with TrainingProgress(Console(file=text, width=200, highlight=False), epochs=1, steps=10) as progress:
+def test_what_became_of_the_onnx_model_is_shown(report: OnnxReport, expected: str, caplog: pytest.LogCaptureFixture) -> None:
+    with TrainingProgress(Console(quiet=True), epochs=1, steps=10) as progress:
         progress.show(of_rank(ParityReport(rows=256, difference=1e-7, onnx=report)))
-    assert [line.strip() for line in text.getvalue().splitlines()][1:] == [expected]
+    assert [line.strip() for line in caplog.messages][1:] == [expected]
 
 
 def test_time_shares_are_shown_and_the_time_left_after_a_restart(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    text = io.StringIO()
-    with TrainingProgress(Console(file=text, width=140, highlight=False), epochs=4, steps=10) as progress:
+    with TrainingProgress(Console(file=io.StringIO()), epochs=4, steps=10) as progress:
         progress.show(READY)
         for rank, seconds in enumerate(((6.0, 3.0, 1.0), (2.0, 2.0, 0.0))):
             progress.show(heartbeat(step=1, rank=rank, spent=seconds))
         clock[0] += 6  # six steps of the 40 are left of the third epoch; three of them took two seconds each
         progress.show(step(epoch=2, step=3, steps=6))
-    assert "epoch 3/4 step 3/6" in text.getvalue()
-    assert "26 s left" in text.getvalue()  # 13 steps
-    assert "compute/wait/feed 60%/30%/10%, 50%/50%/0%" in text.getvalue()
+    assert "epoch 3/4 step 3/6" in caplog.text
+    assert "26 s left" in caplog.text  # 13 steps
+    assert "compute/wait/feed 60%/30%/10%, 50%/50%/0%" in caplog.text
 
 
 SHOWN = [

@@ -51,11 +51,11 @@ def test_an_unknown_level_is_refused(capsys: Captured) -> None:
 def test_warnings_are_yellow_and_no_line_is_cut(job_log: JobHandler) -> None:
     out = io.StringIO()
     job_log.console = PlainConsole(file=out, width=40, force_terminal=True, color_system="standard")
-    LOG.warning("word " * 20)
+    LOG.warning("word " * 20 + "end")
     LOG.info("interval 1 of 2", extra=BOLD)
     LOG.info("[bold]plain[/]")
     assert out.getvalue().splitlines() == [
-        f"\x1b[33m{'word ' * 20}\x1b[0m",
+        f"\x1b[33m{'word ' * 20}end\x1b[0m",
         "\x1b[1minterval 1 of 2\x1b[0m",
         "[bold]plain[/]",
     ]

@@ -1,4 +1,8 @@
-"""Check what ringmill needs and say how to mend what is missing; plain Python, so that it runs before set-up does."""
+"""Check what ringmill needs, and print how to fix what is missing; plain Python, so that it runs before set-up does.
+
+`python3 setup/doctor.py [--config FILE] [--light] [--executors] [--json]`. `--light` leaves out the import of TensorFlow and
+Horovod. `--executors` starts a small Spark application, which looks at the host of each executor (jobs/doctor.py).
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,33 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv" / "bin" / "python"
+sys.path.insert(0, str(ROOT))  # as a script it would find its own folder alone
+from pipelines.launch.allocation import (  # noqa: E402 (nothing is installed before set-up)
+    allocation_problem,
+    declared_slots,
+    is_local,
+    slots_problem,
+)
+from setup.machine_checks import (  # noqa: E402
+    SET_UP,
+    VENV,
+    ProblemError,
+    compiler,
+    horovod,
+    jars,
+    java,
+    process_tools,
+    processor,
+    run,
+)
+
 FREE_GIB = 5
 READ_CONFIG = """
 import json, sys
@@ -26,88 +52,22 @@ train, warehouse = config.train, warehouse_uri(config.lake)
 settings = {"ranks": train.ranks, "port": train.channel_port, "launcher": train.launcher, "warehouse": warehouse}
 print(json.dumps(settings))
 """
-READ_HOROVOD = """
-import horovod, horovod.tensorflow as hvd, tensorflow as tf
-print(f"{horovod.__version__} on TensorFlow {tf.__version__}, MPI {bool(hvd.mpi_built())}, Gloo {bool(hvd.gloo_built())}")
-"""
 
 
-class ProblemError(Exception):
-    """Raised by a check that failed: what is wrong, and how to mend it."""
+class Finding(NamedTuple):
+    """What a check saw: its name, whether all is well, and the fix where it is not."""
+
+    name: str
+    ok: bool
+    saw: str
+    fix: str = ""
 
 
-def run(*command: str) -> str:
-    """What a command prints, on standard error if nowhere else; raises ProblemError when it is missing or fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    except OSError as error:
-        raise ProblemError(f"{command[0]}: {error.strerror}") from error
-    if done.returncode:
-        raise ProblemError((done.stderr.strip() or done.stdout.strip()).splitlines()[-1])
-    return done.stdout.strip() or done.stderr
-
-
-def java() -> str:
-    """Java is 17 or 21."""
-    home = os.environ.get("JAVA_HOME")
-    try:
-        text = run(f"{home}/bin/java" if home else "java", "-version")
-    except ProblemError as error:
-        raise ProblemError(f"no Java found ({error}). Install openjdk-17-jre-headless, or set JAVA_HOME.") from error
-    found = re.search(r'version "(\d+)', text)
-    if not found or found[1] not in ("17", "21"):
-        raise ProblemError(f"{text.splitlines()[0]}; expected 17 or 21. Install openjdk-17-jre-headless, or set JAVA_HOME.")
-    return text.splitlines()[0]
-
-
-def compiler() -> str:
-    """There is a C++ compiler."""
-    if not shutil.which("g++"):
-        raise ProblemError("no g++ found; Horovod is built from source. Install g++.")
-    return run("g++", "--version").splitlines()[0]
-
-
-def horovod() -> str:
-    """Horovod loads, and has MPI."""
-    if not VENV.exists():
-        raise ProblemError("no virtual environment yet. Run `make setup`.")
-    try:
-        text = run(str(VENV), "-c", READ_HOROVOD).strip().splitlines()[-1]
-    except ProblemError as error:
-        raise ProblemError(f"Horovod does not load: {error}. Remove .venv/.ready and run `make setup`.") from error
-    if "MPI True" not in text:
-        raise ProblemError(
-            f"{text}; expected MPI. Empty the wheels in the cache folder, remove .venv/.ready, run `make setup`."
-        )
-    return text
-
-
-def process_tools() -> str:
-    """mpiexec, its proxy and setpriv are there."""
-    wanted = [VENV.with_name("mpiexec.hydra"), VENV.with_name("hydra_pmi_proxy")]
-    missing = [path.name for path in wanted if not path.exists()]
-    if missing:
-        raise ProblemError(f"no {', '.join(missing)} in .venv; the mpich wheel brings them. Run `make setup`.")
-    if not shutil.which("setpriv"):
-        raise ProblemError("no setpriv found. Install util-linux.")
-    return "mpiexec, hydra_pmi_proxy, setpriv"
-
-
-def jars() -> str:
-    """The pinned jars are beside the environment."""
-    packages = [line.split(":") for line in (ROOT / "setup" / "jars.txt").read_text(encoding="utf-8").split()]
-    wanted = [f"{group}_{artifact}-{version}.jar" for group, artifact, version in packages]
-    missing = [name for name in wanted if not (ROOT / ".venv" / "jars" / name).exists()]
-    if missing:
-        raise ProblemError(f"not fetched yet: {', '.join(missing)}. Run `make setup`; it needs the net.")
-    archive = "" if (ROOT / ".venv" / "jars" / "classes.jsa").exists() else "; no archive of classes, so jobs start more slowly"
-    return ", ".join(wanted) + archive
-
-
+@cache
 def configured(config: str) -> dict[str, str | int]:
     """What the configuration asks for."""
     if not VENV.exists():
-        raise ProblemError("can't be read before set-up. Run `make setup`.")
+        raise ProblemError("can't be read before set-up", SET_UP)
     found: dict[str, str | int] = json.loads(run(str(VENV), "-c", READ_CONFIG, config).strip().splitlines()[-1])
     return found
 
@@ -119,7 +79,7 @@ def ports(config: str) -> str:
         with socket.create_server(("127.0.0.1", port)) as server:
             return f"127.0.0.1:{server.getsockname()[1]} can be listened on{'' if port else ' (any free port)'}"
     except OSError as error:
-        raise ProblemError(f"train.channel_port {port}: {error.strerror}. Free it, or set 0 for any free one.") from error
+        raise ProblemError(f"train.channel_port {port}: {error.strerror}", "Free it, or set 0 for any free one.") from error
 
 
 def disk(config: str) -> str:
@@ -129,7 +89,7 @@ def disk(config: str) -> str:
     rooms = {str(path): shutil.disk_usage(path).free / 2**30 for path in (here, Path.home(), Path("/tmp"))}  # noqa: S108
     short = [f"{path} has {free:.1f} GiB free" for path, free in rooms.items() if free < FREE_GIB]
     if short:
-        raise ProblemError(f"{', '.join(short)}; expected {FREE_GIB}. Free some, or move lake.warehouse.")
+        raise ProblemError(f"{', '.join(short)}; expected {FREE_GIB}", "Free some, or move lake.warehouse.")
     return ", ".join(f"{free:.0f} GiB free at {path}" for path, free in rooms.items())
 
 
@@ -146,78 +106,78 @@ def spark_settings() -> dict[str, str]:
 
 def executors(config: str) -> str:
     """Spark's settings let all ranks start at once, and start none of them twice."""
-    settings, barrier = spark_settings(), configured(config)["launcher"] == "barrier"
-    names = ("spark.dynamicAllocation.enabled", "spark.speculation")
-    dynamic, speculation = (settings.get(name, "false").lower() == "true" for name in names)
-    if dynamic and barrier:
-        raise ProblemError(
-            f"{names[0]} is true in {defaults_file()}: Spark refuses the barrier stage that starts the ranks. Set it to false, "
-            f"for train, search and pipeline alone with --conf {names[0]}=false."
-        )
-    if speculation and not barrier:
-        raise ProblemError(
-            f"{names[1]} is true in {defaults_file()}: Spark would start a slow rank a second time. Set it to false, or "
-            f"train.launcher to barrier, whose tasks are never started twice."
-        )
+    if problem := allocation_problem(spark_settings(), str(configured(config)["launcher"]), str(defaults_file())):
+        raise ProblemError(*problem)
     return "no dynamic allocation, no rank is started twice"
-
-
-def declared_slots(settings: dict[str, str]) -> int | None:
-    """How many tasks a cluster runs at once by its settings; None where they do not say."""
-    cores, cpus = settings.get("spark.executor.cores"), int(settings.get("spark.task.cpus", "1"))
-    most, count = settings.get("spark.cores.max"), settings.get("spark.executor.instances")
-    by_count = int(count) * (int(cores) // cpus) if count and cores else None
-    by_cores = int(most) // cpus if most else None
-    return min((slots for slots in (by_count, by_cores) if slots is not None), default=None)
 
 
 def slots(config: str) -> str:
     """The cluster has a slot, and this machine a core where ranks run on it, for each rank."""
-    settings = spark_settings()
-    master = re.match(r"local(?:-cluster\[(\d+),|\[)(\d+)", settings.get("spark.master", ""))
-    ranks = int(configured(config)["ranks"])
-    if not master:
-        declared = declared_slots(settings)
-        if declared is not None and ranks > declared:
-            raise ProblemError(
-                f"{ranks} ranks need {ranks} slots, {defaults_file()} gives {declared}. Lower train.ranks, or raise "
-                f"spark.executor.instances, spark.executor.cores or spark.cores.max."
-            )
-        return f"{ranks} ranks, " + ("as many slots as the cluster has" if declared is None else f"{declared} slots")
-    found, cores = int(master[1] or 1) * int(master[2]), len(os.sched_getaffinity(0))
-    if ranks > found:
-        raise ProblemError(
-            f"{ranks} ranks need {ranks} slots, the cluster has {found}. Lower train.ranks, or raise spark.master."
-        )
-    if ranks > cores:
-        raise ProblemError(f"{ranks} ranks share {cores} cores: it will run, slowly. Lower train.ranks.")
-    return f"{ranks} ranks, {found} slots, {cores} cores"
+    settings, ranks, cores = spark_settings(), int(configured(config)["ranks"]), len(os.sched_getaffinity(0))
+    if problem := slots_problem(settings, ranks, str(defaults_file())):
+        raise ProblemError(*problem)
+    if is_local(settings) and ranks > cores:
+        raise ProblemError(f"{ranks} ranks share {cores} cores: it will run, slowly", "Lower train.ranks.")
+    declared = declared_slots(settings)
+    known = "as many slots as the cluster has" if declared is None else f"{declared} slots"
+    return f"{ranks} ranks, {known}{f', {cores} cores' if is_local(settings) else ''}"
 
 
-def main() -> int:
-    """Print a line a check; the exit code is 5 when one failed."""
-    parser = argparse.ArgumentParser(prog="make doctor")
-    parser.add_argument("--config", default="conf/flights.yaml")
-    config = parser.parse_args().config
+def on_executors(config: str) -> Iterator[Finding]:
+    """What jobs/doctor.py sees on the cluster that Spark's settings name."""
+    command = [str(VENV.with_name("spark-submit")), str(ROOT / "jobs" / "doctor.py"), "--config", config, "--json"]
+    environment = {"SPARK_CONF_DIR": str(defaults_file().parent), "PYSPARK_PYTHON": str(VENV), **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    array = next((line for line in done.stdout.splitlines() if line.startswith("[{")), None)
+    if array is None:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ringmill:")]
+        yield Finding("launch", False, lines[-1] if lines else done.stderr[-500:], "Fix Spark's settings.")
+        return
+    for each in json.loads(array):
+        if not each["ok"] or each["name"].startswith(("launch", "host")):  # the rest this machine has seen
+            yield Finding(**each)
+
+
+def findings(config: str, *, light: bool) -> Iterator[Finding]:
+    """What each check saw."""
     checks: dict[str, Callable[[], str]] = {
         "Java": java,
         "C++ compiler": compiler,
-        "Horovod": horovod,
         "process tools": process_tools,
+        "processor": processor,
         "jars": jars,
-        "ports": lambda: ports(config),
-        "disk": lambda: disk(config),
-        "slots": lambda: slots(config),
-        "executors": lambda: executors(config),
+        "ports": partial(ports, config),
+        "disk": partial(disk, config),
+        "slots": partial(slots, config),
+        "executors": partial(executors, config),
+        **({} if light else {"Horovod": horovod}),
     }
-    failed = 0
     for name, check in checks.items():
         try:
-            print(f"  ok     {name:14} {check()}")
+            yield Finding(name, True, check())
         except ProblemError as problem:
-            failed += 1
-            print(f"  WRONG  {name:14} {problem}")
-    return 5 if failed else 0
+            yield Finding(name, False, problem.saw, problem.fix)
+
+
+def main() -> int:
+    """Print a line a check, or a JSON array; the exit code is 5 when one failed."""
+    parser = argparse.ArgumentParser(prog="make doctor", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--config", default="conf/flights.yaml", help="the pipeline's YAML (default: %(default)s)")
+    parser.add_argument("--light", action="store_true", help="only what is known within 2 seconds")
+    parser.add_argument("--executors", action="store_true", help="look at each executor's host, by a small Spark application")
+    parser.add_argument("--json", action="store_true", help="print one JSON array: name, ok, saw and fix of each check")
+    arguments = parser.parse_args()
+    is_well, all_findings = True, []
+    more = on_executors(arguments.config) if arguments.executors else iter(())
+    for each in chain(findings(arguments.config, light=arguments.light), more):
+        is_well &= each.ok
+        all_findings.append(each._asdict())
+        if not arguments.json:
+            saw = each.saw.rstrip(".") + f". {each.fix}" if each.fix else each.saw
+            print(f"  {'ok' if each.ok else 'WRONG':6} {each.name:14} {saw}", flush=True)
+    if arguments.json:
+        print(json.dumps(all_findings))
+    return 0 if is_well else 5
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ FIXED = (
     "monitor",
     "launcher",
     "allow_plain_transport",
+    "encrypted_interface",
     "channel_port",
     "retries",
     "checkpoint_steps",

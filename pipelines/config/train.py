@@ -86,9 +86,13 @@ class TrainConfig(Model):
     """`barrier` starts ranks in a barrier stage, with MPI. `horovod_spark` is Horovod's own launcher, with Gloo, which needs no
     barrier stage.
     """
+    encrypted_interface: Annotated[str, Field(pattern=r"^[\w.-]{1,15}$")] | None = None
+    """Network interface of a tunnel, such as WireGuard's `wg0`, which the hosts of the driver and of each executor have. Ranks
+    and driver then talk to each other by it alone. Only with `launcher: barrier`.
+    """
     allow_plain_transport: bool = False
     """Whether ranks may talk in plain where the cluster encrypts, or mpiexec's port can't be held to the loopback. For trusted
-    networks.
+    networks; where ranks talk by an `encrypted_interface`, the first needs no permission.
     """
     channel_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port of the driver to which ranks connect. 0 takes any free one."""
@@ -96,6 +100,15 @@ class TrainConfig(Model):
     """Seconds until all ranks have to be ready. Also how long nothing may move before the first step or in an export."""
     stall_timeout_seconds: Annotated[int, Field(gt=0)] = 60
     """Seconds without a sign of life of a rank, or without progress of all, after which it counts as hung."""
+
+    @model_validator(mode="after")
+    def _by_a_launcher_that_binds(self) -> TrainConfig:
+        if self.encrypted_interface and self.launcher != "barrier":
+            raise ValueError(
+                f"encrypted_interface {self.encrypted_interface} can't be kept to by launcher {self.launcher}; expected "
+                f"launcher barrier, or no encrypted_interface"
+            )
+        return self
 
     @model_validator(mode="after")
     def _in_whole_parts(self) -> TrainConfig:

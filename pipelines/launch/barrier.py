@@ -63,14 +63,13 @@ def _run_proxy(assignment: Assignment) -> Iterator[int]:
     hosts = [info.address.rpartition(":")[0] for info in context.getTaskInfos()]
     local_rank, ranks_here = hosts[:rank].count(hosts[rank]), hosts.count(hosts[rank])
     gpus = context.resources().get("gpu")
-    interface = interface_of(hosts[rank])
-    bound = {"FI_TCP_IFACE": interface} if interface else {}
+    bound, held = interface_variables(assignment, hosts[rank])
     proxy = str(Path(sys.executable).with_name(PROXY))
     gpu = gpus.addresses[0] if gpus else None
     with rank_environment(assignment, rank, local_rank, ranks_here, gpu) as environment, _line_to_driver(assignment) as line:
         done = subprocess.run(
             [*DIE_WITH_PARENT, proxy, *assignment.proxies[rank]],
-            env={**TUNED, **bound, **environment, **HOROVOD, "HYDI_CONTROL_FD": str(line.fileno())},
+            env={**TUNED, **bound, **environment, **HOROVOD, **held, "HYDI_CONTROL_FD": str(line.fileno())},
             pass_fds=[line.fileno()],
             stderr=subprocess.PIPE,
             text=True,
@@ -79,6 +78,14 @@ def _run_proxy(assignment: Assignment) -> Iterator[int]:
         if HUNG_UP not in done.stderr:  # what the driver did on purpose
             sys.stderr.write(done.stderr)
         yield done.returncode
+
+
+def interface_variables(assignment: Assignment, host: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables that name a rank's interface: those that an executor's own environment may change, and those it may not."""
+    if assignment.encrypted_interface:
+        return {}, {"FI_TCP_IFACE": assignment.encrypted_interface}
+    interface = interface_of(host)
+    return ({"FI_TCP_IFACE": interface} if interface else {}), {}
 
 
 def _line_to_driver(assignment: Assignment) -> socket.socket:

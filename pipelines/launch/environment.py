@@ -13,13 +13,17 @@ from tempfile import TemporaryDirectory
 
 @dataclass(frozen=True)
 class Assignment:
-    """What every task needs to know; it travels with the task, by Spark's own channel. `proxies` are MPICH's arguments."""
+    """What every task needs to know; it travels with the task, by Spark's own channel. `proxies` are MPICH's arguments.
+
+    `encrypted_interface` is the only network interface by which ranks talk, where it is named.
+    """
 
     job: str
     stall_seconds: int
     channel: str = ""
     key: str = ""
     proxies: tuple[tuple[str, ...], ...] = ()
+    encrypted_interface: str | None = None
 
     @property
     def horovod_stall_seconds(self) -> int:
@@ -51,5 +55,6 @@ def rank_environment(
             "RINGMILL_RANK": str(rank),
             "RINGMILL_LOCAL_RANK": str(local_rank),
             "RINGMILL_LOCAL_RANKS": str(ranks_here),
+            "RINGMILL_ENCRYPTED_INTERFACE": assignment.encrypted_interface or "",
             **({"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}),
         }

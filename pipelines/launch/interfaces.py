@@ -9,6 +9,12 @@ import psutil
 LOOPBACK_INTERFACE = "lo"
 
 
+def address_of(interface: str) -> str | None:
+    """The first IPv4 address of this machine's interface; None where it has none."""
+    addresses = psutil.net_if_addrs().get(interface, [])
+    return next((each.address for each in addresses if each.family == socket.AF_INET), None)
+
+
 def interface_of(host: str) -> str | None:
     """The name of this machine's interface that has an address of `host`, a name or an address; None where none has it.
 

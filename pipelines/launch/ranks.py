@@ -12,14 +12,17 @@ from typing import NamedTuple
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
+from pipelines.launch.allocation import too_few_slots
 from pipelines.launch.barrier import run_stage, slots, warm_up
 from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment
 from pipelines.launch.follower import Follower
 from pipelines.launch.hydra import Hydra
+from pipelines.launch.interfaces import address_of
 from pipelines.launch.stall_detector import StallDetector
 from pipelines.launch.stock import run_stock
 from pipelines.messages import Message
+from pipelines.tunnel import check_tunnel
 
 SECONDS_FOR_SLOTS = 30
 SECONDS_TO_LEAVE = 20
@@ -43,24 +46,24 @@ def run_ranks(
     stall_seconds: int = 60,
     launcher: str = "barrier",
     plain: bool = False,
+    encrypted_interface: str | None = None,
 ) -> None:
     """Run `ranks` ranks, one a slot, each with `job` (JSON), and hand each of their messages to `listen`.
 
     `launcher` is `barrier` (a barrier stage, MPI) or `horovod_spark` (Horovod's own, Gloo). `plain` allows it on a cluster that
-    encrypts its own traffic. Raises ConfigError when there are fewer slots than ranks, or the cluster encrypts and `plain` is
-    not set; ExternalError when the port is taken; RankError when a rank dies, stalls or does not start in time; the class of
-    the rank's own error when one of ours ended it; and RingmillError with the rank's traceback when a bug did.
+    encrypts its own traffic. `encrypted_interface` names a tunnel by which driver and ranks talk instead. Raises ConfigError
+    when there are fewer slots than ranks, the cluster encrypts and neither is set, or a host lacks the tunnel; ExternalError
+    when the port is taken, or a host lacks what TensorFlow needs; RankError when a rank dies, stalls or does not start in time;
+    the class of the rank's own error when one of ours ended it; and RingmillError with the rank's traceback when a bug did.
     """
-    check_launch(spark, ranks, plain=plain)
-    conf = spark.sparkContext.getConf()
-    host = conf.get("spark.driver.host") or LOOPBACK
-    listen_at = _ChannelAddress(host, port, conf.get("spark.driver.bindAddress") or host, plain)
+    check_launch(spark, ranks, plain=plain, encrypted_interface=encrypted_interface)
+    listen_at = _channel_address(spark, port, plain=plain, encrypted_interface=encrypted_interface)
     launch = _barrier if launcher == "barrier" else _stock
 
     def follow(channel: Channel, ended: Callable[[], str | None]) -> None:
         Follower(ranks, channel, ended, StallDetector(stall_seconds, start_seconds)).follow(listen, start_seconds)
 
-    launch(spark, ranks, Assignment(job, stall_seconds), listen_at, follow)
+    launch(spark, ranks, Assignment(job, stall_seconds, encrypted_interface=encrypted_interface), listen_at, follow)
 
 
 @contextmanager
@@ -82,9 +85,14 @@ def warming(spark: SparkSession, ranks: int) -> Iterator[None]:
         thread.join(SECONDS_TO_WARM)
 
 
-def check_launch(spark: SparkSession, ranks: int, *, plain: bool) -> None:
-    """Raise ConfigError when so many ranks can't be launched here at once, or are not allowed to talk in plain."""
-    _check_transport(spark, plain)
+def check_launch(spark: SparkSession, ranks: int, *, plain: bool, encrypted_interface: str | None = None) -> None:
+    """Raise ConfigError when so many ranks can't be launched here at once, or are not allowed to talk in plain; and where the
+    driver's host lacks the tunnel by which they are to talk.
+    """
+    if encrypted_interface:
+        check_tunnel(encrypted_interface)
+    elif not plain:
+        _check_transport(spark)
     _check_slots(spark, ranks)
 
 
@@ -102,6 +110,21 @@ class _ChannelAddress(NamedTuple):
     def channel(self, proxies_to: int | None = None) -> Channel:
         """Open the channel, whose port is reached at this address."""
         return Channel(self.host, self.port, proxies_to, self.bind)
+
+
+def _channel_address(spark: SparkSession, port: int, *, plain: bool, encrypted_interface: str | None) -> _ChannelAddress:
+    """The driver's address for the ranks: that of the tunnel, else the one that Spark's executors call."""
+    conf = spark.sparkContext.getConf()
+    if encrypted_interface is None:
+        host = conf.get("spark.driver.host") or LOOPBACK
+        return _ChannelAddress(host, port, conf.get("spark.driver.bindAddress") or host, plain)
+    address = address_of(encrypted_interface)
+    if address is None:
+        raise ConfigError(
+            f"train.encrypted_interface: {encrypted_interface} of the driver's host has no IPv4 address; expected one, "
+            f"which each executor's host reaches. Give it one (ip address add)."
+        )
+    return _ChannelAddress(address, port, address, plain)
 
 
 def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _ChannelAddress, follow: Follow) -> None:
@@ -182,13 +205,14 @@ class _Stage:
             self._context.cancelJobGroup(self._group)
 
 
-def _check_transport(spark: SparkSession, plain: bool) -> None:
+def _check_transport(spark: SparkSession) -> None:
     conf = spark.sparkContext.getConf()
     encrypted = [name for name in ENCRYPTED if (conf.get(name) or "false").lower() == "true"]
-    if encrypted and not plain:
+    if encrypted:
         raise ConfigError(
             f"train.allow_plain_transport: the cluster encrypts its traffic ({', '.join(encrypted)}); what ranks send each "
-            f"other is neither encrypted nor authenticated. Expected allow_plain_transport: true, on a network that is trusted."
+            f"other is neither encrypted nor authenticated. Expected allow_plain_transport: true, on a trusted network; "
+            f"or train.encrypted_interface, the interface of a tunnel between the hosts."
         )
 
 
@@ -200,10 +224,7 @@ def _check_slots(spark: SparkSession, ranks: int) -> None:
         time.sleep(0.2)
     if available < ranks:
         slots_at_most = available if declared is None or ranks <= declared else declared
-        raise ConfigError(
-            f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {slots_at_most}. "
-            f"Set train.ranks to that at most, or give the cluster more executors or cores."
-        )
+        raise ConfigError(too_few_slots(ranks, slots_at_most))
 
 
 def _declared_slots(spark: SparkSession) -> int | None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 from pipelines.config import Interval, Pipeline, read_config
@@ -24,6 +25,7 @@ from pipelines.runtime.log_context import LOG_CONTEXT, wants_json
 from pipelines.runtime.log_handler import begin_log, job_console, job_handler, log_end, set_level
 from pipelines.runtime.notify import notify_failure, set_pipeline
 from pipelines.runtime.outside import outside_failure
+from pipelines.runtime.readiness import check_readiness
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
 from pipelines.runtime.signals import silence, take_over_signals
@@ -115,6 +117,8 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
     intervals = intervals_of(config, arguments)
     for check in (check_whole, *checks) if arguments.has_interval else checks:
         check(config, intervals[0])
+    if "train" in sections:
+        check_readiness(config.train, dict(SparkConf().getAll()))
     with spark_session(config, name) as spark:
         context = _context(config, spark, intervals[0], arguments)
         began = datetime.now(UTC)

@@ -37,6 +37,8 @@ PURPOSES = {
     "predict": "Score an interval's rows with a registered model, labelled or not: table scores. Rows that have not\n"
     "been landed and cleaned are so first.",
     "compare": "Compare the models of two evaluation runs on the same test rows, in the terminal and as HTML.",
+    "doctor": "Check a cluster for the ranks of a training: Spark's settings, slots, and the processor, the C library and\n"
+    "the tunnel of each executor's host. It reads and writes no table.",
     "maintain": "Keep a pipeline's tables small: compact files, expire snapshots, remove what killed runs left behind.",
     "status": "Show the last runs, the age of each table, rows and quarantined shares, and the champion; and name what is\n"
     "stale or failed. It reads metadata and small tables, without a Spark session, and changes nothing.",
@@ -153,7 +155,15 @@ def status_parser() -> JobParser:
     return arguments
 
 
+def doctor_parser() -> JobParser:
+    """The arguments of doctor, which reads no table."""
+    arguments = parser("doctor", interval=False)
+    arguments.add_argument("--json", action="store_true", help="print one JSON array: name, ok, saw and fix of each check")
+    return arguments
+
+
 PARSERS = {
+    "doctor": doctor_parser,
     "maintain": maintain_parser,
     "publish": publish_parser,
     "promote": promote_parser,

@@ -63,7 +63,8 @@ def work(context: Context) -> Outcome:
     search, train = context.config.search, context.config.train
     assert search is not None
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what a trial came to is said below
-    check_launch(context.spark, train.ranks, plain=train.allow_plain_transport)
+    tunnel = train.encrypted_interface
+    check_launch(context.spark, train.ranks, plain=train.allow_plain_transport, encrypted_interface=tunnel)
     with warming(context.spark, train.ranks):
         prepared = prepare(context)
     trials, promoted = list[Trial](), None

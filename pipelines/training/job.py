@@ -19,7 +19,7 @@ Raw = dict[str, Value | None]
 
 FREE = {
     "ranks", "tensorboard", "timeline", "mlflow", "checkpoint_steps", "retries", "launcher", "allow_plain_transport",
-    "channel_port", "start_timeout_seconds", "stall_timeout_seconds",
+    "encrypted_interface", "channel_port", "start_timeout_seconds", "stall_timeout_seconds",
 }  # fmt: skip
 """Of section `train`, what changes how training runs, and not what is trained."""
 

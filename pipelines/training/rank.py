@@ -6,10 +6,13 @@ import os
 import time
 from pathlib import Path
 
+from pipelines.errors import ExternalError
 from pipelines.interruption import end_process
 from pipelines.lean import import_keras, uncollected
+from pipelines.machine import this_machine
 from pipelines.messages import Done, Imported
 from pipelines.training.reporter import Reporter
+from pipelines.tunnel import check_tunnel
 
 
 def main() -> int:
@@ -19,6 +22,7 @@ def main() -> int:
     rank = int(os.environ["RINGMILL_RANK"])
     with Reporter(os.environ["RINGMILL_CHANNEL"], os.environ.pop("RINGMILL_KEY"), rank) as reporter:
         started = time.monotonic()
+        check_host()
         import_keras()
         with uncollected():
             from pipelines.training.job import TrainingJob
@@ -29,6 +33,17 @@ def main() -> int:
         run_training(job, reporter)
         reporter.send(Done())
     return 0
+
+
+def check_host() -> None:
+    """Raise ExternalError where this host lacks what TensorFlow needs, and ConfigError where it lacks the ranks' tunnel.
+
+    Importing TensorFlow ends the process without an error that could be reported, where the processor has no AVX.
+    """
+    if problem := this_machine().problem():
+        raise ExternalError(f"{problem[0]}. {problem[1]}")
+    if interface := os.environ.get("RINGMILL_ENCRYPTED_INTERFACE"):
+        check_tunnel(interface)
 
 
 def _pin() -> None:

@@ -1,6 +1,8 @@
-"""The doctor says what is wrong and how to mend it."""
+"""The doctor prints what is wrong, and how to fix it."""
 
+import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,21 +12,23 @@ import pytest
 import yaml
 
 from setup import doctor as checks
+from setup.machine_checks import ProblemError
 from tests.conftest import ROOT
 
 
-def doctor(config: str = "conf/flights.yaml", **environment: str) -> tuple[int, dict[str, str]]:
-    """Run the doctor; its exit code and its lines by check."""
-    command = [sys.executable, "setup/doctor.py", "--config", config]
+def doctor(config: str = "conf/flights.yaml", *, whole: bool = False, **environment: str) -> tuple[int, dict[str, str]]:
+    """Run the doctor, whole or in its light form; its exit code and its lines by check."""
+    command = [sys.executable, "setup/doctor.py", "--config", config, *([] if whole else ["--light"])]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **environment})
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert done.returncode in (0, 5), done.stderr
-    names = ("Java", "C++ compiler", "Horovod", "process tools", "jars", "ports", "disk", "slots", "executors")
+    names = ["Java", "C++ compiler", "process tools", "processor", "jars", "ports", "disk", "slots", "executors"]
+    names += ["Horovod"] if whole else []
     return done.returncode, {name: next(line for line in lines if name in line[:22]) for name in names}
 
 
 def test_a_ready_machine_is_well() -> None:
-    code, lines = doctor()
+    code, lines = doctor(whole=True)
     assert {name: line for name, line in lines.items() if not line.startswith("ok")} == {}
     assert code == 0
     assert "MPI True" in lines["Horovod"]
@@ -58,6 +62,22 @@ def test_a_wrong_configuration_is_no_traceback(write: Callable[[str, str], str])
     assert "Traceback" not in lines["slots"]
 
 
+def test_the_light_form_is_json_of_names_sights_and_fixes_and_takes_under_2_seconds(tmp_path: Path) -> None:
+    command = [sys.executable, "setup/doctor.py", "--config", "conf/flights.yaml", "--light", "--json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "JAVA_HOME": str(tmp_path)}
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 5, done.stderr
+    found = {each["name"]: each for each in json.loads(done.stdout)}
+    assert "Horovod" not in found and {"Java", "processor", "slots", "executors"} <= set(found)
+    assert {name for name, each in found.items() if not each["ok"]} == {"Java"}
+    assert found["Java"]["saw"].startswith("no Java found (")
+    assert found["Java"]["fix"] == "Install openjdk-17-jre-headless, or set JAVA_HOME."
+    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 2  # a busy machine takes longer
+
+
 @pytest.fixture
 def spark_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Writes the Spark settings of a cluster, for a configuration with 3 ranks and some launcher."""
@@ -72,9 +92,7 @@ def spark_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 def test_dynamic_allocation_and_a_barrier_stage_exclude_each_other(spark_defaults: Callable[..., None]) -> None:
     spark_defaults("spark.dynamicAllocation.enabled  true", "spark.speculation true")
-    with pytest.raises(
-        checks.ProblemError, match=r"spark\.dynamicAllocation\.enabled is true in .*: Spark refuses the barrier"
-    ):
+    with pytest.raises(ProblemError, match=r"spark\.dynamicAllocation\.enabled is true in .*: Spark refuses the barrier"):
         checks.executors("c.yaml")
 
 
@@ -82,9 +100,7 @@ def test_speculation_starts_ranks_twice_where_they_are_in_no_barrier_stage(spark
     spark_defaults("# spark.dynamicAllocation.enabled true", "spark.speculation=true")
     assert checks.executors("c.yaml") == "no dynamic allocation, no rank is started twice"
     spark_defaults("spark.speculation = true", launcher="horovod_spark")
-    with pytest.raises(
-        checks.ProblemError, match=r"spark\.speculation is true in .*: Spark would start a slow rank a second time"
-    ):
+    with pytest.raises(ProblemError, match=r"spark\.speculation is true in .*: Spark would start a slow rank a second time"):
         checks.executors("c.yaml")
 
 
@@ -98,7 +114,7 @@ def test_speculation_starts_ranks_twice_where_they_are_in_no_barrier_stage(spark
 )
 def test_a_cluster_with_too_few_slots_is_reported(spark_defaults: Callable[..., None], settings: list[str]) -> None:
     spark_defaults("spark.master yarn", *settings)
-    with pytest.raises(checks.ProblemError, match=r"3 ranks need 3 slots, .* gives 2\. Lower train\.ranks"):
+    with pytest.raises(ProblemError, match=r"3 ranks need 3 slots, .* gives 2\. Lower train\.ranks"):
         checks.slots("c.yaml")
 
 

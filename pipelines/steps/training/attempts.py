@@ -106,6 +106,7 @@ class Attempts:
                 stall_seconds=config.stall_timeout_seconds,
                 launcher=config.launcher,
                 plain=config.allow_plain_transport,
+                encrypted_interface=config.encrypted_interface,
             )
         except ConfigError as error:
             if self._events.attempt > 1:  # enough slots there were before

@@ -30,6 +30,7 @@ OPTIONS = {
     "predict": ["--every", "--model"],
     "compare": ["RUN RUN"],
     "status": ["--json", "--max-age"],
+    "doctor": ["--json"],
 }
 
 

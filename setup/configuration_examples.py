@@ -40,7 +40,12 @@ registry:
 maintain: {snapshot_days: 14, raw_days: 90}
 status: {max_age: 26h, max_event_age: 3 days, tables: {scores: 26h}}
 notify: {url: RINGMILL_WEBHOOK, events: [failed, stale]}
+openlineage:
+  transport: {type: http, url: "https://marquez.example", api_key: OPENLINEAGE_API_KEY}
+spark: {event_log: s3a://bucket/events, prometheus_port: 4040}
 ---
+openlineage:
+  transport: {type: file, path: lineage.jsonl}
 sources:
   hotels: {kind: rest, url: "https://api.example/hotels", paging: {by: page, size: 500}}
 train:

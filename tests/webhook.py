@@ -17,6 +17,7 @@ class Webhook(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
         self.status, self.seconds = 200, 0.0
 
     @property
@@ -30,6 +31,7 @@ class _Answer(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         assert self.headers["Content-Type"] == "application/json" and self.path == "/hooks/s3cret"
+        self.server.keys.append(self.headers["Authorization"])
         self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         time.sleep(self.server.seconds)
         self.send_response(self.server.status)

@@ -18,11 +18,13 @@ from pipelines.config.loading import load_contracts
 from pipelines.config.losses import check_loss, weights_by_label
 from pipelines.config.maintain import MaintainConfig
 from pipelines.config.notify import NotifyConfig
+from pipelines.config.openlineage import OpenLineageConfig
 from pipelines.config.packages import Package, check_declared
 from pipelines.config.problems import explain, shortened
 from pipelines.config.registry import RegistryConfig, check_registry
 from pipelines.config.schedule import ScheduleConfig
 from pipelines.config.search import SearchConfig, check_search
+from pipelines.config.spark import SparkConfig
 from pipelines.config.status import StatusConfig
 from pipelines.config.task import Binary, Regression, Task
 from pipelines.config.train import TrainConfig
@@ -109,6 +111,10 @@ class Pipeline(Model):
     """How old data and runs may be before jobs/status.py calls them stale."""
     notify: NotifyConfig | None = None
     """The webhook that is called on a failure, drift or stale data. Without it none is."""
+    openlineage: OpenLineageConfig | None = None
+    """Where lineage events of runs go, in OpenLineage's format. Without it none are sent."""
+    spark: SparkConfig = SparkConfig()
+    """Spark's event log and its metrics for Prometheus. All other settings are Spark's own, in conf/spark."""
     schedule: ScheduleConfig | None = None
     """When Airflow runs the pipeline. Without it there is no DAG of it."""
 

@@ -21,6 +21,8 @@ from pipelines.runtime.command_line import JobParser, parser
 from pipelines.runtime.context import Context, Step
 from pipelines.runtime.execute import record_interruption
 from pipelines.runtime.intervals import run_intervals
+from pipelines.runtime.lineage import end_application
+from pipelines.runtime.lineage_transport import check_transport
 from pipelines.runtime.log_context import LOG_CONTEXT, wants_json
 from pipelines.runtime.log_handler import begin_log, job_console, job_handler, log_end, set_level
 from pipelines.runtime.notify import notify_failure, set_pipeline
@@ -112,6 +114,7 @@ def report(name: str, error: BaseException, seconds: float) -> int:
 def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], checks: Sequence[Check]) -> None:
     config = read_config(arguments.config)
     set_pipeline(config)
+    check_transport(config)
     check_sections(config, sections)
     check_config(config)
     intervals = intervals_of(config, arguments)
@@ -129,10 +132,13 @@ def _run(name: str, arguments: Arguments, work: Work, sections: Sequence[str], c
         except (Exception, KeyboardInterrupt) as error:
             if interrupted := PROCESS.cause(error):
                 record_interruption(context, name, began, interrupted)
-            elif outside := outside_failure(error, config.lake):  # outside of a step, which says so itself
+            outside = None if interrupted else outside_failure(error, config.lake)
+            end_application(context, outside or error)
+            if outside:  # outside of a step, which says so itself
                 raise outside from error
             raise
         PROCESS.over()
+        end_application(context)
 
 
 def _context(config: Pipeline, spark: SparkSession, interval: Interval, arguments: Arguments) -> Context:

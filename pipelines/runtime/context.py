@@ -26,6 +26,7 @@ from pipelines.io.sources.base import Source
 from pipelines.io.sources.kinds import make_source
 from pipelines.io.tables import same_interval, within_interval
 from pipelines.runtime.activity import Activity
+from pipelines.runtime.lineage_transport import Lineage
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.times import as_arguments, shown_span
 from schemas import tables
@@ -54,6 +55,7 @@ class Context:
     console: Console
     analysed: set[str] = field(default_factory=set)
     activity: Activity = field(default_factory=Activity)
+    lineage: Lineage = field(default_factory=Lineage)
     config_path: str = ""
     allow_gaps: bool = False
 
@@ -234,3 +236,7 @@ class Step:
     """Gives the intervals, done before, that it has to do again, since rows came late for them."""
     outdates: bool = False
     """Whether what was made of its interval is stale once it has run, as after clean and replay."""
+    reads: tuple[str, ...] = ()
+    """The tables that lineage names as its inputs. `raw_*` and `clean_*` stand for each source's table, `sources` for the
+    sources themselves.
+    """

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +14,8 @@ from functools import partial
 from pipelines.interruption import PROCESS, Interrupted
 from pipelines.io.java_errors import reason_of
 from pipelines.runtime.code import code_version, derivation_version, engine_version
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.lineage import step_events
 from pipelines.runtime.log_context import LOG_CONTEXT
 from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.outside import outside_failure
@@ -50,6 +52,15 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
         started_at=started,
         inputs=inputs,
     )
+    with step_events(step, context, inputs, started) as events:
+        outcome = _work(step, context, record, clock)
+        events.outputs = outcome.outputs
+    rows = ", ".join(f"{a.source} {a.rows_out:,}" for a in outcome.accounts)
+    LOG.info(f"{step.name:>9}: {time.monotonic() - clock:5.1f} s  {rows}")
+
+
+def _work(step: Step, context: Context, record: Callable[..., Run], clock: float) -> Outcome:
+    """Do a step's work, and record its run either way; `clock` is the monotonic time at which it began."""
     try:
         with nullcontext() if step.own_progress else StepProgress(context.console, context.spark, step.name, context.activity):
             outcome = step.work(context)
@@ -64,8 +75,7 @@ def execute(step: Step, context: Context, *, force: bool) -> None:
     seconds = time.monotonic() - clock
     with PROCESS.shielded():
         context.runs.add(record(status="succeeded", seconds=seconds, outputs=outcome.outputs, artifacts=outcome.artifacts))
-    rows = ", ".join(f"{a.source} {a.rows_out:,}" for a in outcome.accounts)
-    LOG.info(f"{step.name:>9}: {seconds:5.1f} s  {rows}")
+    return outcome
 
 
 def record_as(step: Step, context: Context, outputs: dict[str, int]) -> None:

@@ -22,6 +22,7 @@ from pipelines.runtime.batches import Batch, bounds_of_interval
 from pipelines.runtime.code import code_version
 from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.execute import CONFIG_ALWAYS, execute, fingerprint_of
+from pipelines.runtime.lineage import prepare_events
 from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.runs import Run
 from pipelines.runtime.step_progress import StepProgress
@@ -145,6 +146,7 @@ def _execute_halves(step: Step, whole: Context, planned: Mapping[Interval, Plann
 def _do(step: Step, batch: Batch, planned: Mapping[Interval, Planned]) -> None:
     assert step.bulk
     context, started, clock = batch.context, datetime.now(UTC), time.monotonic()
+    events = prepare_events(step, context, {}, started)
     context.spark.sparkContext.setJobDescription(f"ringmill: {step.name} of {len(batch.intervals):,} intervals")
     with StepProgress(context.console, context.spark, step.name, context.activity):
         outcomes = step.bulk.work(batch)
@@ -167,6 +169,10 @@ def _do(step: Step, batch: Batch, planned: Mapping[Interval, Planned]) -> None:
     }
     with PROCESS.shielded():
         context.runs.add_all(runs)
+    # Only now: of a batch that fails the halves have events of their own.
+    events.outputs = {table: snapshot for outcome in outcomes.values() for table, snapshot in outcome.outputs.items()}
+    events.start()
+    events.end()
     _report(step, batch, outcomes, seconds)
 
 

@@ -22,6 +22,7 @@ from pipelines.interruption import PROCESS
 from pipelines.io.catalog import REDACTION, catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.java_errors import java_reason
 from pipelines.runtime.java_lookups import remember_lookups
+from pipelines.runtime.monitoring import monitoring_settings, warn_of_open_port
 from pipelines.runtime.signals import take_over_signals
 
 # Java leaves a method of more than 8,000 bytes interpreted unless it is told otherwise, and what Spark generates for a whole
@@ -55,9 +56,10 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     given = SparkConf()
     of_process = {APPLICATION_ID: f"app-%s-%04d-{os.getpid()}", **executor_folder(given)}
     catalog = {**catalog_settings(config.lake), **redaction_settings(config.lake, given.get(REDACTION))}
-    for key, value in {**SETTINGS, **of_process, **catalog}.items():
+    for key, value in {**SETTINGS, **of_process, **catalog, **monitoring_settings(config, given)}.items():
         builder = builder.config(key, value)
     spark = started(builder)
+    warn_of_open_port(config, spark.sparkContext)
     PROCESS.install()  # Spark has set a handler of its own
     if not compiles_long_methods(spark.sparkContext.getConf()):
         spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)

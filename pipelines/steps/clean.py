@@ -181,4 +181,4 @@ def _write_broken(context: Context, audit: Audit, broken: list[BrokenRule]) -> N
     audit.stage_rows(tables.BROKEN_RULES, rows, context.whose_replaced)
 
 
-STEP = Step("clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True)
+STEP = Step("clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True, reads=("raw_*",))

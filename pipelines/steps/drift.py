@@ -161,4 +161,4 @@ def _reference(context: Context, model: Run) -> tuple[FittedSpec, list[Stats]]:
     ]
 
 
-STEP = Step("drift", ("features", "drift"), inputs, work, derives=True)
+STEP = Step("drift", ("features", "drift"), inputs, work, derives=True, reads=("clean_*", "feature_stats"))

@@ -121,4 +121,4 @@ def training_history(context: Context, run: Run) -> list[dict[str, object]]:
     return sorted(context.lake.rows(tables.TRAINING_HISTORY, {"run_id": run.run_id}), key=itemgetter("epoch"))
 
 
-STEP = Step("evaluate", ("evaluate", "task"), inputs, work)
+STEP = Step("evaluate", ("evaluate", "task"), inputs, work, reads=("features", "feature_stats", "training_history"))

@@ -224,4 +224,4 @@ def _write_drift(context: Context, audit: Audit, fitted: FitResult, profiles: Ma
         warn_of(f"{split} against train", broken)
 
 
-STEP = Step("features", ("clean", "features", "drift", "task"), inputs, work, derives=True)
+STEP = Step("features", ("clean", "features", "drift", "task"), inputs, work, derives=True, reads=("clean_*",))

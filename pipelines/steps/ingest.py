@@ -60,4 +60,4 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 
 
-STEP = Step("ingest", ("sources",), inputs, work, check, bulk=bulk.BULK)
+STEP = Step("ingest", ("sources",), inputs, work, check, bulk=bulk.BULK, reads=("sources",))

@@ -62,7 +62,9 @@ def _work(context: Context, arguments: Arguments) -> None:
 def predict_step(model: str = CHAMPION) -> Step:
     """The step that scores with a model, given by its alias or its version's number."""
     sections = ("features", "clean", "task")
-    return Step(NAME, sections, partial(inputs, model=model), partial(work, model=model), derives=True)
+    return Step(
+        NAME, sections, partial(inputs, model=model), partial(work, model=model), derives=True, reads=("clean_*", "models")
+    )
 
 
 def inputs(context: Context, model: str) -> dict[str, str]:

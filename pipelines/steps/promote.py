@@ -52,7 +52,7 @@ def _work(context: Context, arguments: Arguments) -> None:
 
 def promote_step(promotion: Promotion) -> Step:
     """The step that promotes."""
-    return Step("promote", ("registry",), lambda _: {}, partial(promote, promotion=promotion))
+    return Step("promote", ("registry",), lambda _: {}, partial(promote, promotion=promotion), reads=("models",))
 
 
 def promote(context: Context, promotion: Promotion) -> Outcome:

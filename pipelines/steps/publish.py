@@ -66,7 +66,8 @@ def _work(context: Context, arguments: Arguments) -> None:
 
 def publish_step(run_id: str | None = None) -> Step:
     """The step for one training run; by default the interval's last evaluated one."""
-    return Step("publish", ("registry", "evaluate", "task"), partial(inputs, run_id=run_id), partial(work, run_id=run_id))
+    sections, reads = ("registry", "evaluate", "task"), ("evaluation_metrics", "drift_metrics", "models")
+    return Step("publish", sections, partial(inputs, run_id=run_id), partial(work, run_id=run_id), reads=reads)
 
 
 def inputs(context: Context, run_id: str | None = None) -> dict[str, str]:

@@ -151,4 +151,4 @@ def _stage_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -
     check_accounts([Account("quarantine", "all sources", expected, staged)])
 
 
-STEP = Step("replay", ("clean", "sources"), inputs, work, outdates=True)
+STEP = Step("replay", ("clean", "sources"), inputs, work, outdates=True, reads=("quarantine", "clean_*"))

@@ -204,4 +204,11 @@ def _remove(trials: list[Trial], best: Trial | None) -> None:
             trial.job = trial.attempts = None
 
 
-STEP = Step("train", ("train", "task", "search"), inputs, work, own_progress=True)
+STEP = Step(
+    "train",
+    ("train", "task", "search"),
+    inputs,
+    work,
+    own_progress=True,
+    reads=("features", "feature_stats", "feature_samples"),
+)

@@ -208,4 +208,4 @@ def _write(context: Context, attempts: Attempts) -> dict[str, int]:
         return audit.publish()
 
 
-STEP = Step("train", ("train", "task"), inputs, work, own_progress=True)
+STEP = Step("train", ("train", "task"), inputs, work, own_progress=True, reads=("features", "feature_stats", "feature_samples"))

@@ -16,6 +16,10 @@ remove_leftovers_of_dead_runs() {
     # Whoever gets the lock of a folder knows that its run is dead.
     [ -O "$folder" ] && [ -f "$folder/.lock" ] && flock -n "$folder/.lock" rm -rf "$folder"
   done
+  # Those of other programs, such as the service: the lock is on the folder itself (pipelines/temporary.py).
+  for folder in "${TMPDIR:-/tmp}"/ringmill-tmp-*; do
+    [ -O "$folder" ] && flock -n "$folder" rm -rf "$folder"
+  done
   find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'ringmill-new-*' -user "$(id -u)" -mmin +60 -exec rm -rf {} + 2>/dev/null
   eval "$ringmill_sweep"
 }

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+
+def import_runtime() -> Any:
+    """Import ONNX Runtime, with its telemetry off unless the environment says ORT_DISABLE_TELEMETRY=0.
+
+    Its wheels send Microsoft an event a process and a session, and leave a device's id in ~/.cache and a file `.ses` in the
+    folder for temporary files, unless this variable is set before the import.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # which readers of a manifest need not wait for
+
+    return onnxruntime
 
 
 def open_session(model: bytes) -> Any:
@@ -10,8 +23,7 @@ def open_session(model: bytes) -> Any:
 
     Threads of its own would compete with the caller's, and spin while they wait; the arena never gives memory back.
     """
-    import onnxruntime  # which readers of a manifest need not wait for
-
+    onnxruntime = import_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False

@@ -20,7 +20,7 @@ class MaintainConfig(Model):
     orphan_days: Annotated[float, Field(gt=1, le=MOST_DAYS)] = 3
     """Age in days from which files go that no snapshot knows. Iceberg refuses an age of a day or less."""
     audit_days: Annotated[float, Field(gt=0, le=MOST_DAYS)] = 1
-    """Age in days from which audit branches and example files of killed runs go. Longer than any run takes."""
+    """Age in days from which audit branches, examples and half-written files of killed runs go. Longer than any run takes."""
     raw_days: Days | None = None
     """Days after their interval's end for which raw rows are kept. Without it they are kept for good."""
     target_file_mb: Annotated[int, Field(ge=1)] = 128

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import posixpath
+import re
+import threading
 import time
 import uuid
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
@@ -13,8 +15,10 @@ from urllib.parse import urlparse
 from pyarrow import fs
 
 from pipelines.config import LakeConfig
+from pipelines.interruption import PROCESS
 
 OBJECT_STORES = {"s3", "gcs"}
+PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial(?=/|$)")  # the end of a name under which something is written before it is moved
 
 
 def warehouse_uri(lake: LakeConfig) -> str:
@@ -38,7 +42,9 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
 @cache
 def _store(scheme: str, name: str) -> tuple[fs.FileSystem, str]:
     """A store and its root; asked once, since S3 is asked for the region of each bucket."""
-    filesystem, root = fs.FileSystem.from_uri(f"{'s3' if scheme == 's3a' else scheme}://{name}/")
+    # A small object is one request: a writer that is killed leaves no upload of parts, which only its bucket's rules would end.
+    options = "?allow_delayed_open=true" if scheme in ("s3", "s3a") else ""
+    filesystem, root = fs.FileSystem.from_uri(f"{'s3' if scheme == 's3a' else scheme}://{name}/{options}")
     return filesystem, root
 
 
@@ -48,10 +54,16 @@ def is_local(uri: str) -> bool:
 
 
 def write_bytes(uri: str, content: bytes) -> None:
-    """Write a file whole: to a name of its own first, then moved into place."""
+    """Write a file whole or not at all: to a name of its own first, then moved into place. An object store needs no such name:
+    it shows an object once all of it has come.
+    """
     filesystem, path = locate(uri)
     filesystem.create_dir(posixpath.dirname(path), recursive=True)
-    partial = f"{path}.{uuid.uuid4().hex}.partial"
+    if filesystem.type_name in OBJECT_STORES:
+        with _uninterrupted(), filesystem.open_output_stream(path) as stream:
+            stream.write(content)
+        return
+    partial = _partial(path)
     try:
         with filesystem.open_output_stream(partial) as stream:
             stream.write(content)
@@ -60,6 +72,17 @@ def write_bytes(uri: str, content: bytes) -> None:
         with suppress(OSError):
             filesystem.delete_file(partial)
         raise
+
+
+def _partial(path: str) -> str:
+    return f"{path}.{uuid.uuid4().hex}.partial"
+
+
+def _uninterrupted() -> AbstractContextManager[None]:
+    """Within it no signal closes a stream early, which would make an object of the part that is there. The main thread alone
+    handles signals.
+    """
+    return PROCESS.shielded() if threading.current_thread() is threading.main_thread() else nullcontext()
 
 
 def read_bytes(uri: str) -> bytes:
@@ -78,7 +101,7 @@ def publish_folder(local: Path, uri: str) -> None:
     """
     filesystem, path = locate(uri)
     moves = filesystem.type_name not in OBJECT_STORES
-    copied = f"{path}.{uuid.uuid4().hex}.partial" if moves else path
+    copied = _partial(path) if moves else path
     if not moves:
         delete_folder(uri)
     filesystem.create_dir(copied, recursive=True)
@@ -127,6 +150,26 @@ def delete_file(uri: str) -> None:
     """Remove a file."""
     filesystem, path = locate(uri)
     filesystem.delete_file(path)
+
+
+def remove_partials(uri: str, seconds: float, *, dry: bool = False) -> int:
+    """Remove the files and folders, anywhere in a folder, that killed writers left before they were moved into place: those
+    in which nothing has changed for so long. Return how many; `dry` counts them alone.
+    """
+    filesystem, path = locate(uri)
+    changed: dict[str, float] = {}
+    files = set()
+    for info in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
+        if end := PARTIAL.search(info.path, len(path)):
+            partial = info.path[: end.end()]
+            changed[partial] = max(changed.get(partial, 0.0), (info.mtime_ns or 0) / 1e9)
+            if info.type == fs.FileType.File and partial == info.path:
+                files.add(partial)
+    idle = [partial for partial, at in changed.items() if time.time() - at > seconds]
+    for partial in [] if dry else idle:
+        with suppress(FileNotFoundError):  # another job was faster
+            (filesystem.delete_file if partial in files else filesystem.delete_dir)(partial)
+    return len(idle)
 
 
 def idle_folders(uri: str, seconds: float) -> list[str]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from pipelines.temporary import TemporaryFolder, homes_within
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,15 @@ def rank_environment(
     assignment: Assignment, rank: int, local_rank: int, ranks_here: int, gpu: str | None = None
 ) -> Iterator[dict[str, str]]:
     """The environment of a rank, number `local_rank` (from 0) of `ranks_here` on its host. Its job lies in a
-    file until the end, and so does what it, TensorFlow and its proxy write to their folder for temporary files.
+    folder until the end, beside what the rank, Keras, TensorFlow and its proxy write.
     """
-    with TemporaryDirectory(prefix="ringmill-rank-") as folder:
-        job = Path(folder) / "job.json"
+    with TemporaryFolder("rank") as folder:
+        job = folder / "job.json"
         job.write_text(assignment.job, encoding="utf-8")
         yield {
             **os.environ,
-            "TMPDIR": folder,
+            **homes_within(folder),
+            "TMPDIR": str(folder),
             "HOROVOD_STALL_CHECK_TIME_SECONDS": str(assignment.stall_seconds),
             "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(assignment.horovod_stall_seconds),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from pipelines.bundles.manifest import MANIFEST, read_manifest
 from pipelines.errors import ExternalError
 from pipelines.io.filesystem import fetch_folder, read_bytes
+from pipelines.temporary import TemporaryFolder
 
 
 def bundle_hash(uri: str) -> str:
@@ -34,5 +33,5 @@ def check_bundle(uri: str, expected: str) -> None:
 
 def verified_manifest(uri: str) -> dict[str, Any]:
     """A bundle's manifest, once every file of the bundle has the SHA-256 that it names; raises BundleError otherwise."""
-    with tempfile.TemporaryDirectory(prefix="ringmill-bundle-") as copy:
-        return read_manifest(fetch_folder(uri, Path(copy)), uri)
+    with TemporaryFolder("bundle") as copy:
+        return read_manifest(fetch_folder(uri, copy), uri)

@@ -139,9 +139,14 @@ class Context:
         """Start a step's writes, which are checked before any of them is seen."""
         return Audit(self.lake, self.scope(step), f"{step} {self.shown(*self.bounds)}")
 
+    @property
+    def all_artifacts(self) -> str:
+        """Where all runs of the pipeline keep what is not a table."""
+        return f"{warehouse_uri(self.config.lake)}/_artifacts/{self.config.pipeline}"
+
     def artifacts(self, kind: str) -> str:
         """Where this run keeps what is not a table."""
-        return f"{warehouse_uri(self.config.lake)}/_artifacts/{self.config.pipeline}/{kind}/{self.run_id}"
+        return f"{self.all_artifacts}/{kind}/{self.run_id}"
 
     def each(self, work: Callable[[str], T]) -> dict[str, T]:
         """Do a piece of work for every source, several at once: the driver plans and commits one while another runs."""

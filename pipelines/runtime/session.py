@@ -113,13 +113,16 @@ def compiles_long_methods(conf: SparkConf) -> bool:
 
 
 def executor_folder(conf: SparkConf) -> dict[str, str]:
-    """The setting by which executors of an embedded cluster unpack native libraries where this process has its temporary files:
-    they are killed at the end, and leave them.
+    """The setting for where executors unpack native libraries, which they leave when they are killed: those of an embedded
+    cluster where this process has its temporary files, those of a standalone one in the folder in which their worker starts
+    them, and which it removes. YARN and Kubernetes see to that themselves.
     """
-    if not (conf.get("spark.master") or "").startswith("local-cluster"):
+    master = conf.get("spark.master") or ""
+    folder = tempfile.gettempdir() if master.startswith("local-cluster") else "." if master.startswith("spark://") else None
+    if folder is None:
         return {}
     given = conf.get(EXECUTOR_OPTIONS) or ""
-    return {EXECUTOR_OPTIONS: f'{given} "-Djava.io.tmpdir={tempfile.gettempdir()}"'.strip()}
+    return {EXECUTOR_OPTIONS: f'{given} "-Djava.io.tmpdir={folder}"'.strip()}
 
 
 def _stop(spark: SparkSession) -> None:

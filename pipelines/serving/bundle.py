@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +31,8 @@ from pipelines.bundles.signature import InputField, OutputField, PreparedInput
 from pipelines.errors import BundleError
 from pipelines.features.fitted import FittedSpec
 from pipelines.features.prepared import Preparation
-from pipelines.io.filesystem import fetch_folder
+from pipelines.io.filesystem import fetch_folder, is_local
+from pipelines.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,9 +54,9 @@ class Bundle:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._copy = tempfile.TemporaryDirectory(prefix="ringmill-model-")
         try:
-            self.folder = fetch_folder(uri, Path(self._copy.name))
+            self._copy = None if is_local(uri) else TemporaryFolder("model")
+            self.folder = fetch_folder(uri, self._copy.path if self._copy else Path(uri))
         except OSError as error:
             raise BundleError(f"model {uri}: can't be loaded ({error}). Train one first, or fix the path.") from error
         self.manifest: dict[str, Any] = read_manifest(self.folder, uri)

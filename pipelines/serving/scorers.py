@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.bundles.sessions import open_session
+from pipelines.bundles.sessions import import_runtime, open_session
 from pipelines.features.fitted import FittedSpec
 from pipelines.features.prepared import Preparation
 
@@ -42,12 +42,10 @@ class OnnxScorer:
     """An ONNX graph on one thread. Does not import TensorFlow."""
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
         self._session = open_session(path.read_bytes())
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._output = [self._session.get_outputs()[0].name]
-        self.runtime = f"ONNX Runtime {onnxruntime.__version__}"
+        self.runtime = f"ONNX Runtime {import_runtime().__version__}"
 
     def score(self, values: Mapping[str, npt.NDArray[Any]]) -> Scores:
         """Score raw values; inputs that the graph does not use are left out."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pipelines.config import MaintainConfig
+from pipelines.io.filesystem import delete_folder, idle_folders, remove_partials
 from pipelines.io.maintenance import Maintenance, MaintenanceResult, Retention
 from pipelines.runtime.application import Arguments, run_job
 from pipelines.runtime.command_line import maintain_parser
@@ -39,10 +40,23 @@ def maintain(context: Context, *, dry: bool = False) -> Outcome:
         LOG.info(_line(Maintenance(context.lake, table, keep, dry=dry).run(), dry=dry))
 
     context.at_once(*(partial(work, table) for table in tables))
+    if left := _remove_left(context, dry=dry):
+        context.console.print(
+            f"   artifacts: {'would go' if dry else 'gone'}: {left:,} files and folders that killed runs left"
+        )
     if not dry and sync_aliases(context):
         LOG.warning("   models: the alias file was behind the table and was written anew")
     heads = {table: context.lake.snapshot_id(table) for table in tables}
     return Outcome(outputs={table: head for table, head in heads.items() if head is not None})
+
+
+def _remove_left(context: Context, *, dry: bool) -> int:
+    """Remove what killed runs left where the pipeline keeps what is no table: what is half written, and examples."""
+    seconds = timedelta(days=context.config.maintain.audit_days).total_seconds()
+    examples = idle_folders(f"{context.all_artifacts}/examples", seconds)
+    for folder in [] if dry else examples:
+        delete_folder(folder)
+    return len(examples) + remove_partials(context.all_artifacts, seconds, dry=dry)
 
 
 def _keep(config: MaintainConfig, now: datetime) -> Retention:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.attempts import Loop, last_error
-from tests.chaos.leftovers import DRIVER, leftovers
+from tests.chaos.leftovers import DRIVER, leftovers, processes
 from tests.chaos.world import World, world
 from tests.processes import NAMES, running
 
@@ -44,16 +44,17 @@ def main() -> int:
     return int(bool(problems))
 
 
-def chaos(folder: Path, minutes: float, seed: int) -> list[str]:
+def chaos(folder: Path, minutes: float, seed: int, most_rounds: int | None = None) -> list[str]:
     """Run the loop in an empty folder; return what is not as it should be."""
     before = running((*NAMES, DRIVER))
     with world(folder, (DISTURBED, UNDISTURBED)) as made:
         loop = Loop(made, made.config(DISTURBED), random.Random(seed))
-        loop.run(time.monotonic() + minutes * 60)
+        loop.run(time.monotonic() + minutes * 60, most_rounds)
+        ended = time.time()
         print(summary(loop), flush=True)
         problems = [*loop.problems, *after(made)]
-        problems += leftovers(made, before)
-    return problems + [f"process {each.pid}: {' '.join(each.cmdline())[:120]}" for each in running((*NAMES, DRIVER)) - before]
+        problems += leftovers(made, before, ended)
+    return problems + processes(folder, before)
 
 
 def summary(loop: Loop) -> str:
@@ -92,7 +93,9 @@ def compared(made: World) -> dict[str, Any]:
 def submitted(made: World, program: str, *arguments: str) -> str:
     """Run a program on the cluster; its output. Raises RuntimeError when it fails."""
     log = made.folder / f"{Path(program).stem}.log"
+    began = time.monotonic()
     code = made.start(made.command(program, *arguments), log).wait(END_SECONDS)
+    print(f"{program}: exit {code} after {time.monotonic() - began:.0f} s", flush=True)
     if code:
         raise RuntimeError(f"{program} ended in exit {code}: {last_error(log)}")
     return log.read_text(encoding="utf-8")

@@ -65,12 +65,12 @@ class Loop:
         self._kinds = self._shuffled()
         self._next = next(self._kinds)
 
-    def run(self, deadline: float) -> None:
-        """Rounds of alternating source data until `time.monotonic()` has passed the deadline, at least one."""
+    def run(self, deadline: float, most_rounds: int | None = None) -> None:
+        """Run rounds, each on other source data than the one before, until `time.monotonic()` has passed the deadline."""
         for number in count(1):
             self.world.send(number % 2)
             self._round(number, deadline)
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or number == most_rounds:
                 return
 
     def _round(self, number: int, deadline: float) -> None:

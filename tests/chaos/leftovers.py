@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 from pyarrow import fs
 
 from tests.chaos.world import WAREHOUSE, World
-from tests.processes import NAMES, left_since
+from tests.processes import NAMES, running
 
-SECONDS = 20.0
+SECONDS = 120.0  # of a busy machine; where nothing is left nobody waits for them
+WORKERS_OWN = "spark-"  # how a cluster's worker names its folder for those of applications
 DRIVER = "org.apache.spark.deploy.SparkSubmit"
 
 
-def leftovers(world: World, before: set[psutil.Process]) -> list[str]:
-    """Everything that is still there after some seconds, in words."""
-    processes = left_since(before, (*NAMES, DRIVER), SECONDS)
-    found = [f"process {each.pid}: {' '.join(each.cmdline())[:120]}" for each in processes if each.is_running()]
-    found += _settled(lambda: [f"temporary: {path}" for folder in world.temporary for path in sorted(folder.iterdir())])
+def leftovers(world: World, before: set[psutil.Process], ended: float) -> list[str]:
+    """Everything that is still there after some seconds, in words. `ended` is when the last run was struck, in seconds since
+    1970: what is younger in /tmp may be that of others.
+    """
+    found = _settled(lambda: processes(world.folder, before))
+    found += _settled(lambda: [f"temporary: {path}" for path in _temporary(world)])
     found += _settled(lambda: [f"PostgreSQL: {line}" for line in _connections(world)])
     found += [f"warehouse: {path}" for path in _files(world) if _is_left(path)]
-    hydra = set(Path("/tmp").glob("hydra_hwloc_xmlfile_*"))
-    return found + [f"temporary: {path}" for path in _stays(hydra)]
+    return found + _settled(lambda: [f"temporary: {path}" for path in _older(Path("/tmp").glob("hydra_hwloc_*"), ended)])
+
+
+def processes(folder: Path, before: set[psutil.Process]) -> list[str]:
+    """Drivers, executors, ranks and launchers that the loop in a folder has started since, in words."""
+    return [line for each in running((*NAMES, DRIVER)) - before for line in _of_loop(each, str(folder))]
+
+
+def _of_loop(process: psutil.Process, folder: str) -> list[str]:
+    """A process in words, if it is of the loop: by its environment, or that of who started it. mpiexec has next to none of its
+    own, and may be of any loop once who started it is gone.
+    """
+    try:
+        line = (process, *process.parents())
+        is_orphan = process.ppid() == 1 and process.environ().keys() <= {"PATH"}
+        is_ours = is_orphan or any(folder in value for each in line for value in each.environ().values())
+        return [f"process {process.pid}: {' '.join(process.cmdline())[:120]}"] if is_ours else []
+    except psutil.Error:  # it has ended, or is somebody else's
+        return []
 
 
 def _settled(look: Callable[[], list[str]]) -> list[str]:
@@ -33,6 +53,13 @@ def _settled(look: Callable[[], list[str]]) -> list[str]:
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(0.5)
     return found
+
+
+def _temporary(world: World) -> list[Path]:
+    """Files for temporary use. A worker of the cluster has a folder while it runs; nothing may be left in it."""
+    workers = set(world.cluster_temporary.glob(f"{WORKERS_OWN}*"))
+    folders = (world.driver_temporary, world.cluster_temporary, *sorted(workers))
+    return [path for folder in folders for path in sorted(folder.iterdir()) if path not in workers]
 
 
 def _connections(world: World) -> list[str]:
@@ -50,12 +77,12 @@ def _files(world: World) -> list[str]:
 
 
 def _is_left(path: str) -> bool:
-    """Whether a file of the warehouse is a part of one, was fetched for a run that is over, or claims checkpoints."""
-    return ".partial" in path or "/_spool/" in path or path.endswith("/job.json")
+    """Whether a file of the warehouse is a part of one, was made for a run that is over, or claims checkpoints."""
+    return any(part in path for part in (".partial", "/_spool/", "/examples/")) or path.endswith("/job.json")
 
 
-def _stays(paths: set[Path]) -> set[Path]:
-    deadline = time.monotonic() + SECONDS
-    while (paths := {path for path in paths if path.exists()}) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return paths
+def _older(paths: Iterable[Path], moment: float) -> Iterator[Path]:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < moment:
+                yield path

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -30,6 +33,7 @@ BY_RUN = {
     ),
 }
 HISTORY = {"runs", "run_events", "models"}
+AT_ONCE = 4  # tables that are compared
 
 
 def main() -> int:
@@ -38,10 +42,11 @@ def main() -> int:
     with spark_session(first, "compare") as spark:
         names = [set(Lake(spark, config.pipeline, "compare").tables()) for config in (first, second)]
         compared = sorted((names[0] & names[1]) - HISTORY)
-        differences = {name: differing(spark, first, second, name) for name in compared}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            differences = dict(zip(compared, pool.map(partial(differing, spark, first, second), compared), strict=True))
         result = {
-            "rows": {name: rows(spark, first, name).count() for name in compared},
-            "differences": {name: found for name, found in differences.items() if found != [0, 0]},
+            "rows": {name: counts.ours for name, counts in differences.items()},
+            "differences": {name: counts[1:] for name, counts in differences.items() if counts.only_ours or counts.only_theirs},
             "missing": sorted((names[0] ^ names[1]) - HISTORY),
             "branches": branches(spark, first, names[0]),
             "champion": champion(spark, first),
@@ -50,10 +55,26 @@ def main() -> int:
     return 0
 
 
-def differing(spark: SparkSession, first: Pipeline, second: Pipeline, name: str) -> list[int]:
-    """How many rows a table has in the first pipeline alone, and in the second alone."""
-    ours, theirs = (rows(spark, config, name) for config in (first, second))
-    return [ours.exceptAll(theirs).count(), theirs.exceptAll(ours).count()]
+class Counts(NamedTuple):
+    """Rows of a table in the first pipeline, and how many are there alone, or in the second alone."""
+
+    ours: int
+    only_ours: int
+    only_theirs: int
+
+
+def differing(spark: SparkSession, first: Pipeline, second: Pipeline, name: str) -> Counts:
+    """Compare a table of both pipelines."""
+    return compared_rows(*(rows(spark, config, name) for config in (first, second)))
+
+
+def compared_rows(first: DataFrame, second: DataFrame) -> Counts:
+    """Compare two frames of a column `row`: each row, as often as it is there."""
+    ours, theirs = first.withColumn("ours", F.lit(1)), second.withColumn("ours", F.lit(0))
+    surplus = F.sum(2 * F.col("ours") - 1).alias("surplus")
+    equal_rows = ours.unionByName(theirs).groupBy("row").agg(F.sum("ours").alias("ours"), surplus)
+    sums = (F.sum("ours"), F.sum(F.greatest("surplus", F.lit(0))), F.sum(F.greatest(-F.col("surplus"), F.lit(0))))
+    return Counts(*(count or 0 for count in equal_rows.agg(*sums).collect()[0]))
 
 
 def rows(spark: SparkSession, config: Pipeline, name: str) -> DataFrame:

@@ -39,9 +39,14 @@ class World:
     environment: dict[str, str]
 
     @property
-    def temporary(self) -> list[Path]:
-        """The folders for temporary files, of drivers and of the cluster."""
-        return [self.folder / name for name in ("tmp-driver", "tmp-cluster")]
+    def driver_temporary(self) -> Path:
+        """The folder for temporary files of drivers."""
+        return self.folder / "tmp-driver"
+
+    @property
+    def cluster_temporary(self) -> Path:
+        """The folder for temporary files of the cluster, and for those of its executors."""
+        return self.folder / "tmp-cluster"
 
     def config(self, pipeline: str) -> Path:
         """The configuration of a pipeline."""
@@ -111,7 +116,10 @@ def _options(master: str, address: str) -> list[str]:
         "spark.driver.memory": "1g",
         "spark.executor.memory": "1g",
         "spark.executor.cores": "1",
-        "spark.jars": ",".join(map(str, [*JARS.glob("*.jar"), *fetched(*S3_PACKAGES)])),  # executors have none of their own
+        "spark.executor.extraClassPath": f"{JARS}/*",  # the driver has them too, and nobody fetches them
+        "spark.jars": ",".join(map(str, fetched(*S3_PACKAGES))),  # after Spark's own, of which they have some in other versions
+        # Over little data the optimizing compiler costs more than it gains.
+        **dict.fromkeys(("spark.driver.defaultJavaOptions", "spark.executor.defaultJavaOptions"), "-XX:TieredStopAtLevel=1"),
         "spark.sql.shuffle.partitions": "4",
         "spark.hadoop.fs.s3a.endpoint": address,
         "spark.hadoop.fs.s3a.path.style.access": "true",
@@ -135,7 +143,9 @@ def _configured(folder: Path, pipeline: str, postgres: Postgres) -> dict[str, An
         database = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "RINGMILL_POSTGRES_PASSWORD"}
         content["sources"] |= {name: {**database, "table": f"public.{name}"} for name in FLIGHTS_TABLES}
         del content["features"]["numeric"]["plane_debt"]  # of a sample's flights hardly one comes back that late
-        content["train"].update(epochs=4, retries=2, checkpoint_steps=10)
+        # However busy the machine is, only what is struck ends a training.
+        patience = {"start_timeout_seconds": 600, "stall_timeout_seconds": 300}
+        content["train"].update(epochs=3, retries=2, checkpoint_steps=10, **patience)
         content["evaluate"] = {"minimum": {"auc": 0.5}, "replicates": 20}
         # The states' models follow each other as champions, however they compare.
         content["registry"] = {"alias": "champion", "champion": {"margin": 10}}

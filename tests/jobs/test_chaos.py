@@ -1,4 +1,4 @@
-"""The kill loop: the gate before its object store, and how it reads a run's log. `make chaos` runs the loop itself."""
+"""The kill loop: what it is made of, and two minutes of it. `make chaos` runs half an hour."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pyspark.sql import DataFrame, SparkSession
 
+from tests.chaos.__main__ import chaos
 from tests.chaos.attempts import last_error, step_of
 from tests.chaos.servers import Gate
+from tests.chaos.tables import compared_rows
+
+MINUTES, ROUNDS, SEED = 2, 2, 7  # so that a quick machine does not strike more often than it takes
 
 
 def test_a_closed_gate_breaks_connections_and_an_open_one_forwards_them() -> None:
@@ -54,3 +59,16 @@ def test_a_runs_log_says_which_step_it_is_at_and_why_it_ended(tmp_path: Path) ->
     log.write_text("\n".join(lines))
     assert step_of(log) == "clean"
     assert last_error(log) == "pipeline failed: the catalog's server did not answer"
+
+
+def test_rows_are_compared_as_often_as_they_are_there(spark: SparkSession) -> None:
+    def frame(*given: str) -> DataFrame:
+        return spark.createDataFrame([(row,) for row in given], "row string")
+
+    assert compared_rows(frame("a", "a", "a", "b", "d"), frame("a", "c", "d")) == (5, 3, 1)
+    assert compared_rows(frame(), frame()) == (0, 0, 0)
+
+
+@pytest.mark.slow
+def test_two_minutes_of_kills_leave_the_tables_of_an_undisturbed_run_and_nothing_else(tmp_path: Path) -> None:
+    assert chaos(tmp_path / "chaos", MINUTES, SEED, ROUNDS) == []

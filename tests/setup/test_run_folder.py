@@ -77,6 +77,21 @@ def test_what_a_dead_run_left_goes_with_the_next_and_that_of_a_running_one_stays
         run.kill()
 
 
+def test_what_a_dead_service_left_goes_with_the_next_run_and_that_of_a_running_one_stays(tmp: Path) -> None:
+    dead, alive = tmp / "ringmill-tmp-model-a", tmp / "ringmill-tmp-model-b"
+    for folder in (dead, alive):
+        (folder / "saved_model").mkdir(parents=True)
+    lock = os.open(alive, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        with start(tmp) as run:
+            lines_of(run)
+            assert (dead.exists(), alive.exists()) == (False, True)
+            run.kill()
+    finally:
+        os.close(lock)
+
+
 def test_other_programs_of_sparks_and_folders_that_are_there_stay_as_they_are(tmp: Path) -> None:
     (tmp / ".keras").mkdir()
     with start(tmp, "org.apache.spark.deploy.worker.Worker") as worker:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.bundles.calibration import CalibrationEffect, add_calibration
@@ -14,6 +12,7 @@ from pipelines.io.filesystem import fetch_folder, publish_folder, write_bytes
 from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
 from pipelines.steps.evaluation.judging import Judged
+from pipelines.temporary import TemporaryFolder
 
 
 class Recalibrated(NamedTuple):
@@ -44,9 +43,9 @@ def recalibrate(context: Context, run: Run, judged: Judged) -> Recalibrated:
     path = f"{context.artifacts('calibrations')}/calibration.json"
     write_bytes(path, calibration.model_dump_json().encode())
     uri = context.artifacts("calibrated_models")
-    with tempfile.TemporaryDirectory(prefix="ringmill-bundle-") as folder:
-        copy = Path(folder) / "model"
-        shutil.copytree(fetch_folder(trained, Path(folder) / "trained"), copy)
+    with TemporaryFolder("bundle") as folder:
+        copy = folder / "model"
+        shutil.copytree(fetch_folder(trained, folder / "trained"), copy)
         add_calibration(copy, calibration, effect, judged.metrics["validation"]["threshold"])
         publish_folder(copy, uri)
     return Recalibrated(

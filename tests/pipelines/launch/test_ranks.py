@@ -127,7 +127,8 @@ def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(s
                     listening.extend(each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN)
 
     run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
-    assert [folder.name.startswith("ringmill-rank-") for folder in folders] == [True, True]
+    assert [folder.name.startswith("ringmill-tmp-rank-") for folder in folders] == [True, True]
+    assert [folder.parent.name.startswith("blockmgr-") for folder in folders] == [True, True]  # which Spark removes
     assert set(listening) == {"127.0.0.1"}
     assert [folder for folder in folders if folder.exists()] == []
     assert set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*")) <= before

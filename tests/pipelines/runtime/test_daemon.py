@@ -37,6 +37,16 @@ def test_archives_that_are_not_there_stay(tmp_path: Path) -> None:
     assert without_archives(path) == path
 
 
+def test_tasks_write_their_temporary_files_to_their_executors_folder(spark: SparkSession) -> None:
+    def folder(_: object) -> str:
+        import tempfile
+
+        return tempfile.gettempdir()
+
+    found = Path(spark.sparkContext.parallelize([0], 1).map(folder).first())
+    assert found.name.startswith("blockmgr-"), found
+
+
 def test_tasks_have_the_installed_pyspark(spark: SparkSession) -> None:
     def places(_: object) -> tuple[str, str]:
         import py4j

@@ -69,5 +69,7 @@ def test_executors_of_an_embedded_cluster_share_the_folder_for_temporary_files(m
     monkeypatch.setattr("tempfile.tempdir", "/a b")
     conf = SparkConf(loadDefaults=False).set("spark.master", "local-cluster[1,2,1024]").set(EXECUTOR_OPTIONS, "-Dx=1")
     assert executor_folder(conf) == {EXECUTOR_OPTIONS: '-Dx=1 "-Djava.io.tmpdir=/a b"'}
-    for master in ("local[2]", "spark://host:7077", "yarn"):  # another machine may have no such folder
+    conf.set("spark.master", "spark://host:7077")  # where another machine may have no such folder
+    assert executor_folder(conf) == {EXECUTOR_OPTIONS: '-Dx=1 "-Djava.io.tmpdir=."'}
+    for master in ("local[2]", "yarn"):
         assert executor_folder(conf.set("spark.master", master)) == {}

@@ -1,6 +1,7 @@
 """A folder that is not a model as it was published is a clear error; a model without ONNX is scored by TensorFlow."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,21 @@ def test_what_is_no_model_is_exit_5(tmp_path: Path, manifest: str | None, messag
     with pytest.raises(ExternalError, match=message) as caught:
         Bundle(str(tmp_path))
     assert caught.value.exit_code == 5
+
+
+def test_a_model_of_this_machine_is_read_where_it_is(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert Bundle(str(published)).folder == published
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_runtime_sends_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    """Its wheels would leave a device's id and a queue of events in ~/.cache, and `.ses` in the folder for temporary files."""
+    code = "from pipelines.bundles.sessions import import_runtime; print(import_runtime().__name__)"
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
+    assert done.stdout == "onnxruntime\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def change_byte(folder: Path) -> None:

@@ -34,6 +34,7 @@ BOUNDS = {"<": (operator.lt, "lessThan"), "<=": (operator.le, "lessThanOrEqual")
           ">=": (operator.ge, "greaterThanOrEqual")}  # fmt: skip
 
 FILES_AT_ONCE = 8
+COUNTED_FILES = 500  # of more, Spark counts sooner than Python asks for each
 FIELD_ID = b"PARQUET:field_id"  # by which Iceberg finds a column in a file, whatever it is called
 ARROW_TYPES = {
     "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
@@ -146,6 +147,21 @@ def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, A
     missing = dict.fromkeys(contract.column_names)
     rows = pa.Table.from_arrays(columns, names=[field.name for field in present]).to_pylist()
     return [{**missing, **row} for row in rows]
+
+
+def count_rows(jvm: Any, table: Any, where: Where) -> int | None:
+    """How many rows of a table (Java's) are selected, by its metadata; None where a file has others too, or deleted ones."""
+    rows, tasks = 0, table.newScan().filter(expression(jvm, where)).planFiles()
+    try:
+        iterator = tasks.iterator()
+        while iterator.hasNext():
+            task = iterator.next()
+            if str(task.residual()) != "true" or not task.deletes().isEmpty():
+                return None
+            rows += int(task.file().recordCount())
+    finally:
+        tasks.close()
+    return rows
 
 
 def write_rows(jvm: Any, table: Any, schema: pa.Schema, contract: Table, rows: Sequence[Row]) -> list[Any]:

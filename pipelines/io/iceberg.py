@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from tenacity import wait_random
 
 from pipelines.errors import ConflictError
-from pipelines.io.driver_rows import Row, Where, arrow_schema, expression, read_rows, write_rows
+from pipelines.io.driver_rows import COUNTED_FILES, Row, Where, arrow_schema, count_rows, expression, read_rows, write_rows
 from pipelines.io.retrying import retrying
 from pipelines.io.scopes import overlap
 from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_of
@@ -185,6 +185,10 @@ class IcebergTable:
         finally:
             tasks.close()
         return sorted(files)
+
+    def count_rows(self, where: Where) -> int | None:
+        """How many rows of main are selected, by the table's metadata; None where that does not say it, or of many files."""
+        return count_rows(self._jvm, self._table, where) if self.totals()[0] <= COUNTED_FILES else None
 
     def append_rows(self, contract: Table, rows: Sequence[Row], properties: Mapping[str, str]) -> None:
         """Add rows to main in one commit, without a job of Spark's; `properties` go to the snapshot's summary."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipelines.errors import ExternalError
 from pipelines.io.filesystem import list_files, locate
 
-PART_ROWS = 1 << 18  # a task reads so many rows or more, whatever the cluster: what is merged follows from the files alone
+PART_ROWS = 1 << 18  # what a task reads at most, or hardly more, whatever the cluster: what is merged follows from the files
 SLICE_ROWS = 1 << 16  # are looked at at once: of a column as much as lies close to the processor
 FOOTERS_AT_ONCE = 16
 
@@ -42,16 +42,25 @@ def files_of(folder: str) -> Files:
         )
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(_footer, uris))
-    parts: list[list[RowGroup]] = [[]]
-    rows = 0
-    for uri, footer in zip(uris, footers, strict=True):
-        for index in range(footer.num_row_groups):
-            if rows >= PART_ROWS:
-                parts.append([])
-                rows = 0
-            parts[-1].append(RowGroup(uri, index))
-            rows += footer.row_group(index).num_rows
-    return Files(tuple(footers[0].schema.to_arrow_schema().names), tuple(tuple(part) for part in parts if part))
+    groups = [
+        (RowGroup(uri, index), footer.row_group(index).num_rows)
+        for uri, footer in zip(uris, footers, strict=True)
+        for index in range(footer.num_row_groups)
+    ]
+    return Files(tuple(footers[0].schema.to_arrow_schema().names), _parts(groups))
+
+
+def _parts(groups: Sequence[tuple[RowGroup, int]]) -> tuple[tuple[RowGroup, ...], ...]:
+    """Row groups, each with its rows, in parts of equally many rows as far as groups allow: the largest part is waited for."""
+    total = sum(rows for _, rows in groups)
+    count = max(-(-total // PART_ROWS), 1)
+    parts: list[list[RowGroup]] = [[] for _ in range(count)]
+    before = 0
+    for group, rows in groups:
+        # By the middle of its rows, so that parts are as often a little too short as too long.
+        parts[min((2 * before + rows) * count // max(2 * total, 1), count - 1)].append(group)
+        before += rows
+    return tuple(tuple(part) for part in parts if part)
 
 
 def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iterable[str]) -> Iterator[pa.RecordBatch]:

@@ -6,10 +6,15 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark import BarrierTaskContext
 
 if TYPE_CHECKING:
@@ -44,6 +49,15 @@ def warm_up(spark: SparkSession, ranks: int) -> None:
     spark.sparkContext.parallelize(range(ranks), ranks).barrier().mapPartitions(_nothing).collect()
 
 
+def warm_up_sql(spark: SparkSession, tasks: int, modules: Sequence[str]) -> None:
+    """Start the Python workers that so many tasks of Spark SQL will want, and wait; raises what Spark raises.
+
+    Spark keeps them apart from those of a launch. Each goes on to import `modules` while it has no task.
+    """
+    numbers = spark.range(0, tasks, 1, tasks)
+    numbers.mapInArrow(partial(_begin_imports, modules), "id long", barrier=True).collect()
+
+
 def slots(spark: SparkSession) -> int:
     """How many tasks the cluster can run at once now."""
     context = spark.sparkContext._jsc.sc()
@@ -51,9 +65,29 @@ def slots(spark: SparkSession) -> int:
     return int(context.maxNumConcurrentTasks(profile))
 
 
-def _nothing(_: Iterable[int]) -> Iterator[int]:
+def _nothing(numbers: Iterable[int]) -> Iterator[int]:
     forget_archives()
+    _exhaust(numbers)
     return iter(())
+
+
+def _begin_imports(modules: Sequence[str], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    forget_archives()
+    _exhaust(batches)
+    Thread(target=_import, args=(modules,), name="imports", daemon=True).start()
+    return iter(())
+
+
+def _exhaust(given: Iterable[object]) -> None:
+    """Take all that a task is given: a Python worker that leaves some of it ends, and the next task waits for another."""
+    for _ in given:
+        pass
+
+
+def _import(modules: Sequence[str]) -> None:
+    with suppress(Exception):  # whatever is wrong, the task that imports them says so
+        for module in modules:
+            import_module(module)
 
 
 def _run_proxy(assignment: Assignment) -> Iterator[int]:

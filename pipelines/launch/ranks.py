@@ -67,12 +67,15 @@ def run_ranks(
 
 
 @contextmanager
-def warming(spark: SparkSession, ranks: int) -> Iterator[None]:
-    """Starts the Python workers of a launch, which takes Spark some two seconds, while its caller plans what they are for."""
+def warming(spark: SparkSession, ranks: int, warm: Callable[[SparkSession, int], None] = warm_up) -> Iterator[None]:
+    """Starts the Python workers of a launch, which takes Spark some two seconds, while its caller plans what they are for.
+
+    `warm` starts so many; those of tasks of Spark SQL are started by `warm_up_sql`.
+    """
 
     def try_it() -> None:
         with suppress(Exception):  # whatever is wrong, the launch says so
-            warm_up(spark, ranks)
+            warm(spark, ranks)
 
     if slots(spark) < ranks:  # Spark would ask again for ten minutes
         yield

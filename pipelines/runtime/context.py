@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from pyspark import inheritable_thread_target
@@ -37,6 +38,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AT_ONCE = 4
 SECONDS_TO_END = 3.0  # of work at once, when a run is interrupted
+
+
+class Beside:
+    """Starts pieces of work on threads of their own, at most `AT_ONCE` at a time."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="work")
+        # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
+        self._inherit = inheritable_thread_target(spark)
+        self._begun: list[Future[Any]] = []
+
+    def start(self, work: Callable[[], T]) -> Future[T]:
+        """Start a piece of work; its result is to be asked for, since an error is raised there alone."""
+        self._begun.append(future := self.pool.submit(self._inherit(work)))
+        return future
+
+    def end(self, seconds: float) -> None:
+        """Have nothing more begin, and wait at most so long for what has begun."""
+        wait([one for one in self._begun if not one.cancel()], seconds)
 
 
 @dataclass(frozen=True)
@@ -159,18 +179,28 @@ class Context:
 
     def at_once(self, *works: Callable[[], T]) -> list[T]:
         """Do pieces of work, several at once; their results, in order. After an error what has not begun does not begin."""
-        pool, patient = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="work"), True
-        # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
-        inherit = inheritable_thread_target(self.spark)
-        begun = [pool.submit(inherit(work)) for work in works]
-        try:
+        with self.beside() as beside:
+            begun = [beside.start(work) for work in works]
             return [one.result() for one in begun]
+
+    @contextmanager
+    def beside(self) -> Iterator[Beside]:
+        """Within it work can be started beside the caller's own; it has ended when the block has.
+
+        When the block ends with an error, what has not begun does not begin.
+        """
+        beside, patient = Beside(self.spark), True
+        try:
+            yield beside
         except KeyboardInterrupt:
-            wait([one for one in begun if not one.cancel()], SECONDS_TO_END)  # Spark's jobs are being cancelled
+            beside.end(SECONDS_TO_END)  # Spark's jobs are being cancelled
             patient = False
             raise
+        except BaseException:
+            beside.end(0)
+            raise
         finally:
-            pool.shutdown(wait=patient, cancel_futures=True)
+            beside.pool.shutdown(wait=patient)
 
     def stage_ledger(self, audit: Audit, step: str, accounts: Iterable[Account], replaced: Sequence[str] | None = None) -> None:
         """Write a step's accounts to row_ledger, in the place of the interval's former ones.

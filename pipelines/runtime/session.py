@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,10 +32,17 @@ from pipelines.runtime.signals import take_over_signals
 COMPILES_ALL = "-XX:-DontCompileHugeMethods"
 HUGE_METHOD_BYTES = "spark.sql.codegen.hugeMethodLimit"
 SHORT_BYTES = "8000"
+WIDE_COLUMNS = 100
+BROADCAST_BYTES = "spark.sql.autoBroadcastJoinThreshold"
+DEFAULT_BYTES = ("10485760b", "10485760", "10MB")  # another size is the user's choice, and stays
+FEW_ROWS, FEW_BYTES = 500_000, "256m"
 # An embedded cluster names its application by the second in which it starts, and executors' folders by that: two jobs
 # that start together would share them, and the first to end would remove those of the other.
 APPLICATION_ID = "spark.deploy.appIdPattern"
 SHORTEST_REPORTED = 3
+# Beside a thread that computes, one that talks to Java waits after each answer for as long as Python lets the other go on: by
+# default 5 ms, which is many times what an answer takes.
+SWITCH_SECONDS = 0.0005
 EXECUTOR_OPTIONS = "spark.executor.defaultJavaOptions"  # which Spark puts before those that a user gives
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",  # stages rely on it
@@ -51,6 +59,7 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     """
     check_warehouse(config.lake)
     remember_lookups()
+    sys.setswitchinterval(SWITCH_SECONDS)
     take_over_signals()
     builder = SparkSession.builder.appName(f"ringmill {config.pipeline} {name}")
     given = SparkConf()
@@ -93,12 +102,31 @@ def _is_reported(value: str, reason: str) -> bool:
 
 
 @contextmanager
-def short_methods(spark: SparkSession) -> Iterator[None]:
-    """Within it Spark generates short methods. Of hundreds of columns it would make one long method, which Java compiles last,
-    if at all, and until then each row takes many times as long. What judges rows is quicker in one.
+def broadcast_joins(spark: SparkSession, rows: int) -> Iterator[None]:
+    """Within it, where so few rows are read, Spark sends one side of a join to every task instead of moving both.
+
+    Before it has computed them, Spark takes the aggregated sides of few rows for ten times as large as they are. It would move
+    the other side by the keys of each join in turn, and learn too late that this was for nothing. Which rows then lie side by
+    side would depend on what it learnt first.
+    """
+    before = spark.conf.get(BROADCAST_BYTES) or ""
+    few = rows <= FEW_ROWS and before in DEFAULT_BYTES
+    spark.conf.set(BROADCAST_BYTES, FEW_BYTES if few else before)
+    try:
+        yield
+    finally:
+        spark.conf.set(BROADCAST_BYTES, before)
+
+
+@contextmanager
+def short_methods(spark: SparkSession, columns: int) -> Iterator[None]:
+    """Within it Spark generates short methods for rows of more than `WIDE_COLUMNS` columns. Of hundreds it would make one long
+    method, which Java compiles last, if at all, and until then each row takes many times as long. Validation is quicker in one,
+    and so are joins of fewer columns: in short methods each join copies the row.
     """
     before = spark.conf.get(HUGE_METHOD_BYTES)
-    spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)
+    if columns > WIDE_COLUMNS:
+        spark.conf.set(HUGE_METHOD_BYTES, SHORT_BYTES)
     try:
         yield
     finally:

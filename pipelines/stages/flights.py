@@ -8,7 +8,6 @@ flights leave early, some before their own prediction time, and their features w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -19,9 +18,8 @@ NEEDED = ("year", "sched_dep_time", "sched_arr_time", "dep_delay", "tailnum", "d
 TURNAROUND_MINUTES = 120
 MILES_A_MINUTE = 7.5
 HOUR_SECONDS, DAY_SECONDS = 3600, 24 * 3600
-BACKLOG_HOURS = 3
-# What the events of an hour are summed to, by type.
-EVENTS = {"delay": "double", "late": "bigint", "departures": "bigint", "waiting": "bigint", "scheduled": "bigint"}
+WAITED_HOURS = (1, 2, 3)
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def derive(tables: Mapping[str, DataFrame], parameters: Mapping[str, int | float | str]) -> DataFrame:
@@ -45,7 +43,7 @@ def recent_hours(flights: DataFrame, by: tuple[str, ...], name: str) -> DataFram
     and 6 hours before; `<name>_backlog_3h` counts the flights of the three scheduled hours before that had not left by then;
     `<name>_scheduled` counts the flights of the hour itself. Prediction times are whole hours, so hourly sums are exact.
     """
-    hourly = _hourly_events(flights, by).groupBy(*by, "at").agg(*(F.sum(column).alias(column) for column in EVENTS))
+    hourly = _hourly_events(flights, by).groupBy(*by, "at").agg(*_hourly_sums())
     ordered = Window.partitionBy(*by).orderBy("at")
 
     def within(column: str, hours: int) -> Column:
@@ -69,34 +67,29 @@ def _hourly_events(flights: DataFrame, by: tuple[str, ...]) -> DataFrame:
     """
     scheduled_hour, departed = F.unix_seconds("time_hour"), F.unix_seconds("departed_at")
     known = F.unix_seconds("known_at")
-    hours_late = F.coalesce(F.floor((departed - scheduled_hour) / HOUR_SECONDS), F.lit(BACKLOG_HOURS))
-    waiting = flights.where(departed.isNull() | (departed >= scheduled_hour + HOUR_SECONDS)).select(
-        *by,
-        scheduled_hour.alias("scheduled_at"),
-        F.explode(F.sequence(F.lit(1), F.least(hours_late, F.lit(BACKLOG_HOURS)))).alias("hours"),
-    )
-    events = {
-        "scheduled": (flights, scheduled_hour),
-        "departures": (flights.where(known.isNotNull()), known - known % HOUR_SECONDS),
-        "waiting": (waiting, F.col("scheduled_at") + F.col("hours") * HOUR_SECONDS),
+    has_waited = {hours: departed.isNull() | (departed >= scheduled_hour + hours * HOUR_SECONDS) for hours in WAITED_HOURS}
+    hours = {
+        "scheduled": scheduled_hour,
+        "departed": known - known % HOUR_SECONDS,
+        **{f"waiting_{h}": F.when(has, scheduled_hour + h * HOUR_SECONDS) for h, has in has_waited.items()},
     }
+    # Of one pass over the flights five rows each, of which those without an hour go.
+    each = flights.select(*by, "dep_delay", *(hour.alias(event) for event, hour in hours.items()))
+    return each.unpivot([*by, "dep_delay"], list(hours), "event", "at").where(F.col("at").isNotNull())
+
+
+def _hourly_sums() -> list[Column]:
+    """Aggregates of an hour's events; null where it has none of a kind, so that no mean divides by 0."""
+    event, one = F.col("event"), F.lit(1)
+    departed = event == "departed"
     values = {
-        "delay": ("departures", F.col("dep_delay")),
-        "late": ("departures", (F.col("dep_delay") > LATE_DEPARTURE_MINUTES).cast("int")),
-        **{kind: (kind, F.lit(1)) for kind in events},
+        "delay": F.when(departed, F.col("dep_delay")),
+        "late": F.when(departed, (F.col("dep_delay") > LATE_DEPARTURE_MINUTES).cast("int")),
+        "departures": F.when(departed, one),
+        "waiting": F.when(event.startswith("waiting"), one),
+        "scheduled": F.when(event == "scheduled", one),
     }
-    frames = [
-        rows.select(
-            *by,
-            hour.alias("at"),
-            *(
-                (values[column][1] if values[column][0] == kind else F.lit(None)).cast(EVENTS[column]).alias(column)
-                for column in EVENTS
-            ),
-        )
-        for kind, (rows, hour) in events.items()
-    ]
-    return reduce(DataFrame.unionByName, frames)
+    return [F.sum(value).alias(name) for name, value in values.items()]
 
 
 def with_last_of_plane(flights: DataFrame) -> DataFrame:
@@ -147,7 +140,7 @@ def _timed(flights: DataFrame, late_minutes: int) -> DataFrame:
 def _schedule(zone: str) -> dict[str, Column]:
     local = F.from_utc_timestamp("time_hour", zone)
     return {
-        "weekday": F.date_format(local, "E"),
+        "weekday": F.element_at(F.array(*map(F.lit, WEEKDAYS)), F.weekday(local) + 1),  # a format would take a second
         "minute_of_day": _minutes("sched_dep_time").cast("double"),
         "block_minutes": F.pmod(_minutes("sched_arr_time") - _minutes("sched_dep_time"), F.lit(1440)).cast("double"),
     }

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import itemgetter
 
-from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -15,6 +13,7 @@ from pipelines.cleaning.accounting import Account, check_accounts
 from pipelines.errors import QualityError
 from pipelines.evaluation.importance import Importance
 from pipelines.evaluation.report import render
+from pipelines.io.audit import Audit
 from pipelines.io.filesystem import write_bytes
 from pipelines.registry.digest import bundle_hash
 from pipelines.runtime.context import Context, Outcome, Step
@@ -23,11 +22,11 @@ from pipelines.serving.batches import score_batches
 from pipelines.steps.evaluation.assessment import Assessment, assess, gate_of
 from pipelines.steps.evaluation.confidence import Confidence, confidence
 from pipelines.steps.evaluation.evidence import Measured
-from pipelines.steps.evaluation.findings import Evaluated, findings
+from pipelines.steps.evaluation.findings import Evaluated, draw_plots, findings, largest_errors
 from pipelines.steps.evaluation.fitted_baselines import fit_baselines, trained_files, trained_spec
 from pipelines.steps.evaluation.importance import permutation_importance
 from pipelines.steps.evaluation.judging import JUDGED, Judged, judge
-from pipelines.steps.evaluation.recalibrate import recalibrate
+from pipelines.steps.evaluation.recalibrate import Recalibrated, recalibrate
 from pipelines.steps.evaluation.tables import stage_evaluation, thresholds
 from pipelines.steps.scoring import score_features
 from pipelines.steps.train import FEATURES, snapshot_tag
@@ -51,32 +50,29 @@ def work(context: Context) -> Outcome:
     The report's gate is publish's as well; what misses that alone is refused there.
     """
     run = trained(context)
-    with context.audit("evaluate") as audit:
+    with context.audit("evaluate") as audit, context.beside() as beside:
         # The snapshot that the model was trained on: features made since may be scaled otherwise.
         rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
-        scored = score_features(context, rows, run.artifacts["model"])
-        scored = context.stamped(scored).withColumn("model_run_id", F.lit(run.run_id))
-        beside = inheritable_thread_target(context.spark)
-        with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
-            fitting = pool.submit(beside(partial(fit_baselines, context, run)))
-            own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
-            account = Account("evaluate", "features", rows.count(), audit.stage(tables.PREDICTIONS, scored, own))
-            fitted = fitting.result()
-            check_accounts([account])
-            permuting = pool.submit(beside(partial(_importance, context, run)))
-            predictions = audit.read(tables.PREDICTIONS).where(own)
-            judged = judge(context.config, predictions, rows, fitted.predictions)
-            sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
-            importance = permuting.result()
-        stage_evaluation(context, audit, run, judged, sure, importance)
+        fitting = beside.start(partial(fit_baselines, context, run))
+        predictions, account = _predict(context, audit, run, rows)
+        permuting = beside.start(partial(_importance, context, run))
+        fitted = fitting.result()
+        judged = judge(context.config, predictions, rows, fitted.predictions)
+        # While Spark's tasks draw the replicates, the driver draws the plots and compares the model with the champion.
+        drawing = beside.start(partial(draw_plots, context.config, judged, training_history(context, run)))
+        assessing = beside.start(partial(_assess, context, run, judged))
+        looking = beside.start(partial(largest_errors, context.config, predictions))
+        sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
+        importance, (calibration, assessment) = permuting.result(), assessing.result()
+        staging = beside.start(partial(stage_evaluation, context, audit, run, judged, sure, importance))
         context.stage_ledger(audit, "evaluate", [account])
-        calibration = recalibrate(context, run, judged)
-        measured = Measured(run, calibration.model, bundle_hash(calibration.model), judged.metrics["test"])
-        assessment = assess(context, measured)
         facts = {**fitted.facts, **calibration.facts}
-        drawn = Evaluated(run, judged, sure, importance, assessment, account, facts, training_history(context, run))
+        evaluated = Evaluated(
+            run, judged, sure, importance, assessment, account, facts, drawing.result(), looking.result()
+        )  # fmt: skip
         report = f"{context.artifacts('reports')}/report.html"
-        write_bytes(report, render(findings(context, drawn, predictions)).encode())
+        write_bytes(report, render(findings(context, evaluated)).encode())
+        staging.result()
         files = {"report": report, **calibration.files, **_kept(context, assessment)}
         outcome = Outcome((account,), audit.publish(), files)
     if missed := gate_of(context.config.evaluate, judged.metrics["test"]).missed:
@@ -85,6 +81,23 @@ def work(context: Context) -> Outcome:
             f"again, or change evaluate.minimum or maximum."
         )
     return outcome
+
+
+def _predict(context: Context, audit: Audit, run: Run, rows: DataFrame) -> tuple[DataFrame, Account]:
+    """Stage the predictions of all rows; these predictions, and the account."""
+    scored = score_features(context, rows, run.artifacts["model"])
+    scored = context.stamped(scored).withColumn("model_run_id", F.lit(run.run_id))
+    own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
+    account = Account("evaluate", "features", rows.count(), audit.stage(tables.PREDICTIONS, scored, own))
+    check_accounts([account])
+    return audit.read(tables.PREDICTIONS).where(own), account
+
+
+def _assess(context: Context, run: Run, judged: Judged) -> tuple[Recalibrated, Assessment]:
+    """Calibrate the model, and hold what is to be registered against the champion and the gate."""
+    calibration = recalibrate(context, run, judged)
+    measured = Measured(run, calibration.model, bundle_hash(calibration.model), judged.metrics["test"])
+    return calibration, assess(context, measured)
 
 
 def _kept(context: Context, assessment: Assessment) -> dict[str, str]:

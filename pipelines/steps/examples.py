@@ -17,7 +17,7 @@ from pipelines.expressions import col, cols
 from pipelines.io.filesystem import delete_folder, idle_folders
 from pipelines.runtime.checks import example_time, examples_contract
 from pipelines.runtime.context import Context
-from pipelines.runtime.session import short_methods
+from pipelines.runtime.session import broadcast_joins, short_methods
 from pipelines.runtime.window import WindowRows, window_of, window_rows
 from pipelines.stages.splits import outside_embargo, split_by_entity, split_by_time
 from pipelines.stages.windows import windowed
@@ -48,7 +48,7 @@ def examples(context: Context, by: str, *, baselines: bool = False) -> Iterator[
     """
     config = context.config
     contract = examples_contract(config)
-    snapshots = {name: context.lake.snapshot_id(stored.clean(config.contract(name)).name) for name in config.sources}
+    snapshots = context.each(lambda name: context.lake.snapshot_id(stored.clean(config.contract(name)).name))
     window = window_of(context, by)
     # The derivation reads the table as often as it likes: of Parquet only the columns that it takes, which is quicker than
     # Spark's cache of all of them.
@@ -72,10 +72,11 @@ def examples(context: Context, by: str, *, baselines: bool = False) -> Iterator[
     for left_behind in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
         _remove(left_behind)
     try:
-        with short_methods(context.spark):
-            rows.write.options(**_file_options(rows)).parquet(folder)
-            # A warehouse's path may have brackets in it.
-            read = context.spark.read.option("__globPaths__", "false").parquet(folder)
+        with short_methods(context.spark, len(rows.columns)):
+            with broadcast_joins(context.spark, sum(source.rows_in for source in sources.values())):
+                rows.write.options(**_file_options(rows)).parquet(folder)
+            # A warehouse's path may have brackets in it. Without the schema Spark would read it from a file, by a job.
+            read = context.spark.read.schema(rows.schema).option("__globPaths__", "false").parquet(folder)
             yield Examples(read.select(*cols(rows.columns)), folder, sources, snapshots)
     finally:
         _remove(folder)

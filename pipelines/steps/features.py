@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -29,7 +28,7 @@ from pipelines.features.transform import refused
 from pipelines.io.audit import Audit
 from pipelines.io.row_groups import Files, files_of
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
-from pipelines.launch.barrier import slots
+from pipelines.launch.barrier import slots, warm_up_sql
 from pipelines.launch.ranks import warming
 from pipelines.runtime.checks import examples_contract
 from pipelines.runtime.code import code_version
@@ -39,7 +38,7 @@ from pipelines.stages.split_checks import check_splits, split_warnings
 from pipelines.stages.splits import SPLITS
 from pipelines.steps.baselines import baseline_columns, label_type
 from pipelines.steps.drift import stage_drift, warn_of
-from pipelines.steps.examples import examples
+from pipelines.steps.examples import Examples, examples
 from pipelines.steps.refused_rows import reason_of, stage_refused
 from pipelines.steps.split_counts import (
     SplitFacts,
@@ -55,6 +54,7 @@ from schemas import tables
 LOG = logging.getLogger(__name__)
 
 SAMPLES = 256
+IMPORTED_BY_TASKS = ("pandas", "pipelines.features.survey", "pipelines.features.files")
 SAMPLED_FOR_LEAKS = 50_000
 
 
@@ -71,7 +71,8 @@ def work(context: Context) -> Outcome:
     """
     config = context.config.features
     made = examples(context, by=STEP.name, baselines=True)
-    with warming(context.spark, slots(context.spark)), made as derived:
+    workers = partial(warm_up_sql, modules=IMPORTED_BY_TASKS)
+    with warming(context.spark, slots(context.spark), workers), made as derived:
         rows, files = derived.rows, files_of(derived.folder)
         splits = _checked_splits(context, rows)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
@@ -81,21 +82,16 @@ def work(context: Context) -> Outcome:
         fitted = _fit(context, rows, profiles[TRAIN], splits[TRAIN])
         for suspect in leaks.leak_warnings(aucs, config.proxy_auc):
             LOG.warning(f"   warning: {suspect}")
-        labelled = sum(split.counts.rows for split in splits.values())
-        unlabelled = sum(split.counts.unlabelled for split in splits.values())
-        with context.audit("features") as audit:
-            written = _write(context, audit, rows, files, fitted, labelled)
-            counted = (written.rows, written.quarantined, unlabelled)
-            account, *others = window_accounts(STEP.name, config.rows_of, derived.sources, *counted)
-            check_accounts([account])
-            if written.quarantined:
-                _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0, duplicates=0))
-            context.at_once(
-                partial(_write_samples, context, audit, written.samples),
-                partial(_write_stats, context, audit, fitted, aucs, _provenance(context, derived.snapshots)),
-                partial(_write_drift, context, audit, fitted, profiles),
-                partial(context.stage_ledger, audit, "features", [account, *others]),
-            )
+        with context.audit("features") as audit, context.beside() as beside:
+            # What follows from the profiles alone is written while Spark's tasks transform the rows.
+            provenance = _provenance(context, derived.snapshots)
+            described = [
+                beside.start(partial(_write_stats, context, audit, fitted, aucs, provenance)),
+                beside.start(partial(_write_drift, context, audit, fitted, profiles)),
+            ]
+            account = _write_rows(context, audit, derived, files, fitted, splits)
+            for each in described:
+                each.result()
             return Outcome((account,), audit.publish())
 
 
@@ -133,16 +129,33 @@ def _fit(context: Context, rows: DataFrame, profiles: Profiles, split: SplitFact
     return fit(config, profiles, sum_labels(train, config), label)
 
 
-class Written(NamedTuple):
-    """How many rows became features, how many were quarantined, and samples of the former."""
+def _write_rows(
+    context: Context, audit: Audit, derived: Examples, files: Files, fitted: FitResult, splits: Mapping[str, SplitFacts]
+) -> Account:
+    """Write the labelled rows as features or to quarantine, samples of them, and the ledger; the examples' account.
 
-    rows: int
-    quarantined: int
-    samples: list[FeatureSample]
+    Raises DataError when too many are quarantined, and AccountingError when rows are lost.
+    """
+    labelled = sum(split.counts.rows for split in splits.values())
+    unlabelled = sum(split.counts.unlabelled for split in splits.values())
+    written, samples = _write(context, audit, files, fitted)
+    refuse = partial(_write_refused, context, audit, derived.rows, fitted, some=written != labelled)
+    quarantined = refuse() if written != labelled else 0
+    counted = (written, quarantined, unlabelled)
+    account, *others = window_accounts(STEP.name, context.config.features.rows_of, derived.sources, *counted)
+    check_accounts([account])
+    if quarantined:
+        _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0, duplicates=0))
+    works: list[Callable[[], object]] = [
+        partial(_write_samples, context, audit, samples),
+        partial(context.stage_ledger, audit, "features", [account, *others]),
+    ]
+    context.at_once(*works, *([] if quarantined else [refuse]))
+    return account
 
 
-def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted: FitResult, expected: int) -> Written:
-    """Write the `expected` labelled rows as features, or to quarantine those that become none."""
+def _write(context: Context, audit: Audit, files: Files, fitted: FitResult) -> tuple[int, list[FeatureSample]]:
+    """Write the labelled rows as features; how many became some, and samples of them."""
     config, contract, spec = context.config, examples_contract(context.config), fitted.spec
     carried = (contract.column(contract.event_time),) if contract.event_time else ()
     table = tables.features(carried, spec.columns, label_type(config), tuple(config.features.baselines))
@@ -156,10 +169,13 @@ def _write(context: Context, audit: Audit, rows: DataFrame, files: Files, fitted
         return written
 
     partitions = [{**context.whose_interval, "split": split} for split in SPLITS]
-    count = audit.stage_files(table, partitions, context.whose_interval, write)
-    labelled = rows.where(F.col("label").isNotNull()).withColumn("label", F.col("label").cast(label_type(config)))
-    quarantined = stage_refused(context, audit, STEP.name, refused(labelled, spec), some=count != expected)
-    return Written(count, quarantined, samples_of(written))
+    return audit.stage_files(table, partitions, context.whose_interval, write), samples_of(written)
+
+
+def _write_refused(context: Context, audit: Audit, rows: DataFrame, fitted: FitResult, *, some: bool) -> int:
+    """Write to quarantine the labelled rows that become no features, if there are `some`; how many there are."""
+    labelled = rows.where(F.col("label").isNotNull()).withColumn("label", F.col("label").cast(label_type(context.config)))
+    return stage_refused(context, audit, STEP.name, partial(refused, labelled, fitted.spec), some=some)
 
 
 def _check_quarantined(context: Context, audit: Audit, account: Account) -> None:

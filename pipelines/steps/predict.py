@@ -89,7 +89,7 @@ def work(context: Context, model: str) -> Outcome:
         rows_in = sources[rows_of].rows_in - sources[rows_of].duplicates
         whole, filtered = _whole_windows(rows, bundle)
         written = _stage_scores(context, audit, files_of(folder), bundle, version)
-        quarantined = refused(whole, bundle.spec)
+        quarantined = partial(refused, whole, bundle.spec)
         refused_rows = stage_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
         account, *others = window_accounts(NAME, rows_of, sources, written, refused_rows, filtered)
         check_accounts([account])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -11,14 +13,14 @@ from schemas import tables
 from schemas.contract import LANDING_ORDER
 
 
-def stage_refused(context: Context, audit: Audit, step: str, refused: DataFrame, *, some: bool) -> int:
+def stage_refused(context: Context, audit: Audit, step: str, refused: Callable[[], DataFrame], *, some: bool) -> int:
     """Stage a step's refused rows, in the place of the interval's former ones; return how many.
 
-    Where it is known that there are none (`some` is false) the frame is not computed.
+    Where it is known that there are none (`some` is false) the frame is not made.
     """
     if not some:
         return audit.stage_rows(tables.QUARANTINE, [], {**context.whose_interval, "source": step})
-    rows = context.stamped(refused).withColumns({"source": F.lit(step), LANDING_ORDER: F.lit(None).cast("string")})
+    rows = context.stamped(refused()).withColumns({"source": F.lit(step), LANDING_ORDER: F.lit(None).cast("string")})
     return audit.stage(tables.QUARANTINE, rows, _own(context, step))
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -113,14 +114,19 @@ def prepare(context: Context) -> Prepared:
     """
     snapshot, stats = (context.lake.snapshot_id(name) for name in (FEATURES, tables.FEATURE_STATS.name))
     assert snapshot is not None
-    counts, checksum = _count(context, snapshot)
-    check_splits(counts, context.config.task, context.config.features.split, STEP.name)
-    train, validation = (read_groups(prepared_files(context, snapshot, split)) for split in ("train", "validation"))
-    samples = _samples(context)
-    if not samples:
-        raise DataError("train: feature_samples has no row, by which the model would be checked. Run jobs/features.py again.")
-    assert stats is not None  # features publishes them with the samples
-    spec, whole = read_spec(context, stats), counts["train"]
+    with context.beside() as beside:
+        planning = [beside.start(partial(_row_groups, context, snapshot, split)) for split in ("train", "validation")]
+        sampling = beside.start(partial(_samples, context))
+        fitting = beside.start(partial(read_spec, context, stats))
+        counts, checksum = _count(context, snapshot)
+        check_splits(counts, context.config.task, context.config.features.split, STEP.name)
+        if not (samples := sampling.result()):
+            raise DataError(
+                "train: feature_samples has no row, by which the model would be checked. Run jobs/features.py again."
+            )
+        assert stats is not None  # features publishes them with the samples
+        spec, whole = fitting.result(), counts["train"]
+        train, validation = (each.result() for each in planning)
     inputs = input_schema(spec, load_examples(context.config.contracts), [sample.raw for sample in samples])
     data = _training_data(context, snapshot, {name: counts[name].rows for name in ("train", "validation")})
     return Prepared(snapshot, stats, train, validation, spec, samples, whole.rows, checksum, whole.classes, inputs, data)
@@ -187,6 +193,10 @@ def prepared_files(context: Context, snapshot: int, split: str) -> list[str]:
     """The Parquet files of one split at a snapshot, from the table's manifests."""
     table = IcebergTable(context.spark, context.lake.identifier(FEATURES))
     return table.data_files({**context.whose_interval, "split": split}, snapshot)
+
+
+def _row_groups(context: Context, snapshot: int, split: str) -> tuple[PlannedRowGroup, ...]:
+    return read_groups(prepared_files(context, snapshot, split))
 
 
 def _count(context: Context, snapshot: int) -> tuple[dict[str, SplitCounts], int]:

@@ -44,7 +44,7 @@ SHOWN_OF_SLICES = {
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What the report is made of, beside the predictions."""
+    """What the report is made of."""
 
     run: Run
     judged: Judged
@@ -53,14 +53,14 @@ class Evaluated:
     assessment: Assessment
     account: Account
     facts: Mapping[str, str]
-    history: Sequence[dict[str, object]]
+    plots: Mapping[str, str]
+    largest_errors: Grid
 
 
-def findings(context: Context, evaluated: Evaluated, predictions: DataFrame) -> Findings:
+def findings(context: Context, evaluated: Evaluated) -> Findings:
     """The report's content: the verdict first, then what it rests on."""
     config, judged = context.config, evaluated.judged
     metrics = compared(config.evaluate, judged.metrics, judged.baselines)
-    loss = config.train.loss.name if config.train.loss else LOSSES[config.task.kind][0]
     return Findings(
         title=config.title or config.pipeline,
         task=config.task.kind,
@@ -70,16 +70,22 @@ def findings(context: Context, evaluated: Evaluated, predictions: DataFrame) -> 
         metrics=metrics,
         bounds=_bounds(evaluated.confidence),
         first=[*_differences(evaluated.confidence), _accounts(context, evaluated.account)],
-        plots={"Training": training_plot(evaluated.history, history_metric(config), loss), **judged.plots},
+        plots=evaluated.plots,
         grids=[
             *_slices(config, evaluated.confidence),
             _importance(config, evaluated.importance),
-            _largest_errors(config, predictions),
+            evaluated.largest_errors,
         ],
         drift=_drift(context),
         facts=_facts(context, evaluated),
         settings=_settings(config),
     )
+
+
+def draw_plots(config: Pipeline, judged: Judged, history: Sequence[dict[str, object]]) -> dict[str, str]:
+    """All plots of the report as SVG by title, those of the training's epochs first."""
+    loss = config.train.loss.name if config.train.loss else LOSSES[config.task.kind][0]
+    return {"Training": training_plot(history, history_metric(config), loss), **judged.draw()}
 
 
 def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Mapping[str, float]]:
@@ -149,7 +155,7 @@ def _importance(config: Pipeline, importance: Sequence[Importance]) -> Grid:
     return Grid("Permutation importance", ("feature", "loss", "deviation over shuffles"), rows, note)
 
 
-def _largest_errors(config: Pipeline, predictions: DataFrame) -> Grid:
+def largest_errors(config: Pipeline, predictions: DataFrame) -> Grid:
     """The test rows on which the model is most wrong; of several numbers, the one whose mean error is greatest."""
     shown, error = _error(config)
     rows = predictions.where(F.col("split") == "test").select("row_id", *shown, error.cast("double").alias("error"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +26,12 @@ Metrics = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Judged:
-    """What predictions are worth: metrics by split, those of each baseline, plots as SVG, and facts beside them; of a binary
-    task also each split's curve.
+    """What predictions are worth: metrics by split, those of each baseline, and facts beside them; of a binary task also each
+    split's curve. `draw` draws the plots, as SVG by title: that takes long enough to be done beside other work.
     """
 
     metrics: Metrics
-    plots: Mapping[str, str]
+    draw: Callable[[], Mapping[str, str]]
     facts: Mapping[str, str] = field(default_factory=dict)
     baselines: Mapping[str, Metrics] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
@@ -78,7 +79,7 @@ def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, others
         baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in of_baseline.items()}
     return Judged(
         metrics={split: all_metrics(curve, threshold, bins) for split, curve in curves.items()},
-        plots=plots.binary_plots(curves, threshold, task.classes, bins),
+        draw=partial(plots.binary_plots, curves, threshold, task.classes, bins),
         facts={"threshold": f"{threshold:.4f}, {why}"},
         baselines=baselines,
         curves=curves,
@@ -146,7 +147,9 @@ def _judge_classes(task: Multiclass, predictions: DataFrame, others: Mapping[str
         baselines[name] = {split: multiclass_metrics(*counts) for split, counts in judged.items()}
     return Judged(
         metrics={split: multiclass_metrics(*counts) for split, counts in confusions.items()},
-        plots={f"Confusion, {split}": plots.classes_plot(counts, task.classes) for split, (counts, _) in confusions.items()},
+        draw=lambda: {
+            f"Confusion, {split}": plots.classes_plot(counts, task.classes) for split, (counts, _) in confusions.items()
+        },
         baselines=baselines,
     )
 
@@ -178,16 +181,17 @@ def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, f
     for name, frame in frames.items():
         of_baselines[name] = _errors(_steps(config, frame))
         _check_any(name, {split: errors.rows.sum() for split, errors in of_baselines[name].items()})
-    drawn = {"Agreement on test": _agreement(steps.where(F.col("split") == "test"), task.unit)}
-    if config.horizon is not None:
-        by_name = {
-            "model": of_model["test"],
-            **{name.replace("_", " "): errors["test"] for name, errors in of_baselines.items()},
-        }
-        drawn["Error by step, test"] = plots.horizon_plot(by_name, task.unit)
+    by_name = {"model": of_model, **{name.replace("_", " "): errors for name, errors in of_baselines.items()}}
+
+    def draw() -> dict[str, str]:
+        drawn = {"Agreement on test": _agreement(steps.where(F.col("split") == "test"), task.unit)}
+        if config.horizon is not None:
+            drawn["Error by step, test"] = plots.horizon_plot({name: of["test"] for name, of in by_name.items()}, task.unit)
+        return drawn
+
     return Judged(
         metrics={split: regression_metrics(errors) for split, errors in of_model.items()},
-        plots=drawn,
+        draw=draw,
         facts={"unit": task.unit} if task.unit else {},
         baselines={n: {split: regression_metrics(errors) for split, errors in of.items()} for n, of in of_baselines.items()},
     )

@@ -107,10 +107,15 @@ def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path
     assert len(groups) == 8 + 1 + 2  # a file without rows has a group of none
     footers = {uri: pq.read_metadata(uri) for uri, _ in groups}
     rows = [sum(footers[uri].row_group(place).num_rows for uri, place in part) for part in files.parts]
-    assert sum(rows) == 850
-    assert all(250 <= some < 350 for some in rows[:-1])
+    assert rows == [200, 200, 200, 250]  # four parts, since three would have more than 250 each
     with pytest.raises(ExternalError, match="no Parquet file is there"):
         files_of(str(tmp_path / "none"))
+
+
+def test_of_a_large_and_a_small_file_each_part_has_about_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_groups, "PART_ROWS", 260)
+    files = files_of(written(tmp_path, {"x": range(320)}, {"x": range(20)}, row_group=80))
+    assert [len(part) for part in files.parts] == [2, 3]  # 160 rows, and 180
 
 
 def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from pyspark.sql import functions as F
 
+from pipelines.io import iceberg
 from pipelines.io.audit import Audit
+from pipelines.io.driver_rows import Bound
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
 from schemas.contract import Column, Table
@@ -75,6 +77,20 @@ def test_a_selection_may_name_several_values(lake: Lake) -> None:
     rows = lake.rows(READINGS, {"station": ("a", "c"), "day": 2})
     assert [(row["station"], row["day"]) for row in sorted(rows, key=lambda row: row["station"])] == [("a", 2), ("c", 2)]
     assert lake.rows(READINGS, {"station": ()}) == []
+
+
+def test_rows_are_counted_by_metadata_where_that_says_how_many(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.create(READINGS)
+    assert IcebergTable(lake.spark, lake.identifier("readings")).count_rows({}) == 0
+    lake.append_rows(READINGS, [{**BARE, "station": name, "day": day} for name in "abc" for day in (1, 2)])
+    lake.append_rows(READINGS, [{**BARE, "at": NOON, "day": 3}])
+    table = IcebergTable(lake.spark, lake.identifier("readings"))
+    assert table.count_rows({}) == 7
+    assert table.count_rows({"station": "b"}) == 3
+    assert table.count_rows({"station": "b", "at": Bound(">", EPOCH)}) == 1
+    assert table.count_rows({"day": 2}) is None  # files have rows of other days too
+    monkeypatch.setattr(iceberg, "COUNTED_FILES", 3)
+    assert table.count_rows({"station": "b"}) is None
 
 
 def test_a_table_that_was_never_written_has_no_rows(lake: Lake) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +26,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from pipelines.config import Binary, Network, Optimizer, TrainConfig
 from pipelines.errors import ConfigError, DataError, ExternalError, RankError, RingmillError
 from pipelines.features.fitted import FittedCategorical, FittedNumeric, FittedSpec
+from pipelines.launch.barrier import warm_up_sql
 from pipelines.launch.ranks import run_ranks, warming
 from pipelines.messages import Content, Done, EpochReport, FeedReceipt, Handshake, Message, Ready
 from pipelines.training import checkpoint
@@ -177,6 +180,28 @@ def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> 
         time.sleep(0.1)
     assert status == "SUCCEEDED"
     assert len(running(("pipelines.runtime.daemon",))) >= 2
+
+
+def workers(spark: SparkSession) -> dict[int, bool]:
+    """The Python workers of tasks of Spark SQL, and whether each has a module that no task needs."""
+
+    def look(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"id": [os.getpid()], "is_there": ["colorsys" in sys.modules]})
+
+    rows = spark.range(0, 2, 1, 2).mapInArrow(look, "id long, is_there boolean", barrier=True).collect()
+    return {row.id: row.is_there for row in rows}
+
+
+def test_workers_of_sql_that_were_started_ahead_serve_the_next_tasks(spark: SparkSession) -> None:
+    before = workers(spark)
+    assert before and not any(before.values())
+    warm_up_sql(spark, 2, ("no_such_module", "colorsys"))
+    warm_up_sql(spark, 2, ("colorsys",))
+    deadline = time.monotonic() + 30
+    while not all((after := workers(spark)).values()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert after == dict.fromkeys(before, True)  # the same processes: none ended since it left some of its input
 
 
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:

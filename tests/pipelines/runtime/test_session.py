@@ -11,7 +11,19 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ExternalError
-from pipelines.runtime.session import COMPILES_ALL, EXECUTOR_OPTIONS, compiles_long_methods, executor_folder, started
+from pipelines.runtime.session import (
+    BROADCAST_BYTES,
+    COMPILES_ALL,
+    EXECUTOR_OPTIONS,
+    FEW_ROWS,
+    HUGE_METHOD_BYTES,
+    WIDE_COLUMNS,
+    broadcast_joins,
+    compiles_long_methods,
+    executor_folder,
+    short_methods,
+    started,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +41,30 @@ def test_long_methods_are_compiled_where_the_flag_is_set(master: str, option: st
     conf = SparkConf(loadDefaults=False).set("spark.master", master).set(option, f"-XX:+UseParallelGC {COMPILES_ALL}")
     assert compiles_long_methods(conf) == found
     assert not compiles_long_methods(conf.set(option, "-XX:+UseParallelGC"))
+
+
+def test_few_rows_are_joined_by_broadcast_unless_the_user_has_chosen_otherwise(spark: SparkSession) -> None:
+    usual = spark.conf.get(BROADCAST_BYTES)
+    with broadcast_joins(spark, FEW_ROWS):
+        assert spark.conf.get(BROADCAST_BYTES) == "256m"
+    with broadcast_joins(spark, FEW_ROWS + 1):
+        assert spark.conf.get(BROADCAST_BYTES) == usual
+    assert spark.conf.get(BROADCAST_BYTES) == usual
+    spark.conf.set(BROADCAST_BYTES, "-1")
+    try:
+        with broadcast_joins(spark, 1):
+            assert spark.conf.get(BROADCAST_BYTES) == "-1"
+    finally:
+        spark.conf.unset(BROADCAST_BYTES)
+
+
+def test_methods_are_short_for_wide_rows_alone(spark: SparkSession) -> None:
+    usual = spark.conf.get(HUGE_METHOD_BYTES)
+    with short_methods(spark, WIDE_COLUMNS):
+        assert spark.conf.get(HUGE_METHOD_BYTES) == usual
+    with short_methods(spark, WIDE_COLUMNS + 1):
+        assert spark.conf.get(HUGE_METHOD_BYTES) == "8000"
+    assert spark.conf.get(HUGE_METHOD_BYTES) == usual
 
 
 class BuilderThatFails:

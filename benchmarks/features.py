@@ -203,7 +203,7 @@ def ours(rows: DataFrame, folder: str, _out: str, expected: int) -> dict[str, An
 
     with Audit(Lake(spark, "bench", "ours"), "bench") as audit:
         partitions = [{**INTERVAL, "split": split} for split in SPLITS]
-        audit.stage_files(tables.features((), fitted.spec.columns), partitions, INTERVAL, write)
+        audit.write_files(tables.features((), fitted.spec.columns), partitions, INTERVAL, write)
         audit.publish()
     seconds = time.monotonic() - started
     numbers = [f for f in fitted.spec.features if isinstance(f, FittedNumeric)]

@@ -34,7 +34,7 @@ from pipelines.io.sources.kinds import make_source
 from pipelines.io.tables import same_interval
 from schemas import tables as stored
 from schemas.flights import FLIGHTS
-from setup.postgres import Postgres, flights_ddl, postgres_server
+from setup.postgres import PostgresServer, flights_ddl, postgres_server
 
 YEAR = Interval(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2014, 1, 1, tzinfo=UTC))
 SECRET = "RINGMILL_BENCH_PASSWORD"  # noqa: S105 (the name of a variable)
@@ -84,7 +84,7 @@ def measure(arguments: argparse.Namespace) -> None:
     report(arguments, seconds)
 
 
-def fill(server: Postgres, data: Path, rows: int) -> None:
+def fill(server: PostgresServer, data: Path, rows: int) -> None:
     """A table of so many flights: the example's, as often as it takes."""
     server.execute(flights_ddl("flights"))
     while (missing := rows - int(server.execute("SELECT count(*) FROM flights"))) > 0:
@@ -93,7 +93,9 @@ def fill(server: Postgres, data: Path, rows: int) -> None:
     server.execute("VACUUM ANALYZE flights")
 
 
-def _ways(spark: SparkSession, server: Postgres, folder: Path, arguments: argparse.Namespace) -> tuple[Callable[[], None], ...]:
+def _ways(
+    spark: SparkSession, server: PostgresServer, folder: Path, arguments: argparse.Namespace
+) -> tuple[Callable[[], None], ...]:
     os.environ[SECRET] = server.password
     settings = {"url": server.url, "table": "flights", "user": server.user, "password": SECRET}
     section = SourceSection(kind="jdbc", connections=arguments.connections, **settings)
@@ -106,7 +108,7 @@ def _ways(spark: SparkSession, server: Postgres, folder: Path, arguments: argpar
     )
 
 
-def copy(server: Postgres, path: Path) -> None:
+def copy(server: PostgresServer, path: Path) -> None:
     """Have one client fetch the table."""
     with path.open("wb") as file:
         subprocess.run(server.psql("-c", "COPY flights TO STDOUT"), env=server.environment, stdout=file, check=True)
@@ -124,7 +126,7 @@ def land(spark: SparkSession, source: Source, tables: Lake, expected: int) -> No
         stamps = {"run_id": F.lit("bench"), "interval_from": F.lit(YEAR.start), "interval_to": F.lit(YEAR.end)}
         placed = rows.withColumn("event_at", event_time(FLIGHTS)).withColumns(stamps)
         with Audit(tables, "benchmark") as audit:
-            landed = audit.stage(stored.raw(FLIGHTS), placed, same_interval(YEAR.start, YEAR.end))
+            landed = audit.write(stored.raw(FLIGHTS), placed, same_interval(YEAR.start, YEAR.end))
             audit.publish()
     if landed != expected:
         raise RuntimeError(f"{landed:,} rows landed of {expected:,}")

@@ -171,5 +171,5 @@ def _broken(path: Path, error: Exception) -> DAG:
     return DAG(f"ringmill_broken_{path.stem}", schedule=None, doc_md=text, description=text, tags=["ringmill", "broken"])
 
 
-for made in build(HOME / "conf"):
-    globals()[made.dag_id] = made
+for dag in build(HOME / "conf"):
+    globals()[dag.dag_id] = dag

@@ -25,12 +25,12 @@ def main() -> int:
             ours, theirs = (_rows(spark, config, name) for config in (first, second))
             lost, new = ours.exceptAll(theirs).count(), theirs.exceptAll(ours).count()
             differing += lost + new
-            told = (
+            line = (
                 f"{ours.count():,} rows, equal"
                 if not lost + new
                 else f"{lost:,} rows alone in the first, {new:,} in the second"
             )
-            print(f"{name}: {told}")
+            print(f"{name}: {line}")
     return 3 if differing else 0
 
 

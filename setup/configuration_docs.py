@@ -112,13 +112,13 @@ class Sections:
         if len(models) == 1:
             if models[0] in self._described:
                 return self._described[models[0]].link
-            made = self.section(models[0], path, section.level + 1)
+            lead = self.section(models[0], path, section.level + 1)
         else:
-            made = Section(f"`{'.'.join(path)}`", section.level + 1, documented.meaning)
+            lead = Section(f"`{'.'.join(path)}`", section.level + 1, documented.meaning)
             tags = [tag_of(model, required=needs_tag(documented.hint)) for model in models]
-            made.below = [self.section(model, path, made.level + 1, tag) for model, tag in zip(models, tags, strict=True)]
-        section.below.append(made)
-        return made.link
+            lead.below = [self.section(model, path, lead.level + 1, tag) for model, tag in zip(models, tags, strict=True)]
+        section.below.append(lead)
+        return lead.link
 
 
 def configuration_sections() -> Section:

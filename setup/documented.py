@@ -63,8 +63,8 @@ def fields_of(declared: type) -> Iterator[Documented]:
             yield Documented(info.alias or name, hints[name], default, meaning_of(declared, name))
     elif is_dataclass(declared):
         for field in fields(declared):
-            made = REQUIRED if field.default_factory is MISSING else field.default_factory()
-            default = made if field.default is MISSING else field.default
+            produced = REQUIRED if field.default_factory is MISSING else field.default_factory()
+            default = produced if field.default is MISSING else field.default
             yield Documented(field.name, hints[field.name], default, meaning_of(declared, field.name))
 
 

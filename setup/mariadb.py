@@ -33,7 +33,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class MariaDb:
+class MariaDbServer:
     """A running server: its address, and the user that may do everything there."""
 
     port: int
@@ -64,7 +64,7 @@ def installed() -> bool:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[MariaDb]:
+def mariadb_server() -> Iterator[MariaDbServer]:
     """Start a server with an empty database; stop it, and remove all that it has written, at the end.
 
     Raises RuntimeError with the server's log when it does not start.
@@ -72,7 +72,7 @@ def mariadb_server() -> Iterator[MariaDb]:
     folder = Path(tempfile.mkdtemp(prefix="ringmill-mariadb-"))
     try:
         _create(folder)
-        server = MariaDb(free_port(), password=secrets.token_hex(12))
+        server = MariaDbServer(free_port(), password=secrets.token_hex(12))
         process = _start(server, folder)
         try:
             _wait(server, process, folder)
@@ -106,7 +106,7 @@ def _create(folder: Path) -> None:
         raise RuntimeError(f"mariadb-install-db failed: {done.stdout.strip()} {done.stderr.strip()}")
 
 
-def _start(server: MariaDb, folder: Path) -> subprocess.Popen[bytes]:
+def _start(server: MariaDbServer, folder: Path) -> subprocess.Popen[bytes]:
     first = folder / "first.sql"
     first.write_text(  # a statement a line
         f"CREATE DATABASE {server.database};\n"
@@ -122,7 +122,7 @@ def _start(server: MariaDb, folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=folder / "data", stdout=log, stderr=log)
 
 
-def _wait(server: MariaDb, process: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait(server: MariaDbServer, process: subprocess.Popen[bytes], folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -35,7 +35,7 @@ FLIGHTS_TABLES = {
 
 
 @dataclass(frozen=True)
-class Postgres:
+class PostgresServer:
     """A server that runs: where, and as whom to talk to it."""
 
     programs: Path
@@ -74,7 +74,7 @@ class Postgres:
 class PostgresProcess:
     """A server that may be killed, and started again on the same data and port; raises RuntimeError when it does not start."""
 
-    def __init__(self, server: Postgres, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, server: PostgresServer, folder: Path, settings: Mapping[str, str]) -> None:
         self.server, self._folder, self._settings = server, folder, settings
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -118,7 +118,7 @@ def postgres_process(**settings: str) -> Iterator[PostgresProcess]:
     folder = Path(tempfile.mkdtemp(prefix="ringmill-postgres-"))
     try:
         programs = _programs(folder)
-        server = Postgres(programs, free_port(), password=secrets.token_hex(12))
+        server = PostgresServer(programs, free_port(), password=secrets.token_hex(12))
         _create(server, folder)
         process = PostgresProcess(server, folder, {**SETTINGS, **settings})
         try:
@@ -131,7 +131,7 @@ def postgres_process(**settings: str) -> Iterator[PostgresProcess]:
 
 
 @contextmanager
-def postgres_server(**settings: str) -> Iterator[Postgres]:
+def postgres_server(**settings: str) -> Iterator[PostgresServer]:
     """The same, of which nothing but the address is needed."""
     with postgres_process(**settings) as process:
         yield process.server
@@ -166,7 +166,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _create(server: Postgres, folder: Path) -> None:
+def _create(server: PostgresServer, folder: Path) -> None:
     data, password = folder / "data", folder / "password"
     data.mkdir(mode=0o700)
     password.write_text(server.password)
@@ -182,15 +182,15 @@ def _create(server: Postgres, folder: Path) -> None:
         raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
 
 
-def _start(server: Postgres, folder: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    told = {**settings, "port": str(server.port), "unix_socket_directories": ""}
-    flags = [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
+def _start(server: PostgresServer, folder: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    options = {**settings, "port": str(server.port), "unix_socket_directories": ""}
+    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
         command = [*as_owner(), str(server.programs / "postgres"), "-D", str(folder / "data"), *flags]
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
 
-def _wait(server: Postgres, process: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait(server: PostgresServer, process: subprocess.Popen[bytes], folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     ready = [str(server.programs / "pg_isready"), "-q"]
     while subprocess.run(ready, env=server.environment, check=False).returncode:

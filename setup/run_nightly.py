@@ -79,9 +79,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> JobParser:
-    made = parser("nightly", parts=False)
-    made.add_argument("--nights", type=int, default=Nights().played, help="how many nights are played (default: 60)")
-    return made
+    options = parser("nightly", parts=False)
+    options.add_argument("--nights", type=int, default=Nights().played, help="how many nights are played (default: 60)")
+    return options
 
 
 def _forget_tables(context: Context) -> None:

@@ -42,12 +42,12 @@ Component: TypeAlias = dict[str, Any]
 def main(argv: list[str]) -> int:
     """Write the file, print a line a licence, and return 0."""
     target = Path(argv[0]) if argv else TARGET
-    made = bill(datetime.now(UTC))
+    document = bill(datetime.now(UTC))
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-    for licence, count in Counter(licence_of(each) for each in made["components"]).most_common():
+    target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    for licence, count in Counter(licence_of(each) for each in document["components"]).most_common():
         print(f"{count:>5}  {licence}")
-    print(f"{len(made['components'])} components in {target}")
+    print(f"{len(document['components'])} components in {target}")
     return 0
 
 

@@ -23,7 +23,7 @@ def source_bytes(source: dict[str, Any]) -> float:
     path = str(source.get("path", ""))
     if source.get("kind") not in ("csv", "jsonl", "parquet") or "://" in path or not path:
         return float("inf")
-    files = [file for found in glob.glob(PLACEHOLDER.sub("*", path), recursive=True) for file in _files(Path(found))]  # noqa: PTH207
+    files = [file for match in glob.glob(PLACEHOLDER.sub("*", path), recursive=True) for file in _files(Path(match))]  # noqa: PTH207
     sizes = [file.stat().st_size * (TIMES if file.suffix in PACKED else 1) for file in files]
     # A path with a period in it has an interval's files, of which the largest stands for a run's.
     return max(sizes, default=0) if PLACEHOLDER.search(path) else sum(sizes)

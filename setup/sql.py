@@ -128,8 +128,8 @@ class Shell:
 
 def show(frame: DataFrame, out: TextIO) -> None:
     """Print a frame's rows under its column names."""
-    places = [f"c{place}" for place in range(len(frame.columns))]
-    texts = frame.toDF(*places).select(*(F.coalesce(F.col(place).cast("string"), F.lit("NULL")) for place in places))
+    names = [f"c{name}" for name in range(len(frame.columns))]
+    texts = frame.toDF(*names).select(*(F.coalesce(F.col(name).cast("string"), F.lit("NULL")) for name in names))
     rows: Iterator[tuple[str, ...]] = map(tuple, texts.toLocalIterator(prefetchPartitions=True))
     if not out.isatty():
         print(*frame.columns, sep="\t", file=out)

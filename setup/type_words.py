@@ -25,7 +25,7 @@ class MissingWordsError(LookupError):
     """Raised for a type that plain words don't describe; give its alias a description."""
 
 
-class Words(NamedTuple):
+class TypeWords(NamedTuple):
     """A type in words, and what limits its values."""
 
     name: str
@@ -51,18 +51,18 @@ def written(value: Any) -> str:
     return '""' if value == "" else text.strip().removesuffix("...").strip()
 
 
-def _words(hint: Any) -> Words:
+def _words(hint: Any) -> TypeWords:
     bounds: dict[str, Any] = {}
     if typing.get_origin(hint) is Annotated:
         infos = [each for each in hint.__metadata__ if isinstance(each, FieldInfo)]
         for description in (info.description for info in infos if info.description):
-            return Words(description)
+            return TypeWords(description)
         bounds = {name: getattr(limit, name) for info in infos for limit in info.metadata for name in vars_of(limit)}
         hint = hint.__origin__
     words = _bare_words(hint)
     if hint is str and bounds == CHARACTER:
-        return Words("one character")
-    return Words(words.name, ", ".join(part for part in (words.limits, _limits(bounds, is_text=hint is str)) if part))
+        return TypeWords("one character")
+    return TypeWords(words.name, ", ".join(part for part in (words.limits, _limits(bounds, is_text=hint is str)) if part))
 
 
 def vars_of(limit: Any) -> list[str]:
@@ -71,25 +71,25 @@ def vars_of(limit: Any) -> list[str]:
     return [name for name in known if getattr(limit, name, None) is not None]
 
 
-def _bare_words(hint: Any) -> Words:
+def _bare_words(hint: Any) -> TypeWords:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         shown = [f"`{written(value) if not isinstance(value, str) else value}`" for value in arguments]
-        return Words(f"one of {', '.join(shown)}" if len(shown) > 1 else shown[0])
+        return TypeWords(f"one of {', '.join(shown)}" if len(shown) > 1 else shown[0])
     if origin in (Union, UnionType):
-        return Words(_either([each for each in arguments if each is not NoneType]))
+        return TypeWords(_either([each for each in arguments if each is not NoneType]))
     if origin is tuple:
         count = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
-        return Words(f"list of {count}{_many(_words(arguments[0]))}")
+        return TypeWords(f"list of {count}{_many(_words(arguments[0]))}")
     if origin in (dict, Mapping):
         key = "name" if (words := _words(arguments[0])).name == "text" else words.name
-        return Words(f"by {key}, {_with_article(_words(arguments[1]))}")
+        return TypeWords(f"by {key}, {_with_article(_words(arguments[1]))}")
     if hint not in PLAIN and not issubclass(hint, BaseModel) and not is_dataclass(hint):
         raise MissingWordsError(
             f"type {hint.__name__} has no words; expected an alias: Annotated[{hint.__name__}, Field(description='…')]. Say "
             f"there what is written in YAML."
         )
-    return Words(PLAIN.get(hint) or ("section" if issubclass(hint, BaseModel) else f"`{hint.__name__}`"))
+    return TypeWords(PLAIN.get(hint) or ("section" if issubclass(hint, BaseModel) else f"`{hint.__name__}`"))
 
 
 def _either(hints: list[Any]) -> str:
@@ -97,7 +97,7 @@ def _either(hints: list[Any]) -> str:
     return " or ".join(dict.fromkeys(in_words(each) for each in numbers))
 
 
-def _many(words: Words) -> str:
+def _many(words: TypeWords) -> str:
     """Several values of a type, as in `list of …`."""
     if words.name.startswith("list "):
         return words.name.replace("list", "lists", 1)
@@ -105,7 +105,7 @@ def _many(words: Words) -> str:
     return f"{name}, each {words.limits}" if words.limits and words.name in MANY else name
 
 
-def _with_article(words: Words) -> str:
+def _with_article(words: TypeWords) -> str:
     first = str(words).split(" ", maxsplit=1)[0]
     if first in ("text", "text,", "by", "one", "true", "any") or first.startswith("`"):
         return str(words)

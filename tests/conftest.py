@@ -17,7 +17,7 @@ from pipelines.io.catalog import catalog_settings
 from pipelines.io.lake import Lake
 from pipelines.runtime.java_lookups import remember_lookups
 from pipelines.runtime.session import SETTINGS
-from setup.postgres import Postgres, postgres_server
+from setup.postgres import PostgresServer, postgres_server
 from tests.budgets import BudgetGuard, budget
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -97,7 +97,7 @@ def session_on(spark: SparkSession, warehouse: Path) -> SparkSession:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server, removed with the tests."""
     with postgres_server() as server:
         yield server

@@ -76,16 +76,17 @@ RESTORE = "Copy the folder again from where it was published, or train again."
 def _check_format(manifest: Any, uri: str) -> None:
     if not isinstance(manifest, dict):
         raise BundleError(f"model {uri}: {MANIFEST} is a {type(manifest).__name__}; expected a JSON object. {RESTORE}")
-    found = manifest.get("format")
-    if type(found) is int and found > FORMAT:
+    version = manifest.get("format")
+    if type(version) is int and version > FORMAT:
         raise BundleError(
-            f"model {uri}: its format is {found}; this version of ringmill reads formats up to {FORMAT}. Update ringmill here."
+            f"model {uri}: its format is {version}; this version of ringmill reads formats up to {FORMAT}. Update ringmill "
+            f"here."
         )
     if missing := sorted({"format", "files", "task"} - set(manifest)):
         raise BundleError(f"model {uri}: its manifest lacks {', '.join(missing)}: another version exported it. Train again.")
     files = manifest["files"]
-    if type(found) is not int or found < 1 or not isinstance(files, dict):
-        raise BundleError(f"model {uri}: format {found!r}; expected a whole number from 1, and files as an object. {RESTORE}")
+    if type(version) is not int or version < 1 or not isinstance(files, dict):
+        raise BundleError(f"model {uri}: format {version!r}; expected a whole number from 1, and files as an object. {RESTORE}")
 
 
 def _check_files(folder: Path, expected: Mapping[str, Any], uri: str) -> None:

@@ -64,8 +64,8 @@ class ArrowRows(NumpyRows):
 
     def present(self, name: str) -> Mask:
         """Which rows have a value."""
-        found: Mask = whole(self.table[name]).is_valid().to_numpy(zero_copy_only=False)
-        return found
+        mask: Mask = whole(self.table[name]).is_valid().to_numpy(zero_copy_only=False)
+        return mask
 
     def crossed_words(self, names: tuple[str, ...]) -> Words:
         """Several columns' words as one, joined by `PART`; missing where one is missing, empty or holds that."""
@@ -159,8 +159,8 @@ def _decoded(words: Words) -> pa.Array:
 
 def _positions(words: pa.Array, vocabulary: tuple[str, ...]) -> Ids:
     """The positions of words in a vocabulary, -1 of others."""
-    found: Ids = pc.fill_null(pc.index_in(words, _value_set(vocabulary)), -1).to_numpy(zero_copy_only=False)
-    return found
+    positions: Ids = pc.fill_null(pc.index_in(words, _value_set(vocabulary)), -1).to_numpy(zero_copy_only=False)
+    return positions
 
 
 @cache

@@ -44,12 +44,13 @@ class Features(NamedTuple):
 
 def apply(spec: FittedSpec, rows: NumpyRows) -> Features:
     """Apply a spec to rows; the columns are in the order of the features table."""
-    types, made = spec.columns, {}
+    types, outputs = spec.columns, {}
     with np.errstate(all="ignore"):  # a number that is not finite is reported with its row
         for name, values in _columns(spec, rows):
-            made[name] = values.astype(np.int32 if "int" in types[name] else np.float32, copy=False)
+            outputs[name] = values.astype(np.int32 if "int" in types[name] else np.float32, copy=False)
     columns = {
-        name: made[name].reshape(rows.count, -1) if type_.startswith("array") else made[name] for name, type_ in types.items()
+        name: outputs[name].reshape(rows.count, -1) if type_.startswith("array") else outputs[name]
+        for name, type_ in types.items()
     }
     return Features(columns, dict(_refused(columns, types)))
 

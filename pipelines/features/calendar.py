@@ -16,10 +16,10 @@ def transitions(zone: str) -> tuple[list[int], list[int]]:
 
     Times before and after are taken as if the first and the last offset held.
     """
-    place = ZoneInfo(zone)
+    clock = ZoneInfo(zone)
 
     def ahead(second: int) -> int:
-        offset = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).astimezone(place).utcoffset()
+        offset = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).astimezone(clock).utcoffset()
         return round(offset.total_seconds()) if offset is not None else 0
 
     start, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (FIRST_YEAR, LAST_YEAR))

@@ -47,15 +47,15 @@ def _turn(columns: list[npt.NDArray[Any]], filled: npt.NDArray[Any]) -> None:
 def flat(column: pa.Array | pa.ChunkedArray, dtype: type | str) -> npt.NDArray[Any]:
     """A column of arrays of one length, shape (rows, length)."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    found: npt.NDArray[Any] = values.flatten().to_numpy(zero_copy_only=False).astype(dtype, copy=False)
-    return found.reshape(len(values), -1)
+    numbers: npt.NDArray[Any] = values.flatten().to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    return numbers.reshape(len(values), -1)
 
 
 def fill_tensor(rows: Batch, wanted: Tensor, filled: npt.NDArray[Any]) -> None:
     """Put columns of arrays into one tensor, shape (rows, *shape): several lie side by side in its last dimension."""
     for index, name in enumerate(wanted.columns):
-        place = filled if len(wanted.columns) == 1 else filled[..., index]
-        place[...] = flat(rows.column(name), wanted.dtype).reshape(place.shape)
+        target = filled if len(wanted.columns) == 1 else filled[..., index]
+        target[...] = flat(rows.column(name), wanted.dtype).reshape(target.shape)
 
 
 def fill_inputs(rows: Batch, spec: FittedSpec, filled: tuple[npt.NDArray[Any], ...]) -> None:
@@ -63,8 +63,8 @@ def fill_inputs(rows: Batch, spec: FittedSpec, filled: tuple[npt.NDArray[Any], .
     numbers, ids, *tensors = filled
     fill_matrix(rows, spec.numbers, numbers)
     fill_matrix(rows, spec.ids, ids)
-    for wanted, place in zip(spec.tensors, tensors, strict=True):
-        fill_tensor(rows, wanted, place)
+    for wanted, target in zip(spec.tensors, tensors, strict=True):
+        fill_tensor(rows, wanted, target)
 
 
 def network_inputs(rows: Batch, spec: FittedSpec) -> tuple[npt.NDArray[Any], ...]:

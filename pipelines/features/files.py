@@ -59,8 +59,8 @@ class FeatureWriter:
         for rows in sliced(self._labelled(part), self.spec):
             features = apply(self.spec, ArrowRows(rows, out_of_fold=True))
             accepted = features.accepted if features.refused else np.ones(rows.num_rows, np.bool_)
-            made = self._made(rows, features)
-            batches.append(made.filter(pa.array(accepted)) if features.refused else made)
+            batch = self._made(rows, features)
+            batches.append(batch.filter(pa.array(accepted)) if features.refused else batch)
             samples += self._samples(rows, features, accepted)
             held += batches[-1].nbytes
             if held > HELD_BYTES:
@@ -111,8 +111,8 @@ class FeatureWriter:
         raw = [raw_values(rows.column(name).take(pa.array(some)), kind) for name, kind in self.spec.inputs.items()]
         for at, row in enumerate(some):
             values = {name: of[at] for name, of in zip(self.spec.inputs, raw, strict=True) if of[at] is not None}
-            made = {name: of[row].tolist() for name, of in features.columns.items()}
-            yield FeatureSample(int(ids[row]), json.dumps(values), json.dumps(made))
+            outputs = {name: of[row].tolist() for name, of in features.columns.items()}
+            yield FeatureSample(int(ids[row]), json.dumps(values), json.dumps(outputs))
 
 
 def raw_values(column: pa.Array, kind: Raw) -> list[Any]:

@@ -71,9 +71,9 @@ class FittedSpec(Model, allow_inf_nan=True):
     @classmethod
     def of(cls, fitted: Iterable[str]) -> FittedSpec:
         """The spec of features that are given as JSON, one by one, as feature_stats holds them."""
-        found = _EACH.validate_json(f"[{', '.join(fitted)}]")
-        label = next((each for each in found if isinstance(each, FittedLabel)), None)
-        return cls(features=tuple(each for each in found if not isinstance(each, FittedLabel)), label=label)
+        parsed = _EACH.validate_json(f"[{', '.join(fitted)}]")
+        label = next((each for each in parsed if isinstance(each, FittedLabel)), None)
+        return cls(features=tuple(each for each in parsed if not isinstance(each, FittedLabel)), label=label)
 
     @property
     def by_kind(self) -> dict[type[Fitted], list[Fitted]]:

@@ -17,8 +17,8 @@ Hashes = npt.NDArray[np.uint64]
 def folds_of(row_ids: npt.NDArray[np.int64], folds: int) -> npt.NDArray[np.int64]:
     """Which of `folds` parts each row is in: `pmod(xxhash64(FOLD_SEED, row_id), folds)`."""
     hashed = hash_longs(row_ids, hash_int(FOLD_SEED, SPARK_SEED)).view(np.int64)
-    found: npt.NDArray[np.int64] = hashed % folds
-    return found
+    numbers: npt.NDArray[np.int64] = hashed % folds
+    return numbers
 
 
 def hash_int(value: int, seed: int) -> np.uint64:

@@ -95,8 +95,8 @@ class NumpyRows(ABC):
         return np.where(known[position] == total, ordered[position] + 1, UNKNOWN_ID).astype(np.int32)
 
     def values_at(self, values: Sequence[float], positions: npt.NDArray[Any]) -> Values:
-        found: Values = np.array(values, np.float64)[positions]
-        return found
+        picked: Values = np.array(values, np.float64)[positions]
+        return picked
 
     def local_time(self, name: str, zone: str) -> Parts:
         seconds, missing = self.numbers([name])

@@ -18,12 +18,12 @@ from pipelines.features.kinds.summaries import (
     TRACKED_WORDS,
     Moments,
     Values,
+    WordCounts,
     levels_of,
     merged_moments,
     moments_of,
     percentiles_of,
 )
-from pipelines.features.kinds.summaries import Words as WordCounts
 from pipelines.io.row_groups import RowGroup, read_batches
 from pipelines.workers import forget_archives
 
@@ -111,23 +111,23 @@ class _Summary:
 
 
 def _of_part(part: int, groups: Sequence[RowGroup], surveys: Sequence[ProfileRequest], ids: str) -> Iterator[pa.RecordBatch]:
-    found: defaultdict[tuple[str, int], _Summary] = defaultdict(_Summary)
+    summaries: defaultdict[tuple[str, int], _Summary] = defaultdict(_Summary)
     at = held = 0
     for rows in _read(groups, surveys, ids):
         values = _Values(rows)
         key = 0
         for survey in surveys:
-            held += _take(values, survey, ids, found, key)
+            held += _take(values, survey, ids, summaries, key)
             key += 1 + len(survey.requests)
         if held > HELD_VALUES:
-            yield _values(found, part, at)
+            yield _values(summaries, part, at)
             at, held = at + 1, 0
-    yield _values(found, part, at)
+    yield _values(summaries, part, at)
     last = []
-    for (group, key), summary in found.items():
+    for (group, key), summary in summaries.items():
         table = summary.words.table()
-        place = {"group": group, "key": key, "part": part, "at": at + 1}
-        last.append({**place, **summary.moments._asdict(), "words": table["word"], "counts": table["count"]})
+        position = {"group": group, "key": key, "part": part, "at": at + 1}
+        last.append({**position, **summary.moments._asdict(), "words": table["word"], "counts": table["count"]})
     yield _batch(last, SUMMARY)
 
 
@@ -151,8 +151,8 @@ class _Values:
         """Which rows are a `number`-th by their ids; None: all."""
         if number == 1:
             return None
-        found: Mask = self.rows.table[ids].to_numpy() % number == 0
-        return found
+        mask: Mask = self.rows.table[ids].to_numpy() % number == 0
+        return mask
 
     def groups(self, survey: ProfileRequest) -> Iterator[tuple[str, Mask]]:
         """The rows of each group."""
@@ -163,7 +163,7 @@ class _Values:
 
 
 def _take(
-    values: _Values, survey: ProfileRequest, ids: str, found: MutableMapping[tuple[str, int], _Summary], first: int
+    values: _Values, survey: ProfileRequest, ids: str, summaries: MutableMapping[tuple[str, int], _Summary], first: int
 ) -> int:
     """Take rows in, those of each group under `first` and its requests after that; how many values are kept for percentiles."""
     looked_at, sampled, kept = values.every(ids, survey.rows), values.every(ids, survey.values), 0
@@ -172,14 +172,14 @@ def _take(
         count = int(np.count_nonzero(mask))
         if not count:
             continue
-        found[group, first].found(count)
+        summaries[group, first].found(count)
         some = mask if sampled is None else mask & sampled
         for key, request in enumerate(survey.requests, first + 1):
             if request.fits and group != TRAIN:
                 continue
-            if request.kind == "words" and (group, key) not in found:
-                found[group, key] = _Summary(words=WordCounts(TEXT_WORDS))
-            summary, taken = found[group, key], values.of(request)
+            if request.kind == "words" and (group, key) not in summaries:
+                summaries[group, key] = _Summary(words=WordCounts(TEXT_WORDS))
+            summary, taken = summaries[group, key], values.of(request)
             if request.kind == "number":
                 numbers, finite = taken
                 present = numbers[np.flatnonzero(mask & finite)]  # twice as fast as by the mask itself
@@ -202,10 +202,10 @@ def _read(groups: Sequence[RowGroup], surveys: Sequence[ProfileRequest], ids: st
     return (ArrowRows(batch) for batch in read_batches(groups, columns, words))
 
 
-def _values(found: Mapping[tuple[str, int], _Summary], part: int, at: int) -> pa.RecordBatch:
+def _values(summaries: Mapping[tuple[str, int], _Summary], part: int, at: int) -> pa.RecordBatch:
     """The values that are held, which are let go."""
     rows = []
-    for (group, key), summary in found.items():
+    for (group, key), summary in summaries.items():
         if summary.values:
             held = np.concatenate(summary.values).tobytes()
             rows.append({"group": group, "key": key, "part": part, "at": at, **Moments()._asdict(), "values": held})

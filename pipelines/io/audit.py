@@ -74,7 +74,7 @@ class Audit:
         self._staged: dict[str, Staged] = {}
         self._branches: set[tuple[str, str]] = set()
 
-    def stage(self, contract: Table, frame: DataFrame, replace: SparkColumn) -> int:
+    def write(self, contract: Table, frame: DataFrame, replace: SparkColumn) -> int:
         """Write rows to the table's audit branch in the place of those that `replace` selects; return how many.
 
         The frame is brought to the contract's columns; columns that only the table still has become null. The count is
@@ -84,7 +84,7 @@ class Audit:
         branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
         return self._write(contract, frame, replace, branch, self._begin(contract.name, branch)).rows
 
-    def stage_rows(self, contract: Table, rows: Sequence[Row], where: Where) -> int:
+    def write_rows(self, contract: Table, rows: Sequence[Row], where: Where) -> int:
         """The same of a few rows that the driver holds, in the place of those that `where` selects; return how many."""
         self._lake.create(contract)
         branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
@@ -93,7 +93,7 @@ class Audit:
         self._table(contract.name).overwrite_rows(branch, contract, rows, where, properties)
         return self._count(staged).rows
 
-    def stage_files(
+    def write_files(
         self,
         contract: Table,
         partitions: Sequence[Row],
@@ -165,7 +165,7 @@ class Audit:
         return snapshot
 
     def _rebase(self, staged: Staged, first: str, attempt: int) -> None:
-        """Stage the same rows again, from where main is now; raises AccountingError when they are not as many."""
+        """Write the same rows again, from where main is now; raises AccountingError when they are not as many."""
         name, branch = staged.contract.name, f"{AUDIT_PREFIX}{self._lake.run_id}_{attempt}"
         base = self._begin(name, branch)
         # Asked of what the new branch stands on: whatever is published from here on, the next attempt meets.

@@ -135,15 +135,15 @@ def delete_folder(uri: str) -> None:
 def list_files(uri: str) -> list[str]:
     """The files of a folder, in order of their names, without those of its folders; none when it is not there."""
     filesystem, path = locate(uri)
-    found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    return sorted(f"{uri}/{info.base_name}" for info in found if info.type == fs.FileType.File)
+    entries = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return sorted(f"{uri}/{info.base_name}" for info in entries if info.type == fs.FileType.File)
 
 
 def list_folders(uri: str) -> list[str]:
     """The folders of a folder, in order of their names; none when it is not there."""
     filesystem, path = locate(uri)
-    found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    return sorted(f"{uri}/{info.base_name}" for info in found if info.type == fs.FileType.Directory)
+    entries = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return sorted(f"{uri}/{info.base_name}" for info in entries if info.type == fs.FileType.Directory)
 
 
 def delete_file(uri: str) -> None:
@@ -176,8 +176,8 @@ def idle_folders(uri: str, seconds: float) -> list[str]:
     """The folders in a folder that hold files, none of which has changed for so long."""
     filesystem, path = locate(uri)
     newest: dict[str, float] = {}
-    for found in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
-        if found.type == fs.FileType.File:
-            folder = found.path.removeprefix(path).strip("/").split("/")[0]
-            newest[folder] = max(newest.get(folder, 0.0), found.mtime_ns / 1e9)
+    for entry in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
+        if entry.type == fs.FileType.File:
+            folder = entry.path.removeprefix(path).strip("/").split("/")[0]
+            newest[folder] = max(newest.get(folder, 0.0), entry.mtime_ns / 1e9)
     return [f"{uri}/{folder}" for folder, changed in newest.items() if time.time() - changed > seconds]

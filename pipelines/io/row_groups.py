@@ -22,7 +22,7 @@ class RowGroup(NamedTuple):
     """One of a file's row groups."""
 
     uri: str
-    place: int
+    position: int
 
 
 class Files(NamedTuple):
@@ -71,7 +71,7 @@ def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iter
             # Spark writes times in 96 bits, which Arrow would read in nanoseconds: of 292 years alone.
             file = pq.ParquetFile(opened, read_dictionary=sorted(words), pre_buffer=True, coerce_int96_timestamp_unit="us")
             for group in of_file:
-                yield from file.iter_batches(SLICE_ROWS, [group.place], sorted(columns), use_threads=False)
+                yield from file.iter_batches(SLICE_ROWS, [group.position], sorted(columns), use_threads=False)
 
 
 def _footer(uri: str) -> pq.FileMetaData:

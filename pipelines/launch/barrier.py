@@ -37,7 +37,7 @@ SECONDS_TO_CONNECT = 30
 HUNG_UP = "assert (!closed) failed"  # what a proxy says once mpiexec is gone
 
 
-def run_stage(spark: SparkSession, assignment: Assignment) -> None:
+def run_proxies(spark: SparkSession, assignment: Assignment) -> None:
     """Run the ranks' proxies on the executors and wait; raises what Spark raises when a task fails."""
     ranks = len(assignment.proxies)
     stage = spark.sparkContext.parallelize(range(ranks), ranks).barrier()

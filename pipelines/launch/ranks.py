@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
 from pipelines.launch.allocation import too_few_slots
-from pipelines.launch.barrier import run_stage, slots, warm_up
+from pipelines.launch.barrier import run_proxies, slots, warm_up
 from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment
 from pipelines.launch.follower import Follower
@@ -140,7 +140,7 @@ def _barrier(spark: SparkSession, ranks: int, assignment: Assignment, listen_at:
                 "that is trusted; or train.launcher: horovod_spark."
             )
         connected = replace(assignment, channel=channel.address, key=channel.key, proxies=hydra.proxies)
-        with _Stage(spark, lambda: run_stage(spark, connected)) as stage:
+        with _ProxyJob(spark, lambda: run_proxies(spark, connected)) as stage:
 
             def ended() -> str | None:
                 code, spark_says = hydra.poll(), stage.ended()
@@ -175,7 +175,7 @@ def _stock(spark: SparkSession, ranks: int, assignment: Assignment, listen_at: _
         raise failed[0]
 
 
-class _Stage:
+class _ProxyJob:
     """Spark's part of a launch, on a thread of its own; cancelled on leaving when it has not ended by then."""
 
     def __init__(self, spark: SparkSession, work: Callable[[], None]) -> None:
@@ -197,7 +197,7 @@ class _Stage:
         except Exception as error:  # noqa: BLE001 (the waiting thread reports it)
             self._ended = f"Spark says: {error}"
 
-    def __enter__(self) -> _Stage:
+    def __enter__(self) -> _ProxyJob:
         self._thread.start()
         return self
 

@@ -82,18 +82,18 @@ def _drift(drift: Mapping[str, Mapping[str, float | None]], bounds: Mapping[str,
             yield f"{name} of {named}{more} from train to test; registry.drift.{name} is {bound:g}"
 
 
-def _comparison(found: Comparison | None, registry: RegistryConfig) -> Iterator[str]:
+def _comparison(comparison: Comparison | None, registry: RegistryConfig) -> Iterator[str]:
     """Worse than the champion: the whole interval of the difference lies beyond the margin, or there is no interval."""
-    if found is None or registry.champion is None:
+    if comparison is None or registry.champion is None:
         return
     margin = registry.champion.margin
     # As a loss, of which less is better.
-    worse_by_at_least = found.low if found.metric in LOWER_IS_BETTER else -found.high
+    worse_by_at_least = comparison.low if comparison.metric in LOWER_IS_BETTER else -comparison.high
     if not worse_by_at_least <= margin:
         yield (
-            f"worse than the champion, version {found.champion}: {found.metric} on the same test rows differs by "
-            f"{found.difference:+.4f}, {registry.champion.level:.0%} interval {found.low:+.4f} to {found.high:+.4f}; "
-            f"registry.champion.margin is {margin:g}"
+            f"worse than the champion, version {comparison.champion}: {comparison.metric} on the same test rows differs by "
+            f"{comparison.difference:+.4f}, {registry.champion.level:.0%} interval {comparison.low:+.4f} to "
+            f"{comparison.high:+.4f}; registry.champion.margin is {margin:g}"
         )
 
 

@@ -101,14 +101,14 @@ def holder(history: History, alias: str) -> ModelVersion | None:
 def known_version(history: History, version: int) -> ModelVersion:
     """A version by its number; raises DataError, with those that there are, when it is not registered."""
     rows = current(history)
-    found = next((row for row in rows if row.version == version), None)
-    if found is None:
+    row = next((row for row in rows if row.version == version), None)
+    if row is None:
         there = ", ".join(str(row.version) for row in rows)
         raise DataError(
             f"models: no version {version}; {f'registered are {there}' if there else 'the registry is empty'}. "
             f"{'Name one of them.' if there else 'Run jobs/publish.py first.'}"
         )
-    return found
+    return row
 
 
 def check_passed(version: ModelVersion) -> None:

@@ -68,7 +68,7 @@ class Batch:
         span = self.context.shown(*self.context.bounds)
         return Audit(self.context.lake, scope_of(step, self.bounds), f"{step} of {len(self.intervals):,} intervals, {span}")
 
-    def stage_ledger(
+    def write_ledger(
         self,
         audit: Audit,
         step: str,
@@ -81,7 +81,7 @@ class Batch:
             for interval in self.intervals
             for row in self.context.over(interval).ledger_rows(step, accounts[interval], replaced[interval])
         ]
-        audit.stage_rows(ROW_LEDGER, rows, {**self.whose_replaced, "step": step})
+        audit.write_rows(ROW_LEDGER, rows, {**self.whose_replaced, "step": step})
 
     def frame(self) -> DataFrame:
         """The intervals' bounds, in the columns of `APART`."""

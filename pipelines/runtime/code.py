@@ -66,8 +66,8 @@ def _package_files(module: str) -> dict[str, Path]:
     spec = find_spec(top)
     if spec is None or spec.origin is None:
         # A folder without __init__.py is a package too.
-        places = list(spec.submodule_search_locations or ()) if spec else []
-        return {name: path for place in places for name, path in _modules(Path(place), top)}
+        folders = list(spec.submodule_search_locations or ()) if spec else []
+        return {name: path for folder in folders for name, path in _modules(Path(folder), top)}
     path = Path(spec.origin)
     return dict(_modules(path.parent, top)) if path.name == "__init__.py" else {top: path}
 

@@ -202,13 +202,13 @@ class Context:
         finally:
             beside.pool.shutdown(wait=patient)
 
-    def stage_ledger(self, audit: Audit, step: str, accounts: Iterable[Account], replaced: Sequence[str] | None = None) -> None:
+    def write_ledger(self, audit: Audit, step: str, accounts: Iterable[Account], replaced: Sequence[str] | None = None) -> None:
         """Write a step's accounts to row_ledger, in the place of the interval's former ones.
 
         Where `replaced` is given, also in the place of those of intervals within it, which it names.
         """
         where = self.whose_interval if replaced is None else self.whose_replaced
-        audit.stage_rows(tables.ROW_LEDGER, self.ledger_rows(step, accounts, replaced), {**where, "step": step})
+        audit.write_rows(tables.ROW_LEDGER, self.ledger_rows(step, accounts, replaced), {**where, "step": step})
 
     def ledger_rows(self, step: str, accounts: Iterable[Account], replaced: Sequence[str] | None) -> list[dict[str, object]]:
         """A step's accounts of the interval as rows of row_ledger."""

@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 DONE = {"ingest": "landed", "clean": "cleaned"}
 
 
-class Written(NamedTuple):
+class WrittenInterval(NamedTuple):
     """One interval that a step has written: its bounds in UTC, the run, and how many rows of each source came out."""
 
     start: datetime
@@ -49,7 +49,7 @@ class Written(NamedTuple):
         return start <= self.start and self.end <= end
 
 
-def written(context: Context, step: str, where: Where) -> list[Written]:
+def written(context: Context, step: str, where: Where) -> list[WrittenInterval]:
     """The intervals of a step, ingest or clean, that row_ledger has under a selection, in order of time."""
     rows = context.lake.rows(tables.ROW_LEDGER, {"step": step, **where})
     counts: dict[tuple[datetime, datetime], dict[str, int]] = {}
@@ -58,15 +58,15 @@ def written(context: Context, step: str, where: Where) -> list[Written]:
         bounds = row["interval_from"].astimezone(UTC), row["interval_to"].astimezone(UTC)
         counts.setdefault(bounds, {})[row["source"]] = row["rows_out"]
         runs[bounds] = row["run_id"]
-    return [Written(*bounds, runs[bounds], counts[bounds]) for bounds in sorted(counts)]
+    return [WrittenInterval(*bounds, runs[bounds], counts[bounds]) for bounds in sorted(counts)]
 
 
-def overlapping(context: Context, step: str, start: datetime, end: datetime) -> list[Written]:
+def overlapping(context: Context, step: str, start: datetime, end: datetime) -> list[WrittenInterval]:
     """The intervals of a step that share some time with a span, in order of time."""
     return written(context, step, {"interval_from": Bound("<", end), "interval_to": Bound(">", start)})
 
 
-def _overlapping(context: Context, step: str, known: Sequence[Written] | None) -> list[Written]:
+def _overlapping(context: Context, step: str, known: Sequence[WrittenInterval] | None) -> list[WrittenInterval]:
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
     if known is None:
         return overlapping(context, step, start, end)
@@ -79,7 +79,7 @@ def is_own_interval(context: Context) -> bool:
     return all((other.start, other.end) == (start, end) for other in overlapping(context, "ingest", start, end))
 
 
-def replaced_intervals(context: Context, step: str, known: Sequence[Written] | None = None) -> list[Written]:
+def replaced_intervals(context: Context, step: str, known: Sequence[WrittenInterval] | None = None) -> list[WrittenInterval]:
     """The intervals within the context's whose rows a run of this step replaces, the equal one included.
 
     `known` are the step's intervals, where they have been read. Raises ConfigError when the interval would cut through
@@ -92,7 +92,7 @@ def replaced_intervals(context: Context, step: str, known: Sequence[Written] | N
     return there
 
 
-def _cut_through(context: Context, step: str, cut: Sequence[Written], there: Sequence[Written]) -> str:
+def _cut_through(context: Context, step: str, cut: Sequence[WrittenInterval], there: Sequence[WrittenInterval]) -> str:
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
     named = ", ".join(context.shown(other.start, other.end) for other in cut)
     first, last = min(start, there[0].start), max(end, *(other.end for other in there))
@@ -110,7 +110,7 @@ def _cut_through(context: Context, step: str, cut: Sequence[Written], there: Seq
     )
 
 
-def landing_run(context: Context, known: Sequence[Written] | None = None) -> str:
+def landing_run(context: Context, known: Sequence[WrittenInterval] | None = None) -> str:
     """The run that landed exactly the context's interval; raises DataError, with what to run, when none did.
 
     `known` are the intervals that have landed, where they have been read.
@@ -132,7 +132,7 @@ def landing_run(context: Context, known: Sequence[Written] | None = None) -> str
     )
 
 
-def report_replaced(context: Context, step: str, replaced: Sequence[Written]) -> list[str]:
+def report_replaced(context: Context, step: str, replaced: Sequence[WrittenInterval]) -> list[str]:
     """Log the smaller intervals that the context's takes the place of; return them for row_ledger, in UTC."""
     smaller = smaller_than(context, replaced)
     if smaller:
@@ -142,7 +142,7 @@ def report_replaced(context: Context, step: str, replaced: Sequence[Written]) ->
     return [each.bounds for each in smaller]
 
 
-def smaller_than(context: Context, replaced: Sequence[Written]) -> list[Written]:
+def smaller_than(context: Context, replaced: Sequence[WrittenInterval]) -> list[WrittenInterval]:
     """Those of the replaced intervals that are not the context's own."""
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
     return [other for other in replaced if (other.start, other.end) != (start, end)]

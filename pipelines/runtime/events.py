@@ -12,7 +12,7 @@ from schemas.tables import RUN_EVENTS
 
 LOG = logging.getLogger(__name__)
 
-PLACE = ("rank", "host", "epoch", "step")
+POSITION = ("rank", "host", "epoch", "step")
 
 
 class Events:
@@ -24,9 +24,9 @@ class Events:
         self._rows: list[dict[str, Any]] = []
         self.attempt = 1
 
-    def add(self, kind: str, message: str, place: dict[str, Any] | None = None) -> None:
+    def add(self, kind: str, message: str, position: dict[str, Any] | None = None) -> None:
         """Note an event and log its first line; `place` may name rank, host, epoch and step."""
-        where = {name: (place or {}).get(name) for name in PLACE}
+        where = {name: (position or {}).get(name) for name in POSITION}
         now = datetime.now(UTC)
         self._rows.append(
             {"run_id": self._context.run_id, "at": now, "attempt": self.attempt, "kind": kind, "message": message, **where}

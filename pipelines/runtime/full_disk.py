@@ -25,7 +25,7 @@ def full_disk(error: BaseException, lake: LakeConfig) -> ExternalError | None:
     """
     if isinstance(error, RingmillError):
         return None
-    words = next((found for cause in causes_of(error) if (found := _words(cause))), None)
+    words = next((words_of_cause for cause in causes_of(error) if (words_of_cause := _words(cause))), None)
     if words is None:
         return None
     return ExternalError(

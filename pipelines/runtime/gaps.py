@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pipelines.runtime.context import Context
-from pipelines.runtime.coverage import Written
+from pipelines.runtime.coverage import WrittenInterval
 
 NAMED = 10
 
@@ -20,7 +20,7 @@ class Gap(NamedTuple):
     is_landed: bool
 
 
-def uncovered(start: datetime, end: datetime, intervals: Sequence[Written]) -> list[tuple[datetime, datetime]]:
+def uncovered(start: datetime, end: datetime, intervals: Sequence[WrittenInterval]) -> list[tuple[datetime, datetime]]:
     """The parts of a span that no interval covers, in order of time."""
     parts, reached = [], start
     for interval in sorted(intervals):
@@ -32,7 +32,7 @@ def uncovered(start: datetime, end: datetime, intervals: Sequence[Written]) -> l
     return [*parts, (reached, end)] if reached < end else parts
 
 
-def gaps_of(start: datetime, end: datetime, cleaned: Sequence[Written], landed: Sequence[Written]) -> list[Gap]:
+def gaps_of(start: datetime, end: datetime, cleaned: Sequence[WrittenInterval], landed: Sequence[WrittenInterval]) -> list[Gap]:
     """What of a span is not cleaned: the landed intervals that reach into such a part, and what of it has not landed."""
     gaps: set[Gap] = set()
     for lower, upper in uncovered(start, end, cleaned):

@@ -102,10 +102,10 @@ def _inside(context: Context) -> Column:
 
 def late_runs(context: Context) -> dict[str, str]:
     """By source, the landings that brought rows of this interval late, with others."""
-    found: dict[str, str] = {}
+    landings: dict[str, str] = {}
     for name in context.sources:
         if may_come_late(context, name):
             late = context.raw(name).where(_inside(context) & ~context.in_interval)
             runs = sorted(row.landing for row in late.select(landing_name().alias("landing")).distinct().collect())
-            found |= {f"{LATE} {name}": ", ".join(runs)} if runs else {}
-    return found
+            landings |= {f"{LATE} {name}": ", ".join(runs)} if runs else {}
+    return landings

@@ -75,7 +75,7 @@ def _taken_of_examples(config: Pipeline) -> dict[str, str]:
         f"baseline_{name}".lower(): f"it is what features.baselines.{name} predicts" for name in config.features.baselines
     }
     for name, sequence in config.features.sequence.items():
-        taken |= {made.lower(): f"features.sequence.{name} makes an array of that name" for made in sequence.made(name)}
+        taken |= {column.lower(): f"features.sequence.{name} makes an array of that name" for column in sequence.made(name)}
     return taken
 
 

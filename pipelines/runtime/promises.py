@@ -120,10 +120,10 @@ def _explained(context: Context, error: Exception) -> DataError | None:
     for name in context.config.sources:
         for rule in context.config.contract(name).rules:
             if quoted[1].strip() in rule.holds:
-                found = re.search(r"\[([A-Z_]+(?:\.[A-Z_]+)*)\] ([^\n]*)", text)
-                said = one_line(found[2].split(" SQLSTATE")[0].split(" Use ")[0]) if found else "Spark can't work it out"
+                matched = re.search(r"\[([A-Z_]+(?:\.[A-Z_]+)*)\] ([^\n]*)", text)
+                reason = one_line(matched[2].split(" SQLSTATE")[0].split(" Use ")[0]) if matched else "Spark can't work it out"
                 return DataError(
-                    f"source {name}: rule {shown(rule.name)} can't be worked out for some row: {said} ({rule.holds}). A rule "
+                    f"source {name}: rule {shown(rule.name)} can't be worked out for some row: {reason} ({rule.holds}). A rule "
                     f"is to be true, false or null of each row: use try_divide, try_cast or the like. No table was changed."
                 )
     return None

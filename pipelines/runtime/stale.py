@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pipelines.config import Interval
 from pipelines.runtime.context import Context
-from pipelines.runtime.coverage import Written, overlapping
+from pipelines.runtime.coverage import WrittenInterval, overlapping
 from pipelines.runtime.runs import Run
 
 LOG = logging.getLogger(__name__)
@@ -25,17 +25,17 @@ def report_stale(context: Context, intervals: Iterable[Interval]) -> None:
     cleaned = [each for each in overlapping(context, "clean", first, last) if (each.start, each.end) in wanted]
     if not cleaned:
         return
-    for job, made in DEPENDANTS.items():
+    for job, product in DEPENDANTS.items():
         for window, run in context.runs.everywhere(job).items():
             if any(_is_stale(window, run, one) for one in cleaned):
                 arguments = f"--config {context.config_path or 'conf/….yaml'} {context.arguments(window.start, window.end)}"
                 LOG.warning(
-                    f"    stale: the {made} of {context.shown(window.start, window.end)}, and what was made of them, are older "
-                    f"than these rows: jobs/{job}.py {arguments}"
+                    f"    stale: the {product} of {context.shown(window.start, window.end)}, and what was made of them, are "
+                    f"older than these rows: jobs/{job}.py {arguments}"
                 )
 
 
-def _is_stale(window: Interval, run: Run, cleaned: Written) -> bool:
+def _is_stale(window: Interval, run: Run, cleaned: WrittenInterval) -> bool:
     if (known := run.inputs.get(cleaned.key)) is not None:
         return known != cleaned.run_id
     shares_time = window.start < cleaned.end and cleaned.start < window.end

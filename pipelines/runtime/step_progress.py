@@ -50,8 +50,8 @@ class TaskCounts:
         for group in groups:
             for job in set(self._tracker.getJobIdsForGroup(group)) - self._jobs:
                 self._jobs.add(job)
-                if found := self._tracker.getJobInfo(job):
-                    for stage in found.stageIds:
+                if info := self._tracker.getJobInfo(job):
+                    for stage in info.stageIds:
                         self._groups[stage] = group
                         self._count(stage)
         active = set(self._tracker.getActiveStageIds()) & self._groups.keys()
@@ -117,9 +117,9 @@ class StepProgress:
             sources = [
                 f"{group.removeprefix(f'{self._step}: ')} {self._counts.of(group)}" for group in running if ": " in group
             ]
-            told = f" ({', '.join(sources)})" if sources else ""
+            details = f" ({', '.join(sources)})" if sources else ""
             seconds = now - running[self._step]
-            LOG.info(f"{self._step:>9}: {seconds:5.0f} s  {self._counts.of()}{told}")
+            LOG.info(f"{self._step:>9}: {seconds:5.0f} s  {self._counts.of()}{details}")
 
     def _grid(self, running: dict[str, float], now: float) -> Table:
         grid = Table.grid(padding=(0, 2))

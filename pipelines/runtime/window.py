@@ -25,7 +25,7 @@ from pipelines.io.iceberg import IcebergTable
 from pipelines.io.periods import frame_of
 from pipelines.io.tables import within_interval
 from pipelines.runtime.context import Context
-from pipelines.runtime.coverage import Written, overlapping, written
+from pipelines.runtime.coverage import WrittenInterval, overlapping, written
 from pipelines.runtime.gaps import gaps_message, gaps_of, uncovered
 from schemas import tables
 from schemas.contract import LANDING_ORDER, VALID, Table
@@ -40,9 +40,9 @@ class Window:
     start: datetime
     end: datetime
     since: datetime
-    intervals: tuple[Written, ...]
-    newest: Written
-    former: Written | None = None
+    intervals: tuple[WrittenInterval, ...]
+    newest: WrittenInterval
+    former: WrittenInterval | None = None
     """The newest interval that ended by `since`, where a snapshot with history is among the sources."""
 
 
@@ -95,12 +95,12 @@ def window_of(context: Context, by: str) -> Window:
     return Window(start, end, since, tuple(cleaned), _newest(context, cleaned, end), former)
 
 
-def _whole(context: Context, intervals: Sequence[Written]) -> list[Written]:
+def _whole(context: Context, intervals: Sequence[WrittenInterval]) -> list[WrittenInterval]:
     """Those of the intervals that have all configured sources."""
     return [interval for interval in intervals if set(context.config.sources) <= set(interval.rows)]
 
 
-def _newest(context: Context, cleaned: Sequence[Written], end: datetime) -> Written:
+def _newest(context: Context, cleaned: Sequence[WrittenInterval], end: datetime) -> WrittenInterval:
     """The newest interval that ended by the window's end; where none did, the first that the window has rows of."""
     if ended := [interval for interval in cleaned if interval.end <= end]:
         return max(ended, key=lambda interval: interval.end)
@@ -148,7 +148,7 @@ def window_accounts(
     return [replace(account, repeated=examples_of.repeated), *others]
 
 
-def _read_of(context: Context, window: Window, contract: Table) -> tuple[Written, ...]:
+def _read_of(context: Context, window: Window, contract: Table) -> tuple[WrittenInterval, ...]:
     """The intervals from which a source's rows come: of a snapshot one, else all that the window has rows of."""
     if contract.event_time is not None:
         return window.intervals
@@ -168,7 +168,7 @@ def _read_of(context: Context, window: Window, contract: Table) -> tuple[Written
     return intervals
 
 
-def _with_validity(context: Context, rows: DataFrame, landings: Sequence[Written]) -> DataFrame:
+def _with_validity(context: Context, rows: DataFrame, landings: Sequence[WrittenInterval]) -> DataFrame:
     """A snapshot's rows of several landings, each valid from the end of its interval to that of the next; the first since ever,
     since nothing older is known.
     """
@@ -180,7 +180,7 @@ def _with_validity(context: Context, rows: DataFrame, landings: Sequence[Written
     return rows.join(F.broadcast(frame_of(context.spark, spans)), "interval_from").drop("interval_from", "interval_to")
 
 
-def _of_intervals(intervals: Sequence[Written]) -> Column:
+def _of_intervals(intervals: Sequence[WrittenInterval]) -> Column:
     """Selects the rows of intervals that do not overlap; where they lie side by side by their bounds alone."""
     inside = within_interval(intervals[0].start, intervals[-1].end)
     if _are_adjacent(intervals):
@@ -188,19 +188,19 @@ def _of_intervals(intervals: Sequence[Written]) -> Column:
     return inside & F.col("interval_from").isin([interval.start for interval in intervals])
 
 
-def _count(context: Context, table: str, intervals: Sequence[Written]) -> int:
+def _count(context: Context, table: str, intervals: Sequence[WrittenInterval]) -> int:
     """The rows of intervals: by the table's metadata, for which Spark would start two jobs."""
     stored = IcebergTable(context.spark, context.lake.identifier(table))
     count = stored.count_rows(_where(intervals)) if _are_adjacent(intervals) else None
     return context.lake.read(table).where(_of_intervals(intervals)).count() if count is None else count
 
 
-def _where(intervals: Sequence[Written]) -> Where:
+def _where(intervals: Sequence[WrittenInterval]) -> Where:
     """The same of intervals that lie side by side, for the driver."""
     return {"interval_from": Bound(">=", intervals[0].start), "interval_to": Bound("<=", intervals[-1].end)}
 
 
-def _are_adjacent(intervals: Sequence[Written]) -> bool:
+def _are_adjacent(intervals: Sequence[WrittenInterval]) -> bool:
     return all(one.end == other.start for one, other in pairwise(intervals))
 
 

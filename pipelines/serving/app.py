@@ -22,7 +22,7 @@ from pipelines.serving.gate import error_response
 from pipelines.serving.named import NamedReader, parse_json
 from pipelines.serving.openapi import describe
 from pipelines.serving.predictions import METHOD, effects, predictions, replaced_rows
-from pipelines.serving.rows import Rows
+from pipelines.serving.rows import RequestRows
 from pipelines.serving.scorers import Scores
 from pipelines.serving.served import ServedModel
 from pipelines.serving.service import Service
@@ -170,7 +170,7 @@ class Routes:
         head = orjson.dumps(answer)
         return Response(head + binary, 200, {"inference-header-content-length": str(len(head))}, "application/octet-stream")
 
-    async def _scores(self, model: ServedModel, rows: Rows, request: Request) -> Scores:
+    async def _scores(self, model: ServedModel, rows: RequestRows, request: Request) -> Scores:
         request.state.served = {"version": model.version, "rows": rows.count}
         try:
             scores = await model.batcher.score(rows)

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from pipelines.errors import DataError
 from pipelines.serving.failures import UnavailableError, ValuesError
-from pipelines.serving.rows import Rows
+from pipelines.serving.rows import RequestRows
 
 LOG = logging.getLogger(__name__)
 Scores = npt.NDArray[np.float32]
 
 
 class _Waiting(NamedTuple):
-    rows: Rows
+    rows: RequestRows
     done: asyncio.Future[Scores]
 
 
@@ -34,7 +34,7 @@ class Batcher:
     """
 
     def __init__(
-        self, compute: Callable[[Rows], Scores], *, batch_rows: int, queue_rows: int, executor: Executor | None = None
+        self, compute: Callable[[RequestRows], Scores], *, batch_rows: int, queue_rows: int, executor: Executor | None = None
     ) -> None:
         self._compute, self._executor = compute, executor
         self._batch_rows, self._queue_rows = batch_rows, queue_rows
@@ -42,7 +42,7 @@ class Batcher:
         self._running = False
         self.queued = 0
 
-    async def score(self, rows: Rows) -> Scores:
+    async def score(self, rows: RequestRows) -> Scores:
         """Scores of a request's rows.
 
         Raises UnavailableError when the queue is full, ValuesError when the model can't score them.
@@ -90,7 +90,7 @@ class Batcher:
     def _results(self, batch: list[_Waiting]) -> list[Scores | Exception]:
         """Each request's scores; when a batch fails, each request is scored alone, so that one fails and not the others."""
         try:
-            scores = self._compute(Rows.joined([request.rows for request in batch]))
+            scores = self._compute(RequestRows.joined([request.rows for request in batch]))
         except Exception as error:  # noqa: BLE001 - libraries raise what they like
             if len(batch) > 1:
                 return [result for request in batch for result in self._results([request])]

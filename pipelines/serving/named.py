@@ -12,7 +12,7 @@ import orjson
 
 from pipelines.bundles.signature import InputField
 from pipelines.serving.failures import RequestError, TooLargeError, ValuesError
-from pipelines.serving.rows import MOST_EXACT, Floats, Rows, RowSchema, problem
+from pipelines.serving.rows import MOST_EXACT, Floats, RequestRows, RowSchema, problem
 
 NAN = float("nan")
 NUMBER_TYPES = frozenset({float, int, type(None)})
@@ -37,7 +37,7 @@ class NamedReader:
         self._others = [at for at, (_, reader) in enumerate(self._numbers) if reader is not _number]
         self._plain_names = [schema.numbers[at].name for at in self._plain]
 
-    def read(self, content: Any) -> Rows:
+    def read(self, content: Any) -> RequestRows:
         """Rows of parsed JSON; raises ValuesError, which names each field that is unknown, missing or wrong."""
         several = isinstance(content, list)
         rows = content if several else [content]
@@ -50,13 +50,13 @@ class NamedReader:
                 raise ValuesError(f"row {at} is {_kind(row)}; expected an object with a value for each input.")
             self._schema.check_names(row, at if several else None)
         problems: list[str] = []
-        made = self._rows(rows, problems, several=several)
+        columns = self._rows(rows, problems, several=several)
         if problems:
             raise ValuesError("\n".join(problems[:10]))
-        self._schema.check(made, several=several)
-        return made
+        self._schema.check(columns, several=several)
+        return columns
 
-    def _rows(self, rows: list[dict[str, Any]], problems: list[str], *, several: bool) -> Rows:
+    def _rows(self, rows: list[dict[str, Any]], problems: list[str], *, several: bool) -> RequestRows:
         def each(field: InputField, reader: Reader) -> list[Any]:
             values = []
             for at, row in enumerate(rows):
@@ -77,8 +77,8 @@ class NamedReader:
         words = {field.name: each(field, _word_reader(field)) for field in self._schema.words}
         series = {field.name: each(field, _series_reader(field.length or 0)) for field in self._schema.series}
         if problems:
-            return Rows(numbers, {}, {})
-        return Rows(numbers, words, {name: np.array(values, np.float64) for name, values in series.items()})
+            return RequestRows(numbers, {}, {})
+        return RequestRows(numbers, words, {name: np.array(values, np.float64) for name, values in series.items()})
 
 
 def _number(value: Any) -> float:

@@ -10,7 +10,7 @@ from pipelines.bundles.calibration import Calibration
 from pipelines.bundles.signature import OutputField
 from pipelines.features.fitted import FittedSpec
 from pipelines.serving.batcher import Scores
-from pipelines.serving.rows import Rows, RowSchema
+from pipelines.serving.rows import RequestRows, RowSchema
 
 METHOD = (
     "Leave one out: the output for this row, less the output when that input alone is replaced by what the model takes for a "
@@ -39,7 +39,7 @@ def predictions(
     return [{key: value, "unit": output.unit} for value in scores.tolist()]
 
 
-def replaced_rows(rows: Rows, schema: RowSchema, spec: FittedSpec) -> tuple[list[str], Rows]:
+def replaced_rows(rows: RequestRows, schema: RowSchema, spec: FittedSpec) -> tuple[list[str], RequestRows]:
     """One row once as it is, and once for each input with that input replaced; the inputs' names in that order.
 
     Images are left out: no model takes a missing one.
@@ -57,7 +57,7 @@ def replaced_rows(rows: Rows, schema: RowSchema, spec: FittedSpec) -> tuple[list
             words[name][at] = ""
         else:
             series[name][at] = fills.get(name, np.nan)
-    return names, Rows(numbers, words, series)
+    return names, RequestRows(numbers, words, series)
 
 
 def effects(scores: Scores, names: list[str]) -> list[dict[str, Any]]:

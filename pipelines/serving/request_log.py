@@ -15,7 +15,7 @@ import orjson
 
 from pipelines.bundles.signature import InputField
 from pipelines.errors import ConfigError, ExternalError
-from pipelines.serving.rows import Rows
+from pipelines.serving.rows import RequestRows
 from pipelines.serving.scorers import Scores
 from pipelines.serving.served import ServedModel
 
@@ -45,7 +45,7 @@ class RequestLog:
                 f"the environment variable RINGMILL_REQUEST_LOG_KEY, or log no requests."
             )
 
-    def write(self, request_id: str, model: ServedModel, rows: Rows, scores: Scores) -> None:
+    def write(self, request_id: str, model: ServedModel, rows: RequestRows, scores: Scores) -> None:
         """Append a request's rows, if it is one of the sample."""
         if zlib.crc32(request_id.encode()) >= self._share * 2**32:
             return
@@ -72,7 +72,7 @@ class RequestLog:
         except OSError as error:
             LOG.warning("--request-log: a request was not logged: %s", error)
 
-    def _values(self, model: ServedModel, rows: Rows, at: int) -> dict[str, Any]:
+    def _values(self, model: ServedModel, rows: RequestRows, at: int) -> dict[str, Any]:
         """One row's raw values by name, as `/predict` takes them."""
         numbers = {field.name: _number(field, float(rows.numbers[i, at])) for i, field in enumerate(model.schema.numbers)}
         words = {field.name: self._word(field, rows.words[field.name][at]) for field in model.schema.words}

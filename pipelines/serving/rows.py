@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RequestRows:
     """Rows by kind of field: numbers (fields, n), words (n each), and series (n, length) by name."""
 
     numbers: Floats
@@ -35,7 +35,7 @@ class Rows:
         return int(self.numbers.shape[1])
 
     @classmethod
-    def joined(cls, several: Sequence[Rows]) -> Rows:
+    def joined(cls, several: Sequence[RequestRows]) -> RequestRows:
         """The rows of several requests, one after the other."""
         if len(several) == 1:
             return several[0]
@@ -83,7 +83,7 @@ class RowSchema:
         self._series_bounds = {field.name: Bounds.of([field]) for field in self.series}
         self._legal = {field.name: _legal(field) for field in self.words}
 
-    def inputs(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
+    def inputs(self, rows: RequestRows) -> dict[str, npt.NDArray[Any]]:
         """The arrays that a model takes, by name."""
         numbers = {field.name: rows.numbers[at] for at, field in enumerate(self.numbers)}
         return {**numbers, **rows.series, **{name: np.array(words, object) for name, words in rows.words.items()}}
@@ -99,7 +99,7 @@ class RowSchema:
         problems += [f"{field.name}: {where}missing; expected {expected(field)}." for field in missing]
         raise ValuesError("\n".join(problems[:SHOWN]))
 
-    def check(self, rows: Rows, *, several: bool = True) -> None:
+    def check(self, rows: RequestRows, *, several: bool = True) -> None:
         """Raise ValuesError when values are outside the contract, a line a value."""
         problems: list[tuple[InputField, int, object]] = []
         broken = self._bounds.broken(rows.numbers)

@@ -17,7 +17,7 @@ from pipelines.registry.source import Current
 from pipelines.serving.batcher import Batcher, Scores
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.metrics import Metrics
-from pipelines.serving.rows import Rows, RowSchema
+from pipelines.serving.rows import RequestRows, RowSchema
 from pipelines.serving.scorers import Scorer
 from pipelines.serving.settings import Limits, Settings
 
@@ -66,7 +66,7 @@ class ServedModel:
         return min(seconds)
 
 
-def _timed_scores(scorer: Scorer, schema: RowSchema, metrics: Metrics, rows: Rows) -> Scores:
+def _timed_scores(scorer: Scorer, schema: RowSchema, metrics: Metrics, rows: RequestRows) -> Scores:
     """Scores of checked rows, computed at once."""
     started = time.perf_counter()
     scores = scorer.score(schema.inputs(rows))
@@ -74,7 +74,7 @@ def _timed_scores(scorer: Scorer, schema: RowSchema, metrics: Metrics, rows: Row
     return scores
 
 
-def filler_rows(schema: RowSchema, count: int, images: Collection[str] = ()) -> Rows:
+def filler_rows(schema: RowSchema, count: int, images: Collection[str] = ()) -> RequestRows:
     """Rows of the schema's example, or of a number, a blank image and an unknown word where it has none, to warm a model up."""
 
     def number(field: InputField) -> float:
@@ -86,7 +86,7 @@ def filler_rows(schema: RowSchema, count: int, images: Collection[str] = ()) -> 
     numbers = np.array([[number(field)] * count for field in schema.numbers], np.float64).reshape(-1, count)
     words = {field.name: [word(field)] * count for field in schema.words}
     series = {field.name: np.full((count, field.length or 0), FALLBACK_NUMBER) for field in schema.series}
-    return Rows(numbers, words, series)
+    return RequestRows(numbers, words, series)
 
 
 def _threshold(settings: Settings, *chosen: float | None) -> float:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipelines.bundles.signature import InputField, OutputField
 from pipelines.serving.failures import RequestError, TooLargeError, ValuesError
 from pipelines.serving.named import parse_json
-from pipelines.serving.rows import MOST_EXACT, Rows, RowSchema, problem
+from pipelines.serving.rows import MOST_EXACT, RequestRows, RowSchema, problem
 from schemas.vocabulary import shown
 
 NUMBERS = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4"}
@@ -29,7 +29,7 @@ LENGTH = struct.Struct("<I")
 class InferRequest(NamedTuple):
     """What a request of the protocol asks: rows, its id, and the outputs, each with whether it is wanted in binary."""
 
-    rows: Rows
+    rows: RequestRows
     id: str | None
     outputs: dict[str, bool]
 
@@ -102,7 +102,7 @@ class TensorReader:
             raise ValuesError(f"{field.name}: no rows; expected at least one.")
         return int(shape[0])
 
-    def _rows(self, values: dict[str, npt.NDArray[Any]]) -> Rows:
+    def _rows(self, values: dict[str, npt.NDArray[Any]]) -> RequestRows:
         counts = {name: len(array) for name, array in values.items()}
         if len(set(counts.values())) > 1:
             few, many = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
@@ -110,7 +110,7 @@ class TensorReader:
         rows = next(iter(counts.values()))
         numbers = np.array([values[field.name] for field in self._schema.numbers], np.float64).reshape(-1, rows)
         words = {field.name: values[field.name].tolist() for field in self._schema.words}
-        return Rows(numbers, words, {field.name: values[field.name] for field in self._schema.series})
+        return RequestRows(numbers, words, {field.name: values[field.name] for field in self._schema.series})
 
     def _wanted(self, request: dict[str, Any]) -> dict[str, bool]:
         """The outputs by name, all where the request names none."""
@@ -136,8 +136,8 @@ def _object(value: Any, where: str) -> dict[str, Any]:
 
 
 def _parameters(value: dict[str, Any], where: str) -> dict[str, Any]:
-    found = value.get("parameters")
-    return {} if found is None else _object(found, f"{where}'s parameters")
+    parameters = value.get("parameters")
+    return {} if parameters is None else _object(parameters, f"{where}'s parameters")
 
 
 def _blobs(tensors: dict[str, dict[str, Any]], binary: memoryview) -> dict[str, memoryview]:

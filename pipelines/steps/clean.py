@@ -29,7 +29,7 @@ from pipelines.runtime.promises import check_promises, rules_explained
 from pipelines.runtime.secret import hash_key_of
 from pipelines.steps.bulk import clean as bulk
 from pipelines.steps.clean_checks import check_landed, may_be_empty, report_warnings
-from pipelines.steps.validation import OnePass, SourceTable, Staged, TwoPasses, Validation, find_shared_keys
+from pipelines.steps.validation import CleanedSource, OnePass, SourceTable, TwoPasses, Validation, find_shared_keys
 from schemas import tables
 from schemas.contract import Table
 
@@ -62,7 +62,7 @@ def work(context: Context) -> Outcome:
     with rules_explained(context), ExitStack() as frames, context.audit("clean") as audit:
         validations = _validations(context, frames)
         _check_landed(context, validations)
-        results = context.each(lambda name: _stage_clean(context, audit, validations[name]))
+        results = context.each(lambda name: _write_clean(context, audit, validations[name]))
         accounts = tuple(result.account for result in results.values())
         broken = [rule for result in results.values() for rule in result.broken]
         check_accounts(accounts)
@@ -72,7 +72,7 @@ def work(context: Context) -> Outcome:
         context.at_once(
             lambda: _write_quarantine(context, audit, validations, results),
             lambda: _write_broken(context, audit, broken),
-            lambda: context.stage_ledger(audit, "clean", accounts, replaced),
+            lambda: context.write_ledger(audit, "clean", accounts, replaced),
         )
         return Outcome(accounts, audit.publish())
 
@@ -114,13 +114,13 @@ def _with_references(source: SourceTable, validated: Mapping[str, OnePass]) -> S
     return replace(source, inputs=source.inputs._replace(referenced_rows=clean, large_sources=large))
 
 
-def _stage_clean(context: Context, audit: Audit, validation: Validation) -> Result:
-    staged = validation.stage(context, audit)
+def _write_clean(context: Context, audit: Audit, validation: Validation) -> Result:
+    staged = validation.write(context, audit)
     broken = _broken(context, validation.source.contract, staged)
     return Result(staged.account, broken, staged.validated)
 
 
-def _broken(context: Context, contract: Table, staged: Staged) -> list[BrokenRule]:
+def _broken(context: Context, contract: Table, staged: CleanedSource) -> list[BrokenRule]:
     """All rules that are broken: of rows, of freshness and of volume. Those that refuse nothing are reported at once."""
     rules = [*merge_broken(staged.broken), *check_freshness(contract, staged.newest, context.interval.end)]
     if contract.volume:
@@ -150,7 +150,7 @@ def _check_landed(context: Context, validations: Mapping[str, Validation]) -> No
 def _write_quarantine(
     context: Context, audit: Audit, validations: Mapping[str, Validation], results: Mapping[str, Result]
 ) -> None:
-    """Stage the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
+    """Write the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
     parts = [
         with_lines(
             split_validated(results[name].validated, validation.source.contract, validation.source.inputs).quarantined,
@@ -161,9 +161,9 @@ def _write_quarantine(
     ]
     if parts:
         rows = context.stamped(union_of(parts))
-        written = audit.stage(tables.QUARANTINE, rows, context.replaced & F.col("source").isin(*validations))
+        written = audit.write(tables.QUARANTINE, rows, context.replaced & F.col("source").isin(*validations))
     else:
-        written = audit.stage_rows(tables.QUARANTINE, [], {**context.whose_replaced, "source": tuple(validations)})
+        written = audit.write_rows(tables.QUARANTINE, [], {**context.whose_replaced, "source": tuple(validations)})
     expected = sum(result.account.quarantined for result in results.values())
     check_accounts([Account("quarantine", "all sources", expected, written)])
 
@@ -178,7 +178,7 @@ def _write_broken(context: Context, audit: Audit, broken: list[BrokenRule]) -> N
     rows: list[dict[str, object]] = [
         {"run_id": context.run_id, "interval_from": start, "interval_to": end, **rule._asdict()} for rule in broken
     ]
-    audit.stage_rows(tables.BROKEN_RULES, rows, context.whose_replaced)
+    audit.write_rows(tables.BROKEN_RULES, rows, context.whose_replaced)
 
 
 STEP = Step("clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True, reads=("raw_*",))

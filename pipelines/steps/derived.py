@@ -29,10 +29,10 @@ def check_types(config: Pipeline, contract: Table, derived: DataFrame) -> None:
     A number may be declared wider than it is derived, where that loses nothing (int to bigint or double, float to double). So
     may a decimal, which SQL makes of a division by 1000.0, as a double (`as_declared`).
     """
-    found: dict[str, list[str]] = {}
+    mistyped: dict[str, list[str]] = {}
     for name, type_ in derived.dtypes:
-        found.setdefault(name.lower(), []).append(type_)
-    if twice := [name for name in contract.column_names if len(found[name.lower()]) > 1]:
+        mistyped.setdefault(name.lower(), []).append(type_)
+    if twice := [name for name in contract.column_names if len(mistyped[name.lower()]) > 1]:
         raise ConfigError(
             f"features.derive: {config.features.derive} gives {', '.join(twice)} more than once, in any case; "
             f"expected each column once. Drop one of them, as after a join."
@@ -40,7 +40,7 @@ def check_types(config: Pipeline, contract: Table, derived: DataFrame) -> None:
     wrong = [
         f"{column.name}, declared {column.type}, derived {derived_as}"
         for column in contract.columns
-        if not _holds(column.name, column.type, derived_as := found[column.name.lower()][0])
+        if not _holds(column.name, column.type, derived_as := mistyped[column.name.lower()][0])
     ]
     if wrong:
         raise ConfigError(

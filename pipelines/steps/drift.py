@@ -24,7 +24,7 @@ from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.notify import notify
 from pipelines.runtime.runs import Run
 from pipelines.runtime.window import window_runs
-from pipelines.steps.evaluation.live_metrics import live_grids, measure_live, scored_by, stage_live
+from pipelines.steps.evaluation.live_metrics import live_grids, measure_live, scored_by, write_live
 from pipelines.steps.examples import examples
 from pipelines.steps.registry import refused_runs
 from pipelines.steps.train import stats_of_training
@@ -74,9 +74,9 @@ def work(context: Context) -> Outcome:
         [profiles] = profile(context.spark, files_of(folder), [survey])
         now = stats_of(spec, profiles.get(WHOLE, Profiles()))
         moved = measure_drifts(spec, stats, now)
-        stage_drift(context, audit, {WHOLE: moved}, reference)
+        write_drift(context, audit, {WHOLE: moved}, reference)
         live = measure_live(context)
-        stage_live(context, audit, live)
+        write_live(context, audit, live)
         held = audit.read(tables.DRIFT_METRICS).where((F.col("compared") == WHOLE) & (F.col("reference_run_id") == reference))
         report = f"{context.artifacts('reports')}/drift.html"
         write_bytes(report, render(_findings(context, model, moved, held, live_grids(live))).encode())
@@ -123,7 +123,7 @@ def _findings(context: Context, model: Run, moved: Sequence[FeatureDrift], held:
     )
 
 
-def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[FeatureDrift]], reference: str) -> None:
+def write_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[FeatureDrift]], reference: str) -> None:
     """Write drift by what was compared (a split, or the whole interval), in the place of the same of former runs."""
     start, end = context.bounds
     rows: list[dict[str, object]] = [
@@ -134,15 +134,15 @@ def stage_drift(context: Context, audit: Audit, moved: Mapping[str, Sequence[Fea
         for compared, features in moved.items()
         for each in features
     ]  # fmt: skip
-    audit.stage_rows(tables.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
+    audit.write_rows(tables.DRIFT_METRICS, rows, {**context.whose_interval, "compared": tuple(moved)})
 
 
 def warn_of(what: str, broken: Sequence[BrokenBound]) -> None:
     """Log the features that moved beyond a bound, and by more than chance, the worst first."""
-    told = [(each.drift.psi, each.text) for each in broken]
-    if told:
-        worst = "; ".join(text for _, text in sorted(told, reverse=True)[:NAMED])
-        more = f"; {len(told) - NAMED} more" if len(told) > NAMED else ""
+    moved = [(each.drift.psi, each.text) for each in broken]
+    if moved:
+        worst = "; ".join(text for _, text in sorted(moved, reverse=True)[:NAMED])
+        more = f"; {len(moved) - NAMED} more" if len(moved) > NAMED else ""
         LOG.warning(f"   drift of {what}: {worst}{more}")
 
 

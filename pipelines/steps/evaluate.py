@@ -27,7 +27,7 @@ from pipelines.steps.evaluation.fitted_baselines import fit_baselines, trained_f
 from pipelines.steps.evaluation.importance import permutation_importance
 from pipelines.steps.evaluation.judging import JUDGED, Judged, judge
 from pipelines.steps.evaluation.recalibrate import Recalibrated, recalibrate
-from pipelines.steps.evaluation.tables import stage_evaluation, thresholds
+from pipelines.steps.evaluation.tables import thresholds, write_evaluation
 from pipelines.steps.scoring import score_features
 from pipelines.steps.train import FEATURES, snapshot_tag
 from schemas import tables
@@ -64,8 +64,8 @@ def work(context: Context) -> Outcome:
         looking = beside.start(partial(largest_errors, context.config, predictions))
         sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
         importance, (calibration, assessment) = permuting.result(), assessing.result()
-        staging = beside.start(partial(stage_evaluation, context, audit, run, judged, sure, importance))
-        context.stage_ledger(audit, "evaluate", [account])
+        staging = beside.start(partial(write_evaluation, context, audit, run, judged, sure, importance))
+        context.write_ledger(audit, "evaluate", [account])
         facts = {**fitted.facts, **calibration.facts}
         evaluated = Evaluated(
             run, judged, sure, importance, assessment, account, facts, drawing.result(), looking.result()
@@ -88,7 +88,7 @@ def _predict(context: Context, audit: Audit, run: Run, rows: DataFrame) -> tuple
     scored = score_features(context, rows, run.artifacts["model"])
     scored = context.stamped(scored).withColumn("model_run_id", F.lit(run.run_id))
     own = context.in_interval & (F.col("run_id") == F.lit(context.run_id))  # those of earlier runs stay
-    account = Account("evaluate", "features", rows.count(), audit.stage(tables.PREDICTIONS, scored, own))
+    account = Account("evaluate", "features", rows.count(), audit.write(tables.PREDICTIONS, scored, own))
     check_accounts([account])
     return audit.read(tables.PREDICTIONS).where(own), account
 

@@ -37,9 +37,9 @@ from pipelines.runtime.window import window_accounts, window_runs
 from pipelines.stages.split_checks import check_splits, split_warnings
 from pipelines.stages.splits import SPLITS
 from pipelines.steps.baselines import baseline_columns, label_type
-from pipelines.steps.drift import stage_drift, warn_of
+from pipelines.steps.drift import warn_of, write_drift
 from pipelines.steps.examples import Examples, examples
-from pipelines.steps.refused_rows import reason_of, stage_refused
+from pipelines.steps.refused_rows import reason_of, write_refused
 from pipelines.steps.split_counts import (
     SplitFacts,
     check_known,
@@ -70,9 +70,9 @@ def work(context: Context) -> Outcome:
     too many rows become no features; AccountingError when rows are lost.
     """
     config = context.config.features
-    made = examples(context, by=STEP.name, baselines=True)
+    prepared = examples(context, by=STEP.name, baselines=True)
     workers = partial(warm_up_sql, modules=IMPORTED_BY_TASKS)
-    with warming(context.spark, slots(context.spark), workers), made as derived:
+    with warming(context.spark, slots(context.spark), workers), prepared as derived:
         rows, files = derived.rows, files_of(derived.folder)
         splits = _checked_splits(context, rows)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
@@ -148,7 +148,7 @@ def _write_rows(
         _check_quarantined(context, audit, replace(account, rows_in=labelled, filtered=0, duplicates=0))
     works: list[Callable[[], object]] = [
         partial(_write_samples, context, audit, samples),
-        partial(context.stage_ledger, audit, "features", [account, *others]),
+        partial(context.write_ledger, audit, "features", [account, *others]),
     ]
     context.at_once(*works, *([] if quarantined else [refuse]))
     return account
@@ -169,13 +169,13 @@ def _write(context: Context, audit: Audit, files: Files, fitted: FitResult) -> t
         return written
 
     partitions = [{**context.whose_interval, "split": split} for split in SPLITS]
-    return audit.stage_files(table, partitions, context.whose_interval, write), samples_of(written)
+    return audit.write_files(table, partitions, context.whose_interval, write), samples_of(written)
 
 
 def _write_refused(context: Context, audit: Audit, rows: DataFrame, fitted: FitResult, *, some: bool) -> int:
     """Write to quarantine the labelled rows that become no features, if there are `some`; how many there are."""
     labelled = rows.where(F.col("label").isNotNull()).withColumn("label", F.col("label").cast(label_type(context.config)))
-    return stage_refused(context, audit, STEP.name, partial(refused, labelled, fitted.spec), some=some)
+    return write_refused(context, audit, STEP.name, partial(refused, labelled, fitted.spec), some=some)
 
 
 def _check_quarantined(context: Context, audit: Audit, account: Account) -> None:
@@ -220,13 +220,13 @@ def _write_stats(context: Context, audit: Audit, fitted: FitResult, aucs: Mappin
                 "provenance": provenance,
             }
         )  # fmt: skip
-    audit.stage_rows(tables.FEATURE_STATS, rows, context.whose_interval)
+    audit.write_rows(tables.FEATURE_STATS, rows, context.whose_interval)
 
 
 def _write_samples(context: Context, audit: Audit, samples: Sequence[FeatureSample]) -> None:
     """Keep about `SAMPLES` rows, raw and as the features table has them, for the model to be held against."""
     stamp = {"run_id": context.run_id, **context.whose_interval}
-    audit.stage_rows(tables.FEATURE_SAMPLES, [{**stamp, **sample._asdict()} for sample in samples], context.whose_interval)
+    audit.write_rows(tables.FEATURE_SAMPLES, [{**stamp, **sample._asdict()} for sample in samples], context.whose_interval)
 
 
 def _write_drift(context: Context, audit: Audit, fitted: FitResult, profiles: Mapping[str, Profiles]) -> None:
@@ -234,7 +234,7 @@ def _write_drift(context: Context, audit: Audit, fitted: FitResult, profiles: Ma
     spec, trained = fitted.spec, fitted.stats
     stats = {split: stats_of(spec, profiles[split]) for split in SPLITS[1:]}
     moved = {split: measure_drifts(spec, trained, of) for split, of in stats.items()}
-    stage_drift(context, audit, moved, context.run_id)
+    write_drift(context, audit, moved, context.run_id)
     for split, features in moved.items():
         broken = broken_bounds(features, trained, stats[split], context.config.drift)
         warn_of(f"{split} against train", broken)

@@ -44,7 +44,7 @@ def work(context: Context) -> Outcome:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
         replaced = report_replaced(context, "ingest", replaced_intervals(context, "ingest"))
-        context.stage_ledger(audit, "ingest", accounts, replaced)
+        context.write_ledger(audit, "ingest", accounts, replaced)
         return Outcome(accounts, audit.publish())
 
 
@@ -55,7 +55,7 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     with source.reading(context.spark, contract, context.interval) as rows:
         placed = placed_rows(rows.observe(read, *counted_where_read()), contract, F.lit(context.interval.start))
         with failures_explained(source, contract):
-            landed = audit.stage(tables.raw(contract), context.stamped(placed), context.replaced)
+            landed = audit.write(tables.raw(contract), context.stamped(placed), context.replaced)
     check_landed(source, contract, read, landed)
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 

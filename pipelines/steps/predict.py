@@ -30,7 +30,7 @@ from pipelines.serving.raw_batches import ScoringModel
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.examples import examples
 from pipelines.steps.ingest import STEP as INGEST
-from pipelines.steps.refused_rows import reason_of, stage_refused
+from pipelines.steps.refused_rows import reason_of, write_refused
 from pipelines.steps.registry import resolve
 from pipelines.steps.score_files import ScoreWriter
 from pipelines.steps.scoring import check_inputs
@@ -88,13 +88,13 @@ def work(context: Context, model: str) -> Outcome:
         check_inputs(context, rows, bundle)
         rows_in = sources[rows_of].rows_in - sources[rows_of].duplicates
         whole, filtered = _whole_windows(rows, bundle)
-        written = _stage_scores(context, audit, files_of(folder), bundle, version)
+        written = _write_scores(context, audit, files_of(folder), bundle, version)
         quarantined = partial(refused, whole, bundle.spec)
-        refused_rows = stage_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
+        refused_rows = write_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
         account, *others = window_accounts(NAME, rows_of, sources, written, refused_rows, filtered)
         check_accounts([account])
         check_quarantine([_explained(context, audit, account)], context.config.clean.max_quarantined_share, {rows_of})
-        context.stage_ledger(audit, NAME, [account, *others])
+        context.write_ledger(audit, NAME, [account, *others])
         return Outcome((account,), audit.publish())
 
 
@@ -107,7 +107,7 @@ def _whole_windows(rows: DataFrame, bundle: Bundle) -> tuple[DataFrame, int]:
     return whole, rows.count() - whole.count()
 
 
-def _stage_scores(context: Context, audit: Audit, files: Files, bundle: Bundle, version: ModelVersion) -> int:
+def _write_scores(context: Context, audit: Audit, files: Files, bundle: Bundle, version: ModelVersion) -> int:
     """Write the scores of the examples' files in the place of the interval's former ones of this version; return how many."""
     identifying = identifying_columns(context)
     label = "label" if context.config.horizon is None else "labels"
@@ -119,7 +119,7 @@ def _stage_scores(context: Context, audit: Audit, files: Files, bundle: Bundle, 
         constants = {"run_id": context.run_id, **partition}
         return run_tasks(context.spark, len(files.parts), ScoreWriter(files.parts, model, layout, passed, constants))
 
-    return audit.stage_files(tables.scores(identifying), [partition], partition, write)
+    return audit.write_files(tables.scores(identifying), [partition], partition, write)
 
 
 def identifying_columns(context: Context) -> tuple[ContractColumn, ...]:

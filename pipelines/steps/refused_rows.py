@@ -13,15 +13,15 @@ from schemas import tables
 from schemas.contract import LANDING_ORDER
 
 
-def stage_refused(context: Context, audit: Audit, step: str, refused: Callable[[], DataFrame], *, some: bool) -> int:
-    """Stage a step's refused rows, in the place of the interval's former ones; return how many.
+def write_refused(context: Context, audit: Audit, step: str, refused: Callable[[], DataFrame], *, some: bool) -> int:
+    """Write a step's refused rows, in the place of the interval's former ones; return how many.
 
     Where it is known that there are none (`some` is false) the frame is not made.
     """
     if not some:
-        return audit.stage_rows(tables.QUARANTINE, [], {**context.whose_interval, "source": step})
+        return audit.write_rows(tables.QUARANTINE, [], {**context.whose_interval, "source": step})
     rows = context.stamped(refused()).withColumns({"source": F.lit(step), LANDING_ORDER: F.lit(None).cast("string")})
-    return audit.stage(tables.QUARANTINE, rows, _own(context, step))
+    return audit.write(tables.QUARANTINE, rows, _own(context, step))
 
 
 def reason_of(context: Context, audit: Audit, step: str) -> str:

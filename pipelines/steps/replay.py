@@ -59,9 +59,9 @@ def work(context: Context) -> Outcome:
         if not any(each.rows for each in moved.values()):
             LOG.info("   replay: no row passes now", extra=DIM)
             return Outcome(accounts)
-        _restage(context, audit, set(context.sources) - present)
-        _stage_quarantine(context, audit, moved)
-        context.stage_ledger(audit, "clean", {**ledger, **{name: each.account for name, each in moved.items()}}.values())
+        _write_again(context, audit, set(context.sources) - present)
+        _write_quarantine(context, audit, moved)
+        context.write_ledger(audit, "clean", {**ledger, **{name: each.account for name, each in moved.items()}}.values())
         is_current = _is_current(context)
         published = audit.publish()
     if is_current:
@@ -75,26 +75,26 @@ def _is_current(context: Context) -> bool:
     return last is not None and last.inputs == CLEAN.inputs(context)
 
 
-def _restage(context: Context, audit: Audit, untouched: set[str]) -> None:
-    """Stage what stays as it is: a replay and a cleaning at once then publish the same tables, and one of them all."""
+def _write_again(context: Context, audit: Audit, untouched: set[str]) -> None:
+    """Write what stays as it is: a replay and a cleaning at once then publish the same tables, and one of them all."""
     for name in sorted(untouched):
         contract = tables.clean(context.config.contract(name))
-        audit.stage(contract, context.lake.read(contract.name).where(context.in_interval), context.in_interval)
+        audit.write(contract, context.lake.read(contract.name).where(context.in_interval), context.in_interval)
     broken = context.lake.read(tables.BROKEN_RULES.name).where(context.in_interval)
-    audit.stage(tables.BROKEN_RULES, broken, context.in_interval)
+    audit.write(tables.BROKEN_RULES, broken, context.in_interval)
 
 
 def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved:
     contract = context.config.contract(name)
     refused = context.lake.read(tables.QUARANTINE.name).where(context.in_interval & (F.col("source") == name))
     clean = _clean_rows(context, contract)
-    aids = _aids(context, contract)
-    left, judged = replaying.replay(clean, refused, contract, *context.bounds, aids)
+    inputs_of = _cleaning_inputs(context, contract)
+    left, judged = replaying.replay(clean, refused, contract, *context.bounds, inputs_of)
     judged = judged.persist()
     try:
         counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
-        parts = split_validated(judged, replaying.without_secrets(contract), aids)
-        written = audit.stage(tables.clean(contract), context.stamped(parts.clean), context.in_interval)
+        parts = split_validated(judged, replaying.without_secrets(contract), inputs_of)
+        written = audit.write(tables.clean(contract), context.stamped(parts.clean), context.in_interval)
         stay = counts.get(QUARANTINED, 0) + left.count()
         account = Account(
             "clean",
@@ -115,7 +115,7 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
         judged.unpersist()
 
 
-def _aids(context: Context, contract: Table) -> CleaningInputs:
+def _cleaning_inputs(context: Context, contract: Table) -> CleaningInputs:
     contracts = {reference.source: context.config.contract(reference.source) for reference in contract.references}
     known = {name: _clean_rows(context, of) for name, of in contracts.items()}
     return CleaningInputs(known, fit_fences(landed(context, contract.name), contract))
@@ -143,10 +143,10 @@ def _account(row: Mapping[str, Any]) -> Account:
     )
 
 
-def _stage_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -> None:
+def _write_quarantine(context: Context, audit: Audit, moved: dict[str, Moved]) -> None:
     parts = [each.quarantined.withColumn("source", F.lit(name)) for name, each in moved.items()]
     rows = context.stamped(union_of(parts))
-    staged = audit.stage(tables.QUARANTINE, rows, context.in_interval & F.col("source").isin(*moved))
+    staged = audit.write(tables.QUARANTINE, rows, context.in_interval & F.col("source").isin(*moved))
     expected = sum(each.account.quarantined for each in moved.values())
     check_accounts([Account("quarantine", "all sources", expected, staged)])
 

@@ -168,8 +168,8 @@ def _say(context: Context, search: SearchConfig, trial: Trial) -> None:
     best = trial.best(monitor)
     reached = best and f"{monitor} {best.validation()[monitor]:.4f} in epoch {best.epoch + 1} of {len(trial.history)}"
     values = ", ".join(f"{path} {_short(value)}" for path, value in trial.values.items())
-    place = f"trial {trial.number + 1:>2}/{size_of(search)}"
-    line = f"    {place}  {trial.state:<6}  {reached or trial.error}  {values}  {trial.seconds:.1f} s"
+    label = f"trial {trial.number + 1:>2}/{size_of(search)}"
+    line = f"    {label}  {trial.state:<6}  {reached or trial.error}  {values}  {trial.seconds:.1f} s"
     LOG.info(line)
 
 

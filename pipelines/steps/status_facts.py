@@ -15,9 +15,9 @@ from pipelines.registry.versions import CHAMPION, ModelVersion, holder
 from pipelines.steps.status_report import (
     Champion,
     JobRun,
-    LiveMetric,
     MetricValue,
     Problem,
+    ReportedLiveMetric,
     SourceRows,
     StatusReport,
     TableAge,
@@ -180,11 +180,15 @@ def _test_metrics(reader: CatalogReader, version: ModelVersion) -> list[MetricVa
     return measured or [MetricValue(metric=name, value=value, low=None, high=None) for name, value in version.metrics.items()]
 
 
-def _live_metrics(reader: CatalogReader, version: int) -> list[LiveMetric]:
+def _live_metrics(reader: CatalogReader, version: int) -> list[ReportedLiveMetric]:
     rows = reader.rows(LIVE_METRICS, {"model_version": version})
     newest = max((row["interval_to"] for row in rows), default=None)
     columns = ("rows", "interval_from", "interval_to")
-    return [LiveMetric(**_metric(row), **{name: row[name] for name in columns}) for row in rows if row["interval_to"] == newest]
+    return [
+        ReportedLiveMetric(**_metric(row), **{name: row[name] for name in columns})
+        for row in rows
+        if row["interval_to"] == newest
+    ]
 
 
 def _metric(row: Row) -> dict[str, Any]:

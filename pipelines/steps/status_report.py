@@ -57,7 +57,7 @@ class MetricValue(Model):
     high: float | None
 
 
-class LiveMetric(MetricValue):
+class ReportedLiveMetric(MetricValue):
     """A metric of rows that the champion scored and whose labels are known by now."""
 
     rows: int
@@ -72,7 +72,7 @@ class Champion(Model):
     since: datetime
     train_run_id: str
     test: tuple[MetricValue, ...]
-    live: tuple[LiveMetric, ...]
+    live: tuple[ReportedLiveMetric, ...]
 
 
 class Problem(Model):

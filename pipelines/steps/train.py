@@ -82,7 +82,7 @@ class Prepared:
         """A training by a configuration; of several in one run each has a name, by which its files are kept apart."""
         common = {name: getattr(config, name) for name in ("ranks", "batch_size", "seed", "shuffle_rows")}
 
-        def place(kind: str) -> str:
+        def folder_of(kind: str) -> str:
             return f"{context.artifacts(kind)}/{name}" if name else context.artifacts(kind)
 
         return TrainingJob(
@@ -97,10 +97,10 @@ class Prepared:
             data=self.data,
             train=RowPlan(groups=self.train, shuffle=True, **common),
             validation=RowPlan(groups=self.validation, shuffle=False, **common),
-            checkpoints=place("checkpoints"),
-            model=place("models"),
-            tensorboard=place("tensorboard") if config.tensorboard else None,
-            timeline=f"{place('timelines')}/timeline.json" if config.timeline else None,
+            checkpoints=folder_of("checkpoints"),
+            model=folder_of("models"),
+            tensorboard=folder_of("tensorboard") if config.tensorboard else None,
+            timeline=f"{folder_of('timelines')}/timeline.json" if config.timeline else None,
         )
 
     def receipts(self, ranks: int) -> Receipts:
@@ -203,8 +203,8 @@ def _count(context: Context, snapshot: int) -> tuple[dict[str, SplitCounts], int
     """The rows of each split, and the sum of the train split's row ids modulo 2^31 - 1, as Spark counts them."""
     rows = context.lake.read(FEATURES, snapshot).where(context.in_interval)
     checksum = F.sum(F.pmod("row_id", F.lit(CHECKSUM_MODULUS))).alias("checksum")
-    found = count_features(context.config, rows, checksum)
-    return counts_of(found, context.config.timezone), sum(row.checksum for row in found if row.split == "train")
+    counted = count_features(context.config, rows, checksum)
+    return counts_of(counted, context.config.timezone), sum(row.checksum for row in counted if row.split == "train")
 
 
 def _write(context: Context, attempts: Attempts) -> dict[str, int]:
@@ -214,7 +214,7 @@ def _write(context: Context, attempts: Attempts) -> dict[str, int]:
     received = [{**run, **receipt.row()} for receipt in attempts.receipts.received]
     with Audit(context.lake, f"train {context.run_id}") as audit:
         for contract, rows in ((tables.TRAINING_HISTORY, epochs), (tables.FEED_RECEIPTS, received)):
-            audit.stage_rows(contract, rows, {"run_id": context.run_id})
+            audit.write_rows(contract, rows, {"run_id": context.run_id})
         return audit.publish()
 
 

@@ -41,7 +41,7 @@ class SourceTable:
     inputs: CleaningInputs
 
 
-class Staged(NamedTuple):
+class CleanedSource(NamedTuple):
     """What became of a source's rows: the account, the rules that rows break, the newest event time of clean rows, and the
     validated rows, among which are all that were refused.
     """
@@ -59,7 +59,7 @@ class Validation(Protocol):
     def source(self) -> SourceTable:
         """What is validated."""
 
-    def stage(self, context: Context, audit: Audit) -> Staged:
+    def write(self, context: Context, audit: Audit) -> CleanedSource:
         """Validate the rows, and write the clean ones to the audit's branch."""
 
 
@@ -85,10 +85,10 @@ class OnePass:
         """The clean rows, to which other sources refer."""
         return self.validated.where(F.col(VERDICT) == CLEAN)
 
-    def stage(self, context: Context, audit: Audit) -> Staged:
+    def write(self, context: Context, audit: Audit) -> CleanedSource:
         """Validate the rows, and write the clean ones to the audit's branch."""
         rows, counts = _clean_and_counts(context, self.source, self.validated)
-        written = audit.stage(tables.clean(self.source.contract), rows, context.replaced)
+        written = audit.write(tables.clean(self.source.contract), rows, context.replaced)
         return _staged(self.source, self.validated, written, counts.get)
 
 
@@ -103,11 +103,11 @@ class TwoPasses:
     keys: DataFrame
     frames: ExitStack
 
-    def stage(self, context: Context, audit: Audit) -> Staged:
+    def write(self, context: Context, audit: Audit) -> CleanedSource:
         """Validate the rows, and write the clean ones to the audit's branch."""
         source = self.source
         validator = TwoPassValidator(source.contract, *context.bounds, source.inputs, self.keys)
-        first, written = _stage_first_pass(context, audit, source, validator)
+        first, written = _write_first_pass(context, audit, source, validator)
         buckets = context.spark.createDataFrame(pa.table({ROW_BUCKET: pa.array(first.row_buckets, pa.int32())}))
         candidates = _cached(validator.second_pass(source.raw, buckets), self.frames)
         if not first.row_buckets:
@@ -137,14 +137,14 @@ def _clean_and_counts(context: Context, source: SourceTable, validated: DataFram
     return context.stamped(rows), counts
 
 
-def _stage_first_pass(
+def _write_first_pass(
     context: Context, audit: Audit, source: SourceTable, validator: TwoPassValidator
 ) -> tuple[FirstPassResult, int]:
     """Write the rows that are clean after the first pass; what it counted, and how many rows it wrote."""
     counts = Observation()
     passed = validator.first_pass(source.raw).observe(counts, *validator.first_pass_counts())
     rows = context.stamped(clean_rows(passed, source.contract, source.inputs))
-    written = audit.stage(tables.clean(source.contract), rows, context.replaced)
+    written = audit.write(tables.clean(source.contract), rows, context.replaced)
     return validator.first_pass_result(counts.get), written
 
 
@@ -154,7 +154,7 @@ def _staged(
     written: int,
     counts: Mapping[str, Any],
     first: FirstPassResult | None = None,
-) -> Staged:
+) -> CleanedSource:
     """The account of a source from the counts of its validated rows, and of the first pass where there was one."""
     first = first or FirstPassResult()
     account = Account(
@@ -170,7 +170,7 @@ def _staged(
     )
     newest = max((time.astimezone() for time in (counts.get("newest"), first.newest) if time), default=None)
     broken = _broken_rules(validated, source.contract.name) if counts.get(BROKEN) else []
-    return Staged(account, [*first.broken, *broken], newest, validated)
+    return CleanedSource(account, [*first.broken, *broken], newest, validated)
 
 
 def _broken_rules(validated: DataFrame, source: str) -> list[BrokenRule]:

@@ -10,7 +10,7 @@ from pipelines.features.fitted import FittedSpec
 from pipelines.model import Model
 from pipelines.training.feed import Chunk
 from pipelines.training.gather import gathered
-from pipelines.training.loop import Validation
+from pipelines.training.loop import ValidationMetrics
 
 
 class _StepInputs(Model, allow_inf_nan=True, ser_json_inf_nan="constants"):
@@ -42,7 +42,7 @@ def diverged(chunk: Chunk, step: int, spec: FittedSpec, where: str) -> RingmillE
     )
 
 
-def unusable(validation: Validation, epoch: int) -> RingmillError:
+def unusable(validation: ValidationMetrics, epoch: int) -> RingmillError:
     """The error of an epoch by whose validation no best one can be chosen: its loss, or the metric that is monitored, is no
     finite number.
     """

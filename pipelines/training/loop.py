@@ -27,7 +27,7 @@ from pipelines.training.tasks import OutputHead
 Compiled: TypeAlias = Callable[..., Any]  # a traced function of tensors
 
 
-class Validation(NamedTuple):
+class ValidationMetrics(NamedTuple):
     """Mean loss of a split over all ranks, and its task's metric by name."""
 
     loss: float
@@ -98,7 +98,7 @@ class Loop:
         loss, bad, wait = (value.numpy() for value in results)
         return Call(float(loss), int(bad), float(wait))
 
-    def validate(self, chunks: Iterator[Chunk], rows: int) -> Validation:
+    def validate(self, chunks: Iterator[Chunk], rows: int) -> ValidationMetrics:
         """Loss and metric over all ranks' rows of a split."""
         loss: float = 0.0
         measured: npt.NDArray[np.float64] | None = None
@@ -108,7 +108,7 @@ class Loop:
             measured = sums.numpy() if measured is None else measured + sums.numpy()
         assert measured is not None, "each rank has at least one chunk, if only of padding"
         summed = self._sum(np.concatenate([[loss], measured]))
-        return Validation(float(summed[0]) / rows, *self._head.metric(summed[1:], rows))
+        return ValidationMetrics(float(summed[0]) / rows, *self._head.metric(summed[1:], rows))
 
     @cached_property
     def _train(self) -> Compiled:

@@ -21,7 +21,7 @@ from pipelines.training.export import Description, Exported, export
 from pipelines.training.feed import Chunk, Feed, Receipt
 from pipelines.training.gather import gathered
 from pipelines.training.job import TrainingJob
-from pipelines.training.loop import Loop, Validation
+from pipelines.training.loop import Loop, ValidationMetrics
 from pipelines.training.networks import build_network
 from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimizer
 from pipelines.training.plan import Start, Taken
@@ -174,7 +174,7 @@ class _RankRun:
             if hvd.rank() == 0:
                 self._saved.keep(self._state.within(Start(epoch=epoch, taken=interruptions), loss, receipts))
 
-    def _validate(self) -> Validation:
+    def _validate(self) -> ValidationMetrics:
         with self._timer.within(VALIDATE):
             chunks = self._timer.counted(self._validation.epoch(0, Receipt()))
             return self._loop.validate(chunks, self._job.validation.rows)
@@ -219,6 +219,6 @@ class _RankRun:
         return export(self._network, job.spec, self._head, manifest, job.model, job.samples, described)
 
 
-def _epoch_score(monitor: str, validation: Validation) -> float:
+def _epoch_score(monitor: str, validation: ValidationMetrics) -> float:
     """The score of an epoch, of which more is better. Ranks agree on it because all of them hold the same sums."""
     return score_of(monitor, validation.value) if monitor == validation.metric else score_of("validation_loss", validation.loss)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pyarrow import fs
 
-from setup.postgres import FLIGHTS_TABLES, Postgres, PostgresProcess, postgres_process
+from setup.postgres import FLIGHTS_TABLES, PostgresProcess, PostgresServer, postgres_process
 from tests.chaos.servers import Gate, object_store
 from tests.conftest import ROOT
 from tests.processes import environment
@@ -101,7 +101,7 @@ def _edit(rows: list[Row]) -> list[Row]:
     return [row for number, row in enumerate(rows) if number % 10 != 9]
 
 
-def _environment(folder: Path, address: str, postgres: Postgres) -> dict[str, str]:
+def _environment(folder: Path, address: str, postgres: PostgresServer) -> dict[str, str]:
     passwords = dict.fromkeys(("RINGMILL_CATALOG_PASSWORD", "RINGMILL_POSTGRES_PASSWORD"), postgres.password)
     return {**environment(), **_credentials(address), **passwords, "TMPDIR": str(folder / "tmp-driver")}
 
@@ -131,7 +131,7 @@ def _options(master: str, address: str) -> list[str]:
     return [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
 
 
-def _configured(folder: Path, pipeline: str, postgres: Postgres) -> dict[str, Any]:
+def _configured(folder: Path, pipeline: str, postgres: PostgresServer) -> dict[str, Any]:
     def edit(content: dict[str, Any]) -> None:
         catalog = {"type": "jdbc", "uri": postgres.url, "jdbc.user": postgres.user, "jdbc.schema-version": "V1"}
         content["lake"] = {

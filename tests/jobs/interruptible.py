@@ -29,7 +29,7 @@ def work(context: Context) -> Outcome:
     with context.audit("interruptible") as audit:
         names = BROKEN_RULES.column_names
         full = {"run_id": context.run_id, "interval_from": start, "interval_to": end, **row}
-        audit.stage_rows(BROKEN_RULES, [{name: full.get(name) for name in names}], context.whose_interval)
+        audit.write_rows(BROKEN_RULES, [{name: full.get(name) for name in names}], context.whose_interval)
         print(AT_WORK, flush=True)
         # Spark's tasks are cancelled; a thread that waits for a source can't be, and must not hold the end up.
         context.at_once(lambda: context.spark.range(2).mapInArrow(wait, "id long").collect(), lambda: time.sleep(600))

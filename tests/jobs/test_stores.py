@@ -17,7 +17,7 @@ import pytest
 import yaml
 from pyarrow import fs
 
-from setup.postgres import Postgres
+from setup.postgres import PostgresServer
 from tests.canary import in_folder, leaks, watched_processes
 from tests.conftest import ROOT
 from tests.processes import environment, left_since, running
@@ -48,7 +48,7 @@ class Stores:
 
 
 @pytest.fixture(scope="module")
-def stores(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+def stores(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """All servers."""
     folder = tmp_path_factory.mktemp("servers")
     with s3_server() as s3, hdfs_server(folder) as hdfs, cluster(folder) as master:
@@ -79,7 +79,7 @@ def stores(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def config(stores: Stores, postgres: Postgres, flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(stores: Stores, postgres: PostgresServer, flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration over a sample that has been put on HDFS and S3."""
     folder = tmp_path_factory.mktemp("stores")
     write_sample(flights_csv, folder)
@@ -114,7 +114,7 @@ def config(stores: Stores, postgres: Postgres, flights_csv: Path, tmp_path_facto
     return path
 
 
-def left_of(stores: Stores, done: subprocess.CompletedProcess[str], postgres: Postgres) -> Iterator[tuple[str, bytes]]:
+def left_of(stores: Stores, done: subprocess.CompletedProcess[str], postgres: PostgresServer) -> Iterator[tuple[str, bytes]]:
     """All that a run wrote: output, catalog, tables with their metadata, models, reports, event logs, executors' logs."""
     yield "output", (done.stdout + done.stderr).encode()
     yield "catalog", postgres.execute("select * from iceberg_tables; select * from iceberg_namespace_properties").encode()
@@ -129,7 +129,9 @@ def left_of(stores: Stores, done: subprocess.CompletedProcess[str], postgres: Po
     yield from logs
 
 
-def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(stores: Stores, postgres: Postgres, config: Path) -> None:
+def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(
+    stores: Stores, postgres: PostgresServer, config: Path
+) -> None:
     before = running()
     held = [postgres.password, CANARY]
     with watched_processes(held) as shown:

@@ -66,8 +66,8 @@ def percentiles_of(values: Values, *, ordered: bool = False) -> Values | None:
     """
     if not len(values):
         return None
-    found: Values = (values if ordered else np.sort(values))[_ranks(len(values), len(PERCENTILES) + 1)]
-    return found
+    percentiles: Values = (values if ordered else np.sort(values))[_ranks(len(values), len(PERCENTILES) + 1)]
+    return percentiles
 
 
 def _ranks(count: int, parts: int) -> npt.NDArray[np.int64]:
@@ -112,7 +112,7 @@ def levels_of(values: Values, *, ordered: bool = False) -> Levels | None:
     return Levels(ascending[starts], starts.astype(np.float64), ends.astype(np.float64))
 
 
-class Words:
+class WordCounts:
     """How often each word occurs, exact up to `tracked` distinct ones.
 
     Of more, the rarest are dropped, and the others counted too low by as much as the most frequent of these: by at most one row

@@ -24,7 +24,7 @@ from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
 from pipelines.runtime.batches import APART, Batch, Bounds, bounds_of, bounds_of_interval, micros_of_bounds
 from pipelines.runtime.context import Bulk, Context, Outcome
-from pipelines.runtime.coverage import Written, landing_run, overlapping, replaced_intervals
+from pipelines.runtime.coverage import WrittenInterval, landing_run, overlapping, replaced_intervals
 from pipelines.runtime.landed import LATE, landing_name, may_come_late, raw_rows
 from pipelines.runtime.promises import check_promises, rules_explained
 from pipelines.runtime.secret import hash_key_of
@@ -71,7 +71,7 @@ def inputs(context: Context, intervals: Sequence[Interval]) -> dict[Interval, di
 def sizes(context: Context, intervals: Sequence[Interval]) -> dict[Interval, int]:
     """How many rows of all sources landed with each interval."""
     landed = {(each.start, each.end): each for each in overlapping(context, "ingest", *context.bounds)}
-    none = Written(*context.bounds, "", {})
+    none = WrittenInterval(*context.bounds, "", {})
     return {each: sum(landed.get(bounds_of_interval(each), none).rows.values()) for each in intervals}
 
 
@@ -97,7 +97,7 @@ def work(batch: Batch) -> dict[Interval, Outcome]:
         context.at_once(
             partial(_write_quarantine, batch, audit, validated),
             partial(_write_broken, batch, audit, broken),
-            partial(batch.stage_ledger, audit, STEP, accounts, replaced_by_each(batch, STEP)),
+            partial(batch.write_ledger, audit, STEP, accounts, replaced_by_each(batch, STEP)),
         )
         published = audit.publish()
         return {interval: Outcome(of, published) for interval, of in accounts.items()}
@@ -165,7 +165,7 @@ def _validate(
     rows = validate_rows(raw, contract, F.col(APART[0]), F.col(APART[1]), inputs).persist()
     kept.callback(rows.unpersist)
     table = tables.clean(contract)
-    audit.stage(table, clean_rows(rows, contract, inputs).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
+    audit.write(table, clean_rows(rows, contract, inputs).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
     accounts, newest = _accounts(contract, rows, _counts(raw), audit.rows_by_interval(table), batch.bounds)
     return ValidatedSource(rows, inputs, accounts, broken_of(batch, contract, rows, accounts, newest))
 
@@ -199,15 +199,15 @@ def _account(contract: Table, counts: Mapping[str, Any], rows_in: int, rows_out:
 
 
 def _write_quarantine(batch: Batch, audit: Audit, validated: Mapping[str, ValidatedSource]) -> None:
-    """Stage the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
+    """Write the refused rows, in the place of these sources' former ones; raises AccountingError on a leak."""
     context = batch.context
     refused = {name: sum(account.quarantined for account in of.accounts.values()) for name, of in validated.items()}
     parts = [_refused(context, name, of) for name, of in validated.items() if refused[name]]
     if parts:
         rows = union_of(parts).withColumn("run_id", F.lit(context.run_id))
-        written = audit.stage(tables.QUARANTINE, rows, batch.replaced & F.col("source").isin(*validated))
+        written = audit.write(tables.QUARANTINE, rows, batch.replaced & F.col("source").isin(*validated))
     else:
-        written = audit.stage_rows(tables.QUARANTINE, [], {**batch.whose_replaced, "source": tuple(validated)})
+        written = audit.write_rows(tables.QUARANTINE, [], {**batch.whose_replaced, "source": tuple(validated)})
     check_accounts([Account("quarantine", "all sources", sum(refused.values()), written)])
 
 
@@ -226,7 +226,7 @@ def _write_broken(batch: Batch, audit: Audit, broken: Mapping[Bounds, Sequence[B
         for (start, end), of in broken.items()
         for each in of
     ]
-    audit.stage_rows(tables.BROKEN_RULES, rows, batch.whose_replaced)
+    audit.write_rows(tables.BROKEN_RULES, rows, batch.whose_replaced)
 
 
 BULK = Bulk(is_possible, inputs, work, sizes, ROWS)

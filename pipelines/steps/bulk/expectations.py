@@ -24,18 +24,18 @@ def broken_of(
 
     `newest` has the newest event time of an interval's clean rows, where there are any.
     """
-    found: dict[Bounds, list[BrokenRule]] = {bounds: [] for bounds in batch.bounds}
+    broken: dict[Bounds, list[BrokenRule]] = {bounds: [] for bounds in batch.bounds}
     counted = count_broken(rows, APART)
     for row in counted.select(*micros_of_bounds(), "name", "severity", "rows", "message").collect():
-        found[bounds_of(row)].append(BrokenRule(contract.name, row["name"], row["severity"], row["rows"], row["message"]))
+        broken[bounds_of(row)].append(BrokenRule(contract.name, row["name"], row["severity"], row["rows"], row["message"]))
     usual = _usual(batch, contract, accounts)
     for interval, bounds in zip(batch.intervals, batch.bounds, strict=True):
         as_whole = check_freshness(contract, newest.get(bounds), interval.end)
         if contract.volume:
             before = [rows for start, rows in usual if start < bounds[0]]
             as_whole += check_volume(contract, _own_rows(accounts[bounds]), before[: contract.volume.runs])
-        found[bounds] = [*merge_broken(found[bounds]), *as_whole]
-    return found
+        broken[bounds] = [*merge_broken(broken[bounds]), *as_whole]
+    return broken
 
 
 def _usual(batch: Batch, contract: Table, accounts: Mapping[Bounds, Account]) -> list[tuple[datetime, int]]:

@@ -59,7 +59,7 @@ def work(batch: Batch) -> dict[Interval, Outcome]:
             interval: tuple(Account(STEP, name, rows.get(bounds, 0), rows.get(bounds, 0)) for name, rows in landed.items())
             for interval, bounds in zip(batch.intervals, batch.bounds, strict=True)
         }
-        batch.stage_ledger(audit, STEP, accounts, replaced_by_each(batch, STEP))
+        batch.write_ledger(audit, STEP, accounts, replaced_by_each(batch, STEP))
         published = audit.publish()
         return {interval: Outcome(of, published) for interval, of in accounts.items()}
 
@@ -76,7 +76,7 @@ def replaced_by_each(batch: Batch, step: str) -> dict[Interval, list[str]]:
 
 
 def _land(batch: Batch, audit: Audit, name: str) -> Mapping[tuple[datetime, datetime], int]:
-    """Stage a source's rows; how many landed of each interval."""
+    """Write a source's rows; how many landed of each interval."""
     context = batch.context
     source, contract = context.sources[name], context.config.contract(name)
     for interval in batch.intervals if source.sliced else ():
@@ -86,7 +86,7 @@ def _land(batch: Batch, audit: Audit, name: str) -> Mapping[tuple[datetime, date
     placed = placed_rows(rows, contract, F.col("interval_from")).withColumn("run_id", F.lit(context.run_id))
     table = tables.raw(contract)
     with failures_explained(source, contract):
-        landed = audit.stage(table, placed, batch.replaced)
+        landed = audit.write(table, placed, batch.replaced)
     check_landed(source, contract, read, landed)
     check_accounts([Account(STEP, name, rows_in=int(read.get["rows"]), rows_out=landed)])
     return audit.rows_by_interval(table)

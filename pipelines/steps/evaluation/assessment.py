@@ -52,12 +52,12 @@ def _compared(context: Context, model: Measured, champion: ModelVersion | None) 
     if (other := rival(context, model, champion)) is None:
         return None, f"It is the champion itself, version {champion.version}."
     try:
-        found = compare_with(context, model, other)
+        comparison = compare_with(context, model, other)
     except RingmillError as error:
         LOG.warning(f"  evaluate: not compared with the champion: {error}")
         return None, f"It could not be compared with the champion, version {other.version}: {error}"
-    _, metric, difference, low, high = found.comparison
-    return found, against_champion(other.version, metric, ConfidenceInterval(difference, low, high), gate.level)
+    _, metric, difference, low, high = comparison.comparison
+    return comparison, against_champion(other.version, metric, ConfidenceInterval(difference, low, high), gate.level)
 
 
 def gate_of(config: EvaluateConfig, metrics: Mapping[str, float]) -> GateOutcome:

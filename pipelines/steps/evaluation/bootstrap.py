@@ -84,11 +84,11 @@ def replicate_metrics(
     order = ("group", F.desc("score"), "row_id") if isinstance(task, Binary) else ("group", "row_id")
     partitioned = each.repartitionById(blocks, "partition").sortWithinPartitions(*order)
     drawn = partitioned.mapInArrow(partial(replicate_batches, plan=plan), from_arrow_schema(plan.schema())).toArrow()
-    found = dict(_by_group(drawn, plan))
+    groups = dict(_by_group(drawn, plan))
     for name in models:
-        if name not in found:
+        if name not in groups:
             raise DataError(f"evaluate: {name} has predicted no labelled row; expected some of the test split.")
-    return found
+    return groups
 
 
 def _judged(frame: DataFrame, task: Task) -> DataFrame:

@@ -17,24 +17,24 @@ from pipelines.steps.train import FEATURES, prepared_files, snapshot_tag, stats_
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedBaselines:
     """What fitted baselines predict, by name, and facts about their fitting."""
 
     predictions: Mapping[str, DataFrame] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def fit_baselines(context: Context, run: Run) -> Fitted:
+def fit_baselines(context: Context, run: Run) -> FittedBaselines:
     """Fit the declared baseline on the snapshot that a training run read, and predict validation and test rows."""
     config, task = context.config.evaluate.gradient_boosting, context.config.task
     if config is None:
-        return Fitted()
+        return FittedBaselines()
     spec = trained_spec(context, run)
     train, *others = (trained_files(context, run, split) for split in ("train", *JUDGED))
     boosted = fit_boosting(config, task, spec, train)
     table = boosted_predictions(boosted, task, spec, dict(zip(JUDGED, others, strict=True)))
     fact = f"{config.iterations} rounds on {boosted.rows:,} rows of the train split, {boosted.seconds:.1f} seconds"
-    return Fitted({config.name: context.spark.createDataFrame(table)}, {config.name.replace("_", " "): fact})
+    return FittedBaselines({config.name: context.spark.createDataFrame(table)}, {config.name.replace("_", " "): fact})
 
 
 def trained_files(context: Context, run: Run, split: str) -> list[str]:

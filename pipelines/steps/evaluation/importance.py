@@ -26,8 +26,8 @@ def permutation_importance(
     """
     features = spark.range(0, len(spec.features), 1, min(spark.sparkContext.defaultParallelism, len(spec.features)))
     work = partial(_importances, score=score, model=model, task=task, spec=spec, paths=tuple(paths), rows=rows)
-    found = features.mapInArrow(work, "feature string, loss double, deviation double").toArrow().to_pylist()
-    return sorted((Importance(**row) for row in found), key=lambda one: (-one.loss, one.feature))
+    losses = features.mapInArrow(work, "feature string, loss double, deviation double").toArrow().to_pylist()
+    return sorted((Importance(**row) for row in losses), key=lambda one: (-one.loss, one.feature))
 
 
 def _importances(

@@ -48,7 +48,7 @@ def measure_live(context: Context) -> list[LiveMetric]:
     if not versions:
         return []
     settings, thresholds = context.config.evaluate, _thresholds(context)
-    found = replicate_metrics(
+    measured = replicate_metrics(
         {str(version): rows.where(F.col("model_version") == version) for version in versions},
         task=context.config.task,
         thresholds={str(version): thresholds.get(version, 0.5) for version in versions},
@@ -57,21 +57,24 @@ def measure_live(context: Context) -> list[LiveMetric]:
     )
     return [
         LiveMetric(
-            version, found[str(version)].rows, name, confidence_interval(found[str(version)].metrics[name], settings.confidence)
+            version,
+            measured[str(version)].rows,
+            name,
+            confidence_interval(measured[str(version)].metrics[name], settings.confidence),
         )
         for version in versions
         for name in METRICS[context.config.task.kind]
     ]
 
 
-def stage_live(context: Context, audit: Audit, live: Sequence[LiveMetric]) -> None:
+def write_live(context: Context, audit: Audit, live: Sequence[LiveMetric]) -> None:
     """Write the metrics, in the place of the interval's former ones."""
     start, end = context.bounds
     stamp: dict[str, object] = {"run_id": context.run_id, "interval_from": start, "interval_to": end}
     rows: list[dict[str, object]] = [
         {**stamp, "model_version": one.version, "rows": one.rows, "metric": one.metric, **_finite(one.value)} for one in live
     ]
-    audit.stage_rows(tables.LIVE_METRICS, rows, context.whose_interval)
+    audit.write_rows(tables.LIVE_METRICS, rows, context.whose_interval)
 
 
 def live_grids(live: Sequence[LiveMetric]) -> list[Grid]:

@@ -22,7 +22,7 @@ Row = dict[str, object]
 SUPPRESSED = "suppressed"
 
 
-def stage_evaluation(
+def write_evaluation(
     context: Context,
     audit: Audit,
     run: Run,
@@ -40,7 +40,7 @@ def stage_evaluation(
         metric = PRIMARY[context.config.task.kind]
         rows.append((tables.FEATURE_IMPORTANCE, ({**one._asdict(), "metric": metric} for one in importance)))
     own = {**context.whose_interval, "run_id": context.run_id}
-    context.at_once(*(partial(audit.stage_rows, table, [{**stamp, **row} for row in of], own) for table, of in rows))
+    context.at_once(*(partial(audit.write_rows, table, [{**stamp, **row} for row in of], own) for table, of in rows))
 
 
 def last_evaluation(context: Context, model_run_id: str | None = None) -> list[dict[str, Any]]:

@@ -115,10 +115,10 @@ class Attempts:
 
     def _from(self, folder: str) -> TrainingJob | None:
         """The job, going on from the newest whole checkpoint of a folder; None when it has none."""
-        found = checkpoint.newest(folder, lambda error: self._events.add("damaged", str(error)))
-        if found is None:
+        checkpoint_found = checkpoint.newest(folder, lambda error: self._events.add("damaged", str(error)))
+        if checkpoint_found is None:
             return None
-        uri, kept = found
+        uri, kept = checkpoint_found
         standing = TrainState.model_validate(kept.meta)
         place = {"epoch": standing.start.epoch, "step": sum(taken.steps for taken in standing.start.taken)}
         self._events.add("resumed", f"from epoch {place['epoch'] + 1}, step {place['step']}: {uri}", place)

@@ -77,7 +77,7 @@ def test_a_contract_of_odd_names_is_cleaned_and_stored(spark: SparkSession, lake
     stamped = parts.clean.withColumns({"run_id": F.lit("r"), "interval_from": F.lit(START), "interval_to": F.lit(END)})
     table = tables.clean(CONTRACT)
     with Audit(lake, "clean") as audit:
-        audit.stage(table, stamped, F.lit(True))
+        audit.write(table, stamped, F.lit(True))
         audit.publish()
     stored = lake.read(table.name).select(*cols(CONTRACT.column_names), "`a.number_outlier`").orderBy("`key.of`").collect()
     assert [row[0] for row in stored] == [1, 2]

@@ -13,7 +13,7 @@ from pipelines.features.kinds.summaries import (
     PERCENTILES,
     Levels,
     Moments,
-    Words,
+    WordCounts,
     levels_of,
     merged_moments,
     moments_of,
@@ -53,7 +53,7 @@ def test_no_value_has_no_percentiles() -> None:
 
 
 def test_words_are_exact_up_to_the_tracked_ones() -> None:
-    words = Words(tracked=100)
+    words = WordCounts(tracked=100)
     drawn = np.random.default_rng(5).integers(0, 100, (50, 40))
     for part in drawn:
         words.add(pa.array([f"w{number}" for number in part]), pa.array(np.ones(40, int)))
@@ -64,7 +64,7 @@ def test_words_are_exact_up_to_the_tracked_ones() -> None:
 
 def test_of_more_words_the_frequent_stay_and_err_within_the_bound() -> None:
     tracked, rows = 200, 60_000
-    words = Words(tracked=tracked)
+    words = WordCounts(tracked=tracked)
     drawn = np.minimum(np.random.default_rng(6).zipf(1.4, rows), 100_000)
     for part in np.split(drawn, 300):
         words.add(pa.array([f"w{number}" for number in part]), pa.array(np.ones(len(part), int)))

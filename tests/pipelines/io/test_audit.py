@@ -37,7 +37,7 @@ def steps(lake: Lake, day: int = 1, tables: list[Table] = TABLES) -> Iterator[st
     with Audit(lake, f"day {day}") as audit:
         for contract in reversed(tables):
             rows = [{"day": day, "run": lake.run_id, "n": n} for n in range(2)]
-            audit.stage(contract, lake.frame(contract, rows), F.col("day") == day)
+            audit.write(contract, lake.frame(contract, rows), F.col("day") == day)
         yield "staged"
         for name, _ in audit.publishing():
             yield name
@@ -180,7 +180,7 @@ def test_steps_that_share_a_table_do_not_get_in_each_others_way(lake: Lake) -> N
     things = Table("things", (Column("source", "string", nullable=False), Column("n", "int")), partition_by=("source",))
     with Audit(clean, "clean day 1") as one, Audit(features, "features day 1") as two:
         for audit, source in ((one, "planes"), (two, "features")):
-            audit.stage(things, lake.frame(things, [{"source": source, "n": 1}]), F.col("source") == source)
+            audit.write(things, lake.frame(things, [{"source": source, "n": 1}]), F.col("source") == source)
         one.publish()
         two.publish()
     assert sorted(row.source for row in lake.read("things").collect()) == ["features", "planes"]
@@ -211,7 +211,7 @@ def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pyte
 def test_rows_that_are_added_to_staged_ones_are_published_and_staged_anew_with_them(lake: Lake) -> None:
     table, other = TABLES[0], runs(lake, 2)[1]
     with Audit(lake, "day 1") as audit:
-        assert audit.stage(table, rows_of(lake, table, 1, 3), F.col("day") == 1) == 3
+        assert audit.write(table, rows_of(lake, table, 1, 3), F.col("day") == 1) == 3
         assert audit.add(table, rows_of(lake, table, 1, 2)) == 2
         assert audit.add(table, rows_of(lake, table, 1, 0)) == 0
         assert lake.read(table.name).count() == 0

@@ -11,7 +11,7 @@ from pipelines.config import LakeConfig
 from pipelines.errors import ExternalError
 from pipelines.io.catalog import catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.lake import Lake
-from setup.postgres import Postgres
+from setup.postgres import PostgresServer
 from tests.conftest import session_on
 
 
@@ -96,7 +96,7 @@ def test_spark_hides_what_a_catalog_has_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["jdbc", "rest"])
-def test_a_wrong_connection_tells_no_secret(spark: SparkSession, tmp_path: Path, postgres: Postgres, scheme: str) -> None:
+def test_a_wrong_connection_tells_no_secret(spark: SparkSession, tmp_path: Path, postgres: PostgresServer, scheme: str) -> None:
     server = f"{postgres.url}?user={postgres.user}&password=verysecret"
     catalogs = {
         "jdbc": {"type": "jdbc", "uri": server, "jdbc.password": "verysecret", "jdbc.user": postgres.user},

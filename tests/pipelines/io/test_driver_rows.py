@@ -102,12 +102,12 @@ def test_a_table_that_was_never_written_has_no_rows(lake: Lake) -> None:
 def test_staged_rows_take_the_place_of_the_selected_ones_once_they_are_published(lake: Lake) -> None:
     lake.append_rows(READINGS, [{**BARE, "day": 1}, {**FULL, "day": 1}])
     with Audit(lake, "readings of b") as audit:
-        assert audit.stage_rows(READINGS, [{**BARE, "day": day} for day in (2, 3)], {"station": "b"}) == 2
+        assert audit.write_rows(READINGS, [{**BARE, "day": day} for day in (2, 3)], {"station": "b"}) == 2
         assert sorted(row["day"] for row in lake.rows(READINGS, {})) == [1, 1]
         audit.publish()
     assert sorted((row["station"], row["day"]) for row in lake.rows(READINGS, {})) == [("Köln/1 %", 1), ("b", 2), ("b", 3)]
     with Audit(lake, "readings of b") as audit:
-        assert audit.stage_rows(READINGS, [], {"station": "b"}) == 0
+        assert audit.write_rows(READINGS, [], {"station": "b"}) == 0
         audit.publish()
     assert [row["station"] for row in lake.rows(READINGS, {})] == ["Köln/1 %"]
 

@@ -156,7 +156,7 @@ def test_a_stale_audit_branch_goes_and_a_running_ones_stays(lake: Lake) -> None:
 def test_a_run_that_began_before_maintenance_still_lands(lake: Lake) -> None:
     appended(lake)
     with Audit(lake, "day 1") as audit:
-        audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
+        audit.write(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
         maintain(lake, kept=keep(days=1))
         audit.publish()
     assert sorted((row.day, row.n) for row in lake.read("things").collect()) == [(0, 0), (0, 2), (0, 4), (1, 99)]
@@ -169,7 +169,7 @@ def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
     def write(number: int) -> None:
         run = Lake(lake.spark, lake.namespace, f"run_{number}")
         with Audit(run, f"day {number}") as audit:
-            audit.stage(THINGS, run.frame(THINGS, [{"day": number, "n": number}]), F.col("day") == number)
+            audit.write(THINGS, run.frame(THINGS, [{"day": number, "n": number}]), F.col("day") == number)
             audit.publish()
 
     with ThreadPoolExecutor(2) as pool:

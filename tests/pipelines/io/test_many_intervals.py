@@ -31,9 +31,9 @@ def steps(lake: Lake, run: str) -> Generator[str]:
     rows = [{"run": run, "interval_from": start, "interval_to": end} for start, end in intervals]
     lake = Lake(lake.spark, lake.namespace, run)
     with Audit(lake, scope_of("clean", intervals)) as audit:
-        audit.stage(APPLES, lake.frame(APPLES, rows), within_interval(*span))
+        audit.write(APPLES, lake.frame(APPLES, rows), within_interval(*span))
         assert audit.rows_by_interval(APPLES) == dict.fromkeys(intervals, 1)
-        audit.stage_rows(LEDGER, rows, {"interval_from": Spans((span,))})
+        audit.write_rows(LEDGER, rows, {"interval_from": Spans((span,))})
         yield "staged"
         yield from (name for name, _ in audit.publishing())
 

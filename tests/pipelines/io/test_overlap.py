@@ -32,8 +32,8 @@ def steps(lake: Lake, run: str, interval: tuple[datetime, datetime]) -> Generato
     rows = [{"run": run, "interval_from": start, "interval_to": end}]
     lake = Lake(lake.spark, lake.namespace, run)
     with Audit(lake, f"clean {start.isoformat()} to {end.isoformat()}") as audit:
-        audit.stage(apples, lake.frame(apples, rows), within_interval(start, end))
-        audit.stage_rows(ledger, rows, {"interval_from": Bound(">=", start), "interval_to": Bound("<=", end)})
+        audit.write(apples, lake.frame(apples, rows), within_interval(start, end))
+        audit.write_rows(ledger, rows, {"interval_from": Bound(">=", start), "interval_to": Bound("<=", end)})
         yield "staged"
         yield from (name for name, _ in audit.publishing())
 

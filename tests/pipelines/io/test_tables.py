@@ -21,7 +21,7 @@ def put(lake: Lake, day: int, *numbers: int) -> None:
     """Publish a day's numbers."""
     with Audit(lake, f"day {day}") as audit:
         rows = lake.frame(THINGS, [{"day": day, "n": n} for n in numbers])
-        assert audit.stage(THINGS, rows, F.col("day") == day) == len(numbers)
+        assert audit.write(THINGS, rows, F.col("day") == day) == len(numbers)
         audit.publish()
 
 
@@ -51,7 +51,7 @@ def test_a_day_can_become_empty(lake: Lake) -> None:
 def test_staged_rows_are_seen_on_the_branch_alone(lake: Lake) -> None:
     put(lake, 1, 10)
     with Audit(lake, "day 1") as audit:
-        audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
+        audit.write(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
         assert content(lake) == [(1, 10)]
         assert [row.n for row in audit.read(THINGS).collect()] == [99]
         audit.publish()
@@ -65,7 +65,7 @@ def test_a_failed_check_leaves_main_and_no_branch(lake: Lake) -> None:
 
     def fail() -> None:
         with Audit(lake, "day 1") as audit:
-            audit.stage(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
+            audit.write(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -90,7 +90,7 @@ def test_a_snapshot_can_be_read_again(lake: Lake) -> None:
 def test_a_missing_value_in_a_required_column_is_refused(lake: Lake) -> None:
     rows = lake.spark.createDataFrame([(None, 1)], "day int, n int")
     with Audit(lake, "day 1") as audit, pytest.raises(Exception, match=r"(?i)null"):
-        audit.stage(THINGS, rows, F.lit(True))
+        audit.write(THINGS, rows, F.lit(True))
 
 
 def test_a_table_that_was_never_written_has_no_snapshot(lake: Lake) -> None:
@@ -104,7 +104,7 @@ def test_a_contract_may_gain_and_lose_columns(lake: Lake) -> None:
     columns = (Column("day", "int", nullable=False), Column("word", "string", nullable=False))
     changed = Table("things", columns, partition_by=("day",))
     with Audit(lake, "day 1") as audit:
-        audit.stage(changed, lake.frame(changed, [{"day": 2, "word": "a"}]), F.col("day") == 2)
+        audit.write(changed, lake.frame(changed, [{"day": 2, "word": "a"}]), F.col("day") == 2)
         audit.publish()
     assert sorted(lake.read("things").collect()) == [(1, 10, None), (2, None, "a")]
 
@@ -119,7 +119,7 @@ def test_a_column_may_become_wider_and_old_snapshots_stay_readable(
     wide = Table("things", (Column("day", "int", nullable=False), Column("n", declared)), partition_by=("day",))
     first = lake.append(narrow, lake.frame(narrow, [{"day": 1, "n": old}]))
     with Audit(lake, "day 2") as audit:
-        audit.stage(wide, lake.frame(wide, [{"day": 2, "n": new}]), F.col("day") == 2)
+        audit.write(wide, lake.frame(wide, [{"day": 2, "n": new}]), F.col("day") == 2)
         audit.publish()
     assert lake.read("things").schema["n"].dataType == TYPES[declared]
     assert sorted(lake.read("things").collect()) == [(1, old), (2, new)]
@@ -202,6 +202,6 @@ def test_a_renamed_column_is_read_by_its_new_name_from_old_tables_too(lake: Lake
     assert sorted((row["step"], row["rows_in"]) for row in lake.rows(ROW_LEDGER, {})) == [("clean", 3), ("ingest", 4)]
     assert lake.rows(ROW_LEDGER, {"step": "clean"})[0]["rows_in"] == 3
     with Audit(lake, "clean of May") as audit:
-        assert audit.stage_rows(ROW_LEDGER, [ledger_row(ROW_LEDGER, "clean", 5)], {"step": "clean"}) == 1
+        assert audit.write_rows(ROW_LEDGER, [ledger_row(ROW_LEDGER, "clean", 5)], {"step": "clean"}) == 1
         audit.publish()
     assert sorted((row.step, row.rows_in) for row in lake.read("row_ledger").collect()) == [("clean", 5), ("ingest", 4)]

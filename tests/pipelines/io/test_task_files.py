@@ -76,7 +76,7 @@ def staged(lake: Lake, tasks: int, repeated: int | None = None) -> int:
     """Write the rows of so many tasks, of which none is seen before they are published; how many."""
     before = lake.read("measured").count() if lake.exists("measured") else 0
     with Audit(lake, "measured in May") as audit:
-        rows = audit.stage_files(
+        rows = audit.write_files(
             MEASURED, PARTITIONS, WHERE, lambda layout: run_tasks(lake.spark, tasks, Writer(layout, repeated))
         )
         assert lake.read("measured").count() == before
@@ -142,7 +142,7 @@ def test_a_failed_write_commits_nothing_and_leaves_no_file(lake: Lake) -> None:
         return [layout.write(0, rows, "00000")]
 
     with pytest.raises(pa.ArrowInvalid, match="non-nullable"), Audit(lake, "measured in May") as audit:
-        audit.stage_files(MEASURED, PARTITIONS, WHERE, write)
+        audit.write_files(MEASURED, PARTITIONS, WHERE, write)
     assert files_below(lake) == before
     assert [row.n for row in lake.read("measured").collect()] == [-1]
     assert not any(row.name.startswith("audit_") for row in lake.read("measured.refs").collect())

@@ -27,7 +27,7 @@ def test_a_step_is_done_again_when_a_killed_run_published_a_part_of_it(run: Run)
     with killed.audit("ingest") as audit:
         empty = killed.lake.read("raw_airlines").where(F.lit(False))
         contract = killed.config.contract("airlines")
-        audit.stage(raw(contract), empty, killed.in_interval)
+        audit.write(raw(contract), empty, killed.in_interval)
         next(audit.publishing())
     assert killed.lake.read("raw_airlines").count() == 0
     healed = run(ingest.STEP)
@@ -80,7 +80,7 @@ def test_a_signal_during_a_publication_waits_until_every_table_has_it(run: Run, 
     monkeypatch.setattr(IcebergTable, "publish", publish_and_interrupt)
     with pytest.raises(Interrupted), context.audit("probe") as audit:  # noqa: PT012
         for contract in (tables.BROKEN_RULES, tables.ROW_LEDGER):
-            audit.stage_rows(contract, [], context.whose_interval)
+            audit.write_rows(contract, [], context.whose_interval)
         audit.publish()
     for contract in (tables.BROKEN_RULES, tables.ROW_LEDGER):
         table = IcebergTable(context.spark, context.lake.identifier(contract.name))

@@ -18,7 +18,7 @@ from pipelines.config import WHOLE, Interval
 from pipelines.errors import ConfigError, DataError
 from pipelines.io.lake import Lake
 from pipelines.runtime.context import Context, Step
-from pipelines.runtime.coverage import Written
+from pipelines.runtime.coverage import WrittenInterval
 from pipelines.runtime.gaps import gaps_of, uncovered
 from pipelines.runtime.intervals import run_steps
 from pipelines.runtime.runs import RunLog
@@ -233,7 +233,7 @@ def test_rows_without_a_time_of_a_source_of_intervals_are_read_from_all_of_them(
 @pytest.mark.slow
 def test_intervals_that_overlap_from_before_are_not_read_twice(over: Over, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"visits": 1, "shops": 1}
-    two = [Written(day(1), day(2), "a", rows), Written(day(1), day(4), "b", rows)]
+    two = [WrittenInterval(day(1), day(2), "a", rows), WrittenInterval(day(1), day(4), "b", rows)]
     monkeypatch.setattr("pipelines.runtime.window.overlapping", lambda *_: two)
     message = r"2013-05-01 00:00 to 2013-05-02 00:00 and 2013-05-01 00:00 to 2013-05-04 00:00 are both cleaned, .*covers both"
     with pytest.raises(DataError, match=message):
@@ -285,7 +285,7 @@ def test_a_covering_interval_replaces_others_and_one_that_cuts_is_refused(over: 
 
 
 def test_what_intervals_leave_uncovered_is_found_by_their_bounds() -> None:
-    one, two = Written(day(2), day(3), "a", {}), Written(day(5), day(7), "b", {})
+    one, two = WrittenInterval(day(2), day(3), "a", {}), WrittenInterval(day(5), day(7), "b", {})
     assert uncovered(day(1), day(6), [two, one]) == [(day(1), day(2)), (day(3), day(5))]
     assert uncovered(day(2), day(3), [one]) == []
     assert uncovered(day(2, 5), day(2, 6), []) == [(day(2, 5), day(2, 6))]

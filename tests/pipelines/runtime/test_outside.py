@@ -113,7 +113,7 @@ def rows_step(before_publish: Callable[[], object]) -> Step:
         row = {"source": "flights", "rule": "r", "severity": "warn", "rows": 1, "example": ""}
         with context.audit("outside") as audit:
             full = {"run_id": context.run_id, "interval_from": start, "interval_to": end, **row}
-            audit.stage_rows(BROKEN_RULES, [full], context.whose_interval)
+            audit.write_rows(BROKEN_RULES, [full], context.whose_interval)
             before_publish()
             return Outcome(outputs=audit.publish())
 

@@ -10,12 +10,12 @@ import pytest
 
 from pipelines.serving.batcher import Batcher, Scores
 from pipelines.serving.failures import UnavailableError, ValuesError
-from pipelines.serving.rows import Rows
+from pipelines.serving.rows import RequestRows
 
 
-def rows(*values: float) -> Rows:
+def rows(*values: float) -> RequestRows:
     """Rows of one number."""
-    return Rows(np.array([values], np.float64), {}, {})
+    return RequestRows(np.array([values], np.float64), {}, {})
 
 
 class Model:
@@ -24,7 +24,7 @@ class Model:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def __call__(self, batch: Rows) -> Scores:
+    def __call__(self, batch: RequestRows) -> Scores:
         self.batches.append(batch.count)
         if (batch.numbers < 0).any():
             raise ArithmeticError("negative")

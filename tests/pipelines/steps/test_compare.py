@@ -49,8 +49,8 @@ def evaluated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
         metrics: list[dict[str, object]] = [{**stamp, "metric": name, "value": value} for name, value in measured.items()]
         with context.audit("evaluate") as audit:
             own = context.in_interval & (F.col("run_id") == run_id)
-            audit.stage(stored.PREDICTIONS, tables.frame(stored.PREDICTIONS, predicted), own)
-            audit.stage_rows(stored.EVALUATION_METRICS, metrics, {**context.whose_interval, "run_id": run_id})
+            audit.write(stored.PREDICTIONS, tables.frame(stored.PREDICTIONS, predicted), own)
+            audit.write_rows(stored.EVALUATION_METRICS, metrics, {**context.whose_interval, "run_id": run_id})
             outputs = audit.publish()
         context.runs.add(
             Run(

@@ -107,7 +107,7 @@ class Feedback:
             for at, (feature, of) in enumerate(zip(SPEC.features, stats, strict=True))
         ]  # fmt: skip
         with context.audit("features") as audit:
-            audit.stage_rows(tables.FEATURE_STATS, rows, context.whose_interval)
+            audit.write_rows(tables.FEATURE_STATS, rows, context.whose_interval)
             audit.publish()
 
 

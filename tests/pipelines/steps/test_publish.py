@@ -110,7 +110,7 @@ class Models:
             )
         ]  # fmt: skip
         with context.audit("evaluate") as audit:
-            audit.stage_rows(tables.EVALUATION_METRICS, rows, context.whose_interval)
+            audit.write_rows(tables.EVALUATION_METRICS, rows, context.whose_interval)
             audit.publish()
 
     def publish(self, edit: Edit = lambda _: None, run: str | None = None, *, force: bool = False) -> Context:

@@ -112,7 +112,7 @@ def test_train_refuses_a_table_whose_validation_has_one_class(run: Run) -> None:
         {"row_id": at, "split": split, "label": of, **stamp} for split, given in labels.items() for at, of in enumerate(given)
     ]
     with context.audit("features") as audit:
-        audit.stage(table, context.lake.frame(table, made), context.in_interval)
+        audit.write(table, context.lake.frame(table, made), context.in_interval)
         audit.publish()
     with pytest.raises(
         DataError, match=r"train: the validation split has rows of one class only, .*validation 2 rows \(late: 2"

@@ -33,7 +33,7 @@ from pipelines.steps.status_facts import failures, shown_age
 from pipelines.steps.status_report import StatusReport
 from schemas import tables as stored
 from schemas.contract import Column, Table
-from setup.postgres import Postgres
+from setup.postgres import PostgresServer
 from tests.conftest import ROOT, session_on
 from tests.pipelines.conftest import Run
 from tests.pipelines.registry.versions import day, version
@@ -246,7 +246,7 @@ def test_a_warehouse_without_tables_is_named_and_nothing_is_created(
 
 
 def test_a_database_that_is_empty_or_does_not_answer_is_named(
-    spark: SparkSession, tmp_path: Path, postgres: Postgres, job: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, postgres: PostgresServer, job: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     def catalog(url: str, **settings: str) -> Callable[[dict[str, Any]], object]:
         return lambda content: content["lake"].update(catalog={"type": "jdbc", "uri": url, **settings})

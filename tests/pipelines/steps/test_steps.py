@@ -19,7 +19,7 @@ from pipelines.steps.ingest import STEP as INGEST
 from pipelines.steps.train import STEP as TRAIN
 from pipelines.steps.train import read_spec
 from schemas.flights import SOURCES
-from setup.postgres import Postgres, flights_ddl
+from setup.postgres import PostgresServer, flights_ddl
 from tests.pipelines.conftest import Run
 from tests.sample import Row
 
@@ -232,7 +232,7 @@ def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run)
 
 @pytest.mark.slow
 def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
-    run: Run, cleaned: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, cleaned: Run, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLIGHTS_PASSWORD", postgres.password)
     table = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "FLIGHTS_PASSWORD"}

@@ -23,14 +23,14 @@ from tests.pipelines.conftest import Run
 from tests.pipelines.training.test_job import job
 
 
-def stage(context: Context, rows: int) -> None:
+def write(context: Context, rows: int) -> None:
     """Publish so many train rows of the context's interval."""
     start, end = context.bounds
     table = tables.features((), {"x": "float"}, "float", ())
     stamp: dict[str, Any] = {"run_id": context.run_id, "interval_from": start, "interval_to": end}
     made = [{"row_id": at, "split": "train", "label": 0.0, "x": 1.0, **stamp} for at in range(rows)]
     with context.audit("features") as audit:
-        audit.stage(table, context.lake.frame(table, made), context.in_interval)
+        audit.write(table, context.lake.frame(table, made), context.in_interval)
         audit.publish()
 
 
@@ -40,8 +40,8 @@ def test_of_two_intervals_that_begin_at_once_the_own_files_alone_are_read(run: R
     half, whole = (
         replace(context, interval=Interval(start=start, end=datetime(2013, month, 1, tzinfo=UTC))) for month in (6, 12)
     )
-    stage(half, 3)
-    stage(whole, 5)
+    write(half, 3)
+    write(whole, 5)
     snapshot = context.lake.snapshot_id("features")
     assert snapshot is not None
     for one, rows in ((half, 3), (whole, 5)):

@@ -23,7 +23,7 @@ from pipelines.errors import ConfigError, DataError, ExternalError
 from pipelines.io.sources.base import Source
 from pipelines.io.sources.kinds import make_source
 from schemas.contract import Column, Table
-from setup.postgres import Postgres
+from setup.postgres import PostgresServer
 
 PAIRS = Table("pairs", (Column("id", "int"), Column("name", "string")))
 YEAR = Interval(start=datetime(2013, 1, 1, tzinfo=UTC), end=datetime(2014, 1, 1, tzinfo=UTC))
@@ -31,7 +31,7 @@ Make = Callable[..., Source]
 
 
 @pytest.fixture
-def make(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Make:
+def make(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes a source over a table of the server: `make("pairs", connections=3)`."""
     monkeypatch.setenv("PAIRS_PASSWORD", postgres.password)
     monkeypatch.setenv("PAIRS_PORT", str(postgres.port))
@@ -43,12 +43,12 @@ def make(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Make:
     return _make
 
 
-def create(postgres: Postgres, name: str, columns: str, *more: str) -> None:
+def create(postgres: PostgresServer, name: str, columns: str, *more: str) -> None:
     """Make a table anew and run more SQL."""
     postgres.execute("; ".join([f"drop table if exists {name} cascade", f"create table {name} ({columns})", *more]))
 
 
-def pairs(postgres: Postgres, name: str, rows: int) -> None:
+def pairs(postgres: PostgresServer, name: str, rows: int) -> None:
     """A table of ids from 1 on, about 7 rows in a block, with statistics that know nothing of it."""
     create(
         postgres, name, "id int, name text", f"insert into {name} select i, repeat('x', 1000) from generate_series(1, {rows}) i"
@@ -67,7 +67,7 @@ def landed(source: Source, spark: SparkSession, contract: Table = PAIRS, interva
 
 
 def test_each_row_is_read_once_by_as_many_connections_as_are_asked_for(
-    spark: SparkSession, postgres: Postgres, make: Make
+    spark: SparkSession, postgres: PostgresServer, make: Make
 ) -> None:
     pairs(postgres, "many", 1000)
     for connections in (1, 2, 3):
@@ -81,7 +81,7 @@ def test_each_row_is_read_once_by_as_many_connections_as_are_asked_for(
             }
 
 
-def test_the_ranges_of_blocks_are_read_alone(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_the_ranges_of_blocks_are_read_alone(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     pairs(postgres, "many", 1000)
     with make("many").reading(spark, PAIRS, YEAR) as rows:
         query = "select id::text f0 , ctid k from many where 1=1"
@@ -90,12 +90,12 @@ def test_the_ranges_of_blocks_are_read_alone(spark: SparkSession, postgres: Post
         assert len(ids(rows)) == 1000
 
 
-def test_an_empty_table_gives_no_rows(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_an_empty_table_gives_no_rows(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     create(postgres, "nothing", "id int, name text")
     assert landed(make("nothing"), spark) == []
 
 
-def test_values_land_as_the_server_writes_them(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_values_land_as_the_server_writes_them(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     values = {
         "numeric": ("'NaN'", "NaN"),
         "numeric(40,20)": ("12345678901234567890.12345678901234567890", "12345678901234567890.12345678901234567890"),
@@ -126,7 +126,7 @@ def test_values_land_as_the_server_writes_them(spark: SparkSession, postgres: Po
     assert instant == 1357016400250000
 
 
-def test_names_of_any_kind_are_names(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_names_of_any_kind_are_names(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     create(postgres, '"Odd ""table"', '"Id" int, id int, "na`me ""x" text', """insert into "Odd ""table" values (1, 2, 'a')""")
     source = make('public.Odd "table', rename={"Id": "name", 'na`me "x': "note"})
     contract = Table("odd", (Column("id", "int"), Column("name", "string"), Column("note", "string")))
@@ -136,7 +136,7 @@ def test_names_of_any_kind_are_names(spark: SparkSession, postgres: Postgres, ma
 
 @pytest.mark.parametrize("type_", ["timestamptz", "timestamp", "date"])
 def test_a_watermark_gives_the_intervals_rows_and_those_of_the_lookback(
-    spark: SparkSession, postgres: Postgres, make: Make, type_: str
+    spark: SparkSession, postgres: PostgresServer, make: Make, type_: str
 ) -> None:
     times = ("2012-12-29", "2012-12-30", "2012-12-31", "2013-01-01", "2013-12-31", "2014-01-01")
     rows = ", ".join(f"({at}, '{time} 00:00:00')" for at, time in enumerate(times))
@@ -152,7 +152,7 @@ def ids_of(rows: list[Row]) -> list[int]:
     return sorted(int(row.id) for row in rows)
 
 
-def test_a_watermark_that_names_no_zone_is_in_its_columns(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_a_watermark_that_names_no_zone_is_in_its_columns(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     create(
         postgres, "clock", "id int, name timestamp", "insert into clock values (1, '2012-12-31 19:00'), (2, '2012-12-31 18:59')"
     )
@@ -161,13 +161,13 @@ def test_a_watermark_that_names_no_zone_is_in_its_columns(spark: SparkSession, p
         assert ids_of(landed(make("clock", watermark="name"), spark, contract)) == expected
 
 
-def test_a_watermark_that_is_no_time_is_exit_2(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_a_watermark_that_is_no_time_is_exit_2(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     pairs(postgres, "many", 1)
     with pytest.raises(ConfigError, match=r"watermark id is integer; expected a column of type timestamp with time zone"):
         landed(make("many", watermark="id"), spark)
 
 
-def test_views_and_parts_are_read_whole(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_views_and_parts_are_read_whole(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     pairs(postgres, "many", 100)
     postgres.execute("create view seen as select * from many; create materialized view kept as select * from many")
     create(postgres, "parted", "id int, name text")
@@ -183,7 +183,7 @@ def test_views_and_parts_are_read_whole(spark: SparkSession, postgres: Postgres,
 
 
 def test_all_connections_see_one_state_whatever_is_written_between_their_reads(
-    spark: SparkSession, postgres: Postgres, make: Make
+    spark: SparkSession, postgres: PostgresServer, make: Make
 ) -> None:
     pairs(postgres, "moved", 700)
     with make("moved").reading(spark, PAIRS, YEAR) as rows:
@@ -203,7 +203,7 @@ def test_all_connections_see_one_state_whatever_is_written_between_their_reads(
 
 @pytest.mark.parametrize("table", ["state", "state_view"])
 def test_the_version_changes_with_any_row_and_with_nothing_else(
-    spark: SparkSession, postgres: Postgres, make: Make, table: str
+    spark: SparkSession, postgres: PostgresServer, make: Make, table: str
 ) -> None:
     create(postgres, "state", "id int, name text", "insert into state values (1, 'a'), (2, 'b')")
     postgres.execute("create view state_view as select * from state")
@@ -221,7 +221,7 @@ def test_the_version_changes_with_any_row_and_with_nothing_else(
     assert len(set(seen)) == 5
 
 
-def test_the_version_is_the_intervals_own(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_the_version_is_the_intervals_own(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     create(postgres, "timed", "id int, name date", "insert into timed values (1, '2013-05-01'), (2, '2014-05-01')")
     source = make("timed", watermark="name")
     before = source.version(spark, PAIRS, YEAR)
@@ -231,7 +231,9 @@ def test_the_version_is_the_intervals_own(spark: SparkSession, postgres: Postgre
     assert source.version(spark, PAIRS, YEAR) != before
 
 
-def test_drift_decides_on_columns_that_the_contract_does_not_know(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_drift_decides_on_columns_that_the_contract_does_not_know(
+    spark: SparkSession, postgres: PostgresServer, make: Make
+) -> None:
     create(postgres, "drifted", "id int, name text, more int, less text", "insert into drifted values (1, 'a', 7, null)")
     with pytest.raises(DataError, match="missing none, unknown more, less"):
         landed(make("drifted"), spark)
@@ -246,7 +248,7 @@ def test_drift_decides_on_columns_that_the_contract_does_not_know(spark: SparkSe
 
 
 def test_what_fails_outside_is_exit_5_and_tells_no_password(
-    spark: SparkSession, postgres: Postgres, make: Make, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, postgres: PostgresServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs(postgres, "many", 1)
     with socket.socket() as free:
@@ -265,7 +267,7 @@ def test_what_fails_outside_is_exit_5_and_tells_no_password(
         assert postgres.password not in told and "not-the-secret" not in told
 
 
-def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     pairs(postgres, "many", 20_000)
     source = make("many", fetch_rows=10)
 
@@ -292,7 +294,7 @@ def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, 
     assert source.explain(ValueError("other"), PAIRS) is None
 
 
-def test_the_password_is_in_no_plan_and_no_version(spark: SparkSession, postgres: Postgres, make: Make) -> None:
+def test_the_password_is_in_no_plan_and_no_version(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     pairs(postgres, "many", 1)
     source = make("many")
     shown = io.StringIO()

@@ -13,7 +13,7 @@ from pipelines.cleaning.parsing import received_text, value_of
 from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.sources.base import Source
 from schemas.contract import Column, Table
-from setup.mariadb import MariaDb, installed, mariadb_server
+from setup.mariadb import MariaDbServer, installed, mariadb_server
 from tests.databases import PAIRS, YEAR, ids_of, java_in, landed, source, texts
 
 Make = Callable[..., Source]
@@ -54,7 +54,7 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDb]:
+def mariadb() -> Iterator[MariaDbServer]:
     """A server whose zone is five hours behind UTC, as New York's was in March 2013."""
     if not installed() and not os.environ.get("CI"):
         pytest.skip("no MariaDB server here; setup/system.sh installs it on Debian as root")
@@ -63,7 +63,7 @@ def mariadb() -> Iterator[MariaDb]:
 
 
 @pytest.fixture
-def make(mariadb: MariaDb, monkeypatch: pytest.MonkeyPatch) -> Make:
+def make(mariadb: MariaDbServer, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes a source over a table of the server."""
     monkeypatch.setenv("PAIRS_PASSWORD", mariadb.password)
 
@@ -73,7 +73,7 @@ def make(mariadb: MariaDb, monkeypatch: pytest.MonkeyPatch) -> Make:
     return _make
 
 
-def create(mariadb: MariaDb, name: str, columns: str, *more: str) -> None:
+def create(mariadb: MariaDbServer, name: str, columns: str, *more: str) -> None:
     """Create a table anew and run more SQL, in no strict mode."""
     quoted = "`" + name.replace("`", "``") + "`"
     mariadb.execute(
@@ -82,7 +82,7 @@ def create(mariadb: MariaDb, name: str, columns: str, *more: str) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_values_land_as_the_server_writes_them(spark: SparkSession, mariadb: MariaDb, make: Make, zone: str) -> None:
+def test_values_land_as_the_server_writes_them(spark: SparkSession, mariadb: MariaDbServer, make: Make, zone: str) -> None:
     columns = ", ".join(f"c{at} {type_}" for at, type_ in enumerate(VALUES))
     create(mariadb, "kinds", columns, f"insert into kinds values ({', '.join(sql for sql, _ in VALUES.values())})")
     with java_in(spark, zone):
@@ -90,7 +90,9 @@ def test_values_land_as_the_server_writes_them(spark: SparkSession, mariadb: Mar
     assert {type_: row[at] for at, type_ in enumerate(VALUES)} == {type_: text for type_, (_, text) in VALUES.items()}
 
 
-def test_an_instant_is_one_and_another_time_is_in_its_columns_zone(spark: SparkSession, mariadb: MariaDb, make: Make) -> None:
+def test_an_instant_is_one_and_another_time_is_in_its_columns_zone(
+    spark: SparkSession, mariadb: MariaDbServer, make: Make
+) -> None:
     create(mariadb, "timed", "id int, t timestamp, u datetime", "insert into timed values (1, '2013-01-01', '2013-01-01')")
     clock = [Column(name, "timestamp", zone="Asia/Tokyo") for name in ("t", "u")]
     contract = Table("timed", (Column("id", "int"), *clock))
@@ -109,7 +111,7 @@ def test_an_instant_is_one_and_another_time_is_in_its_columns_zone(spark: SparkS
     ],
 )
 def test_a_watermark_gives_the_intervals_rows(
-    spark: SparkSession, mariadb: MariaDb, make: Make, type_: str, zone: str | None, expected: list[int]
+    spark: SparkSession, mariadb: MariaDbServer, make: Make, type_: str, zone: str | None, expected: list[int]
 ) -> None:
     times = (
         "'2012-12-31 19:00:00'", "'2013-01-01'", "'2013-12-31 18:59:59.999999'", "'2013-12-31 19:00:00'", "'2014-01-01'",
@@ -121,7 +123,7 @@ def test_a_watermark_gives_the_intervals_rows(
     assert ids_of(landed(make("timed", watermark="name"), spark, contract)) == expected
 
 
-def test_each_row_is_read_once_by_several_connections(spark: SparkSession, mariadb: MariaDb, make: Make) -> None:
+def test_each_row_is_read_once_by_several_connections(spark: SparkSession, mariadb: MariaDbServer, make: Make) -> None:
     big = 2**63
     create(mariadb, "Odd `table", '`I"d` bigint unsigned primary key, name text')
     mariadb.execute(f"insert into `Odd ``table` select {big} - 50 + seq, repeat('x', 100) from seq_1_to_100")
@@ -133,7 +135,7 @@ def test_each_row_is_read_once_by_several_connections(spark: SparkSession, maria
 
 
 def test_what_fails_names_the_setting_and_tells_no_password(
-    spark: SparkSession, mariadb: MariaDb, make: Make, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, mariadb: MariaDbServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(mariadb, "timed", "id int, name text")
     monkeypatch.setenv("WRONG", "not-the-secret")

@@ -1,10 +1,12 @@
-"""The service under load: ONNX Runtime, SavedModel and Keras `predict` behind the same HTTP code, and MLServer beside it.
+"""The service under load: ONNX Runtime, SavedModel and Keras `predict` behind our HTTP code; beside it a plain FastAPI service
+around the SavedModel, and MLServer.
 
-`python -m benchmarks.serving` exports a network of the flights' size (26 numbers, 4 words) and serves it by each library in
-turn. Clients in processes of their own load it over 1, 8 and 64 connections, each of which sends its next request once it
-has the answer to the one before: wrk, where it is installed, and a Python client. The tables have the median and the 99th
-percentile of the latency, requests a second, and the service's processor time a request; then the latency at half of the
-rate that 64 connections reached, and the time of a call of each library alone.
+`python -m benchmarks.serving` exports a network of the flights' size (26 numbers, 4 words) and serves it by each in turn.
+Behind our code the SavedModel too is called once for all requests that wait; the plain service calls it for each request.
+Clients in processes of their own load it over 1, 8 and 64 connections, each of which sends its next request once it has the
+answer to the one before: wrk, where it is installed, and a Python client. The tables have the median and the 99th percentile of
+the latency, requests a second, and the service's processor time a request; then the latency at half of the rate that 64
+connections reached, and the time of a call of each library alone.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from benchmarks.serving_model import CALL_ROWS, call_milliseconds, export_model,
 from benchmarks.serving_services import PREDICT, VARIANTS, Running, Variant, served
 
 Load = dict[str, Any]
-PACED = ("onnx", "onnx-v2", "savedmodel", "mlserver")
+PACED = ("onnx", "onnx-v2", "savedmodel", "savedmodel-plain", "mlserver")
 PACED_CONNECTIONS = 64
 
 

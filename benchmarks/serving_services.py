@@ -1,4 +1,4 @@
-"""The services that are compared: ours by each library, and MLServer in an environment of its own."""
+"""The services that are compared: ours by each library, a plain one of FastAPI, and MLServer in an environment of its own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from setup.postgres import free_port
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 120.0
+PLAIN = "plain"  # FastAPI as its documentation writes it
 PREDICT, INFER = "/predict", "/v2/models/benchmark/infer"
 
 
@@ -39,9 +40,10 @@ class Variant(NamedTuple):
 VARIANTS = {
     "onnx": Variant("ringmill, ONNX Runtime", "onnx"),
     "onnx-v2": Variant("ringmill, ONNX Runtime, v2 JSON", "onnx", INFER),
-    "savedmodel": Variant("the same with SavedModel", "savedmodel"),
-    "savedmodel-alone": Variant("SavedModel, a call a request", "savedmodel", options=("--batch-rows", "1")),
-    "keras": Variant("the same with Keras predict", "keras"),
+    "savedmodel": Variant("ringmill, SavedModel", "savedmodel"),
+    "savedmodel-alone": Variant("ringmill, SavedModel, a call a row", "savedmodel", options=("--batch-rows", "1")),
+    "savedmodel-plain": Variant("plain FastAPI, SavedModel", PLAIN),
+    "keras": Variant("ringmill, Keras predict", "keras"),
     "mlserver": Variant("MLServer, ONNX Runtime, v2 JSON", "mlserver", INFER),
 }
 
@@ -75,6 +77,8 @@ def served(variant: Variant, model: Path, work: Path) -> Iterator[Running]:
 
 def _start_ours(variant: Variant, model: Path) -> tuple[subprocess.Popen[str], int]:
     command = [sys.executable, "-m", "benchmarks.serving_services", variant.library, str(model), *variant.options]
+    if variant.library == PLAIN:
+        command = [sys.executable, "-m", "benchmarks.serving_plain", str(model)]
     process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
     assert process.stdout is not None
     for line in process.stdout:

@@ -6,27 +6,25 @@ import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from pipelines.serving.answers import named_answer, output_values
 from pipelines.serving.bodies import header_bytes, read_body
 from pipelines.serving.failures import NotFoundError, RequestError, UnavailableError, ValuesError
 from pipelines.serving.gate import error_response
-from pipelines.serving.named import NamedReader, parse_json
+from pipelines.serving.named import parse_json
 from pipelines.serving.openapi import describe
 from pipelines.serving.predictions import METHOD, effects, predictions, replaced_rows
 from pipelines.serving.rows import RequestRows
 from pipelines.serving.scorers import Scores
 from pipelines.serving.served import ServedModel
 from pipelines.serving.service import Service
-from pipelines.serving.tensors import CALIBRATED, OUTPUT, TensorReader, infer_response, model_metadata, output_names
+from pipelines.serving.tensors import infer_response, model_metadata
 
 PAGE = Path(__file__).with_name("page.html")
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
@@ -102,18 +100,15 @@ class Routes:
     async def predict(self, request: Request) -> Response:
         """Predictions of one object of named values, or of a list of them."""
         model, content = self._service.model, parse_json(await read_body(request, self._service.settings.limits))
-        rows = NamedReader(model.schema, self._service.settings.limits.rows).read(content)
-        scores = await self._scores(model, rows, request)
-        answers = predictions(scores, model.output, model.threshold, model.bundle.calibration)
-        result = {"predictions": answers} if isinstance(content, list) else {"prediction": answers[0]}
-        return _json({"model": model.name, "version": model.version, **result})
+        scores = await self._scores(model, model.named_reader.read(content), request)
+        return _json(named_answer(model, scores, several=isinstance(content, list)))
 
     async def explain(self, request: Request) -> Response:
         """The prediction of one object, and how much each input moved it."""
         model, content = self._service.model, parse_json(await read_body(request, self._service.settings.limits))
         if isinstance(content, list):
             raise ValuesError("received a list; expected one object with a value for each input.")
-        rows = NamedReader(model.schema, 1).read(content)
+        rows = model.named_reader.read(content)
         names, replaced = replaced_rows(rows, model.schema, model.bundle.spec)
         started = time.perf_counter()
         own = await self._scores(model, rows, request)
@@ -157,14 +152,11 @@ class Routes:
 
     async def infer(self, request: Request) -> Response:
         """The protocol's inference, in JSON or with binary tensors."""
-        model, limits = self._named(request), self._service.settings.limits
-        body, length = await read_body(request, limits), header_bytes(request)
-        wanted = TensorReader(model.schema, limits.rows, output_names(model.output)).read(body, length)
+        model = self._named(request)
+        body, length = await read_body(request, self._service.settings.limits), header_bytes(request)
+        wanted = model.tensor_reader.read(body, length)
         scores = await self._scores(model, wanted.rows, request)
-        values: dict[str, npt.NDArray[np.floating[Any]]] = {OUTPUT: scores}
-        if model.bundle.calibration:
-            values[CALIBRATED] = model.bundle.calibration.apply(scores)
-        answer, binary = infer_response(model.name, model.version, wanted, values)
+        answer, binary = infer_response(model.name, model.version, wanted.id, wanted.outputs, output_values(model, scores))
         if binary is None:
             return _json(answer)
         head = orjson.dumps(answer)

@@ -42,12 +42,20 @@ class Batcher:
         self._running = False
         self.queued = 0
 
+    def admits(self, rows: int) -> bool:
+        """Whether so many rows may wait beside those that do."""
+        return not self.queued or self.queued + rows <= self._queue_rows
+
+    def score_now(self, rows: RequestRows) -> Scores:
+        """Scores of rows that several requests may share, as one batch in this thread. Raises what the model raises."""
+        return _of_each_row(self._compute(rows), rows.count)
+
     async def score(self, rows: RequestRows) -> Scores:
         """Scores of a request's rows.
 
         Raises UnavailableError when the queue is full, ValuesError when the model can't score them.
         """
-        if self.queued and self.queued + rows.count > self._queue_rows:
+        if not self.admits(rows.count):
             raise UnavailableError(f"{self.queued:,} rows wait to be scored; expected at most {self._queue_rows:,}. Try again.")
         loop = asyncio.get_running_loop()
         request = _Waiting(rows, loop.create_future())
@@ -99,8 +107,7 @@ class Batcher:
             LOG.warning("the model could not score a request: %s: %s", type(error).__name__, error)
             return [ValuesError(f"the model can't score these values ({type(error).__name__}). Check images and texts.")]
         ends = list(accumulate(request.rows.count for request in batch))
-        if len(scores) != ends[-1]:
-            raise AssertionError(f"the model gave {len(scores)} scores for {ends[-1]} rows")
+        scores = _of_each_row(scores, ends[-1])
         return [scores[start:end] for start, end in pairwise((0, *ends))]
 
     @staticmethod
@@ -112,3 +119,9 @@ class Batcher:
                 request.done.set_exception(result)
             else:
                 request.done.set_result(result)
+
+
+def _of_each_row(scores: Scores, rows: int) -> Scores:
+    if len(scores) != rows:
+        raise AssertionError(f"the model gave {len(scores)} scores for {rows} rows")
+    return scores

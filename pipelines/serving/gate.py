@@ -1,30 +1,42 @@
-"""What every request passes: its path, the caller's key, the bound of requests in work, the access log and the metrics."""
+"""What every request to the application passes: its path, the caller's key, the bound of requests in work, and the records."""
 
 from __future__ import annotations
 
 import hmac
-import logging
+import os
 import re
 import time
-import uuid
 
 import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.serving.failures import BusyError, RequestError, UnauthorizedError
+from pipelines.serving.recorder import Outcome
 from pipelines.serving.service import Service
 
-ACCESS = logging.getLogger("pipelines.serving.access")
 OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")  # probes have no key, and the page asks for one
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 UNBOUND_PATHS = (*OPEN_PATHS, "/metrics")
 
 
-def _request_id(scope: Scope) -> str:
+def request_id(scope: Scope) -> str:
     """The caller's own id of a request, where it is one, else a new one."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode() if REQUEST_ID.fullmatch(value) else os.urandom(16).hex()
+    return os.urandom(16).hex()
+
+
+def has_key(scope: Scope, key: bytes) -> bool:
+    """Whether a header has the key. Every candidate is compared in full, in a time that does not depend on it."""
+    matches = False
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            matches |= hmac.compare_digest(value, key)
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            matches |= hmac.compare_digest(value[7:], key)
+    return matches
 
 
 def error_response(error: RequestError) -> Response:
@@ -37,7 +49,6 @@ class Gate:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
-        self._key = service.settings.key.encode() if service.settings.key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -49,25 +60,27 @@ class Gate:
         if len(path) > 1 and path.endswith("/"):
             scope["path"] = path = path.rstrip("/") or "/"
 
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        name = request_id(scope)
+        scope.setdefault("state", {})["request_id"] = name
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
             await send(message)
 
         try:
             await self._pass(scope, receive, answer)
         finally:
-            self._record(scope, status, time.perf_counter() - started)
+            route = getattr(scope.get("endpoint"), "__name__", "none")
+            served = scope["state"].get("served")
+            self._service.recorder.record(scope, name, Outcome(route, status, time.perf_counter() - started, served))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         limits, path = self._service.settings.limits, scope["path"]
         try:
-            if self._key is not None and path not in OPEN_PATHS and not self._has_key(scope, self._key):
+            if self._service.key is not None and path not in OPEN_PATHS and not has_key(scope, self._service.key):
                 raise UnauthorizedError(
                     "no key, or not the right one; expected Authorization: Bearer <key>, or X-API-Key: <key>.",
                     {"www-authenticate": "Bearer"},
@@ -84,34 +97,3 @@ class Gate:
             await self._app(scope, receive, send)
         finally:
             self._service.in_flight -= 1
-
-    @staticmethod
-    def _has_key(scope: Scope, key: bytes) -> bool:
-        """Whether a header has the key. Every candidate is compared in full, in a time that does not depend on it."""
-        matches = False
-        for name, value in scope["headers"]:
-            if name == b"x-api-key":
-                matches |= hmac.compare_digest(value, key)
-            elif name == b"authorization" and value[:7].lower() == b"bearer ":
-                matches |= hmac.compare_digest(value[7:], key)
-        return matches
-
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        endpoint = scope.get("endpoint")
-        route = getattr(endpoint, "__name__", "none")
-        self._service.metrics.observe_request(route, status, seconds)
-        if not self._service.settings.access_log:
-            return
-        client = scope.get("client")
-        line = {
-            "time": time.time(),
-            "request": scope["state"]["request_id"],
-            "method": scope["method"],
-            "path": scope["path"][:200],
-            "route": route,
-            "status": status,
-            "milliseconds": round(seconds * 1000, 3),
-            "client": client[0] if client else None,
-            **scope["state"].get("served", {}),
-        }
-        ACCESS.info(orjson.dumps(line).decode())

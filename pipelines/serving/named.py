@@ -15,7 +15,7 @@ from pipelines.serving.failures import RequestError, TooLargeError, ValuesError
 from pipelines.serving.rows import MOST_EXACT, Floats, RequestRows, RowSchema, problem
 
 NAN = float("nan")
-NUMBER_TYPES = frozenset({float, int, type(None)})
+NUMBER_TYPES: frozenset[type] = frozenset({float, int, type(None)})
 Reader = Callable[[Any], Any]
 
 
@@ -74,8 +74,8 @@ class NamedReader:
             numbers[self._plain] = plain
         for at in read:
             numbers[at] = each(*self._numbers[at])
-        words = {field.name: each(field, _word_reader(field)) for field in self._schema.words}
-        series = {field.name: each(field, _series_reader(field.length or 0)) for field in self._schema.series}
+        words = {field.name: each(field, word_reader(field)) for field in self._schema.words}
+        series = {field.name: each(field, series_reader(field.length or 0)) for field in self._schema.series}
         if problems:
             return RequestRows(numbers, {}, {})
         return RequestRows(numbers, words, {name: np.array(values, np.float64) for name, values in series.items()})
@@ -120,7 +120,7 @@ def _moment(value: Any) -> float:
     return moment.timestamp()
 
 
-def _word_reader(field: InputField) -> Reader:
+def word_reader(field: InputField) -> Reader:
     """Reads text. Models take an empty one for a missing one, which a caller writes as null where the contract limits texts."""
     limited = bool(field.allowed or field.pattern)
 
@@ -134,7 +134,9 @@ def _word_reader(field: InputField) -> Reader:
     return read
 
 
-def _series_reader(length: int) -> Reader:
+def series_reader(length: int) -> Reader:
+    """Reads a list of `length` numbers; null is one in which all are missing."""
+
     def read(value: Any) -> list[float]:
         if value is None:
             return [NAN] * length

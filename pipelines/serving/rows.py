@@ -34,6 +34,11 @@ class RequestRows:
         """How many rows there are."""
         return int(self.numbers.shape[1])
 
+    def part(self, start: int, end: int) -> RequestRows:
+        """The rows from `start` up to `end`."""
+        words = {name: values[start:end] for name, values in self.words.items()}
+        return RequestRows(self.numbers[:, start:end], words, {name: values[start:end] for name, values in self.series.items()})
+
     @classmethod
     def joined(cls, several: Sequence[RequestRows]) -> RequestRows:
         """The rows of several requests, one after the other."""

@@ -17,9 +17,12 @@ from pipelines.registry.source import Current
 from pipelines.serving.batcher import Batcher, Scores
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.metrics import Metrics
+from pipelines.serving.named import NamedReader
+from pipelines.serving.plain import PlainReader
 from pipelines.serving.rows import RequestRows, RowSchema
 from pipelines.serving.scorers import Scorer
 from pipelines.serving.settings import Limits, Settings
+from pipelines.serving.tensors import TensorReader, output_names
 
 INLINE_SECONDS = 0.005  # a batch that takes less runs on the event loop: a thread's hand-over costs about as much
 WARM_UP_CALLS = 3
@@ -45,6 +48,9 @@ class ServedModel:
         # Nothing here refers back to this object, so that a replaced model's memory is free once its last request is done.
         compute = partial(_timed_scores, self._scorer, self.schema, metrics)
         self.batcher = Batcher(compute, batch_rows=limits.batch_rows, queue_rows=limits.queue_rows, executor=executor)
+        self.named_reader = NamedReader(self.schema, limits.rows)
+        self.tensor_reader = TensorReader(self.schema, limits.rows, output_names(self.output))
+        self.plain_reader = PlainReader(self.schema, limits.rows)
 
     def _warm_up(self, limits: Limits) -> float:
         """Score one row and a whole batch a few times; the seconds of the quickest batch."""

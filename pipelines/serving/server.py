@@ -15,14 +15,16 @@ import ssl
 from collections.abc import Iterator, Sequence
 from functools import partial
 from types import FrameType
+from typing import cast
 
 import uvicorn
 import uvloop
 
 from pipelines.errors import ConfigError, ExternalError
 from pipelines.serving.app import build_app
+from pipelines.serving.fast_path import FastPath
 from pipelines.serving.gate import Gate
-from pipelines.serving.protocol import BoundedProtocol
+from pipelines.serving.protocol import FastProtocol
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Settings
 
@@ -136,7 +138,7 @@ def serve(service: Service) -> None:
         service.load_first()
         config = uvicorn.Config(
             Gate(build_app(service), service),
-            http=BoundedProtocol,
+            http=cast("type[asyncio.Protocol]", partial(FastProtocol, fast_path=FastPath(service))),
             ws="none",
             lifespan="off",
             log_config=None,

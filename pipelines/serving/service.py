@@ -9,6 +9,7 @@ from pipelines.errors import RingmillError
 from pipelines.registry.source import Current
 from pipelines.serving.failures import NotFoundError, UnavailableError
 from pipelines.serving.metrics import Metrics
+from pipelines.serving.recorder import Recorder
 from pipelines.serving.request_log import RequestLog
 from pipelines.serving.served import ServedModel
 from pipelines.serving.settings import Settings
@@ -24,6 +25,8 @@ class Service:
 
     def __init__(self, source: ModelSource, settings: Settings) -> None:
         self._source, self.settings, self.metrics = source, settings, Metrics()
+        self.recorder = Recorder(self.metrics, access_log=settings.access_log)
+        self.key = settings.key.encode() if settings.key else None
         self._model: ServedModel | None = None
         self._loading = asyncio.Lock()
         self._failed: Current | None = None

@@ -224,11 +224,14 @@ def model_metadata(name: str, version: str, platform: str, schema: RowSchema, ou
 
 
 def infer_response(
-    model: str, version: str, request: InferRequest, scores: Mapping[str, npt.NDArray[Any]]
+    model: str, version: str, id_: str | None, outputs: Mapping[str, bool], scores: Mapping[str, npt.NDArray[Any]]
 ) -> tuple[dict[str, Any], bytes | None]:
-    """The protocol's answer as a JSON object, from each output's values, and the binary data that follows, if wanted."""
+    """The protocol's answer as a JSON object, with the request's id, and the binary data that follows, if wanted.
+
+    `outputs` are those that are wanted, each with whether in binary; `scores` has their values.
+    """
     tensors, data = [], b""
-    for name, binary in request.outputs.items():
+    for name, binary in outputs.items():
         values = scores[name].astype("<f4")
         tensor: dict[str, Any] = {"name": name, "datatype": "FP32", "shape": list(values.shape)}
         if binary:
@@ -238,6 +241,6 @@ def infer_response(
             tensor["data"] = values.reshape(-1).tolist()
         tensors.append(tensor)
     answer: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": tensors}
-    if request.id is not None:
-        answer["id"] = request.id
-    return answer, data if any(request.outputs.values()) else None
+    if id_ is not None:
+        answer["id"] = id_
+    return answer, data if any(outputs.values()) else None

@@ -64,6 +64,17 @@ class Running:
             time.sleep(0.02)
         raise AssertionError(f"no such line in {self.lines}")
 
+    def wait_for_metric(self, name: str, least: float) -> bool:
+        """Whether a metric reaches a value, of which the request for the metrics itself is no part."""
+        ends = time.monotonic() + PATIENCE
+        while time.monotonic() < ends:
+            lines = self.call("GET", "/metrics").body.decode().splitlines()
+            value = next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+            if value - 1 >= least:
+                return True
+            time.sleep(0.02)
+        return False
+
     def connect(self) -> http.client.HTTPConnection:
         """A connection to it."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)

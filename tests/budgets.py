@@ -20,6 +20,11 @@ LEAST_SECONDS = 60.0  # below which no module is too slow: the first one of a wo
 SLOWEST = 10
 
 
+def module_of(nodeid: str) -> str:
+    """The module of a test, by its path from the project's root."""
+    return nodeid.partition("::")[0]
+
+
 def budget(module: str) -> float:
     """Seconds that a module may take, by its path from the project's root."""
     return BUDGETS.get(module, DEFAULT_SECONDS)
@@ -46,7 +51,7 @@ class BudgetGuard:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add one phase of one test."""
-        self._seconds[report.nodeid.partition("::")[0]] += report.duration
+        self._seconds[module_of(report.nodeid)] += report.duration
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the slowest modules, and those that are too slow."""

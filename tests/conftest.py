@@ -18,20 +18,13 @@ from pipelines.io.lake import Lake
 from pipelines.runtime.java_lookups import remember_lookups
 from pipelines.runtime.session import SETTINGS
 from setup.postgres import PostgresServer, postgres_server
-from tests.budgets import BudgetGuard, budget
+from tests.budgets import BudgetGuard, budget, module_of
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The machines that run these are shared: how long an example takes says nothing.
 settings.register_profile("ringmill", deadline=None)
 settings.load_profile("ringmill")
 ROOT = Path(__file__).resolve().parent.parent
-# Whole applications: one worker does the jobs one by one, another the launches. Their tests look for folders that are left
-# behind, and those that no job starts have the same id when they start in the same second.
-APPLICATIONS = {
-    "jobs": tuple(f"tests/{folder}/" for folder in ("dags", "docs", "jobs")),
-    "launches": ("tests/pipelines/launch/",),
-}
-
 
 # Over a few rows at a time the optimizing compiler costs more than it gains.
 QUICK_COMPILER = (
@@ -39,17 +32,11 @@ QUICK_COMPILER = (
 )
 
 
-def _scope(nodeid: str) -> str:
-    """What one worker does as a whole: a file, or all tests of applications of a kind."""
-    kinds = (kind for kind, folders in APPLICATIONS.items() if nodeid.startswith(folders))
-    return next(kinds, nodeid.partition("::")[0])
-
-
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Where several workers test, a file stays together, and so do all tests of applications of a kind."""
+    """Where several workers test, a file stays together, with what its fixtures start."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _scope(nodeid)
+        return module_of(nodeid)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,11 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no worker is left with one of them at the end."""
-    items.sort(key=lambda item: -_seconds(_scope(item.nodeid)))
-
-
-def _seconds(scope: str) -> float:
-    return float("inf") if scope in APPLICATIONS else budget(scope)
+    items.sort(key=lambda item: -budget(module_of(item.nodeid)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:

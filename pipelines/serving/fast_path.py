@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -167,7 +168,7 @@ class FastPath:
         for each in waiting:
             start, end = end, end + each.plain.rows
             try:
-                self._answer_one(model, each, scores[start:end], lambda start=start, end=end: rows.part(start, end))
+                self._answer_one(model, each, scores[start:end], partial(rows.part, start, end))
             except Exception:
                 LOG.exception("a bug of the fast path; the application answers")
                 self._hand_over([each])

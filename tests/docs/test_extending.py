@@ -55,6 +55,7 @@ def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(program), *command[1:]], cwd=tree, env=environment, text=True, capture_output=True, check=False)
 
 
+@pytest.mark.slow
 def test_what_the_page_adds_passes_the_linter_and_its_own_test(tree: Path) -> None:
     linted = run(tree, "ruff", "check", "--no-cache", ".")
     assert linted.returncode == 0, linted.stdout

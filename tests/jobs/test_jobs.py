@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyspark
@@ -48,8 +48,10 @@ def written(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = 
 
 
 def applications() -> set[Path]:
-    """The executors' folders that embedded clusters keep while they run: each holds a copy of every jar."""
-    return set((Path(pyspark.__file__).parent / "work").glob("app-*"))
+    """The executors' folders that jobs' embedded clusters keep while they run: each holds a copy of every jar. The last part of
+    the name is the job's process; those of launches, which another worker may test at the same time, begin otherwise.
+    """
+    return set((Path(pyspark.__file__).parent / "work").glob("app-*-0000-*"))
 
 
 @pytest.fixture(scope="module")
@@ -165,45 +167,79 @@ def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(
     assert applications() <= folders
 
 
+class Ended(NamedTuple):
+    """How a job ended: its exit code, and all that it printed."""
+
+    code: int
+    printed: str
+
+
+class Afterwards(NamedTuple):
+    """What jobs do with the tables that are there: the rows of some tables and the number of all before, and how each ended."""
+
+    rows: dict[str, int]
+    tables: int
+    jobs: dict[str, Ended]
+
+
+@pytest.fixture(scope="module")
+def afterwards(spark: SparkSession, folder: Path) -> Afterwards:
+    """Jobs one after the other in one process, as `spark-submit` runs each: their start would take longer than their work."""
+    session = session_on(spark, folder / "warehouse")
+    names = ("raw_flights", "clean_flights", "quarantine", "row_ledger", "features")
+    rows = {name: session.table(f"lake.jobs.{name}").count() for name in names}
+    tables = session.sql("SHOW TABLES IN lake.jobs").count()
+    tidy = written(folder, "tidy", lambda content: content.update(maintain={"snapshot_days": 0}))
+    moved = written(folder, "moved", lambda content: content.update(drift={"psi": {"warn": 1e-6, "fail": 1e-5}}))
+    strict = written(folder, "strict", lambda content: content.update(evaluate={"minimum": {"auc": 0.999}}))
+    wide = written(folder, "wide", lambda content: content["train"].update(ranks=5))
+    jobs = {
+        "plan": ("maintain", "--config", tidy, "--dry-run"),
+        "maintain": ("maintain", "--config", tidy),
+        "again": ("evaluate", "--config", tidy, "--force"),
+        "drift": ("drift", "--config", moved),
+        "replay": ("replay", "--config", str(folder / "flights.yaml")),
+        "gate": ("evaluate", "--config", strict),
+        "wide": ("train", "--config", wide),
+    }
+    (folder / "jobs.json").write_text(json.dumps(list(jobs.values())))
+    before, command = running(), [str(Path(sys.executable).with_name("spark-submit")), "tests/jobs/several.py"]
+    done = subprocess.run([*command, "--config", tidy, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT,
+                          env=environment(), timeout=600)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert left_since(before) == set()
+    ended = json.loads((folder / "ended.json").read_text())
+    return Afterwards(rows, tables, {name: Ended(*end) for name, end in zip(jobs, ended, strict=True)})
+
+
 @pytest.mark.slow
 def test_maintain_tidies_every_table_and_training_can_be_repeated_from_its_tag(
-    folder: Path, table: Callable[[str], DataFrame]
+    afterwards: Afterwards, table: Callable[[str], DataFrame]
 ) -> None:
-    def at_once(content: dict[str, Any]) -> None:
-        content["maintain"] = {"snapshot_days": 0}
-
-    config = written(folder, "tidy", at_once)
-    rows = {name: table(name).count() for name in ("raw_flights", "clean_flights", "quarantine", "row_ledger", "features")}
-    planned = submit("maintain", "--config", config, "--dry-run", master="local[2]")
-    tables = table("runs").sparkSession.sql("SHOW TABLES IN lake.jobs").count()
-    assert (planned.returncode, planned.stdout.count("would go: ")) == (0, tables), planned.stdout
-    assert table("runs").where("job = 'maintain'").count() == 0
-    done = submit("maintain", "--config", config, master="local[2]")
-    assert done.returncode == 0, done.stdout
-    assert all(f"{name}: files" in done.stdout for name in rows)
-    assert {name: table(name).count() for name in rows} == rows
+    plan, done, again = (afterwards.jobs[name] for name in ("plan", "maintain", "again"))
+    assert (plan.code, plan.printed.count("would go: ")) == (0, afterwards.tables), plan.printed
+    assert done.code == 0, done.printed
+    assert all(f"{name}: files" in done.printed for name in afterwards.rows)
+    assert {name: table(name).count() for name in afterwards.rows} == afterwards.rows
+    # The plan has left none.
     assert [row.status for row in table("runs").where("job = 'maintain'").collect()] == ["succeeded"]
     assert table("features.snapshots").count() == table("features.refs").select("snapshot_id").distinct().count()
-    again = submit("evaluate", "--config", config, "--force", master="local[2]")
-    assert again.returncode == 0, again.stdout
+    assert again.code == 0, again.printed
 
 
 @pytest.mark.slow
-def test_drift_beyond_a_bound_is_exit_4(folder: Path, table: Callable[[str], DataFrame]) -> None:
-    def strict(content: dict[str, Any]) -> None:
-        content["drift"] = {"psi": {"warn": 1e-6, "fail": 1e-5}}
-
-    done = submit("drift", "--config", written(folder, "strict", strict), master="local[2]")
-    assert done.returncode == 4, done.stdout
-    assert "features have moved from what the model was trained on" in done.stdout
+def test_drift_beyond_a_bound_is_exit_4(afterwards: Afterwards, table: Callable[[str], DataFrame]) -> None:
+    done = afterwards.jobs["drift"]
+    assert done.code == 4, done.printed
+    assert "features have moved from what the model was trained on" in done.printed
     assert table("drift_metrics").where("compared = 'interval'").count() == table("feature_stats").count()
 
 
 @pytest.mark.slow
-def test_replay_says_what_passes_and_moves_nothing_else(folder: Path, table: Callable[[str], DataFrame]) -> None:
-    done = submit("replay", "--config", str(folder / "flights.yaml"), master="local[2]")
-    assert done.returncode == 0, done.stdout
-    assert "weather: 0 rows pass now, 1 do not" in done.stdout
+def test_replay_says_what_passes_and_moves_nothing_else(afterwards: Afterwards, table: Callable[[str], DataFrame]) -> None:
+    done = afterwards.jobs["replay"]
+    assert done.code == 0, done.printed
+    assert "weather: 0 rows pass now, 1 do not" in done.printed
     assert [row.source for row in table("quarantine").collect()] == ["weather"]
 
 
@@ -220,25 +256,20 @@ def test_a_span_is_ingested_in_parts_by_one_command(flights_csv: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_a_missed_gate_is_exit_4_and_is_recorded(folder: Path, table: Callable[[str], DataFrame]) -> None:
-    def demand(content: dict[str, Any]) -> None:
-        content["evaluate"]["minimum"] = {"auc": 0.999}
-
-    done = submit("evaluate", "--config", written(folder, "strict", demand), master="local[2]")
-    assert done.returncode == 4
-    assert "the model misses its gate on test: auc 0." in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+def test_a_missed_gate_is_exit_4_and_is_recorded(afterwards: Afterwards, table: Callable[[str], DataFrame]) -> None:
+    done = afterwards.jobs["gate"]
+    assert done.code == 4
+    assert "the model misses its gate on test: auc 0." in done.printed
+    assert "Traceback" not in done.printed
     failed = table("runs").where("status = 'failed' and job = 'evaluate'").collect()
     assert ["misses its gate" in str(row.error) for row in failed] == [True]
 
 
 @pytest.mark.slow
-def test_more_ranks_than_slots_is_exit_2(folder: Path) -> None:
-    before = running()
-    done = submit("train", "--config", written(folder, "wide", lambda content: content["train"].update(ranks=5)))
-    assert done.returncode == 2
-    assert "5 ranks need 5 slots at once, the cluster has 2" in done.stdout
-    assert left_since(before) == set()
+def test_more_ranks_than_slots_is_exit_2(afterwards: Afterwards) -> None:
+    done = afterwards.jobs["wide"]
+    assert done.code == 2
+    assert "5 ranks need 5 slots at once, the cluster has 2" in done.printed
 
 
 @pytest.mark.slow

@@ -1,8 +1,17 @@
-"""A Spark application of a test's own on real executors."""
+"""A Spark application of a test's own on real executors, and ranks of a module of the tests' own."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyspark.sql import SparkSession
+
+from pipelines.launch import hydra
+from pipelines.runtime.session import APPLICATION_ID
+
+RANK = "pipelines.training.rank"
 
 
 def two_executors(name: str, more: dict[str, str]) -> SparkSession:
@@ -14,8 +23,21 @@ def two_executors(name: str, more: dict[str, str]) -> SparkSession:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.executor.memory": "1g",
         "spark.executor.cores": "1",
+        # Two that start in the same second, in two workers of the tests, would share their executors' folders.
+        APPLICATION_ID: f"launch-%s-%04d-{os.getpid()}",
         **more,
     }
     for key, value in settings.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+@contextmanager
+def ranks_run(module: str) -> Iterator[None]:
+    """Have launches within the context run a module in the place of `pipelines.training.rank`."""
+    command = hydra.RANK
+    hydra.RANK = tuple(part.replace(RANK, module) for part in command)
+    try:
+        yield
+    finally:
+        hydra.RANK = command

@@ -15,8 +15,9 @@ import psutil
 
 from pipelines.launch.ranks import run_ranks
 from pipelines.messages import Handshake, Message
-from tests.pipelines.launch.cluster import two_executors
+from tests.pipelines.launch.cluster import ranks_run, two_executors
 from tests.pipelines.launch.test_ranks import job
+from tests.pipelines.training import rank_without_export
 
 SCRIPT = """#!/bin/sh
 mkdir {folder}/first 2>/dev/null && at=0 || at=1
@@ -42,7 +43,8 @@ def main(folder: Path) -> None:
         if isinstance(message.content, Handshake):
             seen[message.rank] = psutil.Process(message.content.pid).environ()["CUDA_VISIBLE_DEVICES"]
 
-    run_ranks(spark, 2, job(folder, 2, 8).model_dump_json(), listen)
+    with ranks_run(rank_without_export.MODULE):
+        run_ranks(spark, 2, job(folder, 2, 8).model_dump_json(), listen)
     (folder / "seen.json").write_text(json.dumps(seen))
     spark.stop()
 

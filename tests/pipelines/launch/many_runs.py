@@ -15,9 +15,9 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from pipelines.config import TrainConfig
-from pipelines.launch import hydra
 from pipelines.launch.ranks import run_ranks
 from pipelines.training.job import TrainingJob
+from tests.pipelines.launch.cluster import ranks_run
 from tests.pipelines.launch.test_ranks import job_over, last_arrays
 
 EPOCHS = 2
@@ -27,14 +27,14 @@ def main(folder: Path) -> None:
     """Train them all."""
     builder = SparkSession.builder.master("local[4]").appName("ringmill equivalence").config("spark.ui.enabled", "false")
     spark = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").getOrCreate()
-    hydra.RANK = tuple(part.replace("pipelines.training.rank", "tests.pipelines.launch.rank_of_many") for part in hydra.RANK)
     runs = [(run, job(run)) for run in json.loads((folder / "runs.json").read_text())]
     launches: dict[tuple[int, str], list[TrainingJob]] = {}
     for run, made in runs:
         launches.setdefault((made.config.ranks, run.get("launch", "")), []).append(made)
     for (ranks, _), jobs in launches.items():
         together = json.dumps([made.model_dump(mode="json") for made in jobs])
-        run_ranks(spark, ranks, together, lambda _: None, start_seconds=120)
+        with ranks_run("tests.pipelines.launch.rank_of_many"):
+            run_ranks(spark, ranks, together, lambda _: None, start_seconds=120)
     for run, made in runs:
         arrays = last_arrays(made)
         np.savez(folder / f"{run['name']}.npz", *arrays[: 8 if made.config.network.batch_norm else 5])  # the network's own

@@ -1,4 +1,7 @@
-"""One rank that trains several jobs in turn, in the place of `pipelines.training.rank`: its job is a list of them."""
+"""One rank that trains several jobs in turn, in the place of `pipelines.training.rank`: its job is a list of them.
+
+It exports nothing: their weights are what is compared.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ import os
 import sys
 from pathlib import Path
 
-from pipelines.lean import import_keras
 from pipelines.messages import Done
 from pipelines.training.reporter import Reporter
+from tests.pipelines.training.rank_without_export import import_without_export
 
 
 def main() -> int:
     """Train them all between ranks that come together once."""
     rank = int(os.environ["RINGMILL_RANK"])
     with Reporter(os.environ["RINGMILL_CHANNEL"], os.environ.pop("RINGMILL_KEY"), rank) as reporter:
-        import_keras()
+        import_without_export()
         import horovod.tensorflow as hvd
 
         from pipelines.training.job import TrainingJob

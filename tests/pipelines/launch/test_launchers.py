@@ -10,23 +10,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError, DataError
 from pipelines.launch.ranks import run_ranks
 from pipelines.launch.stock import leave_signals_alone
 from tests.conftest import ROOT
+from tests.pipelines.launch.cluster import ranks_run
 from tests.pipelines.launch.test_ranks import job, last_arrays
+from tests.pipelines.training import rank_without_export
 from tests.processes import environment
 
 
+@pytest.mark.slow
 def test_horovods_own_launcher_trains_the_same_weights(spark: SparkSession, tmp_path: Path) -> None:
     found = []
     for launcher in ("barrier", "horovod_spark"):
         folder = tmp_path / launcher
         folder.mkdir()
         made = job(folder, 2, 4)
-        run_ranks(spark, 2, made.model_dump_json(), lambda _: None, launcher=launcher)
+        with ranks_run(rank_without_export.MODULE):
+            run_ranks(spark, 2, made.model_dump_json(), lambda _: None, launcher=launcher)
         found.append(last_arrays(made))
     for first, second in zip(*found, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
@@ -43,6 +48,7 @@ def test_horovods_own_launcher_leaves_the_drivers_signals_alone() -> None:
 
 
 # Horovod's launcher leaves an exception to its own thread.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_a_rank_is_as_clear_with_horovods_own_launcher(spark: SparkSession, tmp_path: Path) -> None:
     made = job(tmp_path, 2, 4)
@@ -51,18 +57,26 @@ def test_an_error_of_a_rank_is_as_clear_with_horovods_own_launcher(spark: SparkS
         run_ranks(spark, 2, made.model_dump_json(), lambda _: None, launcher="horovod_spark")
 
 
-@pytest.mark.parametrize("setting", ["spark.ssl.enabled", "spark.ssl.rpc.enabled", "spark.network.crypto.enabled"])
+@pytest.mark.slow
 def test_a_cluster_that_encrypts_has_to_be_allowed_in_plain_words(
-    spark: SparkSession, tmp_path: Path, setting: str, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conf = spark.sparkContext.getConf().set(setting, "true")
-    monkeypatch.setattr(spark.sparkContext, "getConf", lambda: conf)
-    made = job(tmp_path, 1, 8).model_dump_json()
-    with pytest.raises(ConfigError, match=rf"(?s)train\.allow_plain_transport: .*{setting}\).*Expected allow") as caught:
-        run_ranks(spark, 1, made, lambda _: None)
-    assert caught.value.exit_code == 2
+    made, given = job(tmp_path, 1, 8).model_dump_json(), spark.sparkContext.getConf().getAll()
+    settings = ("spark.ssl.enabled", "spark.ssl.rpc.enabled", "spark.network.crypto.enabled")
+
+    def turn_on(*names: str) -> None:
+        conf = SparkConf(loadDefaults=False).setAll([*given, *((name, "true") for name in names)])
+        monkeypatch.setattr(spark.sparkContext, "getConf", lambda: conf)
+
+    for setting in settings:
+        turn_on(setting)
+        with pytest.raises(ConfigError, match=rf"(?s)train\.allow_plain_transport: .*{setting}\).*Expected allow") as caught:
+            run_ranks(spark, 1, made, lambda _: None)
+        assert caught.value.exit_code == 2
+    turn_on(*settings)
     kinds: list[str] = []
-    run_ranks(spark, 1, made, lambda message: kinds.append(message.content.kind), plain=True)
+    with ranks_run(rank_without_export.MODULE):
+        run_ranks(spark, 1, made, lambda message: kinds.append(message.content.kind), plain=True)
     assert "done" in kinds
 
 

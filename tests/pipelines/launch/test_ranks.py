@@ -9,9 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ from pipelines.messages import Content, Done, EpochReport, FeedReceipt, Handshak
 from pipelines.training import checkpoint
 from pipelines.training.job import TrainingJob
 from pipelines.training.plan import RowPlan, read_groups
+from tests.pipelines.launch.cluster import ranks_run
+from tests.pipelines.training import rank_without_export
 from tests.processes import left_since, running
 
 ROWS = 45
@@ -100,26 +102,52 @@ def of(kind: type[C], messages: list[Message]) -> list[C]:
 
 
 def train(spark: SparkSession, made: TrainingJob) -> list[Message]:
-    """Run it and return what the ranks said."""
+    """Run it, all but the export, and return what the ranks said."""
     heard: list[Message] = []
-    run_ranks(spark, made.config.ranks, made.model_dump_json(), heard.append, start_seconds=90)
+    with ranks_run(rank_without_export.MODULE):
+        run_ranks(spark, made.config.ranks, made.model_dump_json(), heard.append, start_seconds=90)
     return heard
 
 
-@pytest.fixture(autouse=True)
-def no_rank_is_left() -> Iterator[None]:
-    """However a run ends, its ranks and their launcher end with it."""
+@contextmanager
+def leaving_no_rank() -> Iterator[None]:
+    """Checks that ranks and their launcher end with what starts them within."""
     names = ("pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
     before = running(names)
     yield
     assert left_since(before, names) == set()
 
 
-def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(spark: SparkSession, tmp_path: Path) -> None:
-    made, folders, listening = job(tmp_path, 2, 32), set[Path](), list[str]()
-    before = set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*"))
+@pytest.fixture(autouse=True)
+def no_rank_is_left() -> Iterator[None]:
+    """However a run ends, its ranks and their launcher end with it."""
+    with leaving_no_rank():
+        yield
+
+
+class Trained(NamedTuple):
+    """A run of two ranks: its messages, the TMPDIR of each rank and the addresses on which ranks listened, the files that
+    proxies left in /tmp, where its scalars are for TensorBoard, and Horovod's timeline.
+    """
+
+    messages: list[Message]
+    folders: list[Path]
+    addresses: set[str]
+    proxy_files: set[Path]
+    board: Path
+    timeline: Path
+
+
+@pytest.fixture(scope="module")
+def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One run over several steps, at which several tests look."""
+    folder = tmp_path_factory.mktemp("trained")
+    board, timeline = folder / "board", folder / "timeline.json"
+    made = job(folder, 2, 4).model_copy(update={"tensorboard": str(board), "timeline": str(timeline)})
+    messages, folders, addresses, before = list[Message](), set[Path](), set[str](), proxy_files()
 
     def listen(message: Message) -> None:
+        messages.append(message)
         if isinstance(message.content, Ready):
             for process in running(("pipelines.training.rank",)):
                 with suppress(psutil.Error):
@@ -127,16 +155,31 @@ def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(s
                         continue  # mpiexec, whose own port is held to the loopback device
                     folders.add(Path(process.environ()["TMPDIR"]))
                     connections = process.net_connections("inet")
-                    listening.extend(each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN)
+                    addresses.update(each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN)
 
-    run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
-    assert [folder.name.startswith("ringmill-tmp-rank-") for folder in folders] == [True, True]
-    assert [folder.parent.name.startswith("blockmgr-") for folder in folders] == [True, True]  # which Spark removes
-    assert set(listening) == {"127.0.0.1"}
-    assert [folder for folder in folders if folder.exists()] == []
-    assert set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*")) <= before
+    with leaving_no_rank():
+        run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
+    return Trained(messages, sorted(folders), addresses, proxy_files() - before, board, timeline)
 
 
+def proxy_files() -> set[Path]:
+    """The files in which proxies, those of other tests too, describe the processors to their ranks."""
+    return set(Path(tempfile.gettempdir()).glob("hydra_hwloc_xmlfile_*"))
+
+
+@pytest.mark.slow
+def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(trained: Trained) -> None:
+    assert [folder.name.startswith("ringmill-tmp-rank-") for folder in trained.folders] == [True, True]
+    assert [folder.parent.name.startswith("blockmgr-") for folder in trained.folders] == [True, True]  # which Spark removes
+    assert trained.addresses == {"127.0.0.1"}
+    assert [folder for folder in trained.folders if folder.exists()] == []
+    deadline = time.monotonic() + 120  # those of ranks that another worker tests meanwhile go with them
+    while (left := trained.proxy_files & proxy_files()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == set()
+
+
+@pytest.mark.slow
 def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) -> None:
     one, two = job(tmp_path, 1, 64), job(tmp_path, 2, 32)
     assert one.train.steps(0) == two.train.steps(0) == 1  # all 45 rows in one step, 22 and 23 of them a rank
@@ -149,9 +192,9 @@ def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) ->
     assert losses[0][1] < losses[0][0]
 
 
-def test_receipts_count_every_row_of_every_epoch(spark: SparkSession, tmp_path: Path) -> None:
-    heard = train(spark, job(tmp_path, 2, 4))
-    receipts = of(FeedReceipt, heard)
+@pytest.mark.slow
+def test_receipts_count_every_row_of_every_epoch(trained: Trained) -> None:
+    receipts = of(FeedReceipt, trained.messages)
     for epoch in (0, 1):
         mine = [receipt for receipt in receipts if receipt.epoch == epoch]
         assert sorted(receipt.rank for receipt in mine) == [0, 1]
@@ -204,6 +247,7 @@ def test_workers_of_sql_that_were_started_ahead_serve_the_next_tasks(spark: Spar
     assert after == dict.fromkeys(before, True)  # the same processes: none ended since it left some of its input
 
 
+@pytest.mark.slow
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:
     still = Optimizer(name="SGD", learning_rate=1e-30)  # float32 does not move: no epoch is better than the first
     heard = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
@@ -212,12 +256,10 @@ def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -
     assert [message.rank for message in heard if isinstance(message.content, Done)].count(0) == 1
 
 
-def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(spark: SparkSession, tmp_path: Path) -> None:
-    made = job(tmp_path, 2, 4)
-    board, timeline = tmp_path / "board", tmp_path / "timeline.json"
-    heard = train(spark, made.model_copy(update={"tensorboard": str(board), "timeline": str(timeline)}))
-    found = EventAccumulator(str(board), size_guidance={"tensors": 0}).Reload()
-    reports = of(EpochReport, heard)
+@pytest.mark.slow
+def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(trained: Trained) -> None:
+    found = EventAccumulator(str(trained.board), size_guidance={"tensors": 0}).Reload()
+    reports = of(EpochReport, trained.messages)
     for name in ("train_loss", "validation_loss", "validation_auc", "learning_rate", "rows_per_second"):
         events = found.Tensors(name)
         assert [event.step for event in events] == [0, 1]
@@ -229,7 +271,7 @@ def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(spark: SparkSess
         for what in ("compute", "wait", "feed")
     ]
     assert sum(shares) == pytest.approx(2)
-    traced = json.loads(timeline.read_text())
+    traced = json.loads(trained.timeline.read_text())
     assert any("ALLREDUCE" in str(event.get("name")) for event in traced)
 
 
@@ -246,6 +288,7 @@ def test_a_port_that_is_taken_is_exit_5(spark: SparkSession, tmp_path: Path) -> 
         run_ranks(spark, 1, job(tmp_path, 1, 4).model_dump_json(), lambda _: None, port=taken.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSession, tmp_path: Path) -> None:
     made = job(tmp_path, 2, 4)
     (tmp_path / "features.parquet").unlink()
@@ -254,17 +297,20 @@ def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSessio
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.slow
 def test_a_wrong_optimizer_is_found_by_the_ranks_and_is_exit_2(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rank \d on .*train\.optimizer: Keras cannot make Adamm"):
         train(spark, job(tmp_path, 2, 4, optimizer=Optimizer(name="Adamm")))
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_rank_is_exit_1_with_the_ranks_traceback(spark: SparkSession) -> None:
     with pytest.raises(RingmillError, match=r"(?s)rank \d on .* raised ValidationError: .*Traceback .*rank\.py") as caught:
         run_ranks(spark, 2, "{}", lambda _: None, start_seconds=90)
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, tmp_path: Path) -> None:
     made = job(tmp_path, 2, 1, epochs=100_000)
     pids: dict[int, int] = {}

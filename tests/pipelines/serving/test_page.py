@@ -9,6 +9,7 @@ import pytest
 from tests.browser import Browser, chromium
 from tests.pipelines.serving.running import ROW, Running
 
+pytestmark = pytest.mark.slow
 READY = "!document.querySelector('#main').hidden"
 ANSWERED = "!document.querySelector('#send').disabled && document.querySelector('#result').innerText"
 FAILED = "document.querySelector('[aria-invalid]') !== null"

@@ -47,7 +47,8 @@ def test_rows_of_several_bodies_become_one_array() -> None:
 
 def test_tensors_become_the_same_rows() -> None:
     rows = arrays(READER.tensors(request()), READER.tensors({**request(rows=1), "id": "r7"}))
-    np.testing.assert_array_equal(rows.numbers, [[1400.5, 2, 1400.5], [1, np.nan, 1], [189, 4, 189], [10, 0, 10]])
+    expected: list[list[float]] = [[1400.5, 2, 1400.5], [1, np.nan, 1], [189, 4, 189], [10, 0, 10]]
+    np.testing.assert_array_equal(rows.numbers, expected)
     assert rows.words == {"origin": ["JFK", "EWR", "JFK"], "tail": ["N1", "", "N1"]}
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -14,6 +15,7 @@ from schemas.contract import Column, Table
 from tests.pipelines.cleaning.landed import landed
 from tests.pipelines.features.profiled import profiled
 
+pytestmark = pytest.mark.slow
 START, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
 COLUMNS, FEATURES = 250, 400
 

@@ -82,6 +82,12 @@ SPEC = FittedSpec(
 EXPRESSIBLE = FittedSpec(
     features=tuple(each for each in SPEC.features if not isinstance(each, FittedHashed | FittedImage | FittedText))
 )
+# One feature or two of a kind, where a whole model is exported for what lies behind its preprocessing.
+FEW = ("plain", "bent", "rank", "word", "both")
+SHORT, WITH_STEPS, WITH_TEXTS = (
+    FittedSpec(features=tuple(each for each in SPEC.features if each.name in {*FEW, *more}))
+    for more in ((), ("past_x", "past_y"), ("review", "comment"))
+)
 WORDS = ("word", "rank", "never")
 MORE = {
     "moment": "timestamp", "then": "timestamp", "of_label": "string", "hashed": "string", "past_x": "array<double>",
@@ -195,7 +201,8 @@ def as_taken(value: Any) -> Any:
     return value.replace(tzinfo=UTC).timestamp() if isinstance(value, datetime) else value
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, min_size=8, max_size=24))
 def test_any_row_becomes_the_same_features(
     spark: SparkSession, saved: Path, onnx: OnnxModels, rows: list[tuple[Any, ...]]
@@ -207,45 +214,65 @@ def test_any_row_becomes_the_same_features(
     assert check_parity(Preparation(SPEC), SPEC, made).difference <= 1e-6
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_scores_are_the_same_in_onnx(spark: SparkSession, tmp_path: Path, cell: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("cell", "spec"), [("lstm", EXPRESSIBLE), ("gru", WITH_STEPS)], ids=["lstm", "gru"])
+def test_scores_are_the_same_in_onnx(spark: SparkSession, tmp_path: Path, cell: str, spec: FittedSpec) -> None:
     keras.utils.set_random_seed(5)
-    made = network(
-        EXPRESSIBLE, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, sequence={"cell": cell, "units": [3, 2]}
-    )
+    made = network(spec, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, sequence={"cell": cell, "units": [3, 2]})
     rows = samples(spark, [(float(n), n / 7, n * 3.0, 0.05, word, "low", "", *ONE) for n, word in enumerate(("a", "é", None))])
-    found = export(made, EXPRESSIBLE, MulticlassHead(3), {}, str(tmp_path / "m"), rows).onnx
+    found = export(made, spec, MulticlassHead(3), {}, str(tmp_path / "m"), rows).onnx
     assert found.missing is None
     assert found.features == pytest.approx(0, abs=1e-6)
     assert found.scores == pytest.approx(0, abs=1e-6)
-    values = raw_values(EXPRESSIBLE, [row.raw for row in rows])
+    values = raw_values(spec, [row.raw for row in rows])
     scores = Runtime((tmp_path / "m" / "model.onnx").read_bytes())(values)["output"]
     assert scores.shape == (3, 3)
     assert len(np.unique(scores)) == 9
     np.testing.assert_allclose(scores, SavedModel(tmp_path / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "lstm", "gru"])
-def test_a_graph_of_prepared_inputs_scores_as_the_saved_model_does(spark: SparkSession, tmp_path: Path, pooling: str) -> None:
+def check_prepared(spark: SparkSession, folder: Path, spec: FittedSpec, pooling: str) -> tuple[str | None, dict[str, Any]]:
+    """Export a network over texts and compare the scores of its ONNX graph, which takes prepared inputs, with the SavedModel's;
+    why it takes them, and the manifest.
+    """
     keras.utils.set_random_seed(5)
     options: dict[str, Any] = {"image": {"filters": [3, 2], "pool": 1}, "text": {"pooling": pooling, "units": 3}}
-    made = network(SPEC, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, **options)
+    made = network(spec, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, **options)
     rows = samples(spark, [(float(n), n / 7, n * 3.0, 0.05, word, "low", "", *ONE) for n, word in enumerate(("a", "é", None))])
-    found = export(made, SPEC, MulticlassHead(3), {}, str(tmp_path / "m"), rows).onnx
-    assert (found.missing, found.prepared) == (None, "ONNX has no operators for what is made of the text of hashed")
+    found = export(made, spec, MulticlassHead(3), {}, str(folder / "m"), rows).onnx
+    assert found.missing is None
     assert found.features == pytest.approx(0, abs=1e-6)
     assert found.scores == pytest.approx(0, abs=1e-6)
-    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    runtime, values = Runtime((folder / "m" / "model.onnx").read_bytes()), raw_values(spec, [row.raw for row in rows])
+    assert sorted(runtime.inputs) == sorted(spec.taken)
+    scores = runtime(Preparation(spec)(values))["output"]
+    assert len(np.unique(scores)) == 9
+    np.testing.assert_allclose(scores, SavedModel(folder / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
+    manifest = json.loads((folder / "m" / "manifest.json").read_text())
     assert manifest["format"] == 2
+    return found.prepared, manifest
+
+
+@pytest.mark.slow
+def test_a_graph_of_prepared_inputs_scores_as_the_saved_model_does(spark: SparkSession, tmp_path: Path) -> None:
+    reason, manifest = check_prepared(spark, tmp_path, SPEC, "mean")
+    assert reason == "ONNX has no operators for what is made of the text of hashed"
     assert [(each["name"], each["datatype"], each["shape"]) for each in manifest["prepared_inputs"]] == [
         ("numbers", "FP32", [len(SPEC.numbers)]), ("ids", "INT32", [len(SPEC.ids)]), ("past", "FP32", [3, 2]),
         ("picture", "FP32", [3, 4, 3]), ("review", "INT32", [4]), ("comment", "INT32", [3]),
     ]  # fmt: skip
-    runtime, values = Runtime((tmp_path / "m" / "model.onnx").read_bytes()), raw_values(SPEC, [row.raw for row in rows])
-    assert sorted(runtime.inputs) == sorted(SPEC.taken)
-    scores = runtime(Preparation(SPEC)(values))["output"]
-    assert len(np.unique(scores)) == 9
-    np.testing.assert_allclose(scores, SavedModel(tmp_path / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ["max", "lstm", "gru"])
+def test_texts_are_pooled_in_a_graph_of_prepared_inputs_as_in_the_saved_model(
+    spark: SparkSession, tmp_path: Path, pooling: str
+) -> None:
+    reason, manifest = check_prepared(spark, tmp_path, WITH_TEXTS, pooling)
+    assert reason == "ONNX has no operators for what is made of the text of review"
+    assert [(each["name"], each["shape"]) for each in manifest["prepared_inputs"]] == [
+        ("numbers", [len(WITH_TEXTS.numbers)]), ("ids", [len(WITH_TEXTS.ids)]), ("review", [4]), ("comment", [3]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("filters", [[2], [4, 3]])
@@ -261,56 +288,60 @@ def test_a_convolution_is_the_same_in_a_graph_of_prepared_inputs(filters: list[i
     assert expected.std(axis=0).min() > 0
 
 
+@pytest.mark.slow
 def test_the_network_alone_scores_features_as_the_whole_model_does() -> None:
     keras.utils.set_random_seed(5)
-    made = network(EXPRESSIBLE, 3, hidden=[5], wide=True, sequence={"cell": "gru", "units": [3]})
-    onnx = to_onnx(made, EXPRESSIBLE, MulticlassHead(3))
+    made = network(WITH_STEPS, 3, hidden=[5], wide=True, sequence={"cell": "gru", "units": [3]})
+    onnx = to_onnx(made, WITH_STEPS, MulticlassHead(3))
     generator = np.random.default_rng(5)
     raw = {
         name: np.array(["a", "é", "", "never seen"], object) if kind.dtype == "string" else generator.random((4, *kind.shape))
-        for name, kind in EXPRESSIBLE.inputs.items()
+        for name, kind in WITH_STEPS.inputs.items()
     }
     computed = Runtime(onnx.features)(raw)
     assert onnx.network
-    scores = Runtime(onnx.network)({name: computed[name] for name in EXPRESSIBLE.taken})["output"]
+    scores = Runtime(onnx.network)({name: computed[name] for name in WITH_STEPS.taken})["output"]
     np.testing.assert_array_equal(scores, computed["output"])
     assert scores.std() > 0
 
 
+@pytest.mark.slow
 def test_onnx_that_computes_otherwise_is_not_published(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])
     keras.utils.set_random_seed(5)
-    right = to_onnx(network(EXPRESSIBLE, activation="tanh"), EXPRESSIBLE, BinaryHead())
+    right = to_onnx(network(SHORT, activation="tanh"), SHORT, BinaryHead())
     monkeypatch.setattr("pipelines.training.open_format.to_onnx", lambda *_: right)
-    other = network(EXPRESSIBLE, activation="tanh")
+    other = network(SHORT, activation="tanh")
     with pytest.raises(QualityError, match="the ONNX model gives other scores than the SavedModel") as caught:
-        export(other, EXPRESSIBLE, BinaryHead(), {}, str(tmp_path / "m"), rows)
+        export(other, SHORT, BinaryHead(), {}, str(tmp_path / "m"), rows)
     assert caught.value.exit_code == 4
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_preparation_that_computes_otherwise_is_not_published(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])
     keras.utils.set_random_seed(5)
-    right = to_prepared_onnx(network(activation="tanh"), SPEC, BinaryHead())
-    other = network(activation="tanh")
+    right = to_prepared_onnx(network(WITH_TEXTS, activation="tanh"), WITH_TEXTS, BinaryHead())
+    other = network(WITH_TEXTS, activation="tanh")
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.training.open_format.to_prepared_onnx", lambda *_: right)
         with pytest.raises(QualityError, match="the prepared ONNX model gives other scores than the SavedModel"):
-            export(other, SPEC, BinaryHead(), {}, str(tmp_path / "m"), rows)
-    fewer = tuple(each.model_copy(update={"buckets": 5}) if each.name == "comment" else each for each in SPEC.features)
+            export(other, WITH_TEXTS, BinaryHead(), {}, str(tmp_path / "m"), rows)
+    fewer = tuple(each.model_copy(update={"buckets": 5}) if each.name == "comment" else each for each in WITH_TEXTS.features)
     other_preparation = Preparation(FittedSpec(features=fewer))
     monkeypatch.setattr("pipelines.training.open_export.Preparation", lambda _: other_preparation)
     with pytest.raises(QualityError, match=r"the prepared ONNX model's own preprocessing .*comment: Spark"):
-        export(other, SPEC, BinaryHead(), {}, str(tmp_path / "m"), rows)
+        export(other, WITH_TEXTS, BinaryHead(), {}, str(tmp_path / "m"), rows)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("spec", [SPEC, EXPRESSIBLE], ids=["prepared", "raw"])
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [WITH_TEXTS, SHORT], ids=["prepared", "raw"])
 def test_what_onnx_has_no_operator_for_is_said_and_the_rest_is_published(tmp_path: Path, spec: FittedSpec) -> None:
     found = export(gamma(spec), spec, BinaryHead(), {}, str(tmp_path / "m")).onnx
     assert re.search("tf2onnx can't convert it.*Igamma", found.missing or "")
@@ -319,19 +350,21 @@ def test_what_onnx_has_no_operator_for_is_said_and_the_rest_is_published(tmp_pat
     assert json.loads((tmp_path / "m" / "manifest.json").read_text())["onnx"]["missing"] == found.missing
 
 
+@pytest.mark.slow
 def test_what_a_model_makes_otherwise_is_named_and_nothing_is_published(spark: SparkSession, tmp_path: Path) -> None:
     right = samples(
         spark, [(1.0, 2.0, 3.0, 0.05, "a", "low", "x", *ONE), (*(None,) * 11, [None] * 3, [None] * 3, PICTURE, None, None)]
     )
     wrong = [right[0].model_copy(update={"features": {**right[0].features, "bent": 9.0, "word": 4.0}}), right[1]]
     with pytest.raises(QualityError, match=r"in 2 values.*bent: Spark 9, model -1\.3.*word: Spark 4, model 1") as caught:
-        export(network(), SPEC, BinaryHead(), {}, str(tmp_path / "m"), wrong)
+        export(network(SHORT), SHORT, BinaryHead(), {}, str(tmp_path / "m"), wrong)
     assert caught.value.exit_code == 4
     assert list(tmp_path.iterdir()) == []
-    parity = export(network(), SPEC, BinaryHead(), {}, str(tmp_path / "m"), right).parity
+    parity = export(network(SHORT), SHORT, BinaryHead(), {}, str(tmp_path / "m"), right).parity
     assert json.loads((tmp_path / "m" / "manifest.json").read_text())["parity"]["rows"] == parity.rows == 2
 
 
+@pytest.mark.slow
 def test_the_served_graph_gives_features_and_scores(spark: SparkSession, saved: Path) -> None:
     model = tf.saved_model.load(str(saved))
     rows = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])

@@ -53,7 +53,7 @@ docs: setup  ## write docs/configuration.md from the models of the configuration
 	@$(ENV) python -m setup.configuration_docs
 
 doctor:  ## check what the project needs, and say how to mend what is missing
-	@$(or $(shell command -v $(PYTHON)),python3) setup/doctor.py --config $(CONFIG)
+	@$(or $(shell command -v $(PYTHON)),python3) setup/doctor.py --config $(CONFIG) $(ARGS)
 
 sql: setup  ## a SQL shell on the pipeline's tables; ARGS='-e "select ..."' runs one query
 	@$(ENV) python setup/sql.py --config $(CONFIG) -- $(ARGS)

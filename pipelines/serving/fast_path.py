@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -60,6 +59,11 @@ class _Waiting(NamedTuple):
     request: WholeRequest
     content: Any
     plain: PlainRows
+
+    @property
+    def named(self) -> bool:
+        """Whether it has named values, and not tensors."""
+        return bool(self.request.scope["path"] == PREDICT)
 
 
 class _Group:
@@ -164,26 +168,28 @@ class FastPath:
             each.request.hand_over()
 
     def _answer(self, model: ServedModel, waiting: list[_Waiting], rows: RequestRows, scores: Scores) -> None:
-        end = 0
+        log, end = self._service.request_log, 0
         for each in waiting:
             start, end = end, end + each.plain.rows
+            name, part = request_id(each.request.scope), scores[start:end]
             try:
-                self._answer_one(model, each, scores[start:end], partial(rows.part, start, end))
+                body = orjson.dumps(_answer_of(model, each, part))
+                if log:
+                    log.write(name, model, rows.part(start, end), part)
             except Exception:
                 LOG.exception("a bug of the fast path; the application answers")
                 self._hand_over([each])
+            else:
+                self._respond(model, each, name, body)
 
-    def _answer_one(self, model: ServedModel, waiting: _Waiting, scores: Scores, rows: Callable[[], RequestRows]) -> None:
+    def _respond(self, model: ServedModel, waiting: _Waiting, name: str, body: bytes) -> None:
         request, service = waiting.request, self._service
-        name, named = request_id(request.scope), request.scope["path"] == PREDICT
-        content = _answer_of(model, waiting.content, scores, named=named)
-        if service.request_log:
-            service.request_log.write(name, model, rows(), scores)
-        request.respond(name, orjson.dumps(content))
         service.in_flight -= 1
-        served = {"version": model.version, "rows": waiting.plain.rows}
+        request.respond(name, body)
         seconds = time.perf_counter() - request.started
-        service.recorder.record(request.scope, name, Outcome("predict" if named else "infer", 200, seconds, served))
+        served = {"version": model.version, "rows": waiting.plain.rows}
+        route = "predict" if waiting.named else "infer"
+        service.recorder.record(request.scope, name, Outcome(route, 200, seconds, served))
 
 
 def _read(model: ServedModel, path: str, content: Any) -> PlainRows | None:
@@ -195,8 +201,8 @@ def _read(model: ServedModel, path: str, content: Any) -> PlainRows | None:
     return model.plain_reader.tensors(content)
 
 
-def _answer_of(model: ServedModel, content: Any, scores: Scores, *, named: bool) -> dict[str, Any]:
-    if named:
-        return named_answer(model, scores, several=type(content) is list)
+def _answer_of(model: ServedModel, waiting: _Waiting, scores: Scores) -> dict[str, Any]:
+    if waiting.named:
+        return named_answer(model, scores, several=type(waiting.content) is list)
     values = output_values(model, scores)
-    return infer_response(model.name, model.version, content.get("id"), dict.fromkeys(values, False), values)[0]
+    return infer_response(model.name, model.version, waiting.content.get("id"), dict.fromkeys(values, False), values)[0]

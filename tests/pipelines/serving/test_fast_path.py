@@ -144,6 +144,15 @@ def test_rows_that_the_model_can_not_score_go_to_the_application(published: Path
     assert sorted(offered(service, ROW, ROW).later) == [0, 1]
 
 
+def test_the_request_log_has_each_requests_own_rows(published: Path, tmp_path: Path) -> None:
+    results = offered(of(published, request_log=tmp_path), [ROW, {**ROW, "distance": 100.0}], {**ROW, "distance": 700.0})
+    lines = [json.loads(line) for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
+    assert [(line["served_row"], line["distance"], line["origin"]) for line in lines] == [
+        (0, 1400.0, "JFK"), (1, 100.0, "JFK"), (0, 700.0, "JFK"),
+    ]  # fmt: skip
+    assert lines[2]["served_score"] == results.answers[1]["prediction"]["probability"]
+
+
 def head(body: bytes, *more: bytes, path: str = "/predict", version: str = "1.1") -> bytes:
     """A request's head."""
     lines = (f"POST {path} HTTP/{version}".encode(), b"Host: a", b"Content-Length: %d" % len(body), *more)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk import BaseOperator, BaseSensorOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 HOME = Path(os.environ.get("RINGMILL_HOME") or Path(__file__).resolve().parent.parent)
 """The folder of ringmill."""

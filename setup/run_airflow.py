@@ -70,7 +70,6 @@ class Airflow:
             "API__HOST": "127.0.0.1",
             "API__PORT": str(self.port),
             "API__WORKERS": "1",
-            "USAGE_DATA_COLLECTION__ENABLED": "False",
             **self.settings,
         }
         prefixed = {f"AIRFLOW__{key}": value for key, value in own.items()}

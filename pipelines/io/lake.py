@@ -26,6 +26,7 @@ from schemas.contract import Table
 LOG = logging.getLogger(__name__)
 CATALOG = "lake"
 SPREAD_ROWS, SPREAD_BYTES = 5_000_000, 4 << 20  # of so few rows, what a task reads
+OPENED_BY_OTHERS = ("org.apache.iceberg.jdbc.UncheckedSQLException", "org.apache.iceberg.exceptions.ServiceFailureException")
 OPENINGS = 8  # tries to open a catalog that other runs open for the first time too
 
 
@@ -42,10 +43,12 @@ class Lake:
     def _open(self) -> None:
         """Reach the catalog, and create the namespace.
 
-        Whoever opens a JDBC catalog first creates its tables: of several runs that do so at once all but one fail, and find
-        the tables there when they try again.
+        The first run to open a JDBC catalog, or one behind a REST server, creates its tables and rows. Of several that do so at
+        once all but one fail, and find them there when they try again.
         """
-        attempts = retrying("the catalog is opened by others, too", when=_is_of_jdbc, attempts=OPENINGS, wait=_pause)
+        attempts = retrying(
+            "the catalog is opened by others, too", when=_may_be_opened_by_others, attempts=OPENINGS, wait=_pause
+        )
         try:
             attempts(self.spark.sql, f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
         except (Py4JJavaError, PySparkException) as error:
@@ -135,9 +138,9 @@ class Lake:
         return self.spark.createDataFrame(table, schema).coalesce(1)
 
 
-def _is_of_jdbc(error: BaseException) -> bool:
+def _may_be_opened_by_others(error: BaseException) -> bool:
     known = isinstance(error, Py4JJavaError | PySparkException)
-    return known and "org.apache.iceberg.jdbc.UncheckedSQLException" in str(error)
+    return known and any(kind in str(error) for kind in OPENED_BY_OTHERS)
 
 
 def _pause(state: RetryCallState) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
 
-from airflow.models.dagbag import DagBag
+from airflow.dag_processing.dagbag import DagBag
 from airflow.timetables.base import TimeRestriction
 from ringmill_tasks import NightsCleaned, SparkSubmit, notify_failure
 
@@ -57,7 +57,7 @@ def waits(*ends):
     return not sensor.poke({"inlet_events": {"cleaned": events}})
 
 
-bag = DagBag(sys.argv[1], include_examples=False)
+bag = DagBag(sys.argv[1])
 endings = {code: ending(code) for code in ("0", "1", "2", "3", "4", "5", "130", "killed")}
 endings["no model"] = ending("3", inlets=["model"])
 endings["a model"] = ending("3", inlets=["model"], events=["published"])

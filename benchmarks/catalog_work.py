@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from benchmarks.catalog_check import EVENTS, LEDGER, NIGHTS, PARTS, Contents, Kind, Outcome, Result
 from pipelines.errors import ConflictError, RingmillError
+from pipelines.io.audit import Audit
 from pipelines.io.lake import Lake
 from schemas.contract import Column, Table
 
@@ -65,7 +66,7 @@ def _write(spark: SparkSession, outcome: Outcome) -> None:
         return
     nights, ledger = REPLACED
     rows = [{"slot": outcome.slot, "run": run, "part": part} for part in PARTS]
-    with lake.audit(f"night {outcome.slot}") as audit:
+    with Audit(lake, f"night {outcome.slot}") as audit:
         audit.write(nights, lake.frame(nights, rows), F.col("slot") == outcome.slot)
         audit.write_rows(ledger, rows, {"slot": outcome.slot})
         audit.publish()

@@ -46,9 +46,7 @@ class Lake:
         The first run to open a JDBC catalog, or one behind a REST server, creates its tables and rows. Of several that do so at
         once all but one fail, and find them there when they try again.
         """
-        attempts = retrying(
-            "the catalog is opened by others, too", when=_may_be_opened_by_others, attempts=OPENINGS, wait=_pause
-        )
+        attempts = retrying("the catalog is opened by others, too", when=_opened_by_others, attempts=OPENINGS, wait=_pause)
         try:
             attempts(self.spark.sql, f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
         except (Py4JJavaError, PySparkException) as error:
@@ -138,7 +136,7 @@ class Lake:
         return self.spark.createDataFrame(table, schema).coalesce(1)
 
 
-def _may_be_opened_by_others(error: BaseException) -> bool:
+def _opened_by_others(error: BaseException) -> bool:
     known = isinstance(error, Py4JJavaError | PySparkException)
     return known and any(kind in str(error) for kind in OPENED_BY_OTHERS)
 

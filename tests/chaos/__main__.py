@@ -24,7 +24,7 @@ from tests.chaos.world import World, world
 from tests.processes import NAMES, running
 
 DISTURBED, UNDISTURBED = "chaos", "calm"
-END_SECONDS = 900
+END_SECONDS = 3600  # of a very busy machine
 
 
 def main() -> int:
@@ -52,6 +52,8 @@ def chaos(folder: Path, minutes: float, seed: int, most_rounds: int | None = Non
         loop.run(time.monotonic() + minutes * 60, most_rounds)
         ended = time.time()
         print(summary(loop), flush=True)
+        if any(attempt.code for attempt in loop.attempts):  # a run that healed by itself leaves nothing that would need it
+            submitted(made, "jobs/maintain.py", *run_of(made, DISTURBED))
         problems = [*loop.problems, *after(made)]
         problems += leftovers(made, before, ended)
     return problems + processes(folder, before)
@@ -69,9 +71,8 @@ def summary(loop: Loop) -> str:
 
 
 def after(made: World) -> list[str]:
-    """Maintain the tables, run the undisturbed pipeline on the same data, and compare."""
-    for program, pipeline in (("jobs/maintain.py", DISTURBED), ("jobs/pipeline.py", UNDISTURBED)):
-        submitted(made, program, "--config", str(made.config(pipeline)), "--log-format", "json")
+    """Run the undisturbed pipeline on the same data, and compare."""
+    submitted(made, "jobs/pipeline.py", *run_of(made, UNDISTURBED))
     result = compared(made)
     rows = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
     print(f"compared: {rows}", flush=True)
@@ -82,6 +83,11 @@ def after(made: World) -> list[str]:
     problems += [f"table {name} is in one pipeline alone" for name in result["missing"]]
     problems += [f"audit branch: {branch}" for branch in result["branches"]]
     return problems + ([] if result["champion"] else ["the champion is not the model of the last evaluation"])
+
+
+def run_of(made: World, pipeline: str) -> list[str]:
+    """The options of a job."""
+    return ["--config", str(made.config(pipeline)), "--log-format", "json"]
 
 
 def compared(made: World) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tests.chaos.targets import KINDS, processes_of, take_down
 from tests.chaos.world import World
 
 STEPS = ("ingest", "clean", "features", "train", "evaluate", "publish")
-LONGEST_SECONDS = 900  # of an attempt, strike included; what takes longer hangs
+LONGEST_SECONDS = 1800  # of an attempt, strike included; what takes longer hangs
 START_SECONDS, STEP_SECONDS = 15.0, 5.0  # how long after an application, or a step, began it may be struck
 POLL_SECONDS = 0.2
 MOST_STRUCK = 6  # attempts of one round, after which it is left alone

@@ -167,11 +167,15 @@ def test_missing_values_are_counted(spark: SparkSession) -> None:
 
 
 @pytest.mark.parametrize("scale", ["zscore", "minmax", "robust"])
-@pytest.mark.parametrize("value", [0.0, 7.25, 1e9])
-def test_a_feature_that_does_not_vary_is_exit_3(spark: SparkSession, scale: str, value: float) -> None:
-    with pytest.raises(DataError, match=r"features\.numeric\.x: no variance in the train split") as caught:
-        fitted(spec(numeric={"x": {"scale": scale}}), frame(spark, [value, value, None], [1.0, 2.0]))
-    assert caught.value.exit_code == 3
+def test_a_feature_that_does_not_vary_is_exit_3(spark: SparkSession, scale: str) -> None:
+    constants = {"x": 0.0, "y": 7.25, "z": 1e9}
+    rows = [("train", *constants.values())] * 2 + [("train", None, None, None), ("test", *[1.0] * 3), ("test", *[2.0] * 3)]
+    data = spark.createDataFrame(rows, "split string, x double, y double, z double")
+    profiles = asked(data, spec(numeric={name: {"scale": scale} for name in constants}))["train"]
+    for name in constants:
+        with pytest.raises(DataError, match=rf"features\.numeric\.{name}: no variance in the train split") as caught:
+            fit(spec(numeric={name: {"scale": scale}}), profiles)
+        assert caught.value.exit_code == 3
 
 
 def test_a_feature_without_a_value_is_refused(spark: SparkSession) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
 
 from pipelines.stages.flights import derive
 from schemas.flights import EXAMPLES, SOURCES
@@ -44,37 +43,82 @@ def tables(spark: SparkSession, flights: list[dict[str, Any]]) -> dict[str, Data
     return frames
 
 
-def examples(spark: SparkSession, *flights: dict[str, Any]) -> dict[int, Row]:
-    """The derived examples by flight number."""
-    derived = derive(tables(spark, list(flights)), PARAMETERS).select(*EXAMPLES.column_names)
-    return {row.flight: row for row in derived.collect()}
+SCHEDULES: dict[str, list[dict[str, Any]]] = {
+    "one": [flight(1, 0, 30, 16.0)],
+    "labels": [flight(1, 0, 0, 15.0), flight(2, 0, 0, 16.0), flight(3, 0, 0, None)],
+    "midnight": [flight(1, 0, sched_dep_time=2330, sched_arr_time=115)],
+    "known": [
+        flight(1, 0, 10, 20.0),  # leaves 0:30, known to flights of hour 1
+        flight(2, 0, 50, 40.0),  # leaves 1:30, not known before hour 2
+        flight(3, 1, 0, -5.0),
+        flight(4, 2, 0, 0.0),
+    ],
+    "on the hour": [flight(1, 0, 30, 30.0), flight(2, 1), flight(3, 2)],
+    "early": [flight(1, 1, 2, -10.0), flight(2, 1, 30, 0.0), flight(3, 2)],
+    "backlog": [
+        flight(1, 0, 0, None),  # never leaves
+        flight(2, 1, 0, 180.0),  # leaves at 4:00
+        flight(3, 2, 0, 10.0),
+        flight(4, 3),
+        flight(5, 4),
+        flight(6, 5),
+    ],
+    "groups": [
+        flight(1, 0, 10, 20.0, origin="EWR", carrier="DL", dest="ATL"),
+        flight(2, 1),
+        flight(3, 1, 0, origin="EWR"),
+        flight(4, 1, 5, dest="ATL"),
+    ],
+    "plane": [flight(1, 0, 0, 30.0, tailnum="N9A"), flight(2, 3, 0, 0.0, tailnum="N9A")],
+    "unknown planes": [
+        flight(1, 0, tailnum="N9A") | {"time_hour": NOON - timedelta(days=2)},
+        flight(2, 3, tailnum="N9A"),
+        flight(3, 0, tailnum=None),
+        flight(4, 3, tailnum=None),
+    ],
+    "many": [flight(n, n % 5, n, delay=None if n % 7 == 0 else float(n)) for n in range(1, 40)],
+}
+"""Flights of a day; those of the first are in the tables beside the flights."""
+Examples = dict[str, dict[int, Row]]
 
 
-def test_schedule_joins_and_label(spark: SparkSession) -> None:
-    row = examples(spark, flight(1, 0, 30, 16.0))[1]
+def weeks_before(weeks: int, row: dict[str, Any]) -> dict[str, Any]:
+    """The same flight so many weeks earlier, as another one, by another plane."""
+    tail = row["tailnum"] and f"{row['tailnum']}{'W' * weeks}"
+    at = row["time_hour"] - timedelta(weeks=weeks)
+    return {**row, "flight": 100 * weeks + row["flight"], "tailnum": tail, "time_hour": at}
+
+
+@pytest.fixture(scope="module")
+def examples(spark: SparkSession) -> Examples:
+    """The derived examples by schedule and flight number; the schedules are a week apart, in winter."""
+    flights = [weeks_before(weeks, row) for weeks, rows in enumerate(SCHEDULES.values()) for row in rows]
+    derived = derive(tables(spark, flights), PARAMETERS).select(*EXAMPLES.column_names).collect()
+    assert len(derived) == len(flights)
+    found: Examples = {name: {} for name in SCHEDULES}
+    for row in derived:
+        found[[*SCHEDULES][row.flight // 100]][row.flight % 100] = row
+    return found
+
+
+def test_schedule_joins_and_label(examples: Examples) -> None:
+    row = examples["one"][1]
     assert row.label == 1
     assert (row.weekday, row.minute_of_day, row.block_minutes) == ("Fri", 7 * 60 + 30, 120)
     assert (row.temp, row.plane_age, row.plane_seats, row.airline) == (41, 10, 150, "United")
     assert row.destination_latitude == pytest.approx(41.98)
 
 
-def test_late_is_more_than_the_declared_minutes_and_a_cancelled_flight_has_no_label(spark: SparkSession) -> None:
-    found = examples(spark, flight(1, 0, 0, 15.0), flight(2, 0, 0, 16.0), flight(3, 0, 0, None))
-    assert {number: row.label for number, row in found.items()} == {1: 0, 2: 1, 3: None}
+def test_late_is_more_than_the_declared_minutes_and_a_cancelled_flight_has_no_label(examples: Examples) -> None:
+    assert {number: row.label for number, row in examples["labels"].items()} == {1: 0, 2: 1, 3: None}
 
 
-def test_a_flight_over_midnight_has_a_positive_length(spark: SparkSession) -> None:
-    assert examples(spark, flight(1, 0, sched_dep_time=2330, sched_arr_time=115))[1].block_minutes == 105
+def test_a_flight_over_midnight_has_a_positive_length(examples: Examples) -> None:
+    assert examples["midnight"][1].block_minutes == 105
 
 
-def test_only_departures_before_the_scheduled_hour_are_known(spark: SparkSession) -> None:
-    found = examples(
-        spark,
-        flight(1, 0, 10, 20.0),  # leaves 0:30, known to flights of hour 1
-        flight(2, 0, 50, 40.0),  # leaves 1:30, not known before hour 2
-        flight(3, 1, 0, -5.0),
-        flight(4, 2, 0, 0.0),
-    )
+def test_only_departures_before_the_scheduled_hour_are_known(examples: Examples) -> None:
+    found = examples["known"]
     assert found[1].origin_delay_1h is None
     assert found[3].origin_delay_1h == 20
     assert found[4].origin_delay_1h == (40 - 5) / 2  # in the hour before: flight 2, and flight 3 from its own hour on
@@ -82,56 +126,44 @@ def test_only_departures_before_the_scheduled_hour_are_known(spark: SparkSession
     assert found[4].origin_late_3h == pytest.approx(2 / 3)
 
 
-def test_a_departure_on_the_hour_is_not_before_it(spark: SparkSession) -> None:
-    found = examples(spark, flight(1, 0, 30, 30.0), flight(2, 1), flight(3, 2))
+def test_a_departure_on_the_hour_is_not_before_it(examples: Examples) -> None:
+    found = examples["on the hour"]
     assert found[2].origin_delay_1h is None
     assert found[3].origin_delay_1h == (30 + 0) / 2
 
 
-def test_a_flight_that_leaves_before_its_hour_is_not_told_of_itself(spark: SparkSession) -> None:
-    found = examples(spark, flight(1, 1, 2, -10.0), flight(2, 1, 30, 0.0), flight(3, 2))
+def test_a_flight_that_leaves_before_its_hour_is_not_told_of_itself(examples: Examples) -> None:
+    found = examples["early"]
     assert found[1].origin_delay_1h is None
     assert found[1].plane_seen == 0
     assert found[2].origin_delay_1h is None  # known to have left early only once its own hour has begun
     assert found[3].origin_delay_1h == (-10 + 0) / 2
 
 
-def test_the_backlog_counts_flights_of_three_hours_that_have_not_left(spark: SparkSession) -> None:
-    found = examples(
-        spark,
-        flight(1, 0, 0, None),  # never leaves
-        flight(2, 1, 0, 180.0),  # leaves at 4:00
-        flight(3, 2, 0, 10.0),
-        flight(4, 3),
-        flight(5, 4),
-        flight(6, 5),
-    )
-    backlog = {number: row.origin_backlog_3h for number, row in found.items()}
+def test_the_backlog_counts_flights_of_three_hours_that_have_not_left(examples: Examples) -> None:
+    backlog = {number: row.origin_backlog_3h for number, row in examples["backlog"].items()}
     assert backlog == {1: 0, 2: 1, 3: 2, 4: 2, 5: 1, 6: 0}
 
 
-def test_groups_do_not_mix(spark: SparkSession) -> None:
-    other = flight(1, 0, 10, 20.0, origin="EWR", carrier="DL", dest="ATL")
-    found = examples(spark, other, flight(2, 1), flight(3, 1, 0, origin="EWR"), flight(4, 1, 5, dest="ATL"))
+def test_groups_do_not_mix(examples: Examples) -> None:
+    found = examples["groups"]
     assert (found[2].origin_delay_1h, found[3].origin_delay_1h) == (None, 20)
     assert (found[3].carrier_delay_3h, found[4].destination_delay_6h) == (None, 20)
 
 
-def test_the_planes_last_departure_and_its_debt(spark: SparkSession) -> None:
-    plane = {"tailnum": "N9A"}
-    row = examples(spark, flight(1, 0, 0, 30.0, **plane), flight(2, 3, 0, 0.0, **plane))[2]
+def test_the_planes_last_departure_and_its_debt(examples: Examples) -> None:
+    row = examples["plane"][2]
     assert (row.plane_seen, row.plane_last_delay) == (1, 30)
     # 2 hours on the ground and 2 * 750 miles at 7.5 a minute need 320 minutes; 150 have passed since it left.
     assert row.plane_debt == pytest.approx(170)
 
 
-def test_a_plane_without_a_name_and_one_last_seen_days_ago_are_unknown(spark: SparkSession) -> None:
-    old = flight(1, 0, tailnum="N9A") | {"time_hour": NOON - timedelta(days=2)}
-    found = examples(spark, old, flight(2, 3, tailnum="N9A"), flight(3, 0, tailnum=None), flight(4, 3, tailnum=None))
+def test_a_plane_without_a_name_and_one_last_seen_days_ago_are_unknown(examples: Examples) -> None:
+    found = examples["unknown planes"]
     assert [(found[n].plane_seen, found[n].plane_debt) for n in (2, 4)] == [(0, 0)] * 2
 
 
-def test_no_flight_is_lost_or_doubled(spark: SparkSession) -> None:
-    flights = [flight(n, n % 5, n, delay=None if n % 7 == 0 else float(n)) for n in range(1, 40)]
-    derived = derive(tables(spark, flights), PARAMETERS)
-    assert derived.agg(F.count("*"), F.count_distinct("flight")).collect()[0] == (39, 39)
+def test_no_flight_is_lost_or_doubled(examples: Examples) -> None:
+    assert {name: sorted(found) for name, found in examples.items()} == {
+        name: sorted(row["flight"] for row in rows) for name, rows in SCHEDULES.items()
+    }

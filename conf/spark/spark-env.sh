@@ -32,9 +32,10 @@ has_small_sources() {
 }
 
 ringmill_jars=${RINGMILL_ROOT:-}/.venv/jars
+ringmill_java_options=${RINGMILL_JAVA_OPTIONS:-$ringmill_jars/java-options}
 if [ -d "$ringmill_jars" ]; then
-  if [ -f "$ringmill_jars/java-options" ] && ! adds_to_class_path "$@"; then
-    SPARK_SUBMIT_OPTS="\"@$ringmill_jars/java-options\" \"-Dlog4j2.configurationFile=$SPARK_CONF_DIR/log4j2.properties\" ${SPARK_SUBMIT_OPTS:-}"
+  if [ -f "$ringmill_java_options" ] && ! adds_to_class_path "$@"; then
+    SPARK_SUBMIT_OPTS="\"@$ringmill_java_options\" \"-Dlog4j2.configurationFile=$SPARK_CONF_DIR/log4j2.properties\" ${SPARK_SUBMIT_OPTS:-}"
   fi
   if has_small_sources "$@"; then
     SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} -XX:TieredStopAtLevel=1 -XX:Tier3BackEdgeThreshold=4096"

@@ -51,6 +51,14 @@ def test_whoever_adds_to_the_class_path_does_without_the_archive(
     assert path.startswith(f"{ROOT}/.venv/jars/*")
 
 
+def test_whoever_writes_the_archive_has_options_of_its_own(tmp_path: Path) -> None:
+    own = tmp_path / "java-options"
+    own.write_text("-XX:ArchiveClassesAtExit=new.jsa")
+    submit, _ = options("setup/class_archive.py", RINGMILL_JAVA_OPTIONS=str(own))
+    assert f'"@{own}"' in submit
+    assert f"{ROOT}/.venv/jars/java-options" not in submit
+
+
 def test_a_class_path_in_a_properties_file_is_seen_too(tmp_path: Path) -> None:
     properties = tmp_path / "own.conf"
     properties.write_text("spark.driver.extraClassPath /x.jar\n")

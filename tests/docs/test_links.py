@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from tests.docs.prose import anchors, links
 
 FILE = re.compile(
-    r"(?<![\w/.])(?:benchmarks|conf|dags|flows|io|jobs|launch|pipelines|schemas|setup|tests|training)/[\w/]+\.(?:py|sh|txt|yaml)\b"
+    r"(?<![\w/.])(?:benchmarks|conf|dags|runtime|steps|io|jobs|launch|pipelines|schemas|setup|tests|training)/[\w/]+\.(?:py|sh|txt|yaml)\b"
 )
 PAGES = ["README.md", "CHANGELOG.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 

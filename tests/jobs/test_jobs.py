@@ -311,7 +311,7 @@ def test_wrong_arguments_are_one_clear_line(arguments: list[str], code: int, mes
 @pytest.mark.parametrize(
     ("job", "edit", "code", "message"),
     [
-        ("pipeline", lambda c: c.update(spark={}), 2, "spark: unknown key"),
+        ("pipeline", lambda c: c.update(sparks={}), 2, "sparks: unknown key"),
         ("pipeline", lambda c: c["train"].update(epochs="x"), 2, "train.epochs: expected a valid integer; received 'x'"),
         ("pipeline", lambda c: c["features"]["numeric"].update(tmp={}), 2, "features.numeric.tmp: unknown column"),
         ("pipeline", lambda c: c["lake"].update(warehouse="/proc/none"), 5, "lake.warehouse: /proc/none can't be written to"),

@@ -72,9 +72,9 @@ def test_a_name_that_becomes_a_table_has_letters_digits_and_underscores(tmp_path
             None,
             r"contracts: os is in no package .*expected a module of schemas, pipelines\.stages or of your own\. .*`packages`",
         ),
-        ("pipelines.io.filesystem", None, None, r"contracts: pipelines\.storage is in no package"),
+        ("pipelines.io.filesystem", None, None, r"contracts: pipelines\.io\.filesystem is in no package"),
         (None, "os:system", None, "features.derive: os is in no package"),
-        (None, "pipelines.io.filesystem:delete_folder", None, r"features\.derive: pipelines\.storage is in no package"),
+        (None, "pipelines.io.filesystem:delete_folder", None, r"features\.derive: pipelines\.io\.filesystem is in no package"),
         (None, None, "subprocess:Popen", r"train\.network\.build: subprocess is in no package"),
     ],
 )

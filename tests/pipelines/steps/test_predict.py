@@ -232,7 +232,7 @@ def test_partitions_that_are_empty_or_of_one_row_are_scored_alike(
     assert {row.row_id: row.score for row in scored} == pytest.approx(
         dict(enumerate(expected_scores(hashed).tolist(), start=1)), abs=1e-6
     )
-    with pytest.raises(ConfigError, match=r"it takes town, which tests\.pipelines\.flows\.rides EXAMPLES no longer has"):
+    with pytest.raises(ConfigError, match=r"it takes town, which tests\.pipelines\.steps\.rides EXAMPLES no longer has"):
         score_examples(context, rows.drop("town"), bundle, (tables.ROW_ID,))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from pipelines.errors import DataError
 from pipelines.runtime import application
 from pipelines.runtime.command_line import parser
 from pipelines.runtime.full_disk import full_disk
+from pipelines.runtime.lineage_transport import Lineage
 from tests.conftest import ROOT
 
 
@@ -54,7 +56,8 @@ def test_a_job_that_is_no_step_ends_so_too(monkeypatch: pytest.MonkeyPatch, caps
         raise full()
 
     monkeypatch.setattr(application, "spark_session", lambda *_: nullcontext())
-    monkeypatch.setattr(application, "_context", lambda *_: SimpleNamespace(run_id="run1"))
+    context = partial(SimpleNamespace, run_id="run1", lineage=Lineage())
+    monkeypatch.setattr(application, "_context", lambda config, *_: context(config=config))
     monkeypatch.setattr(application, "plan_for", lambda *_: None)
     config = ROOT / "conf" / "flights.yaml"
     assert application.run_job("maintain", parser("maintain"), ["--config", str(config)], work) == 5

@@ -11,12 +11,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from tests.chaos.__main__ import chaos
 from tests.chaos.attempts import last_error, step_of
 from tests.chaos.servers import Gate
 from tests.chaos.tables import compared_rows
-
-MINUTES, ROUNDS, SEED = 2, 2, 7  # so that a quick machine does not strike more often than it takes
 
 
 def test_a_closed_gate_breaks_connections_and_an_open_one_forwards_them() -> None:
@@ -67,8 +64,3 @@ def test_rows_are_compared_as_often_as_they_are_there(spark: SparkSession) -> No
 
     assert compared_rows(frame("a", "a", "a", "b", "d"), frame("a", "c", "d")) == (5, 3, 1)
     assert compared_rows(frame(), frame()) == (0, 0, 0)
-
-
-@pytest.mark.slow
-def test_two_minutes_of_kills_leave_the_tables_of_an_undisturbed_run_and_nothing_else(tmp_path: Path) -> None:
-    assert chaos(tmp_path / "chaos", MINUTES, SEED, ROUNDS) == []

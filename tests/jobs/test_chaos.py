@@ -1,4 +1,4 @@
-"""The kill loop: what it is made of, and two minutes of it. `make chaos` runs half an hour."""
+"""What the kill loop is made of. `make chaos` runs it for half an hour."""
 
 from __future__ import annotations
 

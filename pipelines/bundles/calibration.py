@@ -84,6 +84,6 @@ def logit(scores: Floats) -> Floats:
 
 
 def logistic(values: Floats) -> Floats:
-    """The inverse of `logit`."""
+    """The inverse of `logit`: 1 / (1 + exp(-x)), of each value."""
     probabilities: Floats = 0.5 * (1 + np.tanh(values / 2))
     return probabilities

@@ -29,14 +29,14 @@ class Focal(Model):
 
 
 class Squared(Model):
-    """The square of the error."""
+    """The square of the error, averaged over rows and steps."""
 
     name: Literal["squared"] = "squared"
     """Names the loss. The default of a regression."""
 
 
 class Absolute(Model):
-    """The size of the error."""
+    """The size of the error, averaged over rows and steps."""
 
     name: Literal["absolute"]
     """Names the loss."""

@@ -32,14 +32,14 @@ Values = dict[str, Any]
 
 
 class Choices(Model):
-    """One of a few values."""
+    """One of a few values, among which the sampler chooses."""
 
     choices: Annotated[tuple[Any, ...], Field(min_length=1)]
     """The values, whatever they are: numbers, words, lists, sections."""
 
     @property
     def grid(self) -> tuple[Any, ...]:
-        """All of them."""
+        """All values, in the order in which they are declared."""
         return self.choices
 
 

@@ -120,7 +120,7 @@ class ArrowRows(NumpyRows):
 
 
 def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
+    """A column as one array, its chunks put together."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 

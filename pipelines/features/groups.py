@@ -29,5 +29,5 @@ def train_classes(rows: ArrowRows) -> Words:
 
 
 def every_row(rows: ArrowRows) -> Words:
-    """All rows, as one group."""
+    """All rows as one group, where nothing is told apart."""
     return Words(np.zeros(rows.table.num_rows, np.int32), pa.array([INTERVAL]))

@@ -147,7 +147,7 @@ def list_folders(uri: str) -> list[str]:
 
 
 def delete_file(uri: str) -> None:
-    """Remove a file."""
+    """Remove a file; raises FileNotFoundError where there is none."""
     filesystem, path = locate(uri)
     filesystem.delete_file(path)
 

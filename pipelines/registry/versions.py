@@ -64,12 +64,12 @@ class ModelVersion(Model):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> ModelVersion:
-        """A version from its row."""
+        """A version from its row of the table `models`."""
         return cls(**{**row, **{name: json.loads(row[name]) for name in JSON_COLUMNS}})
 
     @property
     def row(self) -> dict[str, object]:
-        """The version as a row."""
+        """The version as a row of the table `models`."""
         content = self.model_dump()
         nested = {name: json.dumps(content[name], sort_keys=True) for name in JSON_COLUMNS}
         return {**content, **nested, "reasons": list(self.reasons)}

@@ -63,7 +63,7 @@ class JobParser(argparse.ArgumentParser):
     """Arguments of a job; raises ConfigError for wrong ones."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise ConfigError."""
+        """Raise ConfigError where argparse would end the process."""
         raise ConfigError(f"arguments: {message}. Try --help.")
 
 

@@ -26,7 +26,7 @@ def new_run_id() -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """One row of `runs`."""
+    """One row of the table `runs`: a step's work over one interval."""
 
     run_id: str
     pipeline: str

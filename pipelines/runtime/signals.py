@@ -26,7 +26,7 @@ class Forward:
         self._number = number
 
     def handle(self, _signal: Any) -> None:
-        """Called by Java."""
+        """Note a signal; Java calls it on a thread of its own."""
         os.kill(os.getpid(), self._number)
 
     class Java:

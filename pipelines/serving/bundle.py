@@ -80,7 +80,7 @@ class Bundle:
 
     @property
     def card(self) -> dict[str, Any]:
-        """The model card."""
+        """The model card, as it was published."""
         return dict(self._json(CARD))
 
     @property

@@ -41,7 +41,7 @@ class Metrics:
         self._in_flight.set_function(in_flight)
 
     def observe_request(self, route: str, status: int, seconds: float) -> None:
-        """Count one answer."""
+        """Count an answer by route and status, and its seconds."""
         counters = self._answered.get((route, status))
         if counters is None:  # whose look-up by labels takes longer than the counting
             counters = self._requests.labels(route, str(status)), self._seconds.labels(route)

@@ -111,7 +111,7 @@ def _boolean(value: Any) -> float:
 
 
 def _moment(value: Any) -> float:
-    """Seconds since 1970."""
+    """A time as seconds since 1970, in UTC."""
     if value is None:
         return NAN
     moment = datetime.fromisoformat(value)

@@ -102,7 +102,7 @@ class TensorFlowScorer:
         self.runtime = f"TensorFlow {tf.__version__}"
 
     def score(self, values: Mapping[str, npt.NDArray[Any]]) -> Scores:
-        """Score raw values."""
+        """The scores of rows of raw values, in their order."""
         kinds = self._spec.inputs
         tensors = {name: self._tf.constant(values[name], self._tf.as_dtype(kind.dtype)) for name, kind in kinds.items()}
         scores: Scores = self._model.serve(tensors).numpy()

@@ -39,7 +39,7 @@ class Evaluation:
 
     @property
     def run_id(self) -> str:
-        """The run's id."""
+        """The id of the run that is compared."""
         return str(self.row["run_id"])
 
 

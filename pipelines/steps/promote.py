@@ -51,7 +51,7 @@ def _work(context: Context, arguments: Arguments) -> None:
 
 
 def promote_step(promotion: Promotion) -> Step:
-    """The step that promotes."""
+    """The step that moves the alias, as `execute` takes it."""
     return Step("promote", ("registry",), lambda _: {}, partial(promote, promotion=promotion), reads=("models",))
 
 

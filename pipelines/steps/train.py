@@ -104,7 +104,7 @@ class Prepared:
         )
 
     def receipts(self, ranks: int) -> Receipts:
-        """What is to come in."""
+        """The rows and checksum that the ranks have to report for each split."""
         return Receipts(ranks, self.rows, self.checksum)
 
 

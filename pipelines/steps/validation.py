@@ -57,7 +57,7 @@ class Validation(Protocol):
 
     @property
     def source(self) -> SourceTable:
-        """What is validated."""
+        """The source whose rows are validated."""
 
     def write(self, context: Context, audit: Audit) -> CleanedSource:
         """Validate the rows, and write the clean ones to the audit's branch."""

@@ -60,7 +60,7 @@ class Timeline:
         hvd.start_timeline(str(self._path))
 
     def keep(self) -> None:
-        """Stop, and write it."""
+        """Stop writing, and copy the files to where they stay."""
         hvd.stop_timeline()
         write_bytes(self._uri, self._path.read_bytes())
         self._folder.cleanup()

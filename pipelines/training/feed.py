@@ -40,7 +40,7 @@ class Receipt:
     checksum: int = 0
 
     def add(self, row_ids: npt.NDArray[np.int64]) -> None:
-        """Count rows by their ids."""
+        """Count some rows, and add their ids to the checksum."""
         self.rows += len(row_ids)
         self.checksum += int(np.mod(row_ids, CHECKSUM_MODULUS).sum())
 

@@ -16,7 +16,7 @@ from pipelines.features.kinds.statistics import MEDIAN, Request, Stats, Train, n
 
 
 def circle_columns(name: str) -> tuple[str, str]:
-    """Sine and cosine."""
+    """The two columns of a number on a circle: its sine and its cosine."""
     return f"{name}_sin", f"{name}_cos"
 
 

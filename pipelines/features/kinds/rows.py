@@ -35,7 +35,7 @@ class Rows(Protocol):
         """How many numbers are scaled at once."""
 
     def cast(self, values: Array, dtype: str) -> Array:
-        """Values of another type."""
+        """The same values in another type of number."""
 
     def numbers(self, names: Sequence[str]) -> tuple[Array, Array]:
         """Numbers, float64, and which are missing: of one column (rows,), of several side by side (rows, columns).

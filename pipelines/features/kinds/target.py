@@ -58,7 +58,7 @@ class FittedTarget(FittedVocabulary):
 
     @property
     def values_out_of_fold(self) -> list[list[float]]:
-        """The same by fold."""
+        """The value of each word by the fold that its rows are in, learnt from the other folds."""
         pairs = zip(self.priors_out_of_fold, self.out_of_fold, strict=True)
         return [self._scaled([prior, *means]) for prior, means in pairs]
 

@@ -25,7 +25,7 @@ class _Sized(Model):
 
 
 class ByPage(_Sized):
-    """Pages have numbers."""
+    """Pages have numbers, counted on from a first one."""
 
     by: Literal["page"]
     """Names the way of paging."""

@@ -12,7 +12,7 @@ from pipelines.config import Choices, SearchConfig, Span
 
 
 def sampler_of(search: SearchConfig) -> optuna.samplers.BaseSampler:
-    """Who chooses values."""
+    """Optuna's sampler of a search, which chooses each trial's values."""
     if search.sampler == "grid":
         grid = {path: _tokens(values.grid) for path, values in search.space.items()}
         return optuna.samplers.GridSampler(grid, seed=search.seed)
@@ -22,7 +22,7 @@ def sampler_of(search: SearchConfig) -> optuna.samplers.BaseSampler:
 
 
 def pruner_of(search: SearchConfig) -> optuna.pruners.BasePruner:
-    """Who ends trials early."""
+    """Optuna's pruner of a search, which ends trials early."""
     if search.halving is None:
         return optuna.pruners.NopPruner()
     halving = search.halving

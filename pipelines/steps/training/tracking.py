@@ -67,7 +67,7 @@ class _Run:
         self._later(self._begin, config, job.pipeline, named, tags, flat(job.config.model_dump(mode="json")))
 
     def tell(self, report: EpochReport) -> None:
-        """Log an epoch, once."""
+        """Log an epoch's metrics, once for each epoch."""
         if report.epoch not in self._told:
             self._told.add(report.epoch)
             self._later(self._log, report)

@@ -26,12 +26,12 @@ class TemporaryFolder:
     def __init__(self, kind: str) -> None:
         parent = executor_folder() or Path(tempfile.gettempdir())
         remove_abandoned(parent)
-        made = Path(tempfile.mkdtemp(prefix=UNLOCKED, dir=parent))
-        lock = os.open(made, os.O_RDONLY)
+        new = Path(tempfile.mkdtemp(prefix=UNLOCKED, dir=parent))
+        lock = os.open(new, os.O_RDONLY)
         with suppress(OSError):  # a network's file system may lock no folders; then nobody else removes this one
             fcntl.flock(lock, fcntl.LOCK_EX)
         # Under this name others look for it, locked by now.
-        self.path = made.rename(parent / f"{LOCKED}{kind}-{made.name.removeprefix(UNLOCKED)}")
+        self.path = new.rename(parent / f"{LOCKED}{kind}-{new.name.removeprefix(UNLOCKED)}")
         self._remove = weakref.finalize(self, _remove, self.path, lock)
 
     def close(self) -> None:

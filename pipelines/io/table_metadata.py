@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from pipelines.io.iceberg import MAIN, RUN, SCOPE
+from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
 
 
 @dataclass(frozen=True)
@@ -22,13 +21,8 @@ class Added:
     files: int
 
 
-class TableMetadata:
-    """One table's metadata, as it is when the object is made."""
-
-    def __init__(self, spark: SparkSession, identifier: str) -> None:
-        self._jvm = cast(Any, spark._jvm)
-        self._table: Any = self._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(spark._jsparkSession, identifier)
-        self._table.refresh()
+class TableMetadata(IcebergTable):
+    """One table's metadata, as it is when the object is created."""
 
     @property
     def location(self) -> str:
@@ -41,11 +35,6 @@ class TableMetadata:
         struct = self._jvm.org.apache.iceberg.spark.SparkSchemaUtil.convert(self._table.schema())
         return StructType.fromJson(json.loads(struct.json()))
 
-    def snapshot_id(self, ref: str = MAIN) -> int | None:
-        """The snapshot at the head of a branch, or with a tag; None when there is none."""
-        snapshot = self._table.snapshot(ref)
-        return None if snapshot is None else int(snapshot.snapshotId())
-
     def added(self, snapshot_id: int) -> Added:
         """What the run that made a snapshot added for the same scope, in one commit or several.
 
@@ -53,8 +42,8 @@ class TableMetadata:
         """
         last = self._table.snapshot(snapshot_id)
         summaries: list[Mapping[str, str]] = []
-        snapshot, made_by = last, _made_by(last)
-        while snapshot is not None and _made_by(snapshot) == made_by:
+        snapshot, publisher = last, _publisher_of(last)
+        while snapshot is not None and _publisher_of(snapshot) == publisher:
             summaries.append(snapshot.summary())
             parent = snapshot.parentId()
             appended = str(snapshot.operation()) == "append"
@@ -66,7 +55,7 @@ class TableMetadata:
         return Added(rows, size, files)
 
 
-def _made_by(snapshot: Any) -> tuple[str | None, str | None]:
-    """The run that made a snapshot, and the scope that it replaced."""
+def _publisher_of(snapshot: Any) -> tuple[str | None, str | None]:
+    """The run that published a snapshot, and the scope that it replaced."""
     summary = snapshot.summary()
     return summary.get(RUN), summary.get(SCOPE)

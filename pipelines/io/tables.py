@@ -88,8 +88,9 @@ def evolve(spark: SparkSession, name: str, contract: Table) -> None:
 
 def _rename(spark: SparkSession, name: str, contract: Table) -> None:
     """Give columns that the project has renamed their new names."""
-    stored = set(spark.table(name).columns)
-    for new, old in FORMER_NAMES.get(contract.name, {}).items():
+    former = FORMER_NAMES.get(contract.name, {})
+    stored = spark.table(name).columns if former else []
+    for new, old in former.items():
         if old in stored and new not in stored:
             spark.sql(f"ALTER TABLE {name} RENAME COLUMN {quoted(old)} TO {quoted(new)}")
 

@@ -10,6 +10,9 @@ ringmill_sweep='find /tmp -maxdepth 1 -name "hydra_hwloc_xmlfile_*" -user "$(id 
 # What still ends while Java is gone already (workers, ranks) may write until then: hence more than one try.
 ringmill_remove="for try in {1..20}; do rm -rf \"\$1\"; sleep 0.5; [ -e \"\$1\" ] || break; done; sleep 5; $ringmill_sweep"
 
+ringmill_wait='for fd in /proc/$$/fd/*; do ((${fd##*/} > 2)) && eval "exec ${fd##*/}>&-"; done
+echo; exec flock "$1/.lock" bash -c "$2" bash "$1" >/dev/null'
+
 remove_leftovers_of_dead_runs() {
   local folder
   for folder in "$ringmill_folders"-*; do
@@ -33,8 +36,8 @@ make_run_folder() {
   mv "$made" "$folder" || return 1
   # A process of its own session, whose parent is gone: whoever kills a run, its group or all its children, leaves it alone. It
   # writes a line once it is there; to go on before would leave a moment in which it could be killed too.
-  read -r < <(setsid bash -c 'echo; exec flock "$1/.lock" bash -c "$2" bash "$1" >/dev/null' bash "$folder" "$ringmill_remove" \
-    </dev/null 2>/dev/null {ringmill_lock}>&- &)
+  # It closes what it inherited, and first of all the lock: whoever reads a run's output by a pipe sees the end with the run.
+  read -r < <(setsid bash -c "$ringmill_wait" bash "$folder" "$ringmill_remove" </dev/null 2>/dev/null &)
   TMPDIR=$folder
   # Keras and Matplotlib would make folders in a home that has none of theirs.
   [ -e "${HOME:-}/.keras" ] || KERAS_HOME=${KERAS_HOME:-$folder/keras}
@@ -48,4 +51,4 @@ if [[ "${1:-}" == *SparkSubmit ]] && command -v flock setsid >/dev/null; then
   make_run_folder || true
 fi
 unset -f remove_leftovers_of_dead_runs make_run_folder
-unset ringmill_folders ringmill_remove ringmill_sweep
+unset ringmill_folders ringmill_remove ringmill_sweep ringmill_wait

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import time
@@ -61,6 +62,21 @@ def test_the_folder_goes_with_the_run_however_it_ends(tmp: Path, number: int) ->
         os.killpg(run.pid, number)
     assert gone(Path(folder))
     assert list(tmp.iterdir()) == []
+
+
+def test_who_reads_a_runs_output_by_a_pipe_sees_its_end_with_the_run(tmp: Path) -> None:
+    end, inherited = os.pipe()  # as the shell of `make run 2> >(grep ...)` has it, beside standard output
+    command = ["bash", "-c", SCRIPT, "bash", "org.apache.spark.deploy.SparkSubmit"]
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp), "HOME": str(tmp), "HOSTNAME": "here"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, pass_fds=[inherited]) as run:
+        os.close(inherited)
+        (folder, *_) = lines_of(run)
+        run.kill()
+        # Who removes the folder goes on for five seconds and more.
+        assert select.select([end], [], [], 4) == ([end], [], [])
+        assert os.read(end, 1) == b""
+    os.close(end)
+    assert gone(Path(folder))
 
 
 def test_what_a_dead_run_left_goes_with_the_next_and_that_of_a_running_one_stays(tmp: Path) -> None:

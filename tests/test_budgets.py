@@ -38,7 +38,16 @@ def test_modules_without_a_budget_do_not_hide_a_slow_machine() -> None:
 
 def test_one_slow_module_of_many_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "BUDGETS", {"a.py": 100.0, "b.py": 100.0, "c.py": 100.0})
-    assert budgets.too_slow({"a.py": 150, "b.py": 140, "c.py": 310}) == {"c.py": pytest.approx(280)}
+    assert budgets.too_slow({"a.py": 150, "b.py": 140, "c.py": 310}) == {"c.py": pytest.approx(290)}
+
+
+def test_short_modules_do_not_hide_a_machine_that_is_slow_for_the_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = {f"short_{number}.py": 40.0 for number in range(30)}
+    monkeypatch.setattr(budgets, "BUDGETS", {"a.py": 400.0, "b.py": 2500.0, **short})
+    # The long ones took 1.6 times their budgets, the short ones four fifths: together (4000 + 960) / (2500 + 1200) = 1.34.
+    taken = {"b.py": 4000.0, **dict.fromkeys(short, 32.0)}
+    assert budgets.too_slow({"a.py": 1060, **taken}) == {}
+    assert budgets.too_slow({"a.py": 1080, **taken}) == {"a.py": pytest.approx(1072.4, abs=0.1)}
 
 
 def test_a_module_of_a_minute_is_never_too_slow() -> None:

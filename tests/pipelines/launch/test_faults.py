@@ -22,7 +22,7 @@ MENDED = ("rank", "executor", "hang", "corrupt_checkpoint")
 REFUSED = {
     "nan": (
         "DataError",
-        rf"rank [01] on {HOST}: epoch 1, step \d+ of 313: the gradient is no number.* x hold what",
+        rf"rank [01] on {HOST}: epoch 1, step \d+ of 125: the gradient is no number.* x hold what",
     ),
     "disk_full": ("ExternalError", rf"rank 0 on {HOST}: checkpoint .*\.npz: can't be written .*The one before it is whole"),
     "corrupt_file": ("DataError", rf"rank [01] on {HOST}: features file .*features\.parquet: row group \d+ can't be read"),

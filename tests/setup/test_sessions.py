@@ -1,4 +1,4 @@
-"""A program is ended with all that it started, in order and in time. The program here is bash, which plays Airflow's scheduler."""
+"""A program is ended with all that it started, in order and in time. Here bash plays Airflow's scheduler and a task."""
 
 from __future__ import annotations
 

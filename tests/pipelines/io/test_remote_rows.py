@@ -25,7 +25,7 @@ FULL = (
     1, 2, 3, float("inf"), 0.5, "late — ü", True, dt.date(1582, 10, 15), NOON, NOON, [1.5, None], ["a", None],
     bytearray(b"\0\xff"),
 )  # fmt: skip
-EMPTY = (2, *[None] * 10, [], bytearray())
+EMPTY: tuple[object, ...] = (2, *[None] * 10, [], bytearray())
 
 
 def rows_of(spark: SparkSession, *rows: tuple[object, ...]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 HOME = Path(os.environ.get("RINGMILL_HOME") or Path(__file__).resolve().parent.parent)
 """The folder of ringmill."""
 PERMANENT = {2: "wrong arguments or configuration", 3: "the data breaks its contract", 4: "a gate is not met"}
+PR_SET_PDEATHSIG = 1  # of Linux's <sys/prctl.h>
 # Bash becomes spark-submit, and leads a process group of its own. A process of another group waits for the end of the task's
 # process: a pipe closes with it, however it ends. Then Spark gets 30 seconds to end in order, and is killed.
 RUN = r"""
@@ -43,6 +45,7 @@ class SparkSubmit(BaseOperator):
 
     def execute(self, context: Any) -> None:
         """Run the job; its interval goes with the assets that it writes."""
+        _end_with_supervisor()
         code, last = self._run()
         if code:
             self._fail(context, code, last)
@@ -89,6 +92,15 @@ class SparkSubmit(BaseOperator):
         if code == 3 and self.inlets and not context["inlet_events"][self.inlets[0]]:
             raise AirflowSkipException(f"no model has been published by a training yet: {reason}")
         raise (AirflowFailException if code in PERMANENT else AirflowException)(reason)
+
+
+def _end_with_supervisor() -> None:
+    """Have Linux send this process SIGTERM, on which Airflow calls `on_kill`, once the process that supervises it is gone.
+
+    A task leads a process group of its own. A SIGKILL to Airflow's group would reach it only when it next writes to its log.
+    """
+    with suppress(AttributeError):  # another system has no prctl
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class NightsCleaned(BaseSensorOperator):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -16,19 +15,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from setup.environments import variables
+from setup.sessions import end_session
 
 ROOT = Path(__file__).resolve().parents[1]
+# The last one that starts is the first to end.
 PROGRAMS = (("api-server",), ("scheduler", "--skip-serve-logs"), ("dag-processor",))  # served logs would be open to everybody
 HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 POOL = ("ringmill_training", "1", "Trainings take turns")
 USER = "admin"
-START_SECONDS, END_SECONDS = 300, 10
+START_SECONDS = 300
+END_SECONDS = 40  # of each program: a task gives its Spark application 30 to end in order
 
 
 @dataclass(frozen=True)
@@ -107,20 +109,21 @@ class Airflow:
 def airflow_server(airflow: Airflow) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Prepare the database and the pool, and run Airflow's programs within the context.
 
-    Raises RuntimeError when they do not start; their output is in the folder `logs`.
+    At the end the scheduler and its tasks end before the API server, to which they report. Raises RuntimeError when a program
+    does not start; their output is in the folder `logs`.
     """
     (airflow.home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
     airflow.home.chmod(0o700)
     airflow.run("db", "migrate")
     if (POOL[0],) not in airflow.query("SELECT pool FROM slot_pool"):  # whoever has given it more slots keeps them
         airflow.run("pools", "set", *POOL)
-    programs: list[subprocess.Popen[bytes]] = []
-    try:
-        programs += [_start(airflow, arguments) for arguments in PROGRAMS]
+    with ExitStack() as running:
+        programs = []
+        for arguments in PROGRAMS:
+            programs.append(_start(airflow, arguments))
+            running.callback(end_session, programs[-1], END_SECONDS)
         _wait_until_healthy(airflow, programs)
         yield programs
-    finally:
-        _end(programs)
 
 
 def _start(airflow: Airflow, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -137,22 +140,6 @@ def _wait_until_healthy(airflow: Airflow, programs: Sequence[subprocess.Popen[by
             what = f"{ended[0]} ended" if ended else f"it is not healthy after {START_SECONDS} seconds"
             raise RuntimeError(f"Airflow does not start: {what}. Look at the logs in {airflow.home / 'logs'}.")
         time.sleep(0.5)
-
-
-def _end(programs: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End programs and what they started; the Spark application of a task ends with it."""
-    for program in reversed(programs):
-        program.terminate()
-    deadline = time.monotonic() + END_SECONDS
-    while any(program.poll() is None for program in programs) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for program in programs:
-        try:
-            os.killpg(program.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-        finally:
-            program.wait()
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -180,8 +167,11 @@ def main(argv: Sequence[str]) -> int:
                 f"logs         {airflow.home / 'logs'}\nDAGs         paused until you switch them on. Ctrl-C ends all.",
                 flush=True,
             )
-            while all(program.poll() is None for program in programs):
-                time.sleep(1)
+            try:
+                while all(program.poll() is None for program in programs):
+                    time.sleep(1)
+            finally:
+                print("ringmill: ending Airflow, and the Spark applications of its tasks …", flush=True)
     except KeyboardInterrupt:
         return 0
     except RuntimeError as error:

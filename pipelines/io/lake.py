@@ -19,6 +19,7 @@ from pipelines.expressions import cols
 from pipelines.io.driver_rows import Row, Where
 from pipelines.io.iceberg import MAIN, RUN, IcebergTable
 from pipelines.io.java_errors import reason_of
+from pipelines.io.missing_clients import missing_client
 from pipelines.io.retrying import retrying
 from pipelines.io.tables import create, evolve, struct
 from schemas.contract import Table
@@ -31,7 +32,9 @@ OPENINGS = 8  # tries to open a catalog that other runs open for the first time 
 
 
 class Lake:
-    """One pipeline's namespace in the catalog, as one run writes to it; raises ExternalError for one that can't be opened."""
+    """One pipeline's namespace in the catalog, as one run writes to it; raises ExternalError for one that can't be opened, and
+    ConfigError where a jar is missing for that.
+    """
 
     def __init__(self, spark: SparkSession, namespace: str, run_id: str) -> None:
         self.spark = spark
@@ -50,6 +53,8 @@ class Lake:
         try:
             attempts(self.spark.sql, f"CREATE NAMESPACE IF NOT EXISTS {CATALOG}.{self.namespace}")
         except (Py4JJavaError, PySparkException) as error:
+            if missing := missing_client(error, "lake.warehouse"):
+                raise missing from error
             tried = attempts.statistics["attempt_number"]
             raise ExternalError(
                 f"lake.catalog: the catalog can't be opened ({reason_of(error)}; tried {tried} times). See that its "

@@ -40,6 +40,13 @@ def files_of(folder: str) -> Files:
             f"{folder}: no Parquet file is there; expected those that Spark has just written. Do Spark and pyarrow take this "
             f"path for the same place? Write lake.warehouse with its scheme."
         )
+    return files_at(uris)
+
+
+def files_at(uris: Sequence[str]) -> Files:
+    """Read the footers of these Parquet files, which have the same columns; of no file there is no part and no column."""
+    if not uris:
+        return Files((), ())
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(_footer, uris))
     groups = [

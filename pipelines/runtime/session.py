@@ -22,6 +22,7 @@ from pipelines.errors import ExternalError
 from pipelines.interruption import PROCESS
 from pipelines.io.catalog import REDACTION, catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.java_errors import java_reason
+from pipelines.io.missing_clients import missing_client
 from pipelines.runtime.java_lookups import remember_lookups
 from pipelines.runtime.monitoring import monitoring_settings, warn_of_open_port
 from pipelines.runtime.signals import take_over_signals
@@ -81,10 +82,14 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
 
 
 def started(builder: SparkSession.Builder) -> SparkSession:
-    """The builder's session; raises ExternalError, which names the settings that Spark reports, when there is none."""
+    """The builder's session. Raises ExternalError, which names the settings that Spark reports, when there is none, and
+    ConfigError where a jar is missing.
+    """
     try:
         return builder.getOrCreate()
     except (Py4JError, PySparkException, OSError) as error:
+        if missing := missing_client(error, "spark.event_log, or another of Spark's settings"):
+            raise missing from error
         reason = java_reason(error) if isinstance(error, Py4JJavaError) else one_line(error)
         settings = SparkConf().getAll() if SparkContext._jvm else []
         reported = [f"{key}={value}" for key, value in settings if _is_reported(value, reason)]

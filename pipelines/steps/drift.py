@@ -19,7 +19,6 @@ from pipelines.features.profiles import profile, sampling_step
 from pipelines.features.survey import ProfileRequest
 from pipelines.io.audit import Audit
 from pipelines.io.filesystem import write_bytes
-from pipelines.io.row_groups import files_of
 from pipelines.runtime.context import Context, Outcome, Step
 from pipelines.runtime.notify import notify
 from pipelines.runtime.runs import Run
@@ -68,10 +67,10 @@ def work(context: Context) -> Outcome:
     model = trained(context)
     reference = model.inputs["features"]
     spec, stats = _reference(context, model)
-    with examples(context, by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
+    with examples(context, by=STEP.name) as (_, files, sources, _), context.audit("drift") as audit:
         rows_in = sources[context.config.features.rows_of].rows_in
         survey = ProfileRequest(fitted_requests(spec), every_row, (), values=sampling_step(rows_in))
-        [profiles] = profile(context.spark, files_of(folder), [survey])
+        [profiles] = profile(context.spark, files, [survey])
         now = stats_of(spec, profiles.get(WHOLE, Profiles()))
         moved = measure_drifts(spec, stats, now)
         write_drift(context, audit, {WHOLE: moved}, reference)

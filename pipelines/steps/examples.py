@@ -14,7 +14,9 @@ from pyspark.sql import functions as F
 from pipelines.config import ColumnSplit, EntitySplit, Pipeline, TimeSplit, load
 from pipelines.errors import ConfigError
 from pipelines.expressions import col, cols
-from pipelines.io.filesystem import delete_folder, idle_folders
+from pipelines.io.filesystem import delete_folder, idle_folders, is_local
+from pipelines.io.remote_rows import read_rows, write_rows
+from pipelines.io.row_groups import Files, files_at, files_of
 from pipelines.runtime.checks import example_time, examples_contract
 from pipelines.runtime.context import Context
 from pipelines.runtime.session import broadcast_joins, short_methods
@@ -28,12 +30,10 @@ from schemas.contract import Table
 
 
 class Examples(NamedTuple):
-    """The derived rows, the folder of their files, the clean rows that they were derived from by source, and the clean tables'
-    snapshots.
-    """
+    """The derived rows, their files, the clean rows that they were derived from by source, and the clean tables' snapshots."""
 
     rows: DataFrame
-    folder: str
+    files: Files
     sources: dict[str, WindowRows]
     snapshots: dict[str, int | None]
 
@@ -74,10 +74,8 @@ def examples(context: Context, by: str, *, baselines: bool = False) -> Iterator[
     try:
         with short_methods(context.spark, len(rows.columns)):
             with broadcast_joins(context.spark, sum(source.rows_in for source in sources.values())):
-                rows.write.options(**_file_options(rows)).parquet(folder)
-            # A warehouse's path may have brackets in it. Without the schema Spark would read it from a file, by a job.
-            read = context.spark.read.schema(rows.schema).option("__globPaths__", "false").parquet(folder)
-            yield Examples(read.select(*cols(rows.columns)), folder, sources, snapshots)
+                files = _write(rows, folder)
+            yield Examples(_read(context, rows, folder, files), files, sources, snapshots)
     finally:
         _remove(folder)
 
@@ -86,6 +84,23 @@ def _remove(folder: str) -> None:
     """Remove a folder; what can't be removed now, by this job or another at the same time, a later one removes."""
     with suppress(OSError):
         delete_folder(folder)
+
+
+def _write(rows: DataFrame, folder: str) -> Files:
+    """Write the examples, by Spark to a local or mounted folder, and by Arrow to a remote store (pipelines.io.remote_rows)."""
+    if not is_local(folder):
+        return files_at(write_rows(rows, folder))
+    rows.write.options(**_file_options(rows)).parquet(folder)
+    return files_of(folder)
+
+
+def _read(context: Context, rows: DataFrame, folder: str, files: Files) -> DataFrame:
+    """The examples as they were written, with the columns of `rows`."""
+    if not is_local(folder):
+        return read_rows(context.spark, files, rows.schema)
+    # A warehouse's path may have brackets in it. Without the schema Spark would read it from a file, by a job.
+    read = context.spark.read.schema(rows.schema).option("__globPaths__", "false").parquet(folder)
+    return read.select(*cols(rows.columns))
 
 
 def _file_options(rows: DataFrame) -> dict[str, str]:

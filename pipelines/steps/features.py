@@ -26,7 +26,7 @@ from pipelines.features.survey import ProfileRequest
 from pipelines.features.target_means import sum_labels
 from pipelines.features.transform import refused
 from pipelines.io.audit import Audit
-from pipelines.io.row_groups import Files, files_of
+from pipelines.io.row_groups import Files
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from pipelines.launch.barrier import slots, warm_up_sql
 from pipelines.launch.ranks import warming
@@ -73,7 +73,7 @@ def work(context: Context) -> Outcome:
     prepared = examples(context, by=STEP.name, baselines=True)
     workers = partial(warm_up_sql, modules=IMPORTED_BY_TASKS)
     with warming(context.spark, slots(context.spark), workers), prepared as derived:
-        rows, files = derived.rows, files_of(derived.folder)
+        rows, files = derived.rows, derived.files
         splits = _checked_splits(context, rows)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
         trained_on = splits["train"].counts.rows

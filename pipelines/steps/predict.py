@@ -14,7 +14,7 @@ from pipelines.errors import ExternalError
 from pipelines.expressions import quoted
 from pipelines.features.transform import refused
 from pipelines.io.audit import Audit
-from pipelines.io.row_groups import Files, files_of
+from pipelines.io.row_groups import Files
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from pipelines.registry.versions import CHAMPION, ModelVersion
 from pipelines.runtime.application import Arguments, intervals_of, run_job
@@ -84,11 +84,11 @@ def work(context: Context, model: str) -> Outcome:
     if bundle.digest != version.hash:
         raise ExternalError(f"model {version.uri}: it changed just now; expected SHA-256 {version.hash}. Run predict again.")
     rows_of = context.config.features.rows_of
-    with examples(context, by=NAME) as (rows, folder, sources, _), context.audit(NAME) as audit:
+    with examples(context, by=NAME) as (rows, files, sources, _), context.audit(NAME) as audit:
         check_inputs(context, rows, bundle)
         rows_in = sources[rows_of].rows_in - sources[rows_of].duplicates
         whole, filtered = _whole_windows(rows, bundle)
-        written = _write_scores(context, audit, files_of(folder), bundle, version)
+        written = _write_scores(context, audit, files, bundle, version)
         quarantined = partial(refused, whole, bundle.spec)
         refused_rows = write_refused(context, audit, NAME, quarantined, some=written < rows_in - filtered)
         account, *others = window_accounts(NAME, rows_of, sources, written, refused_rows, filtered)

@@ -1,7 +1,10 @@
 """Runs in Airflow's own environment: prints what Airflow makes of the DAG files, and how tasks end, as JSON."""
 
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
@@ -49,6 +52,32 @@ def ending(job, *, events=(), **settings):
     return extras.extra
 
 
+def orphaned(folder):
+    """Whether a job ends, without a line of output, when the process that supervises its task is killed."""
+    if supervisor := os.fork():
+        pid = awaited(lambda: (folder / "silent.pid").exists() and (folder / "silent.pid").read_text().strip())
+        os.kill(supervisor, signal.SIGKILL)
+        os.waitpid(supervisor, 0)
+        return awaited(lambda: not Path("/proc", pid).exists())
+    if os.fork():
+        signal.pause()
+    os.setpgid(0, 0)  # as Airflow's supervisor does it
+    task = SparkSubmit(task_id="task", arguments=["jobs/silent.py"], start=FROM[0], end=FROM[1])
+    signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
+    try:
+        task.execute({})
+    finally:
+        os._exit(0)
+
+
+def awaited(condition):
+    """What a condition becomes within ten seconds."""
+    deadline = time.monotonic() + 10
+    while not (value := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return value
+
+
 def waits(*ends):
     """Whether a training whose window ends with the first of January waits, where nights are cleaned up to some moments."""
     sensor = NightsCleaned(task_id="wait", until=FROM[1])
@@ -69,5 +98,12 @@ for url in ("WEBHOOK", "NO_ADDRESS", "NOT_SET"):  # none of them raises
 notify_failure({"dag": dag, "run_id": "unwanted"}, "p", {"url": "WEBHOOK", "events": ["drift"]})
 notify_failure({"dag": dag, "run_id": "without a section"}, "p", {})
 found = {name: described(dag) for name, dag in bag.dags.items()}
-result = {"errors": bag.import_errors, "dags": found, "endings": endings, "waiting": waiting}
+silent_job_ends = orphaned(Path(sys.argv[2]).parent)
+result = {
+    "errors": bag.import_errors,
+    "silent job ends": silent_job_ends,
+    "dags": found,
+    "endings": endings,
+    "waiting": waiting,
+}
 Path(sys.argv[2]).write_text(json.dumps(result))

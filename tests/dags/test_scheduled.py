@@ -35,6 +35,7 @@ schedule:
 SUBMIT = """#!/usr/bin/env bash
 # In the place of spark-submit: a job that is named after its exit code.
 code=$(basename "$1" .py)
+[ "$code" = silent ] && echo "$$" >"$RINGMILL_HOME/silent.pid" && exec sleep 60
 echo "ringmill: an earlier line"; echo "ringmill: $code failed: in the last line"; echo "a line of Java"
 [ "$code" = killed ] && kill -KILL -- -$$
 exit "$code"
@@ -187,6 +188,10 @@ def test_what_the_same_inputs_repeat_fails_at_once_and_the_rest_is_tried_again(
 
 def test_what_a_task_wrote_says_of_which_days_it_is(probed: dict[str, Any]) -> None:
     assert probed["endings"]["0"] == {"from": "2013-01-01T00:00:00-05:00", "to": "2013-01-02T00:00:00-05:00"}
+
+
+def test_a_job_that_prints_nothing_ends_with_the_supervisor_of_its_task(probed: dict[str, Any]) -> None:
+    assert probed["silent job ends"] is True
 
 
 def test_a_training_goes_on_once_a_night_is_cleaned_up_to_its_end(probed: dict[str, Any]) -> None:

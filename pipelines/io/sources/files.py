@@ -17,6 +17,7 @@ from pipelines.config import Interval
 from pipelines.config.lengths import begins_period, check_period
 from pipelines.errors import ConfigError, DataError, ExternalError, RingmillError
 from pipelines.io.java_errors import java_reason, unreadable
+from pipelines.io.missing_clients import missing_client
 from pipelines.io.periods import FILE, PERIOD, by_file, frame_of
 from pipelines.io.sources.base import Source, received
 from pipelines.io.sources.file_names import File, is_hidden, list_files, qualified, reader
@@ -164,6 +165,8 @@ class FileSource(Source):
                     f"sources.{contract.name}.path: '{path}' is no pattern: {reason}. Write \\ before a bracket "
                     f"or brace that is part of a name."
                 ) from error
+            if missing := missing_client(error, f"sources.{contract.name}.path"):
+                raise missing from error
             raise ExternalError(
                 f"source {contract.name}: the file system does not list {path}: {reason}. Check sources.{contract.name}.path, "
                 f"that its file system is configured and answers, and that this user may read it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -10,7 +11,7 @@ from pyspark import SparkConf
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from pipelines.errors import ExternalError
+from pipelines.errors import ConfigError, ExternalError
 from pipelines.runtime.session import (
     BROADCAST_BYTES,
     COMPILES_ALL,
@@ -99,6 +100,16 @@ def test_a_spark_that_does_not_start_is_one_sentence_with_the_setting(spark: Spa
         raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
 
     assert failure(without_java).startswith("Spark does not start: [JAVA_GATEWAY_EXITED] Java gateway process exited")
+
+
+def test_a_log_of_events_in_a_store_without_a_client_is_exit_2(spark: SparkSession) -> None:
+    java: Any = spark._jvm
+    log = java.org.apache.hadoop.fs.Path("s3a://bucket/events")
+    work = partial(log.getFileSystem, java.org.apache.hadoop.conf.Configuration())
+    with pytest.raises(
+        ConfigError, match=r"^spark\.event_log, or another of Spark's settings: Spark has no client for s3a://\. "
+    ):
+        started(cast(SparkSession.Builder, BuilderThatFails(work)))
 
 
 def test_executors_of_an_embedded_cluster_share_the_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:

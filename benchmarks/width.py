@@ -92,7 +92,7 @@ def derive(tables: dict[str, DataFrame], _: dict[str, object]) -> DataFrame:
 
 
 def planned(spark: SparkSession, columns: int) -> dict[str, float]:
-    """Seconds of planning the judgement of rows, and the transformation of their features."""
+    """Seconds of planning the validation of rows, and the transformation of their features."""
     contract = declare(columns)
     schema = ", ".join(f"{column.name} {column.type}" for column in stored.raw(contract).columns)
     examples = ", ".join(f"{name} double" for name in names(columns))

@@ -132,7 +132,7 @@ def _candidate(context: Context, run_id: str | None) -> Candidate:
 
 
 def _registered_before(history: History, candidate: Candidate, gate: GateRecord) -> ModelVersion | None:
-    """The version that is the same model, evaluated by the same run and judged by the same gate; a refusal also by the same
+    """The version that is the same model, evaluated by the same run and checked by the same gate; a refusal also by the same
     champion.
     """
     for row in reversed(current(history)):

@@ -89,11 +89,11 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
     refused = context.lake.read(tables.QUARANTINE.name).where(context.in_interval & (F.col("source") == name))
     clean = _clean_rows(context, contract)
     inputs_of = _cleaning_inputs(context, contract)
-    left, judged = replaying.replay(clean, refused, contract, *context.bounds, inputs_of)
-    judged = judged.persist()
+    left, validated = replaying.replay(clean, refused, contract, *context.bounds, inputs_of)
+    validated = validated.persist()
     try:
-        counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
-        parts = split_validated(judged, replaying.without_secrets(contract), inputs_of)
+        counts = {row[VERDICT]: row["count"] for row in validated.groupBy(VERDICT).count().collect()}
+        parts = split_validated(validated, replaying.without_secrets(contract), inputs_of)
         written = audit.write(tables.clean(contract), context.stamped(parts.clean), context.in_interval)
         stay = counts.get(QUARANTINED, 0) + left.count()
         account = Account(
@@ -112,7 +112,7 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
         still = parts.quarantined.withColumnRenamed("source_row", "source_line").drop("source_block")
         return Moved(account, still.unionByName(left.select(*still.columns)).localCheckpoint(), moved)
     finally:
-        judged.unpersist()
+        validated.unpersist()
 
 
 def _cleaning_inputs(context: Context, contract: Table) -> CleaningInputs:

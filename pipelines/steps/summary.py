@@ -21,7 +21,7 @@ from pipelines.runtime.context import Context
 from pipelines.steps.drift import WHOLE, moved_row
 from pipelines.steps.evaluate import trained, training_history
 from pipelines.steps.evaluation.findings import MOST_MOVED, compared
-from pipelines.steps.evaluation.judging import JUDGED, history_metric
+from pipelines.steps.evaluation.predictions import EVALUATED_SPLITS, history_metric
 from pipelines.steps.evaluation.tables import last_evaluation
 from pipelines.steps.pipeline import STEPS
 from pipelines.steps.registry import read_history
@@ -127,7 +127,7 @@ def _history(context: Context) -> Grid:
 def _metrics(context: Context) -> Grid:
     config = context.config
     metrics: dict[str | None, dict[str, dict[str, float]]] = {
-        name: {split: {} for split in JUDGED} for name in (None, *config.baselines)
+        name: {split: {} for split in EVALUATED_SPLITS} for name in (None, *config.baselines)
     }
     for row in last_evaluation(context):
         metrics[row["baseline"]][row["split"]][row["metric"]] = row["value"]

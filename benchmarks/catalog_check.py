@@ -23,7 +23,7 @@ TABLES: dict[Kind, tuple[str, ...]] = {
 PARTS = (0, 1)  # of each write to a slot, so that half of one shows
 
 
-class Outcome(BaseModel, frozen=True):
+class WriteOutcome(BaseModel, frozen=True):
     """One write as its writer saw it. `slot` is the partition that it replaces, and empty where it appends."""
 
     writer: int
@@ -56,10 +56,10 @@ class Faults(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Check:
+class WriteCheck:
     """All outcomes, and the tables that they are held against."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[WriteOutcome]
     contents: Contents
 
     def faults(self) -> Faults:

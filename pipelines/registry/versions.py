@@ -21,7 +21,7 @@ JSON_COLUMNS = ("lineage", "metrics", "gate")
 TICK = timedelta(microseconds=1)  # by which two changes are apart at least
 
 
-class Lineage(Model):
+class ModelLineage(Model):
     """What a version was made of: runs by job, snapshots by table, digests of configurations by job, and the code."""
 
     runs: dict[str, str]
@@ -57,7 +57,7 @@ class ModelVersion(Model):
     evaluate_run_id: str
     interval_from: datetime
     interval_to: datetime
-    lineage: Lineage
+    lineage: ModelLineage
     metrics: dict[str, float]
     gate: GateRecord
     created_at: datetime

@@ -27,7 +27,7 @@ from pipelines.io.sources.base import Source
 from pipelines.io.sources.kinds import make_source
 from pipelines.io.tables import same_interval, within_interval
 from pipelines.runtime.activity import Activity
-from pipelines.runtime.lineage_transport import Lineage
+from pipelines.runtime.lineage_transport import ApplicationLineage
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.times import as_arguments, shown_span
 from schemas import tables
@@ -75,7 +75,7 @@ class Context:
     console: Console
     analysed: set[str] = field(default_factory=set)
     activity: Activity = field(default_factory=Activity)
-    lineage: Lineage = field(default_factory=Lineage)
+    lineage: ApplicationLineage = field(default_factory=ApplicationLineage)
     config_path: str = ""
     allow_gaps: bool = False
 

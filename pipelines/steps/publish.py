@@ -16,7 +16,7 @@ from pipelines.registry.versions import (
     CHAMPION,
     Alias,
     GateRecord,
-    Lineage,
+    ModelLineage,
     ModelVersion,
     check_passed,
     current,
@@ -191,14 +191,14 @@ def _with_alias(context: Context, version: ModelVersion, rows: History) -> Model
     return version.model_copy(update={"alias": alias, "change_reason": why})
 
 
-def _lineage(context: Context, candidate: Candidate) -> Lineage:
+def _lineage(context: Context, candidate: Candidate) -> ModelLineage:
     train = candidate.train
     runs = {"train": train.run_id, "evaluate": candidate.evaluate_run_id, **train.inputs, "publish": context.run_id}
     stats = stats_of_training(context, train)
     provenance = json.loads(stats[0]["provenance"]) if stats else {}
     features = context.lake.snapshot_id(FEATURES, snapshot_tag(train.run_id))
     snapshots = {"features": features, **{f"clean_{name}": at for name, at in provenance.get("snapshots", {}).items()}}
-    return Lineage(
+    return ModelLineage(
         runs=runs,
         snapshots={table: snapshot for table, snapshot in snapshots.items() if snapshot is not None},
         configuration={"train": train.config_hash, "features": provenance.get("spec", ""), "publish": context.config.digest()},

@@ -265,8 +265,6 @@ class Step:
     own_progress: bool = False
     """Whether it shows itself how far it is, as training does; otherwise Spark's tasks are shown."""
     derives: bool = False
-    bulk: Bulk | None = None
-    """How it does many intervals in one pass, if it can."""
     late: Late | None = None
     """Gives the intervals, done before, that it has to do again, since rows came late for them."""
     outdates: bool = False
@@ -275,3 +273,10 @@ class Step:
     """The tables that lineage names as its inputs. `raw_*` and `clean_*` stand for each source's table, `sources` for the
     sources themselves.
     """
+
+
+@dataclass(frozen=True)
+class BulkStep(Step):
+    """A step that can also do many intervals in one pass."""
+
+    bulk: Bulk = field(kw_only=True)

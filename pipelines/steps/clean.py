@@ -22,7 +22,7 @@ from pipelines.cleaning.source_lines import line_numbers, with_lines
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Bound
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import BulkStep, Context, Outcome
 from pipelines.runtime.coverage import landing_run, replaced_intervals, report_replaced
 from pipelines.runtime.landed import landed, landed_with, late_intervals, late_runs, may_come_late
 from pipelines.runtime.promises import check_promises, rules_explained
@@ -181,4 +181,6 @@ def _write_broken(context: Context, audit: Audit, broken: list[BrokenRule]) -> N
     audit.write_rows(tables.BROKEN_RULES, rows, context.whose_replaced)
 
 
-STEP = Step("clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True, reads=("raw_*",))
+STEP = BulkStep(
+    "clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True, reads=("raw_*",)
+)

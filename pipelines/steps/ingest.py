@@ -11,7 +11,7 @@ from pipelines.cleaning.accounting import Account, check_accounts
 from pipelines.config import Interval, Pipeline
 from pipelines.io.audit import Audit
 from pipelines.io.sources.kinds import make_source
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import BulkStep, Context, Outcome
 from pipelines.runtime.coverage import replaced_intervals, report_replaced
 from pipelines.runtime.promises import check_promises
 from pipelines.steps.bulk import ingest as bulk
@@ -60,4 +60,4 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 
 
-STEP = Step("ingest", ("sources",), inputs, work, check, bulk=bulk.BULK, reads=("sources",))
+STEP = BulkStep("ingest", ("sources",), inputs, work, check, bulk=bulk.BULK, reads=("sources",))

@@ -26,11 +26,12 @@ from pipelines.config import LakeConfig, Pipeline
 from pipelines.features.fitted import FittedNumeric, FittedSpec
 from pipelines.features.transform import transform
 from pipelines.io.lake import Lake
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.log_handler import begin_log, job_console
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
+from pipelines.runtime.step import Step
 from pipelines.runtime.width import plan_for
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.features import STEP as FEATURES

@@ -11,13 +11,14 @@ from pyspark.sql import Column
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError, RingmillError
 from pipelines.runtime.batches import Batch, bounds_of_interval
-from pipelines.runtime.context import BulkStep, Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import overlapping
 from pipelines.runtime.execute import execute
 from pipelines.runtime.log_context import LOG_CONTEXT
 from pipelines.runtime.log_handler import BOLD
 from pipelines.runtime.many import bulk_steps, execute_many, spanning
 from pipelines.runtime.stale import report_stale
+from pipelines.runtime.step import BulkStep, Step
 
 LOG = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from pipelines.runtime.lineage_events import Dataset, EventType, Facet, LineageR
 from pipelines.runtime.log_context import LOG_CONTEXT
 
 if TYPE_CHECKING:
-    from pipelines.runtime.context import Context, Step
+    from pipelines.runtime.context import Context
+    from pipelines.runtime.step import Step
 
 PARENT_ID = "OPENLINEAGE_PARENT_ID"  # <namespace>/<job>/<run>, which dbt and other integrations read too
 

@@ -20,11 +20,12 @@ from pipelines.errors import ConfigError, ConflictError, RingmillError
 from pipelines.interruption import PROCESS
 from pipelines.runtime.batches import Batch, bounds_of_interval
 from pipelines.runtime.code import code_version
-from pipelines.runtime.context import BulkStep, Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import CONFIG_ALWAYS, execute, fingerprint_of
 from pipelines.runtime.lineage import prepare_events
 from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import BulkStep, Outcome, Step
 from pipelines.runtime.step_progress import StepProgress
 
 LOG = logging.getLogger(__name__)

@@ -20,9 +20,10 @@ from pipelines.features.survey import ProfileRequest
 from pipelines.io.audit import Audit
 from pipelines.io.filesystem import write_bytes
 from pipelines.io.row_groups import files_of
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.notify import notify
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.runtime.window import window_runs
 from pipelines.steps.evaluation.live_metrics import live_grids, measure_live, scored_by, write_live
 from pipelines.steps.examples import examples

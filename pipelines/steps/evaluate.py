@@ -16,8 +16,9 @@ from pipelines.evaluation.report import render
 from pipelines.io.audit import Audit
 from pipelines.io.filesystem import write_bytes
 from pipelines.registry.digest import bundle_hash
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.serving.batches import score_batches
 from pipelines.steps.evaluation.assessment import Assessment, assess, gate_of
 from pipelines.steps.evaluation.confidence import Confidence, confidence

@@ -32,7 +32,8 @@ from pipelines.launch.barrier import slots, warm_up_sql
 from pipelines.launch.ranks import warming
 from pipelines.runtime.checks import examples_contract
 from pipelines.runtime.code import code_version
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
+from pipelines.runtime.step import Outcome, Step
 from pipelines.runtime.window import window_accounts, window_runs
 from pipelines.stages.split_checks import check_splits, split_warnings
 from pipelines.stages.splits import SPLITS

@@ -11,9 +11,10 @@ from pipelines.cleaning.accounting import Account, check_accounts
 from pipelines.config import Interval, Pipeline
 from pipelines.io.audit import Audit
 from pipelines.io.sources.kinds import make_source
-from pipelines.runtime.context import BulkStep, Context, Outcome
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import replaced_intervals, report_replaced
 from pipelines.runtime.promises import check_promises
+from pipelines.runtime.step import BulkStep, Outcome
 from pipelines.steps.bulk import ingest as bulk
 from pipelines.steps.landing import check_landed, counted_where_read, failures_explained, kept_pages, placed_rows, report_absent
 from schemas import tables

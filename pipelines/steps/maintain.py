@@ -12,8 +12,9 @@ from pipelines.io.filesystem import delete_folder, idle_folders, remove_partials
 from pipelines.io.maintenance import Maintenance, MaintenanceResult, Retention
 from pipelines.runtime.application import Arguments, run_job
 from pipelines.runtime.command_line import maintain_parser
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.registry import sync_aliases
 
 LOG = logging.getLogger(__name__)

@@ -26,9 +26,10 @@ from pipelines.registry.versions import (
 )
 from pipelines.runtime.application import Arguments, run_job
 from pipelines.runtime.command_line import publish_parser
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.evaluation.evidence import Measured, compare_with, gather_evidence, rival, stored_comparison
 from pipelines.steps.evaluation.tables import last_evaluation
 from pipelines.steps.registry import History, change_models, read_history, sync_aliases

@@ -17,11 +17,12 @@ from pipelines.cleaning.outliers import fit_fences
 from pipelines.cleaning.rows import split_validated
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import record_as
 from pipelines.runtime.landed import landed
 from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.promises import check_promises, rules_explained
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.clean import STEP as CLEAN
 from schemas import tables
 from schemas.contract import Table

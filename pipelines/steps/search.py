@@ -22,7 +22,8 @@ from pipelines.interruption import PROCESS
 from pipelines.io.filesystem import delete_folder
 from pipelines.launch.ranks import check_launch, warming
 from pipelines.messages import EpochReport
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.train import Prepared, inputs, prepare, publish
 from pipelines.steps.training.attempts import Attempts
 from pipelines.steps.training.space import pruner_of, sampler_of, size_of, suggested

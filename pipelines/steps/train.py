@@ -20,8 +20,9 @@ from pipelines.features.fitted import FittedSpec
 from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
 from pipelines.launch.ranks import warming
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.stages.split_checks import SplitCounts, check_splits
 from pipelines.steps.split_counts import count_features, counts_of
 from pipelines.steps.training.attempts import Attempts

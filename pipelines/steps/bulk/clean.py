@@ -23,11 +23,12 @@ from pipelines.config import Interval
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
 from pipelines.runtime.batches import APART, Batch, Bounds, bounds_of, bounds_of_interval, micros_of_bounds
-from pipelines.runtime.context import Bulk, Context, Outcome
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import WrittenInterval, landing_run, overlapping, replaced_intervals
 from pipelines.runtime.landed import LATE, landing_name, may_come_late, raw_rows
 from pipelines.runtime.promises import check_promises, rules_explained
 from pipelines.runtime.secret import hash_key_of
+from pipelines.runtime.step import Bulk, Outcome
 from pipelines.steps.bulk.expectations import broken_of
 from pipelines.steps.bulk.ingest import replaced_by_each
 from pipelines.steps.clean_checks import check_landed, may_be_empty, report_warnings

@@ -13,9 +13,10 @@ from pipelines.cleaning.accounting import Account, check_accounts
 from pipelines.config import Interval
 from pipelines.io.audit import Audit
 from pipelines.runtime.batches import Batch
-from pipelines.runtime.context import Bulk, Context, Outcome
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import overlapping, replaced_intervals, smaller_than
 from pipelines.runtime.promises import check_promises
+from pipelines.runtime.step import Bulk, Outcome
 from pipelines.steps.landing import (
     check_landed,
     counted_where_read,

@@ -17,12 +17,13 @@ from pipelines.config import Interval
 from pipelines.errors import DataError
 from pipelines.interruption import Interrupted
 from pipelines.runtime import many as bulk
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.intervals import run_intervals
 from pipelines.runtime.lineage import PARENT_ID, end_application
 from pipelines.runtime.lineage_transport import ApplicationLineage
 from pipelines.runtime.log_context import LOG_CONTEXT
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from tests.log import one_warning

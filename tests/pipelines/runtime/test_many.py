@@ -20,9 +20,10 @@ from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
 from pipelines.runtime import many as bulk
 from pipelines.runtime.batches import Batch
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.intervals import run_intervals
 from pipelines.runtime.many import bulk_steps
+from pipelines.runtime.step import Step
 from pipelines.steps.bulk.expectations import broken_of
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.features import STEP as FEATURES

@@ -21,10 +21,11 @@ from pipelines.errors import DataError, ExternalError
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.outside import outside_failure
 from pipelines.runtime.runs import Run, RunLog
+from pipelines.runtime.step import Outcome, Step
 from schemas.tables import BROKEN_RULES
 from setup.postgres import PostgresProcess, postgres_process
 from tests.conftest import ROOT, session_on

@@ -102,9 +102,9 @@ class WriteCheck:
             successes = [each.run_id for each in of_slot if each.result == "succeeded"]
             last = max(successes, key=lambda run: order.get(run, -1), default=None)
             unknown = {each.run_id for each in of_slot if each.result == "unknown"}
-            there = {run for run, _ in rows}
-            if last and not there & unknown and {part for run, part in rows if run == last} != set(PARTS):
+            runs_present = {run for run, _ in rows}
+            if last and not runs_present & unknown and {part for run, part in rows if run == last} != set(PARTS):
                 lost.add(last)
             doubled |= {run for (run, _), count in rows.items() if count > 1}
-            unexpected |= there - unknown - {last}
+            unexpected |= runs_present - unknown - {last}
         return Faults(lost, doubled, unexpected)

@@ -46,14 +46,14 @@ def measure(spark: SparkSession, folder: Path, name: str, ranks: int, batch: int
     files = write_rows(folder, name, ROWS)
     job, recorder = training_job(name, files, ranks, batch, EPOCHS), PeakRecorder()
     run_ranks(spark, ranks, job.model_dump_json(), recorder, start_seconds=300, stall_seconds=300)
-    kept = [
+    cached = [
         max(path.stat().st_size for path in Path(job.checkpoints).rglob("*") if path.is_file()) / MIB,
         _size(Path(job.model)),
     ]
     for used in (job.checkpoints, job.model):
         shutil.rmtree(used, ignore_errors=True)
     peaks = ", ".join(f"{recorder.peaks[rank]:,.0f}" for rank in sorted(recorder.peaks))
-    return f"| {name} | {recorder.parameters:,} | {ranks} | {batch:,} | {peaks} | {kept[0]:.1f} | {kept[1]:.1f} |"
+    return f"| {name} | {recorder.parameters:,} | {ranks} | {batch:,} | {peaks} | {cached[0]:.1f} | {cached[1]:.1f} |"
 
 
 def _size(folder: Path) -> float:

@@ -51,8 +51,8 @@ def java() -> str:
         text = run(f"{home}/bin/java" if home else "java", "-version")
     except ProblemError as error:
         raise ProblemError(f"no Java found ({error})", INSTALL_JAVA) from error
-    found = re.search(r'version "(\d+)', text)
-    if not found or found[1] not in ("17", "21"):
+    version = re.search(r'version "(\d+)', text)
+    if not version or version[1] not in ("17", "21"):
         raise ProblemError(f"{text.splitlines()[0]}; expected 17 or 21", INSTALL_JAVA)
     return text.splitlines()[0]
 

@@ -103,10 +103,10 @@ def known_version(history: History, version: int) -> ModelVersion:
     rows = current(history)
     row = next((row for row in rows if row.version == version), None)
     if row is None:
-        there = ", ".join(str(row.version) for row in rows)
+        known = ", ".join(str(row.version) for row in rows)
         raise DataError(
-            f"models: no version {version}; {f'registered are {there}' if there else 'the registry is empty'}. "
-            f"{'Name one of them.' if there else 'Run jobs/publish.py first.'}"
+            f"models: no version {version}; {f'registered are {known}' if known else 'the registry is empty'}. "
+            f"{'Name one of them.' if known else 'Run jobs/publish.py first.'}"
         )
     return row
 

@@ -94,5 +94,5 @@ def _redo_late(steps: Sequence[Step], context: Context, landed: Column | None, d
 
 
 def _progress(span: str, count: int, done: int, seconds: float) -> str:
-    left = f", about {seconds / done * (count - done):,.0f} s left" if done else ""
-    return f"interval {done + 1} of {count}: {span}{left}"
+    remaining = f", about {seconds / done * (count - done):,.0f} s left" if done else ""
+    return f"interval {done + 1} of {count}: {span}{remaining}"

@@ -80,11 +80,11 @@ def _planned(step: BulkStep, whole: Context, intervals: Sequence[Interval], *, f
     latest = whole.runs.within(step.name)
     runs = {interval: latest.get(bounds_of_interval(interval)) for interval in intervals}
     same = {interval: run for interval, run in runs.items() if run and run.fingerprint == planned[interval].fingerprint}
-    standing = _standing(step, whole, same)
-    return {interval: each for interval, each in planned.items() if interval not in standing}
+    current = _current(step, whole, same)
+    return {interval: each for interval, each in planned.items() if interval not in current}
 
 
-def _standing(step: Step, whole: Context, runs: Mapping[Interval, Run]) -> set[Interval]:
+def _current(step: Step, whole: Context, runs: Mapping[Interval, Run]) -> set[Interval]:
     """The intervals to whose tables no other run has published since."""
     scopes = {interval: whole.over(interval).scope(step.name) for interval in runs}
     tables = {table for run in runs.values() for table in run.outputs}

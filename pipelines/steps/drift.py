@@ -16,7 +16,7 @@ from pipelines.features.fitted import FittedSpec
 from pipelines.features.groups import INTERVAL, every_row
 from pipelines.features.kinds.statistics import Profiles, Stats
 from pipelines.features.profiles import profile, sampling_step
-from pipelines.features.survey import ProfileRequest
+from pipelines.features.sketches import ProfileRequest
 from pipelines.io.audit import Audit
 from pipelines.io.filesystem import write_bytes
 from pipelines.io.row_groups import files_of
@@ -71,8 +71,8 @@ def work(context: Context) -> Outcome:
     spec, stats = _reference(context, model)
     with examples(context, by=STEP.name) as (_, folder, sources, _), context.audit("drift") as audit:
         rows_in = sources[context.config.features.rows_of].rows_in
-        survey = ProfileRequest(fitted_requests(spec), every_row, (), values=sampling_step(rows_in))
-        [profiles] = profile(context.spark, files_of(folder), [survey])
+        profile_request = ProfileRequest(fitted_requests(spec), every_row, (), values=sampling_step(rows_in))
+        [profiles] = profile(context.spark, files_of(folder), [profile_request])
         now = stats_of(spec, profiles.get(WHOLE, Profiles()))
         moved = measure_drifts(spec, stats, now)
         write_drift(context, audit, {WHOLE: moved}, reference)

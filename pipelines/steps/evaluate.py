@@ -65,18 +65,18 @@ def work(context: Context) -> Outcome:
         drawing = beside.start(partial(draw_plots, context.config, evaluated, training_history(context, run)))
         assessing = beside.start(partial(_assess, context, run, evaluated))
         looking = beside.start(partial(largest_errors, context.config, predictions))
-        sure = _confidence(context, run, predictions, rows, evaluated, fitted.predictions)
+        intervals = _confidence(context, run, predictions, rows, evaluated, fitted.predictions)
         importance, (calibration, assessment) = permuting.result(), assessing.result()
-        staging = beside.start(partial(write_evaluation, context, audit, run, evaluated, sure, importance))
+        staging = beside.start(partial(write_evaluation, context, audit, run, evaluated, intervals, importance))
         context.write_ledger(audit, "evaluate", [account])
         facts = {**fitted.facts, **calibration.facts}
         contents = ReportContents(
-            run, evaluated, sure, importance, assessment, account, facts, drawing.result(), looking.result()
+            run, evaluated, intervals, importance, assessment, account, facts, drawing.result(), looking.result()
         )  # fmt: skip
         report = f"{context.artifacts('reports')}/report.html"
         write_bytes(report, render(findings(context, contents)).encode())
         staging.result()
-        files = {"report": report, **calibration.files, **_kept(context, assessment)}
+        files = {"report": report, **calibration.files, **_store_comparison(context, assessment)}
         outcome = Outcome((account,), audit.publish(), files)
     if missed := gate_of(context.config.evaluate, evaluated.metrics["test"]).missed:
         raise QualityError(
@@ -103,7 +103,7 @@ def _assess(context: Context, run: Run, evaluated: EvaluatedPredictions) -> tupl
     return calibration, assess(context, measured)
 
 
-def _kept(context: Context, assessment: Assessment) -> dict[str, str]:
+def _store_comparison(context: Context, assessment: Assessment) -> dict[str, str]:
     """Where the comparison with the champion is kept for publish."""
     if assessment.comparison is None:
         return {}

@@ -127,8 +127,8 @@ def identifying_columns(context: Context) -> tuple[ContractColumn, ...]:
     """The columns of the examples' key and time, but for those whose names the table of scores has itself."""
     contract = examples_contract(context.config)
     names = dict.fromkeys((*contract.key, *((contract.event_time,) if contract.event_time else ())))
-    taken = {column.name.lower() for column in tables.SCORED}
-    return tuple(contract.column(name) for name in names if name.lower() not in taken)
+    reserved = {column.name.lower() for column in tables.SCORED}
+    return tuple(contract.column(name) for name in names if name.lower() not in reserved)
 
 
 def _explained(context: Context, audit: Audit, account: Account) -> Account:

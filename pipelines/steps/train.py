@@ -54,8 +54,8 @@ def work(context: Context) -> Outcome:
     job = prepared.job(context, context.config.train)
     for hint in training_hints(job, prepared.classes):
         LOG.warning(f"   hint: {hint}")
-    with tracked(context, job) as tell:
-        attempts = Attempts(context, job, prepared.receipts(job.config.ranks), tell)
+    with tracked(context, job) as log_epoch:
+        attempts = Attempts(context, job, prepared.receipts(job.config.ranks), log_epoch)
         attempts.run()
         return publish(context, prepared, job, attempts)
 

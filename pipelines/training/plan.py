@@ -54,7 +54,7 @@ class ShuffleBlock(NamedTuple):
         return np.random.default_rng(self.seed).permutation(rows)[self.start : self.stop]
 
 
-class Taken(Model, allow_inf_nan=True):
+class TrainedPart(Model, allow_inf_nan=True):
     """The part of an epoch that was trained before an interruption: so many steps by so many ranks."""
 
     ranks: int
@@ -65,7 +65,7 @@ class Start(Model, allow_inf_nan=True):
     """Where a plan begins: an epoch, and the part of it that is trained already, interruption by interruption."""
 
     epoch: int = 0
-    taken: tuple[Taken, ...] = ()
+    taken: tuple[TrainedPart, ...] = ()
 
 
 class RowPlan(Model, allow_inf_nan=True):
@@ -87,7 +87,7 @@ class RowPlan(Model, allow_inf_nan=True):
     def remaining_rows(self, epoch: int) -> int:
         """Rows of an epoch that remain to be trained on."""
         remaining_rows = self.rows
-        for interruption in self._taken(epoch):
+        for interruption in self._interruptions(epoch):
             shares = (last - first for first, last in pairwise(_bounds(remaining_rows, interruption.ranks)))
             remaining_rows -= sum(min(share, interruption.steps * self.batch_size) for share in shares)
         return remaining_rows
@@ -110,7 +110,7 @@ class RowPlan(Model, allow_inf_nan=True):
 
     def blocks(self, epoch: int, rank: int) -> list[ShuffleBlock]:
         """The rank's rows of an epoch, in the order of training."""
-        interruptions = self._taken(epoch)
+        interruptions = self._interruptions(epoch)
         if not interruptions:
             return self._range(epoch, rank, self.ranks)
         shares = [self._range(epoch, other, interruptions[0].ranks) for other in range(interruptions[0].ranks)]
@@ -120,7 +120,7 @@ class RowPlan(Model, allow_inf_nan=True):
             shares = [_cut(rest, first, last) for first, last in pairwise(_bounds(_rows(rest), ranks))]
         return shares[rank]
 
-    def _taken(self, epoch: int) -> tuple[Taken, ...]:
+    def _interruptions(self, epoch: int) -> tuple[TrainedPart, ...]:
         return self.start.taken if epoch == self.start.epoch else ()
 
     def _range(self, epoch: int, rank: int, ranks: int) -> list[ShuffleBlock]:

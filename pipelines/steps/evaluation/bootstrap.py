@@ -102,7 +102,7 @@ def _metric_inputs(frame: DataFrame, task: Task) -> DataFrame:
             loss = F.coalesce(-F.log(F.greatest(own, F.lit(FLOAT32_EPS))), loss)
         return _labelled(frame, F.col("label"), {"label": F.col("label"), "predicted": F.col("predicted"), "loss": loss})
     return _labelled(frame, F.get(_steps(frame, "labels", "label"), F.lit(0)), {
-        "true": _steps(frame, "labels", "label"), "said": _steps(frame, "predictions", "predicted"),
+        "true": _steps(frame, "labels", "label"), "predicted": _steps(frame, "predictions", "predicted"),
     })  # fmt: skip
 
 

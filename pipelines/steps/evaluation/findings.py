@@ -94,11 +94,13 @@ def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, M
     return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
 
 
-def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, ConfidenceInterval]]:
-    return {"test": sure.model, **{without_underscores(name): of for name, of in sure.baselines.items()}} if sure else {}
+def _bounds(confidence: Confidence | None) -> dict[str, Mapping[str, ConfidenceInterval]]:
+    if confidence is None:
+        return {}
+    return {"test": confidence.model, **{without_underscores(name): of for name, of in confidence.baselines.items()}}
 
 
-def _differences(sure: Confidence | None) -> list[Grid]:
+def _differences(confidence: Confidence | None) -> list[Grid]:
     columns = ("metric", "difference", "interval", "the model is")
     return [
         Grid(
@@ -109,7 +111,7 @@ def _differences(sure: Confidence | None) -> list[Grid]:
                 for metric, d in of.items()
             ],
         )
-        for name, of in (sure.differences.items() if sure else ())
+        for name, of in (confidence.differences.items() if confidence else ())
     ]
 
 
@@ -126,13 +128,13 @@ def _accounts(context: Context, own: Account) -> Grid:
     return Grid("Rows", columns, rows, words=2)
 
 
-def _slices(config: Pipeline, sure: Confidence | None) -> Iterable[Grid]:
-    if sure is None:
+def _slices(config: Pipeline, confidence: Confidence | None) -> Iterable[Grid]:
+    if confidence is None:
         return
     shown = SHOWN_OF_SLICES[config.task.kind]
     columns = ("rows", *(text for name in shown for text in (without_underscores(name), "interval")))
-    suppressed = {few.features: few for few in sure.suppressed}
-    for features, group in groupby(sure.slices, key=lambda one: one.features):
+    suppressed = {few.features: few for few in confidence.suppressed}
+    for features, group in groupby(confidence.slices, key=lambda one: one.features):
         heading = f"Test rows by {' and '.join(map(without_underscores, features))}"
         rows = [_slice_row(one, shown) for one in group]
         note = _suppressed(suppressed.get(features), config.evaluate.minimum_slice_rows)
@@ -172,7 +174,7 @@ def _error(config: Pipeline) -> tuple[tuple[str, ...], Column]:
         return ("label", "predicted", "score"), F.when(F.col("label") != F.col("predicted"), F.col("score")).otherwise(0.0)
     if config.horizon is None:
         return ("label", "predicted"), F.abs(F.col("label") - F.col("predicted"))
-    gaps = F.zip_with("labels", "predictions", lambda true, said: F.abs(true - said).cast("double"))
+    gaps = F.zip_with("labels", "predictions", lambda true, predicted: F.abs(true - predicted).cast("double"))
     return (), F.aggregate(F.filter(gaps, lambda gap: gap.isNotNull()), F.lit(0.0), lambda a, b: a + b) / F.size("labels")
 
 

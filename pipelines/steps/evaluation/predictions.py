@@ -113,7 +113,7 @@ def _check_any(name: str, predicted: Mapping[str, float]) -> None:
     if empty := [split for split, rows in predicted.items() if not rows]:
         raise DataError(
             f"features.baselines.{name}: it is null in all rows of the {' and the '.join(empty)} split; expected a "
-            f"prediction in some of them. Mend its SQL, or leave it out."
+            f"prediction in some of them. Fix its SQL, or leave it out."
         )
 
 
@@ -124,7 +124,7 @@ def _check_scores(name: str, curves: Mapping[str, Curve]) -> None:
         if not ((curve.scores >= 0) & (curve.scores <= 1)).all():
             raise DataError(
                 f"features.baselines.{name}: it predicts from {curve.scores.min():g} to {curve.scores.max():g} on {split}; "
-                f"expected probabilities from 0 to 1. Mend its SQL, or leave it out."
+                f"expected probabilities from 0 to 1. Fix its SQL, or leave it out."
             )
 
 
@@ -172,7 +172,7 @@ def _confusions(
         if row.predicted not in range(classes):
             raise DataError(
                 f"features.baselines.{baseline}: it predicts {row.predicted:g} on {row.split}, which is no class; expected "
-                f"whole numbers from 0 to {classes - 1}, the place in task.classes. Mend its SQL, or leave it out."
+                f"whole numbers from 0 to {classes - 1}, the position in task.classes. Fix its SQL, or leave it out."
             )
         counts[row.split][int(row.label), int(row.predicted)] += row["rows"]
         losses[row.split] += row.loss
@@ -207,14 +207,14 @@ def _evaluate_numbers(
 def _steps(config: Pipeline, predictions: DataFrame) -> DataFrame:
     """True and predicted numbers as arrays: a horizon's, or of one."""
     if config.horizon is None:
-        return predictions.select("split", F.array("label").alias("true"), F.array("predicted").alias("said"))
-    return predictions.select("split", F.col("labels").alias("true"), F.col("predictions").alias("said"))
+        return predictions.select("split", F.array("label").alias("true"), F.array("predicted").alias("predicted"))
+    return predictions.select("split", F.col("labels").alias("true"), F.col("predictions").alias("predicted"))
 
 
 def _errors(steps: DataFrame) -> dict[str, Errors]:
     """By split: sums of errors by step."""
     each = _each(steps)
-    error, true = F.col("said") - F.col("true"), F.col("true")
+    error, true = F.col("predicted") - F.col("true"), F.col("true")
     sums = {"error": error, "absolute": F.abs(error), "squared": error * error, "label": true, "label_squared": true * true}
     sums["covered"] = (error >= 0).cast("double")
     summed = each.groupBy("split", "step").agg(
@@ -229,17 +229,17 @@ def _errors(steps: DataFrame) -> dict[str, Errors]:
 
 def _each(steps: DataFrame) -> DataFrame:
     """One row a step that has both a true and a predicted value, in double precision."""
-    pairs = F.posexplode(F.arrays_zip("true", "said"))
+    pairs = F.posexplode(F.arrays_zip("true", "predicted"))
     rows = steps.select("split", pairs.alias("step", "pair"))
-    values = (F.col(f"pair.{name}").cast("double").alias(name) for name in ("true", "said"))
-    return rows.select("split", "step", *values).where(F.col("true").isNotNull() & F.col("said").isNotNull())
+    values = (F.col(f"pair.{name}").cast("double").alias(name) for name in ("true", "predicted"))
+    return rows.select("split", "step", *values).where(F.col("true").isNotNull() & F.col("predicted").isNotNull())
 
 
 def _agreement(steps: DataFrame, unit: str) -> str:
     each = _each(steps)
-    bounds = each.agg(*(of(F.col(name)) for name in ("true", "said") for of in (F.min, F.max))).collect()[0]
+    bounds = each.agg(*(of(F.col(name)) for name in ("true", "predicted") for of in (F.min, F.max))).collect()[0]
     cell = (max(bounds[1], bounds[3]) - min(bounds[0], bounds[2])) / CELLS or 1.0
-    cells = [F.round(F.col(name) / cell).alias(name) for name in ("true", "said")]
-    counts = each.select(*cells).groupBy("true", "said").count().toArrow().to_pandas()
-    true, said = (counts[name].to_numpy() * cell for name in ("true", "said"))
-    return plots.agreement_plot(true, said, counts["count"].to_numpy(), unit)
+    cells = [F.round(F.col(name) / cell).alias(name) for name in ("true", "predicted")]
+    counts = each.select(*cells).groupBy("true", "predicted").count().toArrow().to_pandas()
+    true, predicted = (counts[name].to_numpy() * cell for name in ("true", "predicted"))
+    return plots.agreement_plot(true, predicted, counts["count"].to_numpy(), unit)

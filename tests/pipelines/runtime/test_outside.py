@@ -92,7 +92,7 @@ def test_a_warehouse_on_a_read_only_file_system_is_one_error(tmp_path: Path) -> 
     last = done.stderr.splitlines()[-1]
     assert last == (
         f"pipelines.errors.ExternalError: lake.warehouse: {folder} can't be written to (Read-only file system). Give a folder "
-        f"that can, or mend its rights."
+        f"that can, or fix its rights."
     )
     healed = subprocess.run([sys.executable, "-c", check, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert healed.returncode == 0, healed.stderr

@@ -67,7 +67,7 @@ class Sequence(Kind):
         """The series' columns."""
         return tuple(self.of)
 
-    def channel(self, name: str) -> tuple[str, ...]:
+    def output_columns(self, name: str) -> tuple[str, ...]:
         """An array a column."""
         return tuple(channel_column(name, column) for column in self.of)
 

@@ -73,7 +73,7 @@ def _write(spark: SparkSession, outcome: WriteOutcome) -> None:
 
 
 def contents(spark: SparkSession) -> Contents:
-    """What the tables have."""
+    """Read what the tables have at the end: the runs of main's snapshots, the appended rows, and the rows of each slot."""
     lake = Lake(spark, NAMESPACE, "check")
     slots = {table.name: _slots(lake, table.name) for table in REPLACED}
     return Contents(

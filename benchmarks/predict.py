@@ -177,7 +177,7 @@ def rows_in(folder: Path) -> int:
 
 
 def scores_by_id(folder: Path) -> dict[int, float]:
-    """Scores by the rows' ids."""
+    """Read the scores of a folder's Parquet files, by row id."""
     scored = pq.read_table(folder, columns=["row_id", "score"]).to_pydict()
     return dict(zip(scored["row_id"], scored["score"], strict=True))
 

@@ -88,7 +88,7 @@ def declare(columns: int) -> Table:
 
 
 def derive(tables: dict[str, DataFrame], _: dict[str, object]) -> DataFrame:
-    """The rows as they are."""
+    """Return the rows of the one source unchanged, as the examples."""
     return tables["s"]
 
 
@@ -109,7 +109,7 @@ def planned(spark: SparkSession, columns: int) -> dict[str, float]:
 
 
 def run(spark: SparkSession, folder: Path, columns: int, rows: int, steps: list[Step]) -> dict[str, float]:
-    """Seconds of each step."""
+    """Run the steps in turn over a new folder; return the seconds of each, by its name."""
     declare(columns)
     config = configured(folder, columns, rows)
     of_run = Lake(spark, config.pipeline, new_run_id())

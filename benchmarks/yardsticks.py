@@ -78,7 +78,7 @@ def best(values: dict[str, Any], labels: dict[str, pd.Series]) -> Any:
 
 
 def read(folder: Path, pipeline: str, table: str) -> Any:
-    """A table of a pipeline."""
+    """Open a table of a pipeline's lake as a Spark DataFrame."""
     config = read_config(folder / f"{pipeline}.yaml")
     builder = SparkSession.builder.master("local[2]").appName("ringmill yardsticks")
     for key, value in {**SETTINGS, **catalog_settings(config.lake)}.items():

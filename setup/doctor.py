@@ -130,7 +130,7 @@ def on_executors(config: str) -> Iterator[CheckResult]:
 
 
 def check_results(config: str, *, light: bool) -> Iterator[CheckResult]:
-    """What each check saw."""
+    """Run the checks in turn and yield what each saw; `light` leaves out the import of Horovod and TensorFlow."""
     checks: dict[str, Callable[[], str]] = {
         "Java": java,
         "C++ compiler": compiler,

@@ -45,7 +45,7 @@ def run(*command: str) -> str:
 
 
 def java() -> str:
-    """Java is 17 or 21."""
+    """Return Java's version line; raise ProblemError unless Java 17 or 21 is installed."""
     home = os.environ.get("JAVA_HOME")
     try:
         text = run(f"{home}/bin/java" if home else "java", "-version")
@@ -58,7 +58,7 @@ def java() -> str:
 
 
 def compiler() -> str:
-    """There is a C++ compiler."""
+    """Return the version line of g++, which builds Horovod; raise ProblemError without one."""
     if not shutil.which("g++"):
         raise ProblemError("no g++ found; Horovod is built from source", "Install g++.")
     return run("g++", "--version").splitlines()[0]

@@ -157,7 +157,7 @@ class _Values:
         return mask
 
     def groups(self, profile_request: ProfileRequest) -> Iterator[tuple[str, Mask]]:
-        """The rows of each group."""
+        """Each group of a request that has rows, with the mask of its rows, shape (rows,)."""
         words = profile_request.groups(self.rows)
         for code in np.unique(words.codes):
             if code < len(words.dictionary):

@@ -111,7 +111,7 @@ def job_type(kind: JobType) -> Facet:
 
 
 def engine() -> Facet:
-    """The version of Spark."""
+    """The facet with the version of Spark that ran the job."""
     return Facet(
         "processing_engine", "1-1-1", "ProcessingEngineRunFacet", {"name": "spark", "version": str(pyspark.__version__)}
     )

@@ -64,11 +64,9 @@ class Sequence(Kind):
     """Rows of a window, the row itself included."""
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """The series' columns."""
         return tuple(self.of)
 
     def output_columns(self, name: str) -> tuple[str, ...]:
-        """An array a column."""
         return tuple(channel_column(name, column) for column in self.of)
 
     def statistics(self, name: str) -> Iterator[Request]:

@@ -10,7 +10,8 @@ and any number of ranks can share them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from pipelines.config import Model
 from pipelines.errors import DataError, ExternalError, is_of_store
 from pipelines.io.filesystem import locate
+from pipelines.io.row_groups import FOOTERS_AT_ONCE
 
 
 class PlannedRowGroup(Model, allow_inf_nan=True):
@@ -186,20 +188,22 @@ def read_groups(paths: Iterable[str]) -> tuple[PlannedRowGroup, ...]:
 
     Raises DataError, naming the file, when a footer can't be read, and ExternalError when its store does not answer.
     """
-    groups: list[PlannedRowGroup] = []
-    for path in paths:
-        try:
-            filesystem, name = locate(path)
-            with filesystem.open_input_file(name) as file:
-                metadata = pq.ParquetFile(file).metadata
-        except (OSError, ValueError) as error:
-            if is_of_store(error):
-                raise ExternalError(
-                    f"features file {path}: the store did not answer ({error}). Run the same command again."
-                ) from error
-            raise DataError(
-                f"features file {path}: its Parquet footer can't be read ({error}). Run jobs/features.py again."
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        return tuple(chain.from_iterable(pool.map(_groups_of, paths)))
+
+
+def _groups_of(path: str) -> list[PlannedRowGroup]:
+    try:
+        filesystem, name = locate(path)
+        with filesystem.open_input_file(name) as file:
+            metadata = pq.ParquetFile(file).metadata
+    except (OSError, ValueError) as error:
+        if is_of_store(error):
+            raise ExternalError(
+                f"features file {path}: the store did not answer ({error}). Run the same command again."
             ) from error
-        counts = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-        groups += [PlannedRowGroup(path=path, index=index, rows=rows) for index, rows in enumerate(counts) if rows]
-    return tuple(groups)
+        raise DataError(
+            f"features file {path}: its Parquet footer can't be read ({error}). Run jobs/features.py again."
+        ) from error
+    counts = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    return [PlannedRowGroup(path=path, index=index, rows=rows) for index, rows in enumerate(counts) if rows]

@@ -23,7 +23,7 @@ TABLES: dict[Kind, tuple[str, ...]] = {
 PARTS = (0, 1)  # of each write to a slot, so that half of one shows
 
 
-class Outcome(BaseModel, frozen=True):
+class WriteOutcome(BaseModel, frozen=True):
     """One write as its writer saw it. `slot` is the partition that it replaces, and empty where it appends."""
 
     writer: int
@@ -56,10 +56,10 @@ class Faults(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Check:
+class WriteCheck:
     """All outcomes, and the tables that they are held against."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[WriteOutcome]
     contents: Contents
 
     def faults(self) -> Faults:
@@ -102,9 +102,9 @@ class Check:
             successes = [each.run_id for each in of_slot if each.result == "succeeded"]
             last = max(successes, key=lambda run: order.get(run, -1), default=None)
             unknown = {each.run_id for each in of_slot if each.result == "unknown"}
-            there = {run for run, _ in rows}
-            if last and not there & unknown and {part for run, part in rows if run == last} != set(PARTS):
+            runs_present = {run for run, _ in rows}
+            if last and not runs_present & unknown and {part for run, part in rows if run == last} != set(PARTS):
                 lost.add(last)
             doubled |= {run for (run, _), count in rows.items() if count > 1}
-            unexpected |= there - unknown - {last}
+            unexpected |= runs_present - unknown - {last}
         return Faults(lost, doubled, unexpected)

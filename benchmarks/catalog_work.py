@@ -16,7 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.catalog_check import EVENTS, LEDGER, NIGHTS, PARTS, Contents, Kind, Outcome, Result
+from benchmarks.catalog_check import EVENTS, LEDGER, NIGHTS, PARTS, Contents, Kind, Result, WriteOutcome
 from pipelines.errors import ConflictError, RingmillError
 from pipelines.io.audit import Audit
 from pipelines.io.lake import Lake
@@ -33,13 +33,13 @@ REPLACED = [
 ]
 
 
-def writes(spark: SparkSession, writer: int, seconds: float) -> Iterator[Outcome]:
+def writes(spark: SparkSession, writer: int, seconds: float) -> Iterator[WriteOutcome]:
     """Write for some seconds, and each kind once at least, one write after the other; yields how each ended."""
     deadline = time.monotonic() + seconds
     numbers = takewhile(lambda number: number < len(KINDS) or time.monotonic() < deadline, count())
     for number, kind in zip(numbers, cycle(KINDS), strict=False):
         slot = {"own": f"{writer}-{number % OWN_SLOTS}", "shared": "shared"}.get(kind, "")
-        planned = Outcome(writer=writer, number=number, kind=kind, slot=slot, result="succeeded")
+        planned = WriteOutcome(writer=writer, number=number, kind=kind, slot=slot, result="succeeded")
         result, error = _result(partial(_write, spark, planned))
         yield planned.model_copy(update={"result": result, "error": error})
 
@@ -56,7 +56,7 @@ def _result(write: Callable[[], None]) -> tuple[Result, str]:
     return "succeeded", ""
 
 
-def _write(spark: SparkSession, outcome: Outcome) -> None:
+def _write(spark: SparkSession, outcome: WriteOutcome) -> None:
     lake, run = Lake(spark, NAMESPACE, outcome.run_id), outcome.run_id
     if outcome.kind == "rows":
         lake.append_rows(APPENDED, [{"run": run}])
@@ -73,7 +73,7 @@ def _write(spark: SparkSession, outcome: Outcome) -> None:
 
 
 def contents(spark: SparkSession) -> Contents:
-    """What the tables have."""
+    """Read what the tables have at the end: the runs of main's snapshots, the appended rows, and the rows of each slot."""
     lake = Lake(spark, NAMESPACE, "check")
     slots = {table.name: _slots(lake, table.name) for table in REPLACED}
     return Contents(

@@ -22,7 +22,7 @@ from unittest import mock
 
 from pyspark.sql import SparkSession
 
-from benchmarks.catalog_check import Check, Contents, Outcome
+from benchmarks.catalog_check import Contents, WriteCheck, WriteOutcome
 from benchmarks.catalog_work import contents, writes
 from benchmarks.results import grid, store
 from pipelines.config import LakeConfig
@@ -109,14 +109,14 @@ def _catalog(name: str, writers: int, seconds: float) -> dict[str, Any]:
         check_process = {"check": _start("check", folder)}
         _wait(lambda: _have_ended(check_process), check_process, folder, START_SECONDS)
         lines = [line for path in folder.glob("*.outcomes") for line in path.read_text().splitlines()]
-        outcomes = [Outcome.model_validate_json(line) for line in lines]
-        check = Check(outcomes, Contents.model_validate_json((folder / "contents.json").read_text()))
+        outcomes = [WriteOutcome.model_validate_json(line) for line in lines]
+        check = WriteCheck(outcomes, Contents.model_validate_json((folder / "contents.json").read_text()))
         retries = sum(path.read_text().count(RETRIED) for path in folder.glob("*.log"))
         again = sum(int(path.read_text()) for path in folder.glob("*.again"))
     return _figures(outcomes, check, retries, again)
 
 
-def _figures(outcomes: Sequence[Outcome], check: Check, retries: int, again: int) -> dict[str, Any]:
+def _figures(outcomes: Sequence[WriteOutcome], check: WriteCheck, retries: int, again: int) -> dict[str, Any]:
     results, faults = Counter(outcome.result for outcome in outcomes), check.faults()
     return {
         "commits": results["succeeded"],

@@ -134,7 +134,7 @@ def submit(who: str, files: Path, folder: Path) -> dict[str, Any]:
     _end(process, who)
     figures = {"seconds": time.monotonic() - started, "memory": peak() / 2**20, "bytes": _bytes_read(work / "events")}
     _end(_start(f"rows of {who}", files, work, {}), f"reading the rows of {who}")
-    figures |= json.loads((work / "found.json").read_text())
+    figures |= json.loads((work / "figures.json").read_text())
     shutil.rmtree(work)
     return figures
 
@@ -229,7 +229,7 @@ def _note(rows: DataFrame, folder: Path) -> None:
     values = [F.col(name).cast(kind).cast("string") for name, kind in types.items()]
     hashed = F.sum(F.pmod(F.xxhash64(*values), F.lit(2**31 - 1)))
     figures = rows.agg(F.count("*").alias("rows"), hashed.alias("hash")).collect()[0]
-    (folder / "found.json").write_text(json.dumps(figures.asDict()))
+    (folder / "figures.json").write_text(json.dumps(figures.asDict()))
 
 
 if __name__ == "__main__":

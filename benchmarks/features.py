@@ -36,7 +36,7 @@ from pipelines.features.fit import FitResult, fit, requests
 from pipelines.features.fitted import FittedCategorical, FittedNumeric
 from pipelines.features.groups import LABELLED, labelled_splits
 from pipelines.features.profiles import profile, sampling_step
-from pipelines.features.survey import ProfileRequest
+from pipelines.features.sketches import ProfileRequest
 from pipelines.io.audit import Audit
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.lake import Lake
@@ -130,7 +130,7 @@ def submit(who: str, rows: int, folder: Path) -> dict[str, Any]:
     peak = peak_memory(process)
     if process.wait():
         raise SystemExit(f"{who} failed with exit code {process.returncode}")
-    figures_file = folder / "found.json"
+    figures_file = folder / "figures.json"
     figures: dict[str, Any] = json.loads(figures_file.read_text()) if figures_file.exists() else {}
     figures_file.unlink(missing_ok=True)
     return {**figures, "memory": peak() / 2**20}
@@ -163,7 +163,7 @@ def work(who: str, rows: int, folder: Path) -> None:
     figures = contender(spark.read.parquet(path), path, out, rows)
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(folder / "lake")
-    (folder / "found.json").write_text(json.dumps(figures))
+    (folder / "figures.json").write_text(json.dumps(figures))
 
 
 def random_rows(spark: SparkSession, rows: int) -> DataFrame:
@@ -177,8 +177,8 @@ def random_rows(spark: SparkSession, rows: int) -> DataFrame:
 
     columns = [some(at, (uniform(at) + uniform(at + 100)) * 10.0 ** (at % 7 - 3) + at).alias(f"n{at}") for at in range(NUMBERS)]
     for at, size in enumerate(SIZES):
-        place = F.floor(F.pow(F.lit(float(size)), uniform(at + 200)))
-        columns.append(some(at + 50, F.concat(F.lit(f"word {at} "), place.cast("string"))).alias(f"w{at}"))
+        rank = F.floor(F.pow(F.lit(float(size)), uniform(at + 200)))
+        columns.append(some(at + 50, F.concat(F.lit(f"word {at} "), rank.cast("string"))).alias(f"w{at}"))
     # Another hash than that of ids, by which rows are sampled: of 20 million rows every fiftieth would be a test row.
     split = F.when(F.pmod(F.xxhash64(F.lit(2000), "row_id"), F.lit(5)) == 0, "test").otherwise("train").alias("split")
     hashed, label = F.xxhash64("row_id").alias("row_id"), F.lit(0.0).alias("label")

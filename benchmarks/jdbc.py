@@ -124,9 +124,9 @@ def land(spark: SparkSession, source: Source, tables: Lake, expected: int) -> No
     """Land all rows in the raw table as ingest does, in the place of those of the round before."""
     with source.reading(spark, FLIGHTS, YEAR) as rows:
         stamps = {"run_id": F.lit("bench"), "interval_from": F.lit(YEAR.start), "interval_to": F.lit(YEAR.end)}
-        placed = rows.withColumn("event_at", event_time(FLIGHTS)).withColumns(stamps)
+        stamped = rows.withColumn("event_at", event_time(FLIGHTS)).withColumns(stamps)
         with Audit(tables, "benchmark") as audit:
-            landed = audit.write(stored.raw(FLIGHTS), placed, same_interval(YEAR.start, YEAR.end))
+            landed = audit.write(stored.raw(FLIGHTS), stamped, same_interval(YEAR.start, YEAR.end))
             audit.publish()
     if landed != expected:
         raise RuntimeError(f"{landed:,} rows landed of {expected:,}")

@@ -13,7 +13,6 @@ class OnnxRuntime(MLModel):  # type: ignore[misc] # MLServer is in another envir
     """A graph whose inputs are numbers (FP64) and texts (BYTES)."""
 
     async def load(self) -> bool:
-        """Open the graph."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -21,7 +20,6 @@ class OnnxRuntime(MLModel):  # type: ignore[misc] # MLServer is in another envir
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Score a request's rows."""
         inputs = {tensor.name: _array(tensor) for tensor in payload.inputs}
         scores = self._session.run(["output"], inputs)[0]
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("output", scores)])

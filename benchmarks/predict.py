@@ -108,7 +108,7 @@ def measure(folder: Path, rounds: int) -> None:
     spark = SparkSession.builder.appName("ringmill benchmark predict").getOrCreate()
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", BATCH_ROWS)
     counts = {name: rows_in(folder / (PART if name == UNTUNED else ALL)) for name in CONTENDERS}
-    taken: dict[str, list[Took]] = {name: [] for name in CONTENDERS}
+    timings: dict[str, list[Timing]] = {name: [] for name in CONTENDERS}
     scored: dict[str, dict[int, float]] = {}
     for name, score in CONTENDERS.items():
         timed(spark, score, folder, FIRST)
@@ -119,46 +119,46 @@ def measure(folder: Path, rounds: int) -> None:
     for _ in range(rounds):
         for name, score in CONTENDERS.items():
             timed(spark, score, folder, WARM_UP)
-            taken[name].append(timed(spark, score, folder, PART if name == UNTUNED else ALL))
+            timings[name].append(timed(spark, score, folder, PART if name == UNTUNED else ALL))
             assert rows_in(folder / "scored") == counts[name], name
-    show(counts, taken, differences)
+    show(counts, timings, differences)
     spark.stop()
 
 
-class Took(NamedTuple):
+class Timing(NamedTuple):
     """Seconds of work, and those of the processor for all processes that do it."""
 
     seconds: float
     processor: float
 
 
-def show(counts: dict[str, int], taken: dict[str, list[Took]], differences: dict[str, float]) -> None:
+def show(counts: dict[str, int], timings: dict[str, list[Timing]], differences: dict[str, float]) -> None:
     """Print the table and store the figures."""
     title = f"Batch scoring; load of the machine {os.getloadavg()[1]:.1f}"
     table = grid(
         title, "by", "rows", "seconds", "rows/s", "ours is faster by", "processor s", "ours takes less by", "differs by"
     )
-    rates = {name: counts[name] / min(took.seconds for took in of) for name, of in taken.items()}
-    costs = {name: min(took.processor for took in of) / counts[name] for name, of in taken.items()}
-    for name, of in taken.items():
+    rates = {name: counts[name] / min(timing.seconds for timing in of) for name, of in timings.items()}
+    costs = {name: min(timing.processor for timing in of) / counts[name] for name, of in timings.items()}
+    for name, of in timings.items():
         table.add_row(
-            name, f"{counts[name]:,}", ", ".join(f"{took.seconds:.1f}" for took in of), f"{rates[name]:,.0f}",
-            f"{rates[OURS] / rates[name]:.1f}", ", ".join(f"{took.processor:.1f}" for took in of),
+            name, f"{counts[name]:,}", ", ".join(f"{timing.seconds:.1f}" for timing in of), f"{rates[name]:,.0f}",
+            f"{rates[OURS] / rates[name]:.1f}", ", ".join(f"{timing.processor:.1f}" for timing in of),
             f"{costs[name] / costs[OURS]:.1f}", f"{differences[name]:.1e}",
         )  # fmt: skip
     Console(width=160, highlight=False).print(table)
     store(
         "predict",
-        {"rows": counts, "taken": {name: [*map(tuple, of)] for name, of in taken.items()}, "differences": differences},
+        {"rows": counts, "taken": {name: [*map(tuple, of)] for name, of in timings.items()}, "differences": differences},
     )
 
 
-def timed(spark: SparkSession, score: Score, folder: Path, rows: str) -> Took:
+def timed(spark: SparkSession, score: Score, folder: Path, rows: str) -> Timing:
     """How long it takes to score all rows of a folder and to write their scores."""
     shutil.rmtree(folder / "scored", ignore_errors=True)
     started, used = time.monotonic(), processor_seconds()
     score(spark, folder / rows, folder / "m", folder / "scored")
-    return Took(time.monotonic() - started, processor_seconds() - used)
+    return Timing(time.monotonic() - started, processor_seconds() - used)
 
 
 def processor_seconds() -> float:
@@ -177,7 +177,7 @@ def rows_in(folder: Path) -> int:
 
 
 def scores_by_id(folder: Path) -> dict[int, float]:
-    """Scores by the rows' ids."""
+    """Read the scores of a folder's Parquet files, by row id."""
     scored = pq.read_table(folder, columns=["row_id", "score"]).to_pydict()
     return dict(zip(scored["row_id"], scored["score"], strict=True))
 

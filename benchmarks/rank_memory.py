@@ -42,18 +42,18 @@ class PeakRecorder:
 
 
 def measure(spark: SparkSession, folder: Path, name: str, ranks: int, batch: int) -> str:
-    """A row of the table."""
+    """Train a network once and return its row of the table: peak MiB of each rank, MiB of the checkpoint and of the model."""
     files = write_rows(folder, name, ROWS)
     job, recorder = training_job(name, files, ranks, batch, EPOCHS), PeakRecorder()
     run_ranks(spark, ranks, job.model_dump_json(), recorder, start_seconds=300, stall_seconds=300)
-    kept = [
+    cached = [
         max(path.stat().st_size for path in Path(job.checkpoints).rglob("*") if path.is_file()) / MIB,
         _size(Path(job.model)),
     ]
     for used in (job.checkpoints, job.model):
         shutil.rmtree(used, ignore_errors=True)
     peaks = ", ".join(f"{recorder.peaks[rank]:,.0f}" for rank in sorted(recorder.peaks))
-    return f"| {name} | {recorder.parameters:,} | {ranks} | {batch:,} | {peaks} | {kept[0]:.1f} | {kept[1]:.1f} |"
+    return f"| {name} | {recorder.parameters:,} | {ranks} | {batch:,} | {peaks} | {cached[0]:.1f} | {cached[1]:.1f} |"
 
 
 def _size(folder: Path) -> float:
@@ -61,7 +61,7 @@ def _size(folder: Path) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Train each network of `RUNS` in turn and print the table, in Markdown."""
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     spark = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
     print("| network | parameters | ranks | rows a rank and step | peak MiB of each rank | checkpoint, MiB | model, MiB |")

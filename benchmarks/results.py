@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def store(name: str, figures: dict[str, Any]) -> None:
-    """Keep figures as JSON."""
+    """Write figures as JSON to benchmarks/results, under the benchmark's name."""
     path = ROOT / "benchmarks" / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(figures, indent=1))

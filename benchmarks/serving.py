@@ -82,7 +82,7 @@ def closed_loops(running: Running, targets: dict[int, LoadTarget], arguments: ar
 
 
 def show(console: Console, loads: list[Load], paced: list[Load], calls: dict[str, dict[int, float]]) -> None:
-    """Print the tables."""
+    """Print a table for each kind of load: closed loop, paced, and calls without HTTP."""
     table = grid(
         "Closed loop", "service", "client", "rows", "connections", "p50 ms", "p99 ms", "requests/s", "CPU ms a request"
     )

@@ -47,7 +47,7 @@ class ManyAnswers(BaseModel):
     predictions: list[Prediction]
 
 
-class SavedModel:
+class PlainModel:
     """The graph, and the types of its inputs."""
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +75,7 @@ def build(folder: Path) -> FastAPI:
     """The application: `POST /predict`, and the protocol's readiness, for which the benchmark waits."""
     columns: dict[str, Any] = {field.name: (str if field.datatype == "BYTES" else float, ...) for field in input_fields(folder)}
     row_model: Any = create_model("Row", **columns)
-    app, model = FastAPI(), SavedModel(folder)
+    app, model = FastAPI(), PlainModel(folder)
 
     @app.get("/v2/models/benchmark/ready")
     async def ready() -> dict[str, bool]:

@@ -135,7 +135,7 @@ class KerasScorer:
         self.runtime = f"Keras {keras.__version__}"
 
     def score(self, values: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Score raw values."""
+        """Score raw values by column, each an array of shape (rows,); return scores of shape (rows, outputs)."""
         types = {True: self._tf.string, False: self._tf.float64}
         tensors = {name: self._tf.constant(value, types[value.dtype == object]) for name, value in values.items()}
         scores: npt.NDArray[np.float32] = self._model.predict(tensors, verbose=0)

@@ -51,7 +51,7 @@ class Workload:
 
     @property
     def spec(self) -> FittedSpec:
-        """The features, fitted."""
+        """The fitted features, which say what columns the network reads."""
         return FittedSpec(features=self.features)
 
     @property

@@ -74,7 +74,7 @@ def run_case(case: BenchmarkCase, folder: Path, rows: int, epochs: int) -> Run:
     run_folder = folder / "run"
     shutil.rmtree(run_folder, ignore_errors=True)  # of a case that failed
     run_folder.mkdir()
-    out = run_folder / "told.json"
+    out = run_folder / "result.json"
     work = Work(case.name, case.program, case.workload, case.ranks, case.batch, epochs, str(files[0]), str(files[1]), str(out))
     (run_folder / "work.json").write_text(json.dumps(work._asdict()))
     command, environment = _command(case, run_folder)

@@ -26,11 +26,12 @@ from pipelines.config import LakeConfig, Pipeline
 from pipelines.features.fitted import FittedNumeric, FittedSpec
 from pipelines.features.transform import transform
 from pipelines.io.lake import Lake
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.log_handler import begin_log, job_console
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
+from pipelines.runtime.step import Step
 from pipelines.runtime.width import plan_for
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.features import STEP as FEATURES
@@ -87,12 +88,12 @@ def declare(columns: int) -> Table:
 
 
 def derive(tables: dict[str, DataFrame], _: dict[str, object]) -> DataFrame:
-    """The rows as they are."""
+    """Return the rows of the one source unchanged, as the examples."""
     return tables["s"]
 
 
 def planned(spark: SparkSession, columns: int) -> dict[str, float]:
-    """Seconds of planning the judgement of rows, and the transformation of their features."""
+    """Seconds of planning the validation of rows, and the transformation of their features."""
     contract = declare(columns)
     schema = ", ".join(f"{column.name} {column.type}" for column in stored.raw(contract).columns)
     examples = ", ".join(f"{name} double" for name in names(columns))
@@ -108,7 +109,7 @@ def planned(spark: SparkSession, columns: int) -> dict[str, float]:
 
 
 def run(spark: SparkSession, folder: Path, columns: int, rows: int, steps: list[Step]) -> dict[str, float]:
-    """Seconds of each step."""
+    """Run the steps in turn over a new folder; return the seconds of each, by its name."""
     declare(columns)
     config = configured(folder, columns, rows)
     of_run = Lake(spark, config.pipeline, new_run_id())

@@ -55,11 +55,11 @@ def digits(folder: Path) -> dict[str, float]:
 
 def sentiment(folder: Path) -> dict[str, float]:
     """Logistic regression on counted words."""
-    clean = read(folder, "sentiment", "clean_snippets").select(F.xxhash64("id").alias("row_id"), F.col("text").alias("said"))
-    rows = read(folder, "sentiment", "features").join(clean, "row_id").select("split", "label", "said").toPandas()
+    clean = read(folder, "sentiment", "clean_snippets").select(F.xxhash64("id").alias("row_id"), F.col("text").alias("text"))
+    rows = read(folder, "sentiment", "features").join(clean, "row_id").select("split", "label", "text").toPandas()
     splits = dict(iter(rows.groupby("split")))
-    counter = CountVectorizer(min_df=2).fit(splits["train"]["said"])
-    values = {name: counter.transform(part["said"]) for name, part in splits.items()}
+    counter = CountVectorizer(min_df=2).fit(splits["train"]["text"])
+    values = {name: counter.transform(part["text"]) for name, part in splits.items()}
     scores = best(values, {name: part["label"] for name, part in splits.items()})[:, 1]
     truth = splits["test"]["label"]
     return {
@@ -78,7 +78,7 @@ def best(values: dict[str, Any], labels: dict[str, pd.Series]) -> Any:
 
 
 def read(folder: Path, pipeline: str, table: str) -> Any:
-    """A table of a pipeline."""
+    """Open a table of a pipeline's lake as a Spark DataFrame."""
     config = read_config(folder / f"{pipeline}.yaml")
     builder = SparkSession.builder.master("local[2]").appName("ringmill yardsticks")
     for key, value in {**SETTINGS, **catalog_settings(config.lake)}.items():

@@ -113,7 +113,6 @@ class NightsCleaned(BaseSensorOperator):
         self.until = until
 
     def poke(self, context: Any) -> bool:
-        """Whether it is."""
         ends = [event.extra["to"] for event in context["inlet_events"][self.inlets[0]] if "to" in event.extra]
         return any(pendulum.parse(end) >= pendulum.parse(self.until) for end in ends)
 

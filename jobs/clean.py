@@ -1,4 +1,4 @@
-"""Judge every landed row: clean, quarantined, duplicate or filtered.
+"""Validate every landed row: clean, quarantined, duplicate or filtered.
 
 spark-submit jobs/clean.py --config conf/flights.yaml [--from DATE --to DATE] [--force]
 """

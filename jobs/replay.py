@@ -1,4 +1,4 @@
-"""Send quarantined rows through their contract again, after it was mended; those that pass now become clean rows.
+"""Send quarantined rows through their contract again, after it was corrected; those that pass now become clean rows.
 
 spark-submit jobs/replay.py --config conf/flights.yaml [--from DATE --to DATE] [--every LENGTH] [--force]
 """

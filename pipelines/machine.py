@@ -45,7 +45,6 @@ class Machine(NamedTuple):
         return None
 
     def __str__(self) -> str:
-        """The facts in one line."""
         needed = f", {self.needed_glibc} needed" if self.needed_glibc else ""
         return f"{self.host}: {'AVX' if self.has_avx else 'no AVX'}, glibc {self.glibc or 'none'}{needed}"
 

@@ -35,7 +35,7 @@ class TemporaryFolder:
         self._remove = weakref.finalize(self, _remove, self.path, lock)
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the folder and all that is in it; a second call does nothing."""
         self._remove()
 
     def __enter__(self) -> Path:

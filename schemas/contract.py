@@ -158,7 +158,7 @@ class Table:
         if unknown:
             raise ContractError(
                 f"contract {self.name}: unknown column {', '.join(unknown)}; expected one of {', '.join(names)}. "
-                f"Declare it in columns, or mend the key, latest_by, unique, references, partition_by, sorted_by or event_time."
+                f"Declare it in columns, or fix the key, latest_by, unique, references, partition_by, sorted_by or event_time."
             )
         dropped = sorted(used & {column.name for column in self.columns if column.personal == "drop"})
         if dropped:

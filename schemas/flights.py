@@ -7,7 +7,6 @@ OpenFlights and ASOS weather stations.
 from schemas.contract import Column, Reference, Rule, Table
 
 ORIGINS = ("EWR", "JFK", "LGA")
-CLOCK = r"^\d{1,4}$"
 
 FLIGHTS = Table(
     name="flights",

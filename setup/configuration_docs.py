@@ -154,7 +154,7 @@ def contract_sections() -> Section:
 
 
 def page() -> str:
-    """The whole page."""
+    """The text of docs/configuration.md: every key of the YAML, then every field of a contract."""
     top = configuration_sections()
     below, top.below, top.level = top.below, [], 2
     lines = [INTRODUCTION, *top.lines("yaml")]
@@ -174,7 +174,7 @@ def _is_small(model: type) -> bool:
 
 
 def main() -> None:
-    """Write the page."""
+    """Write docs/configuration.md anew from the models of the configuration."""
     Path(PAGE).write_text(page(), encoding="utf-8")
 
 

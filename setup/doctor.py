@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # as a script it would find its own folder alone
@@ -26,8 +25,10 @@ from pipelines.launch.allocation import (  # noqa: E402 (nothing is installed be
     allocation_problem,
     declared_slots,
     is_local,
+    shown_slots,
     slots_problem,
 )
+from pipelines.launch.check_result import CheckResult  # noqa: E402
 from setup.machine_checks import (  # noqa: E402
     SET_UP,
     VENV,
@@ -54,22 +55,13 @@ print(json.dumps(settings))
 """
 
 
-class Finding(NamedTuple):
-    """What a check saw: its name, whether all is well, and the fix where it is not."""
-
-    name: str
-    ok: bool
-    saw: str
-    fix: str = ""
-
-
 @cache
 def configured(config: str) -> dict[str, str | int]:
-    """What the configuration asks for."""
+    """The settings of the configuration that checks need: ranks, port, launcher and warehouse."""
     if not VENV.exists():
         raise ProblemError("can't be read before set-up", SET_UP)
-    found: dict[str, str | int] = json.loads(run(str(VENV), "-c", READ_CONFIG, config).strip().splitlines()[-1])
-    return found
+    settings: dict[str, str | int] = json.loads(run(str(VENV), "-c", READ_CONFIG, config).strip().splitlines()[-1])
+    return settings
 
 
 def ports(config: str) -> str:
@@ -114,16 +106,15 @@ def executors(config: str) -> str:
 def slots(config: str) -> str:
     """The cluster has a slot, and this machine a core where ranks run on it, for each rank."""
     settings, ranks, cores = spark_settings(), int(configured(config)["ranks"]), len(os.sched_getaffinity(0))
-    if problem := slots_problem(settings, ranks, str(defaults_file())):
+    declared = declared_slots(settings)
+    if problem := slots_problem(ranks, declared, str(defaults_file())):
         raise ProblemError(*problem)
     if is_local(settings) and ranks > cores:
         raise ProblemError(f"{ranks} ranks share {cores} cores: it will run, slowly", "Lower train.ranks.")
-    declared = declared_slots(settings)
-    known = "as many slots as the cluster has" if declared is None else f"{declared} slots"
-    return f"{ranks} ranks, {known}{f', {cores} cores' if is_local(settings) else ''}"
+    return f"{shown_slots(ranks, declared)}{f', {cores} cores' if is_local(settings) else ''}"
 
 
-def on_executors(config: str) -> Iterator[Finding]:
+def on_executors(config: str) -> Iterator[CheckResult]:
     """What jobs/doctor.py sees on the cluster that Spark's settings name."""
     command = [str(VENV.with_name("spark-submit")), str(ROOT / "jobs" / "doctor.py"), "--config", config, "--json"]
     environment = {"SPARK_CONF_DIR": str(defaults_file().parent), "PYSPARK_PYTHON": str(VENV), **os.environ}
@@ -131,15 +122,15 @@ def on_executors(config: str) -> Iterator[Finding]:
     array = next((line for line in done.stdout.splitlines() if line.startswith("[{")), None)
     if array is None:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ringmill:")]
-        yield Finding("launch", False, lines[-1] if lines else done.stderr[-500:], "Fix Spark's settings.")
+        yield CheckResult("launch", False, lines[-1] if lines else done.stderr[-500:], "Fix Spark's settings.")
         return
     for each in json.loads(array):
         if not each["ok"] or each["name"].startswith(("launch", "host")):  # the rest this machine has seen
-            yield Finding(**each)
+            yield CheckResult(**each)
 
 
-def findings(config: str, *, light: bool) -> Iterator[Finding]:
-    """What each check saw."""
+def check_results(config: str, *, light: bool) -> Iterator[CheckResult]:
+    """Run the checks in turn and yield what each saw; `light` leaves out the import of Horovod and TensorFlow."""
     checks: dict[str, Callable[[], str]] = {
         "Java": java,
         "C++ compiler": compiler,
@@ -154,9 +145,9 @@ def findings(config: str, *, light: bool) -> Iterator[Finding]:
     }
     for name, check in checks.items():
         try:
-            yield Finding(name, True, check())
+            yield CheckResult(name, True, check())
         except ProblemError as problem:
-            yield Finding(name, False, problem.saw, problem.fix)
+            yield CheckResult(name, False, problem.saw, problem.fix)
 
 
 def main() -> int:
@@ -167,16 +158,16 @@ def main() -> int:
     parser.add_argument("--executors", action="store_true", help="look at each executor's host, by a small Spark application")
     parser.add_argument("--json", action="store_true", help="print one JSON array: name, ok, saw and fix of each check")
     arguments = parser.parse_args()
-    is_well, all_findings = True, []
+    is_well, all_results = True, []
     more = on_executors(arguments.config) if arguments.executors else iter(())
-    for each in chain(findings(arguments.config, light=arguments.light), more):
+    for each in chain(check_results(arguments.config, light=arguments.light), more):
         is_well &= each.ok
-        all_findings.append(each._asdict())
+        all_results.append(each._asdict())
         if not arguments.json:
             saw = each.saw.rstrip(".") + f". {each.fix}" if each.fix else each.saw
             print(f"  {'ok' if each.ok else 'WRONG':6} {each.name:14} {saw}", flush=True)
     if arguments.json:
-        print(json.dumps(all_findings))
+        print(json.dumps(all_results))
     return 0 if is_well else 5
 
 

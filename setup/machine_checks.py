@@ -45,20 +45,20 @@ def run(*command: str) -> str:
 
 
 def java() -> str:
-    """Java is 17 or 21."""
+    """Return Java's version line; raise ProblemError unless Java 17 or 21 is installed."""
     home = os.environ.get("JAVA_HOME")
     try:
         text = run(f"{home}/bin/java" if home else "java", "-version")
     except ProblemError as error:
         raise ProblemError(f"no Java found ({error})", INSTALL_JAVA) from error
-    found = re.search(r'version "(\d+)', text)
-    if not found or found[1] not in ("17", "21"):
+    version = re.search(r'version "(\d+)', text)
+    if not version or version[1] not in ("17", "21"):
         raise ProblemError(f"{text.splitlines()[0]}; expected 17 or 21", INSTALL_JAVA)
     return text.splitlines()[0]
 
 
 def compiler() -> str:
-    """There is a C++ compiler."""
+    """Return the version line of g++, which builds Horovod; raise ProblemError without one."""
     if not shutil.which("g++"):
         raise ProblemError("no g++ found; Horovod is built from source", "Install g++.")
     return run("g++", "--version").splitlines()[0]

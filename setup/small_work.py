@@ -34,7 +34,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def main(config: str) -> int:
-    """The exit code."""
+    """Return 0 when the sources of a configuration are small, and 1 when they are large or can't be read."""
     try:
         content = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
         return 0 if sum(map(source_bytes, content["sources"].values())) <= SMALL_BYTES else 1

@@ -165,13 +165,13 @@ def _session(config: Pipeline) -> SparkSession:
         "spark.sql.catalogImplementation": "in-memory",
     }
     # What Java prints as it starts is of interest when it does not.
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         try:
             # Without settings: everybody can read a command line, and the catalog may have a password.
-            SparkContext._ensure_initialized(gateway=launch_gateway(popen_kwargs={"stderr": said}))  # type: ignore[no-untyped-call]
+            SparkContext._ensure_initialized(gateway=launch_gateway(popen_kwargs={"stderr": output}))  # type: ignore[no-untyped-call]
         except (PySparkRuntimeError, OSError) as error:
-            said.seek(0)
-            raise ExternalError(f"Java did not start: {said.read()[-2000:] or error} Run `make doctor`.") from error
+            output.seek(0)
+            raise ExternalError(f"Java did not start: {output.read()[-2000:] or error} Run `make doctor`.") from error
         builder = SparkSession.builder.master("local[2]").appName(f"ringmill sql {config.pipeline}")
         for key, value in settings.items():
             builder = builder.config(key, value)

@@ -116,8 +116,8 @@ def _limits(bounds: Mapping[str, Any], *, is_text: bool) -> str:
     low, high = bounds.get("ge"), bounds.get("le")
     parts = [f"{_number(low)} to {_number(high)}"] if low is not None and high is not None else []
     if not parts:
-        said = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-        parts = [" and ".join(f"{words} {_number(bounds[name])}" for name, words in said.items() if name in bounds)]
+        comparisons = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+        parts = [" and ".join(f"{words} {_number(bounds[name])}" for name, words in comparisons.items() if name in bounds)]
     if "pattern" in bounds:
         parts.append(f"like `{bounds['pattern']}`")
     if is_text and bounds.get("min_length"):

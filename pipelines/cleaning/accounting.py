@@ -53,7 +53,7 @@ def check_quarantine(accounts: Iterable[Account], max_share: float, may_be_empty
             raise DataError(
                 f"{subject}: {account.quarantined:,} of {account.rows_in:,} rows quarantined "
                 f"({account.quarantined / account.rows_in:.1%}){why}; expected at most {max_share:.1%}. No table was "
-                f"changed. Mend the source, its contract or what is derived of it, or raise clean.max_quarantined_share."
+                f"changed. Fix the source, its contract or what is derived of it, or raise clean.max_quarantined_share."
             )
         if not account.rows_out and not (account.source in may_be_empty and account.rows_in == account.filtered):
             raise DataError(

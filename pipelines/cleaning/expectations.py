@@ -60,4 +60,4 @@ def check_failures(broken: Iterable[BrokenRule]) -> None:
     failed = [rule for rule in broken if rule.severity == "fail"]
     if failed:
         lines = "\n".join(f"  {b.source}: {b.rule}, broken by {b.rows:,} rows, for example: {b.example}" for b in failed)
-        raise DataError(f"rules that must hold are broken; no table was changed. Mend the source, or its contract:\n{lines}")
+        raise DataError(f"rules that must hold are broken; no table was changed. Fix the source, or its contract:\n{lines}")

@@ -1,4 +1,4 @@
-"""The section `evaluate`: how the model is judged."""
+"""The section `evaluate`: how the model is evaluated."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class FeaturesConfig(Declared):
         columns = {column for _, name, feature in self.declared for column in feature.columns(name)}
         if invalid := sorted(name for name in {*names, *columns} if not name.isidentifier() or iskeyword(name)):
             raise ValueError(f"names that a model's inputs cannot have: {', '.join(invalid)}; expected letters, digits and _")
-        if duplicates := sorted(self._taken_twice()):
+        if duplicates := sorted(self._names_used_twice()):
             raise ValueError(f"names that two have, or columns that two make: {', '.join(duplicates)}; rename one of both")
         if unknown := sorted(set(self.known_at) - set(names)):
             raise ValueError(f"known_at names no feature: {', '.join(unknown)}; expected some of {', '.join(names)}")
@@ -93,7 +93,7 @@ class FeaturesConfig(Declared):
                 raise ValueError(f"baselines.{name}: {reason}; expected SQL over the examples' columns alone")
         return self
 
-    def _taken_twice(self) -> Iterator[str]:
+    def _names_used_twice(self) -> Iterator[str]:
         """Each name that stands for two things, with both: of features and the columns that they make, what else is in their
         table, and the network's inputs. SQL takes upper and lower case as one.
         """
@@ -101,7 +101,7 @@ class FeaturesConfig(Declared):
         owners |= {f"baseline_{name}".lower(): f"baselines.{name}" for name in self.baselines}
         for kind, name, feature in self.declared:
             inputs = NETWORK if kind in TENSORS else ()
-            for column in dict.fromkeys((name, *feature.made(name))):
+            for column in dict.fromkeys((name, *feature.output_columns(name))):
                 other = owners.setdefault(column.lower(), f"{kind}.{name}")
                 if column in inputs:
                     other = "an input of the network"

@@ -120,7 +120,7 @@ def _sentence(problems: Sequence[_Problem], section: str) -> str:
     kind, value = first.detail["type"], first.detail["input"]
     if kind == "extra_forbidden":
         known = ", ".join(_keys(first.within))
-        return f"{where}: unknown key{f'; expected one of {known}' if known else ''}. Remove it, or mend its spelling."
+        return f"{where}: unknown key{f'; expected one of {known}' if known else ''}. Remove it, or fix its spelling."
     if kind == "missing":
         return f"{where}: the key is missing; expected {_described(first.within)}. Add it."
     if kind == "value_error":

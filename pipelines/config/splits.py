@@ -79,7 +79,7 @@ class EntitySplit(Model):
     """Seed of the hash: another one gives another split."""
 
     @model_validator(mode="after")
-    def _some_left(self) -> EntitySplit:
+    def _leaves_train_rows(self) -> EntitySplit:
         if self.validation + self.test >= 1:
             raise ValueError(f"validation ({self.validation}) and test ({self.test}) leave nothing to train on")
         return self

@@ -57,7 +57,7 @@ def primary_metric(scored: pa.RecordBatch, task: Task) -> float:
     steps = pa.types.is_list(scored.schema.field("label").type)
     true, predicted = (scored.column("label"), scored.column("predictions" if steps else "predicted"))
     numbers.add(
-        _with(scored, {"true": true if steps else _lists(true), "said": predicted if steps else _lists(predicted)}), ones
+        _with(scored, {"true": true if steps else _lists(true), "predicted": predicted if steps else _lists(predicted)}), ones
     )
     return float(numbers.metrics()["mae"][0])
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pipelines.config import Costs, EvaluateConfig
 from pipelines.errors import DataError, QualityError
 from pipelines.evaluation.curve import Curve, Floats
+from pipelines.features.ranking import area_under_roc
 
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
 
@@ -24,15 +25,11 @@ class Confusion(NamedTuple):
 
 
 def auc(curve: Curve) -> float:
-    """Area under the ROC curve: the share of unlike pairs that the score orders rightly, ties half (Fawcett 2006, section 7).
-
-    Raises DataError when there is only one class.
-    """
-    positives, negatives = curve.positives.sum(), curve.negatives.sum()
-    if not positives or not negatives:
+    """Area under the ROC curve, see `area_under_roc`. Raises DataError when there is only one class."""
+    area = area_under_roc(curve.negatives[::-1], curve.positives[::-1])
+    if np.isnan(area):
         raise DataError("evaluation: AUC needs both classes; the split has only one. Check the split and the label.")
-    above = curve.true_positives - curve.positives
-    return float((curve.negatives * (above + curve.positives / 2)).sum() / (positives * negatives))
+    return area
 
 
 def average_precision(curve: Curve) -> float:

@@ -151,7 +151,7 @@ class MulticlassReplicates:
 
 
 class RegressionReplicates:
-    """Metrics of numbers, from rows in any order with lists `true` and `said`; a row's steps are drawn together."""
+    """Metrics of numbers, from rows in any order with lists `true` and `predicted`; a row's steps are drawn together."""
 
     def __init__(self, replicates: int) -> None:
         """Start with no rows, for so many replicates."""
@@ -161,7 +161,7 @@ class RegressionReplicates:
         """Add rows with their weights, shape (rows, replicates)."""
         parents = rows.column("true").value_parent_indices().to_numpy()
         true, predicted = (
-            rows.column(name).flatten().to_numpy(zero_copy_only=False).astype(float) for name in ("true", "said")
+            rows.column(name).flatten().to_numpy(zero_copy_only=False).astype(float) for name in ("true", "predicted")
         )
         present = np.isfinite(true) & np.isfinite(predicted)
         true, error = true[present], (predicted - true)[present]

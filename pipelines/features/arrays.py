@@ -54,7 +54,6 @@ class ArrowRows(NumpyRows):
         return values, missing
 
     def words(self, name: str) -> Words:
-        """A column's words."""
         if name not in self._words:
             column = self.table[name]
             if not pa.types.is_dictionary(column.type):
@@ -63,7 +62,6 @@ class ArrowRows(NumpyRows):
         return self._words[name]
 
     def present(self, name: str) -> Mask:
-        """Which rows have a value."""
         mask: Mask = whole(self.table[name]).is_valid().to_numpy(zero_copy_only=False)
         return mask
 

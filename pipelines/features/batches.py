@@ -56,14 +56,14 @@ def apply(spec: FittedSpec, rows: NumpyRows) -> Features:
 
 
 def feature_batches(
-    batches: Iterable[pa.RecordBatch], spec: FittedSpec, kept: Sequence[str], *, out_of_fold: bool
+    batches: Iterable[pa.RecordBatch], spec: FittedSpec, passed: Sequence[str], *, out_of_fold: bool
 ) -> Iterator[pa.RecordBatch]:
     """Raw rows to the `kept` columns and the features of those that are accepted."""
     forget_archives()
     for batch in sliced(batches, spec):
         features = apply(spec, ArrowRows(batch, out_of_fold=out_of_fold))
-        held = [batch.column(name) for name in kept]
-        whole = pa.RecordBatch.from_arrays([*held, *features.arrow(spec.columns)], names=[*kept, *spec.columns])
+        held = [batch.column(name) for name in passed]
+        whole = pa.RecordBatch.from_arrays([*held, *features.arrow(spec.columns)], names=[*passed, *spec.columns])
         yield _accepted(whole, features)
 
 
@@ -74,7 +74,7 @@ def usable_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec) -> Itera
         yield _accepted(batch, apply(spec, ArrowRows(batch)))
 
 
-def refused_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec, kept: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def refused_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec, passed: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Raw rows to the `kept` columns of those that become no features, and the reasons (`REASONS`)."""
     forget_archives()
     for batch in sliced(batches, spec):
@@ -84,8 +84,8 @@ def refused_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec, kept: S
         some = np.flatnonzero(~features.accepted)
         expected = {name: f"{name}: {EXPECTED[spec.columns[name]]}" for name in features.refused}
         reasons = [[expected[name] for name, refused in features.refused.items() if refused[row]] for row in some]
-        held = [batch.column(name).take(pa.array(some)) for name in kept]
-        yield pa.RecordBatch.from_arrays([*held, pa.array(reasons, pa.list_(pa.string()))], names=[*kept, REASONS])
+        held = [batch.column(name).take(pa.array(some)) for name in passed]
+        yield pa.RecordBatch.from_arrays([*held, pa.array(reasons, pa.list_(pa.string()))], names=[*passed, REASONS])
 
 
 def sliced(batches: Iterable[pa.RecordBatch], spec: FittedSpec) -> Iterator[pa.RecordBatch]:

@@ -59,7 +59,7 @@ class FeatureWriter:
         for rows in sliced(self._labelled(part), self.spec):
             features = apply(self.spec, ArrowRows(rows, out_of_fold=True))
             accepted = features.accepted if features.refused else np.ones(rows.num_rows, np.bool_)
-            batch = self._made(rows, features)
+            batch = self._feature_batch(rows, features)
             batches.append(batch.filter(pa.array(accepted)) if features.refused else batch)
             samples += self._samples(rows, features, accepted)
             held += batches[-1].nbytes
@@ -83,7 +83,7 @@ class FeatureWriter:
             label = batch.column("label")
             yield batch.filter(pc.is_valid(label)) if label.null_count else batch
 
-    def _made(self, rows: pa.RecordBatch, features: Features) -> pa.RecordBatch:
+    def _feature_batch(self, rows: pa.RecordBatch, features: Features) -> pa.RecordBatch:
         """Passed columns and features."""
         schema, types = self.layout.schema, self.spec.columns
         passed = [rows.column(name).cast(schema.field(name).type, safe=False) for name in self.passed]

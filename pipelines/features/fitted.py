@@ -112,7 +112,7 @@ class FittedSpec(Model, allow_inf_nan=True):
         return tuple(sorted(whole.values(), key=lambda tensor: tensor.kind != "sequence"))
 
     @property
-    def taken(self) -> tuple[str, ...]:
+    def input_names(self) -> tuple[str, ...]:
         """Names of the network's inputs, in the order in which it takes them."""
         return ("numbers", "ids", *(tensor.name for tensor in self.tensors))
 

@@ -14,6 +14,7 @@ from pipelines.config import FeaturesConfig
 from pipelines.expressions import col
 from pipelines.features.groups import CLASSES
 from pipelines.features.kinds.statistics import ColumnProfile, Profiles, Request
+from pipelines.features.ranking import area_under_roc
 from schemas.names import internal
 
 RARE_WORD_ROWS = 50  # words of fewer rows are merged: alone, each would rank its own rows rightly by chance
@@ -51,13 +52,6 @@ def single_feature_auc(spec: FeaturesConfig, profiles: Mapping[str, Profiles]) -
     return aucs
 
 
-def area(ranked: Ranked) -> float:
-    """The share of pairs of a negative and a positive that the order ranks rightly, ties half (Fawcett 2006, section 7)."""
-    below = np.cumsum(ranked.negatives) - ranked.negatives
-    pairs = ranked.negatives.sum() * ranked.positives.sum()
-    return float((ranked.positives * (below + ranked.negatives / 2)).sum() / pairs)
-
-
 def late_counts(known_at: Mapping[str, str], predicted_at: str) -> list[Column]:
     """A count for each feature, by `late_name`: rows in which its value was known only after it was to be used."""
     return [F.count_if(col(stamp) > col(predicted_at)).alias(late_name(name)) for name, stamp in known_at.items()]
@@ -79,7 +73,7 @@ def leak_warnings(aucs: Mapping[str, float], bound: float) -> Iterable[str]:
 
 
 def _auc(ranked: Ranked) -> float:
-    auc = area(ranked)
+    auc = area_under_roc(*ranked)
     return max(auc, 1 - auc)
 
 

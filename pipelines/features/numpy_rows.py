@@ -55,7 +55,7 @@ class NumpyRows(ABC):
     @property
     @abstractmethod
     def count(self) -> int:
-        """The number of rows."""
+        """How many rows there are, which is the length of every column."""
 
     @abstractmethod
     def numbers(self, names: Sequence[str]) -> tuple[Values, Mask]:
@@ -116,7 +116,7 @@ class NumpyRows(ABC):
         return filled
 
     def split(self, name: str) -> list[list[str]]:
-        """The words of each text."""
+        """The words of each row's text, split once for all features of the column."""
         if name not in self._split:
             self._split[name] = [words_of(text) for text in self.texts(name)]
         return self._split[name]

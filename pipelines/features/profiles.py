@@ -11,7 +11,7 @@ from pyspark.sql import Row, SparkSession
 from pipelines.errors import DataError
 from pipelines.features.kinds.statistics import ColumnProfile, Profiles
 from pipelines.features.kinds.summaries import Levels
-from pipelines.features.survey import GROUP, MERGED, PART, SUMMARY, ProfileRequest, merge, summarize
+from pipelines.features.sketches import GROUP, MERGED, PART, SKETCH, ProfileRequest, merge_sketches, sketch_columns
 from pipelines.io.row_groups import Files
 
 SAMPLED_ROWS = 200_000  # that percentiles are taken of: the standard error of a median is then 0.0011 in rank
@@ -43,9 +43,11 @@ def profile(
     ]
     texts = {key for key, (_, request) in enumerate(keys) if request is not None and request.kind == "words"}
     numbers = spark.range(0, len(files.parts), 1, len(files.parts))
-    parts = numbers.mapInArrow(partial(summarize, parts=files.parts, surveys=tuple(profile_requests), ids=ids), SUMMARY)
+    parts = numbers.mapInArrow(
+        partial(sketch_columns, parts=files.parts, profile_requests=tuple(profile_requests), ids=ids), SKETCH
+    )
     ordered = parts.repartition(GROUP, "key").sortWithinPartitions(GROUP, "key", PART, "at")
-    rows = ordered.mapInArrow(partial(merge, texts=texts), MERGED).collect()
+    rows = ordered.mapInArrow(partial(merge_sketches, texts=texts), MERGED).collect()
     columns: defaultdict[tuple[int, str], dict[str, ColumnProfile]] = defaultdict(dict)
     for row in rows:
         index, request = keys[row.key]

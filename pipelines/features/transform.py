@@ -37,7 +37,7 @@ def transform(examples: DataFrame, spec: FittedSpec, passed_columns: tuple[str, 
     schema = ", ".join(
         f"{quoted(name)} {type_}" for name, type_ in [*((name, types[name]) for name in passed_columns), *spec.columns.items()]
     )
-    rows = selected.mapInArrow(partial(feature_batches, spec=spec, kept=passed_columns, out_of_fold=out_of_fold), schema)
+    rows = selected.mapInArrow(partial(feature_batches, spec=spec, passed=passed_columns, out_of_fold=out_of_fold), schema)
     return Transformed(rows, refused(examples, spec))
 
 
@@ -50,7 +50,7 @@ def usable(examples: DataFrame, spec: FittedSpec) -> Transformed:
 def refused(examples: DataFrame, spec: FittedSpec) -> DataFrame:
     """The rows that become no features, as quarantine has them: the reasons and the raw row, of no line of a file."""
     selected = _select(examples.withColumn(RAW, F.to_json(F.struct("*"))), [RAW, *spec.inputs])
-    batches = selected.mapInArrow(partial(refused_batches, spec=spec, kept=(RAW,)), f"{RAW} string, {REASONS} array<string>")
+    batches = selected.mapInArrow(partial(refused_batches, spec=spec, passed=(RAW,)), f"{RAW} string, {REASONS} array<string>")
     of_no_line = (F.lit(None).cast(kind).alias(name) for name, kind in (("source_file", "string"), ("source_line", "bigint")))
     return batches.select(F.col(REASONS).alias("reasons"), *of_no_line, F.col(RAW).alias("raw"), F.lit(False).alias("unparsed"))
 

@@ -58,5 +58,5 @@ def check_warehouse(lake: LakeConfig) -> None:
         probe.unlink()
     except OSError as error:
         raise ExternalError(
-            f"lake.warehouse: {warehouse} can't be written to ({error.strerror}). Give a folder that can, or mend its rights."
+            f"lake.warehouse: {warehouse} can't be written to ({error.strerror}). Give a folder that can, or fix its rights."
         ) from error

@@ -18,5 +18,5 @@ def expanded(text: str, reader: str) -> str:
 def variable(name: str, reader: str) -> str:
     """An environment variable; raises ConfigError, which names who reads it, when it is not set."""
     if name not in os.environ:
-        raise ConfigError(f"the environment variable {name}, which {reader} names, is not set. Set it, or mend the name.")
+        raise ConfigError(f"the environment variable {name}, which {reader} names, is not set. Set it, or fix the name.")
     return os.environ[name]

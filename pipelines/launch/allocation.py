@@ -24,25 +24,23 @@ def allocation_problem(settings: Mapping[str, str], launcher: str, where: str) -
     return None
 
 
-def too_few_slots(ranks: int, slots: int) -> str:
-    """What a job says where a cluster has fewer slots than ranks."""
-    return (
-        f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {slots}. Set train.ranks to that at most, or "
-        f"give the cluster more executors or cores."
-    )
+def slots_problem(ranks: int, slots: int | None, where: str = "") -> tuple[str, str] | None:
+    """What is wrong when a cluster has fewer slots than ranks, and how to fix it; None where they suffice or are not known.
 
-
-def slots_problem(settings: Mapping[str, str], ranks: int, where: str) -> tuple[str, str] | None:
-    """How many slots more the ranks need than Spark's settings give, and how to fix it; None where the settings do not say."""
-    declared = declared_slots(settings)
-    if declared is None or ranks <= declared:
+    `where` is the file that says how many slots there are.
+    """
+    if slots is None or ranks <= slots:
         return None
-    if _local(settings):
-        return f"{ranks} ranks need {ranks} slots, the cluster has {declared}", "Lower train.ranks, or raise spark.master."
     return (
-        f"{ranks} ranks need {ranks} slots, {where} gives {declared}",
-        "Lower train.ranks, or raise spark.executor.instances, spark.executor.cores or spark.cores.max.",
+        f"train.ranks: {ranks} ranks need {ranks} slots at once, the cluster has {slots}{f' by {where}' if where else ''}",
+        "Set train.ranks to that at most, or give the cluster more executors or cores: raise spark.executor.instances, "
+        "spark.executor.cores or spark.cores.max, or the number in spark.master.",
     )
+
+
+def shown_slots(ranks: int, slots: int | None) -> str:
+    """One line for ranks that have their slots; None means that the settings do not say how many slots there are."""
+    return f"{ranks} ranks, {'as many slots as the cluster has' if slots is None else f'{slots} slots'}"
 
 
 def declared_slots(settings: Mapping[str, str]) -> int | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pyspark.sql import SparkSession
 
 from pipelines.errors import ConfigError
-from pipelines.launch.allocation import too_few_slots
+from pipelines.launch.allocation import slots_problem
 from pipelines.launch.barrier import run_proxies, slots, warm_up
 from pipelines.launch.channel import LOOPBACK, Channel
 from pipelines.launch.environment import Assignment
@@ -225,9 +225,9 @@ def _check_slots(spark: SparkSession, ranks: int) -> None:
     deadline = time.monotonic() + SECONDS_FOR_SLOTS
     while (available := slots(spark)) < ranks and time.monotonic() < deadline and (declared is None or ranks <= declared):
         time.sleep(0.2)
-    if available < ranks:
-        slots_at_most = available if declared is None or ranks <= declared else declared
-        raise ConfigError(too_few_slots(ranks, slots_at_most))
+    at_most = available if declared is None or ranks <= declared else max(available, declared)
+    if problem := slots_problem(ranks, at_most):
+        raise ConfigError(". ".join(problem))
 
 
 def _declared_slots(spark: SparkSession) -> int | None:

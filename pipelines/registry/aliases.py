@@ -67,10 +67,10 @@ def champion(config: Pipeline, name: str = CHAMPION) -> ModelBundle:
         raise DataError(f"model {name}: no version has that alias; there is {have}. Run jobs/promote.py --version.")
     location = content.versions.get(version)
     if location is None:
-        there = ", ".join(map(str, content.versions)) or "none"
+        known = ", ".join(map(str, content.versions)) or "none"
         which = "" if name.isdecimal() else f" of the alias {name}"
         raise DataError(
-            f"model {name}: version {version}{which} is not among the versions that passed their gate ({there}). Name one of "
+            f"model {name}: version {version}{which} is not among the versions that passed their gate ({known}). Name one of "
             f"them, or run jobs/promote.py --version."
         )
     check_bundle(location.uri, location.hash)
@@ -112,9 +112,11 @@ def _read(uri: str) -> AliasFile:
         ) from error
     try:
         content = json.loads(raw)
-        found = content.get("format")
-        if type(found) is int and found > FORMAT:
-            raise DataError(f"models: {uri} has format {found}; this version of ringmill reads up to {FORMAT}. Update it here.")
+        version = content.get("format")
+        if type(version) is int and version > FORMAT:
+            raise DataError(
+                f"models: {uri} has format {version}; this version of ringmill reads up to {FORMAT}. Update it here."
+            )
         return AliasFile.model_validate(content)
     except (ValueError, AttributeError, ValidationError) as error:
         first = str(error).splitlines()[0]

@@ -20,7 +20,7 @@ from pipelines.registry.versions import CHALLENGER, CHAMPION, ModelVersion
 
 API = "/api/2.0/mlflow"
 TIMEOUT = urllib3.Timeout(connect=5, read=30)
-NOT_THERE, THERE_ALREADY = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
+NOT_FOUND, EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
 ALIASES: Final = (CHAMPION, CHALLENGER)
 EXCERPT = 200
 
@@ -80,7 +80,7 @@ class _RegisteredModel:
         try:
             model = self._call("GET", "registered-models/get", {"name": self._name})["registered_model"]
         except MlflowError as error:
-            if error.code != NOT_THERE:
+            if error.code != NOT_FOUND:
                 raise
             self._create_model()
             return {}
@@ -90,7 +90,7 @@ class _RegisteredModel:
         try:
             self._post("registered-models/create", description="Mirrored by ringmill from its table models.")
         except MlflowError as error:
-            if error.code != THERE_ALREADY:  # another run was faster
+            if error.code != EXISTS:  # another run was faster
                 raise
 
     def _versions(self) -> list[tuple[str, dict[str, str]]]:

@@ -21,7 +21,7 @@ JSON_COLUMNS = ("lineage", "metrics", "gate")
 TICK = timedelta(microseconds=1)  # by which two changes are apart at least
 
 
-class Lineage(Model):
+class ModelLineage(Model):
     """What a version was made of: runs by job, snapshots by table, digests of configurations by job, and the code."""
 
     runs: dict[str, str]
@@ -57,7 +57,7 @@ class ModelVersion(Model):
     evaluate_run_id: str
     interval_from: datetime
     interval_to: datetime
-    lineage: Lineage
+    lineage: ModelLineage
     metrics: dict[str, float]
     gate: GateRecord
     created_at: datetime
@@ -103,10 +103,10 @@ def known_version(history: History, version: int) -> ModelVersion:
     rows = current(history)
     row = next((row for row in rows if row.version == version), None)
     if row is None:
-        there = ", ".join(str(row.version) for row in rows)
+        known = ", ".join(str(row.version) for row in rows)
         raise DataError(
-            f"models: no version {version}; {f'registered are {there}' if there else 'the registry is empty'}. "
-            f"{'Name one of them.' if there else 'Run jobs/publish.py first.'}"
+            f"models: no version {version}; {f'registered are {known}' if known else 'the registry is empty'}. "
+            f"{'Name one of them.' if known else 'Run jobs/publish.py first.'}"
         )
     return row
 

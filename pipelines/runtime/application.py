@@ -18,7 +18,7 @@ from pipelines.interruption import PROCESS, end_process
 from pipelines.io.lake import Lake
 from pipelines.runtime.checks import check_config, check_sections
 from pipelines.runtime.command_line import JobParser, parser
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import record_interruption
 from pipelines.runtime.intervals import run_intervals
 from pipelines.runtime.lineage import end_application
@@ -31,6 +31,7 @@ from pipelines.runtime.readiness import check_readiness
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.session import spark_session
 from pipelines.runtime.signals import silence, take_over_signals
+from pipelines.runtime.step import Step
 from pipelines.runtime.whole import DECLARE, check_whole
 from pipelines.runtime.width import plan_for, widest
 

@@ -39,7 +39,7 @@ def _check_columns(config: Pipeline, examples: Table) -> None:
     for key, columns in named.items():
         if unknown := sorted(set(columns) - set(types)):
             raise ConfigError(
-                f"features.{key}: unknown column {', '.join(unknown)}; expected some of {', '.join(types)}. Mend the name, or "
+                f"features.{key}: unknown column {', '.join(unknown)}; expected some of {', '.join(types)}. Fix the name, or "
                 f"declare the column in {config.contracts} EXAMPLES and derive it."
             )
         timeless = [name for name in columns if types[name] != "timestamp"] if key in ("known_at", "predicted_at") else []
@@ -71,7 +71,7 @@ def check_config(config: Pipeline) -> None:
     _check_columns(config, examples)
     columns = {column.name: column.type for column in examples.columns}
     for kind, name, feature in config.features.declared:
-        if examples.event_time in feature.made(name):
+        if examples.event_time in feature.output_columns(name):
             raise ConfigError(
                 f"features.{kind}.{name}: it makes a column {examples.event_time}, which is the event time of "
                 f"{config.contracts} EXAMPLES; expected another name."
@@ -119,7 +119,7 @@ def _check_type(config: Pipeline, key: str, column: str, columns: Mapping[str, s
     if column not in columns:
         raise ConfigError(
             f"{key}: unknown column{named}; expected one of {', '.join(columns)}. "
-            f"Mend the name, or declare the column in {config.contracts} EXAMPLES and derive it."
+            f"Fix the name, or declare the column in {config.contracts} EXAMPLES and derive it."
         )
     if columns[column] not in types:
         raise ConfigError(f"{key}: the column{named} is of type {columns[column]}; expected {' or '.join(types)}.")

@@ -106,8 +106,8 @@ def _absolute(base: str, name: str, *, is_package: bool) -> str:
     if not dots:
         return base
     parts = name.split(".")
-    kept = parts[: len(parts) - dots + is_package]
-    return ".".join([*kept, base[dots:]] if base[dots:] else kept)
+    parents = parts[: len(parts) - dots + is_package]
+    return ".".join([*parents, base[dots:]] if base[dots:] else parents)
 
 
 def _with_packages(module: str) -> Iterator[str]:

@@ -1,17 +1,15 @@
-"""What every step is given, and what it returns."""
+"""What every step is given: configuration, interval, session and tables, with the columns that select an interval's rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from pyspark import inheritable_thread_target
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
@@ -27,36 +25,13 @@ from pipelines.io.sources.base import Source
 from pipelines.io.sources.kinds import make_source
 from pipelines.io.tables import same_interval, within_interval
 from pipelines.runtime.activity import Activity
-from pipelines.runtime.lineage_transport import Lineage
+from pipelines.runtime.beside import Beside, work_beside
+from pipelines.runtime.lineage_transport import ApplicationLineage
 from pipelines.runtime.runs import RunLog, new_run_id
 from pipelines.runtime.times import as_arguments, shown_span
 from schemas import tables
 
-if TYPE_CHECKING:
-    from pipelines.runtime.batches import Batch
-
 T = TypeVar("T")
-AT_ONCE = 4
-SECONDS_TO_END = 3.0  # of work at once, when a run is interrupted
-
-
-class Beside:
-    """Starts pieces of work on threads of their own, at most `AT_ONCE` at a time."""
-
-    def __init__(self, spark: SparkSession) -> None:
-        self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="work")
-        # The step's name, by which Spark's UI shows its jobs, is a property of the thread.
-        self._inherit = inheritable_thread_target(spark)
-        self._begun: list[Future[Any]] = []
-
-    def start(self, work: Callable[[], T]) -> Future[T]:
-        """Start a piece of work; its result is to be asked for, since an error is raised there alone."""
-        self._begun.append(future := self.pool.submit(self._inherit(work)))
-        return future
-
-    def end(self, seconds: float) -> None:
-        """Have nothing more begin, and wait at most so long for what has begun."""
-        wait([one for one in self._begun if not one.cancel()], seconds)
 
 
 @dataclass(frozen=True)
@@ -75,7 +50,7 @@ class Context:
     console: Console
     analysed: set[str] = field(default_factory=set)
     activity: Activity = field(default_factory=Activity)
-    lineage: Lineage = field(default_factory=Lineage)
+    lineage: ApplicationLineage = field(default_factory=ApplicationLineage)
     config_path: str = ""
     allow_gaps: bool = False
 
@@ -183,24 +158,9 @@ class Context:
             begun = [beside.start(work) for work in works]
             return [one.result() for one in begun]
 
-    @contextmanager
-    def beside(self) -> Iterator[Beside]:
-        """Within it work can be started beside the caller's own; it has ended when the block has.
-
-        When the block ends with an error, what has not begun does not begin.
-        """
-        beside, patient = Beside(self.spark), True
-        try:
-            yield beside
-        except KeyboardInterrupt:
-            beside.end(SECONDS_TO_END)  # Spark's jobs are being cancelled
-            patient = False
-            raise
-        except BaseException:
-            beside.end(0)
-            raise
-        finally:
-            beside.pool.shutdown(wait=patient)
+    def beside(self) -> AbstractContextManager[Beside]:
+        """Within it work can be started beside the caller's own; see `work_beside`."""
+        return work_beside(self.spark)
 
     def write_ledger(self, audit: Audit, step: str, accounts: Iterable[Account], replaced: Sequence[str] | None = None) -> None:
         """Write a step's accounts to row_ledger, in the place of the interval's former ones.
@@ -221,57 +181,3 @@ class Context:
             }
             for a in accounts
         ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a step did: rows accounted for, snapshots published, and files by name."""
-
-    accounts: tuple[Account, ...] = ()
-    outputs: dict[str, int] = field(default_factory=dict)
-    artifacts: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Bulk:
-    """How a step does many intervals in one pass: whether it can, what each one's inputs are, and its work.
-
-    `sizes` gives how many rows each interval has, where these have to be held; a batch has `most_rows` of them at most.
-    """
-
-    is_possible: Callable[[Context], bool]
-    inputs: Callable[[Context, Sequence[Interval]], dict[Interval, dict[str, str]]]
-    work: Callable[[Batch], dict[Interval, Outcome]]
-    sizes: Callable[[Context, Sequence[Interval]], dict[Interval, int]] | None = None
-    most_rows: int = 0
-
-
-Late = Callable[[Context, Column | None, Sequence[Interval]], list[Interval]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A job of the pipeline: the configuration sections that shape its result, what it reads, and its work.
-
-    `check` raises ConfigError for what is wrong and known before Spark starts, where the step has more of it than others.
-    `derives` says whether it works by the pipeline's own derivation (`features.derive`).
-    """
-
-    name: str
-    sections: tuple[str, ...]
-    inputs: Callable[[Context], dict[str, str]]
-    work: Callable[[Context], Outcome]
-    check: Callable[[Pipeline, Interval], None] | None = None
-    own_progress: bool = False
-    """Whether it shows itself how far it is, as training does; otherwise Spark's tasks are shown."""
-    derives: bool = False
-    bulk: Bulk | None = None
-    """How it does many intervals in one pass, if it can."""
-    late: Late | None = None
-    """Gives the intervals, done before, that it has to do again, since rows came late for them."""
-    outdates: bool = False
-    """Whether what was made of its interval is stale once it has run, as after clean and replay."""
-    reads: tuple[str, ...] = ()
-    """The tables that lineage names as its inputs. `raw_*` and `clean_*` stand for each source's table, `sources` for the
-    sources themselves.
-    """

@@ -121,4 +121,4 @@ def check_baselines(config: Pipeline, examples: Table) -> None:
 
 
 def _arrays(config: Pipeline) -> Iterable[str]:
-    return (column for name, sequence in config.features.sequence.items() for column in sequence.made(name))
+    return (column for name, sequence in config.features.sequence.items() for column in sequence.output_columns(name))

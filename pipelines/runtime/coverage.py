@@ -86,23 +86,23 @@ def replaced_intervals(context: Context, step: str, known: Sequence[WrittenInter
     another, or lies within a larger one.
     """
     start, end = context.bounds
-    there = _overlapping(context, step, known)
-    if cut := [other for other in there if not other.lies_within(start, end)]:
-        raise ConfigError(_cut_through(context, step, cut, there))
-    return there
+    written = _overlapping(context, step, known)
+    if cut := [other for other in written if not other.lies_within(start, end)]:
+        raise ConfigError(_cut_through(context, step, cut, written))
+    return written
 
 
-def _cut_through(context: Context, step: str, cut: Sequence[WrittenInterval], there: Sequence[WrittenInterval]) -> str:
+def _cut_through(context: Context, step: str, cut: Sequence[WrittenInterval], written: Sequence[WrittenInterval]) -> str:
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
     named = ", ".join(context.shown(other.start, other.end) for other in cut)
-    first, last = min(start, there[0].start), max(end, *(other.end for other in there))
+    first, last = min(start, written[0].start), max(end, *(other.end for other in written))
     ways = [f"the same interval again ({context.arguments(cut[0].start, cut[0].end)})"]
     if (first, last) != (cut[0].start, cut[0].end):
         ways.append(f"one that covers all of them and replaces them ({context.arguments(first, last)})")
-    if start < there[0].start:
-        ways.append(f"one that ends where they begin ({context.arguments(start, there[0].start)})")
-    if there[-1].end < end:
-        ways.append(f"one that begins where they end ({context.arguments(there[-1].end, end)})")
+    if start < written[0].start:
+        ways.append(f"one that ends where they begin ({context.arguments(start, written[0].start)})")
+    if written[-1].end < end:
+        ways.append(f"one that begins where they end ({context.arguments(written[-1].end, end)})")
     return (
         f"{step}: {context.shown(start, end)} cuts through what is {DONE[step]} already ({named}), whose rows would be there "
         f"twice; expected an interval that is equal to an existing one, covers it completely or lies beside it. No table was "
@@ -116,19 +116,19 @@ def landing_run(context: Context, known: Sequence[WrittenInterval] | None = None
     `known` are the intervals that have landed, where they have been read.
     """
     start, end = (bound.astimezone(UTC) for bound in context.bounds)
-    there = _overlapping(context, "ingest", known)
-    for landed in there:
+    written = _overlapping(context, "ingest", known)
+    for landed in written:
         if (landed.start, landed.end) == (start, end):
             return landed.run_id
     span = context.shown(start, end)
-    if not there:
+    if not written:
         raise DataError(f"clean: ingest has not been done for {span}. Run jobs/ingest.py over the same interval first.")
-    named = ", ".join(context.shown(landed.start, landed.end) for landed in there[:3])
-    more = f" and {len(there) - 3} more" if len(there) > 3 else ""
+    named = ", ".join(context.shown(landed.start, landed.end) for landed in written[:3])
+    more = f" and {len(written) - 3} more" if len(written) > 3 else ""
     raise DataError(
-        f"clean: {span} was not landed as one interval, but {named}{more}; expected the same interval as that of ingest. Clean "
-        f"{'it' if len(there) == 1 else 'each'} ({context.arguments(there[0].start, there[0].end)}). Or run jobs/ingest.py "
-        f"over the same interval first."
+        f"clean: {span} was not landed as one interval, but {named}{more}; expected the same interval as that of ingest. "
+        f"Clean {'it' if len(written) == 1 else 'each'} ({context.arguments(written[0].start, written[0].end)}). Or "
+        f"run jobs/ingest.py over the same interval first."
     )
 
 

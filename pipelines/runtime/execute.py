@@ -14,12 +14,13 @@ from functools import partial
 from pipelines.interruption import PROCESS, Interrupted
 from pipelines.io.java_errors import reason_of
 from pipelines.runtime.code import code_version, derivation_version, engine_version
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.lineage import step_events
 from pipelines.runtime.log_context import LOG_CONTEXT
 from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.outside import outside_failure
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.runtime.step_progress import StepProgress
 
 LOG = logging.getLogger(__name__)

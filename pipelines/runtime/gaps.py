@@ -36,9 +36,9 @@ def gaps_of(start: datetime, end: datetime, cleaned: Sequence[WrittenInterval], 
     """What of a span is not cleaned: the landed intervals that reach into such a part, and what of it has not landed."""
     gaps: set[Gap] = set()
     for lower, upper in uncovered(start, end, cleaned):
-        there = [interval for interval in landed if interval.start < upper and lower < interval.end]
-        gaps |= {Gap(interval.start, interval.end, is_landed=True) for interval in there}
-        gaps |= {Gap(*part, is_landed=False) for part in uncovered(lower, upper, there)}
+        within = [interval for interval in landed if interval.start < upper and lower < interval.end]
+        gaps |= {Gap(interval.start, interval.end, is_landed=True) for interval in within}
+        gaps |= {Gap(*part, is_landed=False) for part in uncovered(lower, upper, within)}
     return sorted(gaps)
 
 

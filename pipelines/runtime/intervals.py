@@ -11,13 +11,14 @@ from pyspark.sql import Column
 from pipelines.config import Interval
 from pipelines.errors import DataError, ExternalError, RingmillError
 from pipelines.runtime.batches import Batch, bounds_of_interval
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import overlapping
 from pipelines.runtime.execute import execute
 from pipelines.runtime.log_context import LOG_CONTEXT
 from pipelines.runtime.log_handler import BOLD
-from pipelines.runtime.many import execute_many, in_bulk, spanning
+from pipelines.runtime.many import bulk_steps, execute_many, spanning
 from pipelines.runtime.stale import report_stale
+from pipelines.runtime.step import BulkStep, Step
 
 LOG = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ def run_intervals(steps: Sequence[Step], context: Context, intervals: Sequence[I
     """Do the steps for each interval: of many at once, where the steps can, else in turn. The first failure ends it: what was
     done stays, and is not done again.
     """
-    if in_bulk(steps, context, intervals):
-        _run_in_bulk(steps, context, intervals, force=force)
+    if able := bulk_steps(steps, context, intervals):
+        _run_in_bulk(able, context, intervals, force=force)
         return
     started = time.monotonic()
     for number, interval in enumerate(intervals):
@@ -49,7 +50,7 @@ def run_steps(steps: Sequence[Step], context: Context, *, force: bool) -> None:
         report_stale(context, [context.interval, *late])
 
 
-def _run_in_bulk(steps: Sequence[Step], context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
+def _run_in_bulk(steps: Sequence[BulkStep], context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
     failure: RingmillError | None = None
     for step in steps:
         try:
@@ -93,5 +94,5 @@ def _redo_late(steps: Sequence[Step], context: Context, landed: Column | None, d
 
 
 def _progress(span: str, count: int, done: int, seconds: float) -> str:
-    left = f", about {seconds / done * (count - done):,.0f} s left" if done else ""
-    return f"interval {done + 1} of {count}: {span}{left}"
+    remaining = f", about {seconds / done * (count - done):,.0f} s left" if done else ""
+    return f"interval {done + 1} of {count}: {span}{remaining}"

@@ -34,9 +34,9 @@ def raw_rows(context: Context, name: str, rows: int | None = None) -> DataFrame:
     """A source's landed rows of all intervals; columns that the contract has had since only are null."""
     contract = context.config.contract(name)
     raw = context.raw(name, rows)
-    there = set(raw.columns)
+    stored = set(raw.columns)
     wanted = (*contract.column_names, *((LANDING_ORDER,) if contract.in_landing_order else ()))
-    grown = [column for column in wanted if column not in there]
+    grown = [column for column in wanted if column not in stored]
     return raw.withColumns({column: F.lit(None).cast("string") for column in grown}) if grown else raw
 
 

@@ -15,11 +15,12 @@ from pipelines.interruption import PROCESS
 from pipelines.io.java_errors import reason_of
 from pipelines.runtime import lineage_events as events
 from pipelines.runtime.lineage_datasets import input_datasets, output_datasets
-from pipelines.runtime.lineage_events import Dataset, EventType, Facet, JobRun, RunEvent
+from pipelines.runtime.lineage_events import Dataset, EventType, Facet, LineageRun, RunEvent
 from pipelines.runtime.log_context import LOG_CONTEXT
 
 if TYPE_CHECKING:
-    from pipelines.runtime.context import Context, Step
+    from pipelines.runtime.context import Context
+    from pipelines.runtime.step import Step
 
 PARENT_ID = "OPENLINEAGE_PARENT_ID"  # <namespace>/<job>/<run>, which dbt and other integrations read too
 
@@ -113,7 +114,7 @@ def end_application(context: Context, error: BaseException | None = None) -> Non
         StepEvents(context, config, event.time, event).end(error)
 
 
-def _application_run(step: str, context: Context, config: OpenLineageConfig) -> JobRun | None:
+def _application_run(step: str, context: Context, config: OpenLineageConfig) -> LineageRun | None:
     """The run of the application that a step is a part of, whose beginning is sent with its first step; None for a job of one
     step, which is its application's whole work.
     """
@@ -128,18 +129,18 @@ def _application_run(step: str, context: Context, config: OpenLineageConfig) -> 
     return event.run if event else None
 
 
-def _new_run(context: Context, config: OpenLineageConfig, job: str) -> JobRun:
-    return JobRun(config.namespace or context.config.pipeline, f"{context.config.pipeline}.{job}", uuid4())
+def _new_run(context: Context, config: OpenLineageConfig, job: str) -> LineageRun:
+    return LineageRun(config.namespace or context.config.pipeline, f"{context.config.pipeline}.{job}", uuid4())
 
 
-def _outer_run(context: Context) -> JobRun | None:
+def _outer_run(context: Context) -> LineageRun | None:
     """The run that started this application, where the environment names one in the form that other tools use."""
     named = os.environ.get(PARENT_ID)
     if not named:
         return None
     try:
         namespace, job, run_id = named.rsplit("/", 2)
-        return JobRun(namespace, job, UUID(run_id))
+        return LineageRun(namespace, job, UUID(run_id))
     except ValueError:
         context.lineage.sender.warn(
             f"the environment variable {PARENT_ID}: expected <namespace>/<job>/<run>, the run a UUID; received '{named}'. Runs "

@@ -12,8 +12,9 @@ from pipelines.io.filesystem import warehouse_uri
 from pipelines.io.sources.base import Source
 from pipelines.io.table_metadata import TableMetadata
 from pipelines.io.variables import expanded
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.lineage_events import Dataset, Facet, data_source, dataset_version, output_statistics, schema, symlink
+from pipelines.runtime.step import Step
 from schemas import tables
 
 TAGGED = ("features", tables.FEATURE_STATS.name)  # of which a training run's snapshots keep a tag

@@ -45,7 +45,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class JobRun:
+class LineageRun:
     """A run of a job: the names by which OpenLineage knows both."""
 
     namespace: str
@@ -59,7 +59,7 @@ class RunEvent:
 
     type: EventType
     time: datetime
-    run: JobRun
+    run: LineageRun
     run_facets: tuple[Facet, ...] = ()
     job_facets: tuple[Facet, ...] = ()
     inputs: tuple[Dataset, ...] = ()
@@ -111,7 +111,7 @@ def job_type(kind: JobType) -> Facet:
 
 
 def engine() -> Facet:
-    """The version of Spark."""
+    """The facet with the version of Spark that ran the job."""
     return Facet(
         "processing_engine", "1-1-1", "ProcessingEngineRunFacet", {"name": "spark", "version": str(pyspark.__version__)}
     )
@@ -129,7 +129,7 @@ def nominal_time(interval: Interval) -> Facet:
     return Facet("nominalTime", "1-0-1", "NominalTimeRunFacet", bounds)
 
 
-def parent(run: JobRun) -> Facet:
+def parent(run: LineageRun) -> Facet:
     """The run that started this one."""
     content = {"run": {"runId": str(run.run_id)}, "job": {"namespace": run.namespace, "name": run.name}}
     return Facet("parent", "1-2-0", "ParentRunFacet", content)

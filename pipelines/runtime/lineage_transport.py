@@ -56,7 +56,7 @@ class EventSender:
 
 
 @dataclass
-class Lineage:
+class ApplicationLineage:
     """What the events of one application share: how they are sent, and its own run, once the beginning of that was sent."""
 
     sender: EventSender = field(default_factory=EventSender)

@@ -45,7 +45,6 @@ class JobHandler(logging.Handler, ABC):
         return console()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record."""
         try:
             if record.levelno >= logging.ERROR or not _is_own(record) or getattr(record, "to_stderr", False):
                 print(self.line(record), file=sys.stderr, flush=True)

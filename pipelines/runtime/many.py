@@ -20,11 +20,12 @@ from pipelines.errors import ConfigError, ConflictError, RingmillError
 from pipelines.interruption import PROCESS
 from pipelines.runtime.batches import Batch, bounds_of_interval
 from pipelines.runtime.code import code_version
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import CONFIG_ALWAYS, execute, fingerprint_of
 from pipelines.runtime.lineage import prepare_events
 from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import BulkStep, Outcome, Step
 from pipelines.runtime.step_progress import StepProgress
 
 LOG = logging.getLogger(__name__)
@@ -40,17 +41,16 @@ class Planned(NamedTuple):
     fingerprint: str
 
 
-def in_bulk(steps: Sequence[Step], context: Context, intervals: Sequence[Interval]) -> bool:
-    """Whether steps can do these intervals at once."""
+def bulk_steps(steps: Sequence[Step], context: Context, intervals: Sequence[Interval]) -> list[BulkStep]:
+    """The steps, where each of them can do these intervals in one pass; none where one can't."""
     bounds = [bound for interval in intervals for bound in (interval.start, interval.end)]
-    return (
-        len(intervals) >= FEWEST
-        and all(step.bulk and step.bulk.is_possible(context) for step in steps)
-        and not any(bound.microsecond for bound in bounds)
-    )
+    if len(intervals) < FEWEST or any(bound.microsecond for bound in bounds):
+        return []
+    able = [step for step in steps if isinstance(step, BulkStep) and step.bulk.is_possible(context)]
+    return able if len(able) == len(steps) else []
 
 
-def execute_many(step: Step, context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
+def execute_many(step: BulkStep, context: Context, intervals: Sequence[Interval], *, force: bool) -> None:
     """Do a step's work for each of the intervals for which it was not done last, in batches.
 
     A failure is recorded in `runs` for the interval that it is of, and raised; the intervals before that one are done.
@@ -68,9 +68,8 @@ def spanning(context: Context, intervals: Sequence[Interval]) -> Context:
     return context.over(Interval(start=intervals[0].start, end=intervals[-1].end))
 
 
-def _planned(step: Step, whole: Context, intervals: Sequence[Interval], *, force: bool) -> dict[Interval, Planned]:
+def _planned(step: BulkStep, whole: Context, intervals: Sequence[Interval], *, force: bool) -> dict[Interval, Planned]:
     """The intervals whose work is not done; raises what the step's inputs raise."""
-    assert step.bulk
     config_hash = whole.config.digest(*CONFIG_ALWAYS, *step.sections)
     planned = {
         interval: Planned(inputs, fingerprint_of(step, whole.over(interval), config_hash, inputs))
@@ -81,11 +80,11 @@ def _planned(step: Step, whole: Context, intervals: Sequence[Interval], *, force
     latest = whole.runs.within(step.name)
     runs = {interval: latest.get(bounds_of_interval(interval)) for interval in intervals}
     same = {interval: run for interval, run in runs.items() if run and run.fingerprint == planned[interval].fingerprint}
-    standing = _standing(step, whole, same)
-    return {interval: each for interval, each in planned.items() if interval not in standing}
+    current = _current(step, whole, same)
+    return {interval: each for interval, each in planned.items() if interval not in current}
 
 
-def _standing(step: Step, whole: Context, runs: Mapping[Interval, Run]) -> set[Interval]:
+def _current(step: Step, whole: Context, runs: Mapping[Interval, Run]) -> set[Interval]:
     """The intervals to whose tables no other run has published since."""
     scopes = {interval: whole.over(interval).scope(step.name) for interval in runs}
     tables = {table for run in runs.values() for table in run.outputs}
@@ -97,9 +96,8 @@ def _standing(step: Step, whole: Context, runs: Mapping[Interval, Run]) -> set[I
     }
 
 
-def _batches(step: Step, whole: Context, planned: Mapping[Interval, Planned]) -> Iterator[dict[Interval, Planned]]:
+def _batches(step: BulkStep, whole: Context, planned: Mapping[Interval, Planned]) -> Iterator[dict[Interval, Planned]]:
     """The planned work in batches of a bounded number of intervals and, where they have to be held, of rows."""
-    assert step.bulk
     sizes = step.bulk.sizes(whole, list(planned)) if step.bulk.sizes and planned else dict.fromkeys(planned, 0)
     batch: dict[Interval, Planned] = {}
     rows = 0
@@ -113,7 +111,7 @@ def _batches(step: Step, whole: Context, planned: Mapping[Interval, Planned]) ->
         yield batch
 
 
-def _execute_batch(step: Step, whole: Context, planned: Mapping[Interval, Planned], *, force: bool) -> None:
+def _execute_batch(step: BulkStep, whole: Context, planned: Mapping[Interval, Planned], *, force: bool) -> None:
     """Do a batch's work; where it fails, that of its halves, so that what is right of it is done and the failure is one
     interval's.
     """
@@ -131,7 +129,7 @@ def _execute_batch(step: Step, whole: Context, planned: Mapping[Interval, Planne
         _execute_halves(step, whole, planned, force=force)
 
 
-def _execute_halves(step: Step, whole: Context, planned: Mapping[Interval, Planned], *, force: bool) -> None:
+def _execute_halves(step: BulkStep, whole: Context, planned: Mapping[Interval, Planned], *, force: bool) -> None:
     items, half = iter(planned.items()), len(planned) // 2
     overtaken: ConflictError | None = None
     for part in (dict(islice(items, half)), dict(items)):
@@ -143,8 +141,7 @@ def _execute_halves(step: Step, whole: Context, planned: Mapping[Interval, Plann
         raise overtaken
 
 
-def _do(step: Step, batch: Batch, planned: Mapping[Interval, Planned]) -> None:
-    assert step.bulk
+def _do(step: BulkStep, batch: Batch, planned: Mapping[Interval, Planned]) -> None:
     context, started, clock = batch.context, datetime.now(UTC), time.monotonic()
     events = prepare_events(step, context, {}, started)
     context.spark.sparkContext.setJobDescription(f"ringmill: {step.name} of {len(batch.intervals):,} intervals")

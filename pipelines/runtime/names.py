@@ -16,13 +16,13 @@ LABEL, LABELS = "label", "labels"
 def check_names(config: Pipeline, contracts: Mapping[str, Table], examples: Table) -> None:
     """Raise ConfigError, which names the column and suggests another name, for one that no table or stage can hold."""
     for source, contract in contracts.items():
-        for name, why in _wrong(contract.column_names, _taken_of_source(contract)):
+        for name, why in _wrong(contract.column_names, _reserved_by_source(contract)):
             other = _other_name(name, contract)
             raise ConfigError(
                 f"contract {source}: a column may not be named '{name}': {why}. Give it another name in the contract, such as "
                 f"{other}, and set sources.{source}.rename: {{{name}: {other}}}, so that it is read from the field {name}."
             )
-    for name, why in _wrong(examples.column_names, _taken_of_examples(config)):
+    for name, why in _wrong(examples.column_names, _reserved_by_examples(config)):
         raise ConfigError(
             f"{config.contracts} EXAMPLES: a column may not be named '{name}': {why}. Give it another name there and in "
             f"features.derive, such as {_other_name(name, examples)}."
@@ -30,15 +30,15 @@ def check_names(config: Pipeline, contracts: Mapping[str, Table], examples: Tabl
     _check_features(config, examples)
 
 
-def _wrong(names: Iterable[str], taken: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _wrong(names: Iterable[str], reserved: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Each name that cannot be, and why; `taken` says by name in lower case what else has it."""
     before: dict[str, str] = {}
     for name in names:
         lower = name.lower()
         if why := _never(name):
             yield name, why
-        elif lower in taken:
-            yield name, taken[lower]
+        elif lower in reserved:
+            yield name, reserved[lower]
         elif lower in before:
             yield name, f"it differs from '{before[lower]}' in case only, and Spark takes both for the same"
         before[lower] = name
@@ -55,7 +55,7 @@ def _never(name: str) -> str | None:
     return None
 
 
-def _taken_of_source(contract: Table) -> dict[str, str]:
+def _reserved_by_source(contract: Table) -> dict[str, str]:
     landed = {
         column.name: "every raw or clean table has a column of that name beside the contract's" for column in tables.LANDED
     }
@@ -64,35 +64,37 @@ def _taken_of_source(contract: Table) -> dict[str, str]:
     return {**landed, **flags}
 
 
-def _taken_of_examples(config: Pipeline) -> dict[str, str]:
-    taken = {
+def _reserved_by_examples(config: Pipeline) -> dict[str, str]:
+    reserved = {
         column.name: "the features table has a column of that name beside those of EXAMPLES" for column in tables.IDENTIFIED
     }
     split = config.features.split
     if isinstance(split, ColumnSplit) and split.column == tables.SPLIT.name:
-        del taken[tables.SPLIT.name]
-    taken |= {
+        del reserved[tables.SPLIT.name]
+    reserved |= {
         f"baseline_{name}".lower(): f"it is what features.baselines.{name} predicts" for name in config.features.baselines
     }
     for name, sequence in config.features.sequence.items():
-        taken |= {column.lower(): f"features.sequence.{name} makes an array of that name" for column in sequence.made(name)}
-    return taken
+        reserved |= {
+            column.lower(): f"features.sequence.{name} makes an array of that name" for column in sequence.output_columns(name)
+        }
+    return reserved
 
 
 def _check_features(config: Pipeline, examples: Table) -> None:
     """Raise ConfigError for a feature, or a column that it makes, which the features table cannot have."""
     carried = (examples.event_time or "").lower()
     for kind, name, feature in config.features.declared:
-        for made in dict.fromkeys((name, *feature.made(name))):
-            why = _never(made)
-            if config.horizon and made.lower() == LABELS:
+        for column in dict.fromkeys((name, *feature.output_columns(name))):
+            why = _never(column)
+            if config.horizon and column.lower() == LABELS:
                 why = "evaluate calls a label with a horizon so"
-            if made.lower() == carried and made != examples.event_time:
+            if column.lower() == carried and column != examples.event_time:
                 why = f"it differs from the event time {examples.event_time} in case only, and Spark takes both for the same"
             if why:
                 raise ConfigError(
-                    f"features.{kind}.{name}: it makes a column named '{made}', which cannot be: {why}. Give the feature, and "
-                    f"the column that it is made of, another name."
+                    f"features.{kind}.{name}: it makes a column named '{column}', which cannot be: {why}. Give the feature, "
+                    f"and the column that it is made of, another name."
                 )
     if wrong := [name for name in examples.column_names if name.lower() == LABEL != name]:
         raise ConfigError(f"{config.contracts} EXAMPLES: a column is named '{wrong[0]}'; expected '{LABEL}', in lower case.")
@@ -100,8 +102,8 @@ def _check_features(config: Pipeline, examples: Table) -> None:
 
 def _other_name(name: str, contract: Table) -> str:
     """A name like it that is free."""
-    there = {each.lower() for each in contract.column_names}
+    names = {each.lower() for each in contract.column_names}
     other = f"received_{name.strip().lstrip('_') or 'column'}"
-    while other.lower() in there:
+    while other.lower() in names:
         other += "_"
     return other

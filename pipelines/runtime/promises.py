@@ -45,10 +45,10 @@ def _check_patterns(spark: SparkSession, contract: Table) -> None:
     for column in contract.columns:
         if column.pattern is None:
             continue
-        if said := _said_by(partial(java.java.util.regex.Pattern.compile, column.pattern)):
+        if problem := _problem_of(partial(java.java.util.regex.Pattern.compile, column.pattern)):
             raise ConfigError(
-                f"contract {contract.name}: column {column.name}: pattern {shown(column.pattern)}: {said}; expected a regular "
-                f"expression as Java has it. Mend the pattern."
+                f"contract {contract.name}: column {column.name}: pattern {shown(column.pattern)}: {problem}; expected a "
+                f"regular expression as Java has it. Fix the pattern."
             )
 
 
@@ -57,22 +57,22 @@ def _check_formats(spark: SparkSession, contract: Table) -> None:
     for column in contract.columns:
         if column.format is None:
             continue
-        if said := _said_by(nothing.select(F.try_to_timestamp("written", F.lit(column.format))).collect):
+        if problem := _problem_of(nothing.select(F.try_to_timestamp("written", F.lit(column.format))).collect):
             raise ConfigError(
-                f"contract {contract.name}: column {column.name}: format {shown(column.format)}: {said}; expected Spark's "
-                f"pattern letters, such as yyyy-MM-dd HH:mm:ss. Mend the format."
+                f"contract {contract.name}: column {column.name}: format {shown(column.format)}: {problem}; expected Spark's "
+                f"pattern letters, such as yyyy-MM-dd HH:mm:ss. Fix the format."
             )
 
 
 def _check_rules(context: Context, contract: Table) -> None:
     # Beside the columns, as they are worked out later: an aggregate is none of a row.
     nothing = context.spark.createDataFrame([], struct(contract))
-    if _said_by(partial(_analysed, nothing, contract.rules)) is None:
+    if _problem_of(partial(_analysed, nothing, contract.rules)) is None:
         return
     for rule in contract.rules:
-        if said := _said_by(partial(_analysed, nothing, (rule,))):
+        if problem := _problem_of(partial(_analysed, nothing, (rule,))):
             raise ConfigError(
-                f"contract {contract.name}: rule {shown(rule.name)}: Spark can't read {shown(rule.holds)}: {said}; expected "
+                f"contract {contract.name}: rule {shown(rule.name)}: Spark can't read {shown(rule.holds)}: {problem}; expected "
                 f"SQL that is true of a good row, over {choices(contract.column_names)}. Fix it in {context.config.contracts}."
             )
 
@@ -86,7 +86,7 @@ def _analysed(nothing: DataFrame, rules: tuple[Rule, ...]) -> None:
             raise PySparkException(f"it gives {field.dataType.simpleString()}, not true or false")
 
 
-def _said_by(work: Callable[[], object]) -> str | None:
+def _problem_of(work: Callable[[], object]) -> str | None:
     """What Spark or Java says against a piece of work, in one sentence; None when it does it."""
     try:
         work()

@@ -7,24 +7,15 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from pipelines.config import TrainConfig
 from pipelines.errors import ConfigError, ExternalError, RingmillError
-from pipelines.launch.allocation import allocation_problem, declared_slots, is_local, too_few_slots
+from pipelines.launch.allocation import allocation_problem, declared_slots, is_local, shown_slots, slots_problem
+from pipelines.launch.check_result import CheckResult
 from pipelines.launch.hydra import DIE_WITH_PARENT, PROXY
 from pipelines.machine import this_machine
 
 Settings = Mapping[str, str]
-
-
-class Finding(NamedTuple):
-    """What a check saw: its name, whether all is well, and the fix where it is not."""
-
-    name: str
-    ok: bool
-    saw: str
-    fix: str = ""
 
 
 def check_readiness(train: TrainConfig, settings: Settings) -> None:
@@ -33,18 +24,18 @@ def check_readiness(train: TrainConfig, settings: Settings) -> None:
         check(train, settings)
 
 
-def light_findings(train: TrainConfig, settings: Settings) -> list[Finding]:
+def light_checks(train: TrainConfig, settings: Settings) -> list[CheckResult]:
     """What each check saw; one that failed does not keep the others from looking."""
-    return [finding(name, partial(check, train, settings)) for name, check in CHECKS.items()]
+    return [check_result(name, partial(check, train, settings)) for name, check in CHECKS.items()]
 
 
-def finding(name: str, check: Callable[[], str]) -> Finding:
+def check_result(name: str, check: Callable[[], str]) -> CheckResult:
     """What a check saw: what it returns, or the error that it raises, whose first sentence is what it saw."""
     try:
-        return Finding(name, ok=True, saw=check())
+        return CheckResult(name, ok=True, saw=check())
     except RingmillError as error:
         saw, _, fix = str(error).partition(". ")
-        return Finding(name, ok=False, saw=saw, fix=fix)
+        return CheckResult(name, ok=False, saw=saw, fix=fix)
 
 
 def check_allocation(train: TrainConfig, settings: Settings) -> str:
@@ -57,9 +48,9 @@ def check_allocation(train: TrainConfig, settings: Settings) -> str:
 def check_slots(train: TrainConfig, settings: Settings) -> str:
     """Raise ConfigError where Spark's settings give fewer slots than ranks, where they say how many."""
     declared = declared_slots(settings)
-    if declared is not None and train.ranks > declared:
-        raise ConfigError(too_few_slots(train.ranks, declared))
-    return f"{train.ranks} ranks, {'as many slots as the cluster has' if declared is None else f'{declared} slots'}"
+    if problem := slots_problem(train.ranks, declared):
+        raise ConfigError(". ".join(problem))
+    return shown_slots(train.ranks, declared)
 
 
 def check_tools(train: TrainConfig, _: Settings) -> str:

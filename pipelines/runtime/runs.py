@@ -44,7 +44,7 @@ class Run:
 
     @property
     def ended(self) -> datetime:
-        """When the run was over."""
+        """When the run ended: its start plus its seconds."""
         return self.started_at + timedelta(seconds=self.seconds)
 
 

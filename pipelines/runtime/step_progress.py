@@ -82,20 +82,20 @@ class StepProgress:
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-        self._left = ExitStack()
+        self._resources = ExitStack()
         self._line_at = SECONDS_BETWEEN_LINES  # since the step's start
 
     def __enter__(self) -> StepProgress:
-        self._left.enter_context(self._activity.step(self._spark.sparkContext, self._step))
+        self._resources.enter_context(self._activity.step(self._spark.sparkContext, self._step))
         if not self._console.quiet:
             if self._live:
-                self._left.enter_context(self._live)
+                self._resources.enter_context(self._live)
             self._thread.start()
-            self._left.callback(self._end)
+            self._resources.callback(self._end)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._left.close()
+        self._resources.close()
 
     def _end(self) -> None:
         self._stop.set()

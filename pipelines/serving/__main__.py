@@ -27,7 +27,6 @@ class JsonLines(logging.Formatter):
     """Log records as JSON, one a line; the access log's are JSON already."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
         if record.name.endswith(".access"):
             return record.getMessage()
         line = {"time": record.created, "level": record.levelname.lower(), "message": record.getMessage()}

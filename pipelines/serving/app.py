@@ -130,7 +130,7 @@ class Routes:
         return _json({"name": "ringmill", "version": _own_version(), "extensions": ["binary_tensor_data"]})
 
     async def live(self, _: Request) -> Response:
-        """The process answers."""
+        """Answer that the process runs, whether or not a model is loaded."""
         return _json({"live": True})
 
     async def ready(self, _: Request) -> Response:

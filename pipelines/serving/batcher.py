@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 Scores = npt.NDArray[np.float32]
 
 
-class _Waiting(NamedTuple):
+class _WaitingRows(NamedTuple):
     rows: RequestRows
     done: asyncio.Future[Scores]
 
@@ -38,7 +38,7 @@ class Batcher:
     ) -> None:
         self._compute, self._executor = compute, executor
         self._batch_rows, self._queue_rows = batch_rows, queue_rows
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_WaitingRows] = deque()
         self._running = False
         self.queued = 0
 
@@ -58,7 +58,7 @@ class Batcher:
         if not self.admits(rows.count):
             raise UnavailableError(f"{self.queued:,} rows wait to be scored; expected at most {self._queue_rows:,}. Try again.")
         loop = asyncio.get_running_loop()
-        request = _Waiting(rows, loop.create_future())
+        request = _WaitingRows(rows, loop.create_future())
         self._waiting.append(request)
         self.queued += rows.count
         if not self._running:
@@ -83,9 +83,9 @@ class Batcher:
 
         running.add_done_callback(finish)
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[_WaitingRows]:
         """The requests that are scored next, in their order: as many as fit in a batch, at least one."""
-        batch: list[_Waiting] = []
+        batch: list[_WaitingRows] = []
         count = 0
         while self._waiting and (not batch or count + self._waiting[0].rows.count <= self._batch_rows):
             request = self._waiting.popleft()
@@ -95,7 +95,7 @@ class Batcher:
                 count += request.rows.count
         return batch
 
-    def _results(self, batch: list[_Waiting]) -> list[Scores | Exception]:
+    def _results(self, batch: list[_WaitingRows]) -> list[Scores | Exception]:
         """Each request's scores; when a batch fails, each request is scored alone, so that one fails and not the others."""
         try:
             scores = self._compute(RequestRows.joined([request.rows for request in batch]))
@@ -111,7 +111,7 @@ class Batcher:
         return [scores[start:end] for start, end in pairwise((0, *ends))]
 
     @staticmethod
-    def _finish(batch: list[_Waiting], results: list[Scores | Exception]) -> None:
+    def _finish(batch: list[_WaitingRows], results: list[Scores | Exception]) -> None:
         for request, result in zip(batch, results, strict=True):
             if request.done.cancelled():
                 continue

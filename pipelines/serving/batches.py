@@ -16,14 +16,14 @@ SCORES = ("score", "predicted", "predictions")
 SCORE_TYPES = (pa.float32(), pa.float32(), pa.list_(pa.float32()))
 
 
-def score_batches(batches: Iterator[pa.RecordBatch], uri: str, kept: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Batches of the features table to batches of the `kept` columns and `SCORES`; a process loads a model once."""
+def score_batches(batches: Iterator[pa.RecordBatch], uri: str, passed: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Batches of the features table to batches of the `passed` columns and `SCORES`; a process loads a model once."""
     forget_archives()
     bundle = _load_once(uri)
     for batch in batches:
         scores = score_columns(bundle.manifest["task"]["kind"], bundle.score_features(batch))
-        held = [batch.column(name) for name in kept]
-        yield pa.RecordBatch.from_arrays([*held, *(scores[name] for name in SCORES)], names=[*kept, *SCORES])
+        held = [batch.column(name) for name in passed]
+        yield pa.RecordBatch.from_arrays([*held, *(scores[name] for name in SCORES)], names=[*passed, *SCORES])
 
 
 def score_columns(task: str, scores: npt.NDArray[np.float32]) -> dict[str, pa.Array]:

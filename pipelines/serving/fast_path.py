@@ -19,7 +19,7 @@ from pipelines.serving.answers import named_answer, output_values
 from pipelines.serving.failures import UnavailableError, ValuesError
 from pipelines.serving.gate import has_key, request_id
 from pipelines.serving.plain import PlainRows
-from pipelines.serving.recorder import Outcome
+from pipelines.serving.recorder import RequestOutcome
 from pipelines.serving.rows import RequestRows
 from pipelines.serving.scorers import Scores
 from pipelines.serving.served import ServedModel
@@ -55,7 +55,7 @@ class WholeRequest(NamedTuple):
     hand_over: Callable[[], None]
 
 
-class _Waiting(NamedTuple):
+class _WaitingRequest(NamedTuple):
     request: WholeRequest
     content: Any
     plain: PlainRows
@@ -70,7 +70,7 @@ class _Group:
     """Requests of one step of the event loop to one model, which are scored together."""
 
     def __init__(self, model: ServedModel) -> None:
-        self.model, self.waiting, self.rows = model, list[_Waiting](), 0
+        self.model, self.waiting, self.rows = model, list[_WaitingRequest](), 0
 
 
 class FastPath:
@@ -108,13 +108,13 @@ class FastPath:
         plain = _read(model, request.scope["path"], content)
         if plain is None or not model.batcher.admits(plain.rows):
             return False
-        self._gather(model, _Waiting(request, content, plain))
+        self._gather(model, _WaitingRequest(request, content, plain))
         return True
 
     def _may_call(self, scope: Scope) -> bool:
         return self._service.key is None or has_key(scope, self._service.key)
 
-    def _gather(self, model: ServedModel, waiting: _Waiting) -> None:
+    def _gather(self, model: ServedModel, waiting: _WaitingRequest) -> None:
         group, count = self._group, waiting.plain.rows
         if group is None or group.model is not model or group.rows + count > self._service.settings.limits.batch_rows:
             group = self._group = _Group(model)
@@ -143,7 +143,7 @@ class FastPath:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _score_in_thread(self, model: ServedModel, waiting: list[_Waiting], rows: RequestRows) -> None:
+    async def _score_in_thread(self, model: ServedModel, waiting: list[_WaitingRequest], rows: RequestRows) -> None:
         try:
             scores = await model.batcher.score(rows)
         except Exception:  # noqa: BLE001 - as above
@@ -151,7 +151,7 @@ class FastPath:
         else:
             self._answer(model, waiting, rows, scores)
 
-    def _checked(self, model: ServedModel, waiting: list[_Waiting]) -> tuple[list[_Waiting], RequestRows | None]:
+    def _checked(self, model: ServedModel, waiting: list[_WaitingRequest]) -> tuple[list[_WaitingRequest], RequestRows | None]:
         """The requests whose values keep to the contract, with their rows; the application takes the others."""
         try:
             return waiting, model.plain_reader.arrays([each.plain for each in waiting])
@@ -162,12 +162,12 @@ class FastPath:
         good = [each for each in waiting if self._checked(model, [each])[1] is not None]
         return self._checked(model, good) if good else ([], None)
 
-    def _hand_over(self, waiting: list[_Waiting]) -> None:
+    def _hand_over(self, waiting: list[_WaitingRequest]) -> None:
         for each in waiting:
             self._service.in_flight -= 1
             each.request.hand_over()
 
-    def _answer(self, model: ServedModel, waiting: list[_Waiting], rows: RequestRows, scores: Scores) -> None:
+    def _answer(self, model: ServedModel, waiting: list[_WaitingRequest], rows: RequestRows, scores: Scores) -> None:
         log, end = self._service.request_log, 0
         for each in waiting:
             start, end = end, end + each.plain.rows
@@ -182,14 +182,14 @@ class FastPath:
             else:
                 self._respond(model, each, name, body)
 
-    def _respond(self, model: ServedModel, waiting: _Waiting, name: str, body: bytes) -> None:
+    def _respond(self, model: ServedModel, waiting: _WaitingRequest, name: str, body: bytes) -> None:
         request, service = waiting.request, self._service
         service.in_flight -= 1
         request.respond(name, body)
         seconds = time.perf_counter() - request.started
         served = {"version": model.version, "rows": waiting.plain.rows}
         route = "predict" if waiting.named else "infer"
-        service.recorder.record(request.scope, name, Outcome(route, 200, seconds, served))
+        service.recorder.record(request.scope, name, RequestOutcome(route, 200, seconds, served))
 
 
 def _read(model: ServedModel, path: str, content: Any) -> PlainRows | None:
@@ -201,7 +201,7 @@ def _read(model: ServedModel, path: str, content: Any) -> PlainRows | None:
     return model.plain_reader.tensors(content)
 
 
-def _answer_of(model: ServedModel, waiting: _Waiting, scores: Scores) -> dict[str, Any]:
+def _answer_of(model: ServedModel, waiting: _WaitingRequest, scores: Scores) -> dict[str, Any]:
     if waiting.named:
         return named_answer(model, scores, several=type(waiting.content) is list)
     values = output_values(model, scores)

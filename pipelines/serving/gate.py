@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.serving.failures import BusyError, RequestError, UnauthorizedError
-from pipelines.serving.recorder import Outcome
+from pipelines.serving.recorder import RequestOutcome
 from pipelines.serving.service import Service
 
 OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")  # probes have no key, and the page asks for one
@@ -75,7 +75,7 @@ class Gate:
         finally:
             route = getattr(scope.get("endpoint"), "__name__", "none")
             served = scope["state"].get("served")
-            self._service.recorder.record(scope, name, Outcome(route, status, time.perf_counter() - started, served))
+            self._service.recorder.record(scope, name, RequestOutcome(route, status, time.perf_counter() - started, served))
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         limits, path = self._service.settings.limits, scope["path"]

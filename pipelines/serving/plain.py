@@ -32,7 +32,7 @@ class PlainRows(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """How many rows the body has; `numbers` has a list for each."""
         return len(self.numbers)
 
 

@@ -41,9 +41,9 @@ class ScoringModel(NamedTuple):
 
 
 def score_raw_batches(
-    batches: Iterator[pa.RecordBatch], model: ScoringModel, kept: tuple[str, ...]
+    batches: Iterator[pa.RecordBatch], model: ScoringModel, passed: tuple[str, ...]
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of examples, with the model's inputs, to batches of their `kept` columns and `RAW_SCORES`.
+    """Batches of examples, with the model's inputs, to batches of their `passed` columns and `RAW_SCORES`.
 
     Rows that become no features are left out. A process loads a model once, when it meets the first row.
     """
@@ -51,10 +51,10 @@ def score_raw_batches(
     for batch in batches:
         if batch.num_rows:
             for rows in sliced([batch], model.load().spec):
-                yield from _scored(rows, model, kept)
+                yield from _scored(rows, model, passed)
 
 
-def _scored(rows: pa.RecordBatch, model: ScoringModel, kept: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+def _scored(rows: pa.RecordBatch, model: ScoringModel, passed: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """The rows that become features, with their scores; no batch where there are none."""
     bundle = model.load()
     features = apply(bundle.spec, ArrowRows(rows))
@@ -66,8 +66,8 @@ def _scored(rows: pa.RecordBatch, model: ScoringModel, kept: tuple[str, ...]) ->
     if not rows.num_rows:
         return
     columns = _columns(bundle, _scores(model, rows, transformed), model.threshold)
-    held = [rows.column(name) for name in kept]
-    yield pa.RecordBatch.from_arrays([*held, *(columns[name] for name in RAW_SCORES)], names=[*kept, *RAW_SCORES])
+    held = [rows.column(name) for name in passed]
+    yield pa.RecordBatch.from_arrays([*held, *(columns[name] for name in RAW_SCORES)], names=[*passed, *RAW_SCORES])
 
 
 def _scores(model: ScoringModel, rows: pa.RecordBatch, features: pa.RecordBatch) -> npt.NDArray[np.float32]:

@@ -15,7 +15,7 @@ from pipelines.serving.metrics import Metrics
 ACCESS = logging.getLogger("pipelines.serving.access")
 
 
-class Outcome(NamedTuple):
+class RequestOutcome(NamedTuple):
     """How a request ended: its route, status and seconds, and what it was scored by, with its rows, where it was."""
 
     route: str
@@ -31,7 +31,7 @@ class Recorder:
         self._metrics, self._access_log = metrics, access_log
         self._lines: list[bytes] = []
 
-    def record(self, scope: Scope, request_id: str, outcome: Outcome) -> None:
+    def record(self, scope: Scope, request_id: str, outcome: RequestOutcome) -> None:
         """Keep an answer; called on the event loop."""
         self._metrics.observe_request(outcome.route, outcome.status, outcome.seconds)
         if not self._access_log:

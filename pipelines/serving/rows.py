@@ -31,7 +31,7 @@ class RequestRows:
 
     @property
     def count(self) -> int:
-        """How many rows there are."""
+        """How many rows the request has: the second dimension of `numbers`."""
         return int(self.numbers.shape[1])
 
     def part(self, start: int, end: int) -> RequestRows:

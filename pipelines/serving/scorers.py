@@ -49,13 +49,13 @@ class OnnxScorer:
 
     def score(self, values: Mapping[str, npt.NDArray[Any]]) -> Scores:
         """Score raw values; inputs that the graph does not use are left out."""
-        taken = {name: values[name] for name in self._inputs}
-        rows = len(next(iter(taken.values()), ()))
+        inputs = {name: values[name] for name in self._inputs}
+        rows = len(next(iter(inputs.values()), ()))
         if rows <= ROWS_AT_ONCE:
-            return self._run(taken)
+            return self._run(inputs)
         starts = range(0, rows, ROWS_AT_ONCE)
         return np.concatenate(
-            [self._run({name: each[start : start + ROWS_AT_ONCE] for name, each in taken.items()}) for start in starts]
+            [self._run({name: each[start : start + ROWS_AT_ONCE] for name, each in inputs.items()}) for start in starts]
         )
 
     def _run(self, values: dict[str, npt.NDArray[Any]]) -> Scores:
@@ -85,7 +85,7 @@ class OnnxNetworkScorer:
         """Score rows of the features table."""
         from pipelines.features.columns import network_inputs
 
-        return self._scorer.score(dict(zip(self._spec.taken, network_inputs(batch, self._spec), strict=True)))
+        return self._scorer.score(dict(zip(self._spec.input_names, network_inputs(batch, self._spec), strict=True)))
 
 
 class TensorFlowScorer:
@@ -112,6 +112,6 @@ class TensorFlowScorer:
         """Score rows of the features table."""
         from pipelines.features.columns import network_inputs
 
-        taken = dict(zip(self._spec.taken, network_inputs(batch, self._spec), strict=True))
-        scores: Scores = self._model.score_features(taken).numpy()
+        inputs = dict(zip(self._spec.input_names, network_inputs(batch, self._spec), strict=True))
+        scores: Scores = self._model.score_features(inputs).numpy()
         return scores

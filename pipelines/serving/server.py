@@ -74,8 +74,8 @@ def bind(settings: Settings) -> socket.socket:
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        cause = "another program listens there" if taken else str(error)
+        is_in_use = error.errno == errno.EADDRINUSE
+        cause = "another program listens there" if is_in_use else str(error)
         raise ExternalError(f"{host}:{port}: can't listen: {cause}. Give another --port, or --port 0 for any.") from error
     return listener
 

@@ -22,11 +22,12 @@ from pipelines.cleaning.source_lines import line_numbers, with_lines
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
 from pipelines.io.driver_rows import Bound
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import landing_run, replaced_intervals, report_replaced
 from pipelines.runtime.landed import landed, landed_with, late_intervals, late_runs, may_come_late
 from pipelines.runtime.promises import check_promises, rules_explained
 from pipelines.runtime.secret import hash_key_of
+from pipelines.runtime.step import BulkStep, Outcome
 from pipelines.steps.bulk import clean as bulk
 from pipelines.steps.clean_checks import check_landed, may_be_empty, report_warnings
 from pipelines.steps.validation import CleanedSource, OnePass, SourceTable, TwoPasses, Validation, find_shared_keys
@@ -181,4 +182,6 @@ def _write_broken(context: Context, audit: Audit, broken: list[BrokenRule]) -> N
     audit.write_rows(tables.BROKEN_RULES, rows, context.whose_replaced)
 
 
-STEP = Step("clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True, reads=("raw_*",))
+STEP = BulkStep(
+    "clean", ("clean", "sources"), inputs, work, bulk=bulk.BULK, late=late_intervals, outdates=True, reads=("raw_*",)
+)

@@ -132,11 +132,11 @@ def _metrics(
     rows = []
     for name in names:
         difference = differences.get(name)
-        judged = (
+        cells = (
             (f"{difference.estimate:+.4f}", shown_bounds(difference), outcome(name, difference)) if difference else ("", "", "")
         )
         values = (f"{one.metrics[name]:.4f}" if name in one.metrics else "" for one in (first, second))
-        rows.append((spoken(name), *values, *judged))
+        rows.append((spoken(name), *values, *cells))
     return Grid("Metrics on test", ("metric", "first", "second", "difference", "interval", "the second is"), rows)
 
 

@@ -10,11 +10,12 @@ from pyspark.sql import SparkSession
 
 from pipelines.config import Pipeline, read_config
 from pipelines.errors import ConfigError, ExternalError
+from pipelines.launch.check_result import CheckResult
 from pipelines.launch.executors import Host, executor_hosts
 from pipelines.launch.ranks import check_launch
 from pipelines.runtime.command_line import doctor_parser
 from pipelines.runtime.notify import set_pipeline
-from pipelines.runtime.readiness import Finding, finding, light_findings
+from pipelines.runtime.readiness import check_result, light_checks
 from pipelines.runtime.session import spark_session
 from pipelines.runtime.terminal import console
 
@@ -27,20 +28,20 @@ def run(argv: Sequence[str]) -> int:
     config = read_config(arguments.config)
     set_pipeline(config)
     with spark_session(config, "doctor") as spark:
-        findings = list(cluster_findings(spark, config))
+        results = list(cluster_checks(spark, config))
     if arguments.json:
-        print(json.dumps([each._asdict() for each in findings]), flush=True)
+        print(json.dumps([each._asdict() for each in results]), flush=True)
     else:
-        for each in findings:
+        for each in results:
             line = f"  {'ok' if each.ok else 'WRONG':6} {each.name:14} {each.saw}{f'. {each.fix}' if each.fix else ''}"
             console().print(line, style=None if each.ok else "red", soft_wrap=True, markup=False)
-    return 0 if all(each.ok for each in findings) else NOT_WELL
+    return 0 if all(each.ok for each in results) else NOT_WELL
 
 
-def cluster_findings(spark: SparkSession, config: Pipeline) -> Iterator[Finding]:
+def cluster_checks(spark: SparkSession, config: Pipeline) -> Iterator[CheckResult]:
     """What each check saw: of the settings first, then of the executors, where the settings let ranks start at all."""
     train = config.train
-    light = light_findings(train, dict(spark.sparkContext.getConf().getAll()))
+    light = light_checks(train, dict(spark.sparkContext.getConf().getAll()))
     yield from light
 
     def launch() -> str:
@@ -48,13 +49,13 @@ def cluster_findings(spark: SparkSession, config: Pipeline) -> Iterator[Finding]
         by = train.encrypted_interface
         return f"{train.ranks} ranks can start at once, and talk {f'by {by}' if by else 'in plain on a cluster that does too'}"
 
-    started = finding("launch", launch)
+    started = check_result("launch", launch)
     yield started
     if not started.ok or not all(each.ok for each in light if each.name == "executors"):
-        yield Finding("hosts", False, "not looked at, since no barrier stage can start", "Fix the settings above first.")
+        yield CheckResult("hosts", False, "not looked at, since no barrier stage can start", "Fix the settings above first.")
         return
     for host in executor_hosts(spark, train.encrypted_interface):
-        yield finding(f"host {host.machine.host}", partial(check_host, host))
+        yield check_result(f"host {host.machine.host}", partial(check_host, host))
 
 
 def check_host(host: Host) -> str:

@@ -16,12 +16,13 @@ from pipelines.features.fitted import FittedSpec
 from pipelines.features.groups import INTERVAL, every_row
 from pipelines.features.kinds.statistics import Profiles, Stats
 from pipelines.features.profiles import profile, sampling_step
-from pipelines.features.survey import ProfileRequest
+from pipelines.features.sketches import ProfileRequest
 from pipelines.io.audit import Audit
 from pipelines.io.filesystem import write_bytes
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.notify import notify
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.runtime.window import window_runs
 from pipelines.steps.evaluation.live_metrics import live_grids, measure_live, scored_by, write_live
 from pipelines.steps.examples import examples
@@ -69,8 +70,8 @@ def work(context: Context) -> Outcome:
     spec, stats = _reference(context, model)
     with examples(context, by=STEP.name) as (_, files, sources, _), context.audit("drift") as audit:
         rows_in = sources[context.config.features.rows_of].rows_in
-        survey = ProfileRequest(fitted_requests(spec), every_row, (), values=sampling_step(rows_in))
-        [profiles] = profile(context.spark, files, [survey])
+        profile_request = ProfileRequest(fitted_requests(spec), every_row, (), values=sampling_step(rows_in))
+        [profiles] = profile(context.spark, files, [profile_request])
         now = stats_of(spec, profiles.get(WHOLE, Profiles()))
         moved = measure_drifts(spec, stats, now)
         write_drift(context, audit, {WHOLE: moved}, reference)

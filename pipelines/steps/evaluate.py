@@ -16,16 +16,17 @@ from pipelines.evaluation.report import render
 from pipelines.io.audit import Audit
 from pipelines.io.filesystem import write_bytes
 from pipelines.registry.digest import bundle_hash
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.serving.batches import score_batches
 from pipelines.steps.evaluation.assessment import Assessment, assess, gate_of
 from pipelines.steps.evaluation.confidence import Confidence, confidence
 from pipelines.steps.evaluation.evidence import Measured
-from pipelines.steps.evaluation.findings import Evaluated, draw_plots, findings, largest_errors
+from pipelines.steps.evaluation.findings import ReportContents, draw_plots, findings, largest_errors
 from pipelines.steps.evaluation.fitted_baselines import fit_baselines, trained_files, trained_spec
 from pipelines.steps.evaluation.importance import permutation_importance
-from pipelines.steps.evaluation.judging import JUDGED, Judged, judge
+from pipelines.steps.evaluation.predictions import EVALUATED_SPLITS, EvaluatedPredictions, evaluate_predictions
 from pipelines.steps.evaluation.recalibrate import Recalibrated, recalibrate
 from pipelines.steps.evaluation.tables import thresholds, write_evaluation
 from pipelines.steps.scoring import score_features
@@ -52,30 +53,32 @@ def work(context: Context) -> Outcome:
     run = trained(context)
     with context.audit("evaluate") as audit, context.beside() as beside:
         # The snapshot that the model was trained on: features made since may be scaled otherwise.
-        rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(context.in_interval & F.col("split").isin(*JUDGED))
+        rows = context.lake.read(FEATURES, snapshot_tag(run.run_id)).where(
+            context.in_interval & F.col("split").isin(*EVALUATED_SPLITS)
+        )
         fitting = beside.start(partial(fit_baselines, context, run))
         predictions, account = _predict(context, audit, run, rows)
         permuting = beside.start(partial(_importance, context, run))
         fitted = fitting.result()
-        judged = judge(context.config, predictions, rows, fitted.predictions)
+        evaluated = evaluate_predictions(context.config, predictions, rows, fitted.predictions)
         # While Spark's tasks draw the replicates, the driver draws the plots and compares the model with the champion.
-        drawing = beside.start(partial(draw_plots, context.config, judged, training_history(context, run)))
-        assessing = beside.start(partial(_assess, context, run, judged))
+        drawing = beside.start(partial(draw_plots, context.config, evaluated, training_history(context, run)))
+        assessing = beside.start(partial(_assess, context, run, evaluated))
         looking = beside.start(partial(largest_errors, context.config, predictions))
-        sure = _confidence(context, run, predictions, rows, judged, fitted.predictions)
+        intervals = _confidence(context, run, predictions, rows, evaluated, fitted.predictions)
         importance, (calibration, assessment) = permuting.result(), assessing.result()
-        staging = beside.start(partial(write_evaluation, context, audit, run, judged, sure, importance))
+        staging = beside.start(partial(write_evaluation, context, audit, run, evaluated, intervals, importance))
         context.write_ledger(audit, "evaluate", [account])
         facts = {**fitted.facts, **calibration.facts}
-        evaluated = Evaluated(
-            run, judged, sure, importance, assessment, account, facts, drawing.result(), looking.result()
+        contents = ReportContents(
+            run, evaluated, intervals, importance, assessment, account, facts, drawing.result(), looking.result()
         )  # fmt: skip
         report = f"{context.artifacts('reports')}/report.html"
-        write_bytes(report, render(findings(context, evaluated)).encode())
+        write_bytes(report, render(findings(context, contents)).encode())
         staging.result()
-        files = {"report": report, **calibration.files, **_kept(context, assessment)}
+        files = {"report": report, **calibration.files, **_store_comparison(context, assessment)}
         outcome = Outcome((account,), audit.publish(), files)
-    if missed := gate_of(context.config.evaluate, judged.metrics["test"]).missed:
+    if missed := gate_of(context.config.evaluate, evaluated.metrics["test"]).missed:
         raise QualityError(
             f"evaluate: the model misses its gate on test: {', '.join(missed)}. The tables and {report} say more; train "
             f"again, or change evaluate.minimum or maximum."
@@ -93,14 +96,14 @@ def _predict(context: Context, audit: Audit, run: Run, rows: DataFrame) -> tuple
     return audit.read(tables.PREDICTIONS).where(own), account
 
 
-def _assess(context: Context, run: Run, judged: Judged) -> tuple[Recalibrated, Assessment]:
+def _assess(context: Context, run: Run, evaluated: EvaluatedPredictions) -> tuple[Recalibrated, Assessment]:
     """Calibrate the model, and hold what is to be registered against the champion and the gate."""
-    calibration = recalibrate(context, run, judged)
-    measured = Measured(run, calibration.model, bundle_hash(calibration.model), judged.metrics["test"])
+    calibration = recalibrate(context, run, evaluated)
+    measured = Measured(run, calibration.model, bundle_hash(calibration.model), evaluated.metrics["test"])
     return calibration, assess(context, measured)
 
 
-def _kept(context: Context, assessment: Assessment) -> dict[str, str]:
+def _store_comparison(context: Context, assessment: Assessment) -> dict[str, str]:
     """Where the comparison with the champion is kept for publish."""
     if assessment.comparison is None:
         return {}
@@ -110,14 +113,19 @@ def _kept(context: Context, assessment: Assessment) -> dict[str, str]:
 
 
 def _confidence(
-    context: Context, run: Run, predictions: DataFrame, rows: DataFrame, judged: Judged, fitted: Mapping[str, DataFrame]
+    context: Context,
+    run: Run,
+    predictions: DataFrame,
+    rows: DataFrame,
+    evaluated: EvaluatedPredictions,
+    fitted: Mapping[str, DataFrame],
 ) -> Confidence | None:
     """Intervals and slices, where the configuration asks for either."""
     config = context.config
     if not config.evaluate.replicates and not config.evaluate.slices:
         return None
     spec = trained_spec(context, run) if config.evaluate.slices else None
-    return confidence(config, spec, predictions, rows, thresholds(judged), fitted)
+    return confidence(config, spec, predictions, rows, thresholds(evaluated), fitted)
 
 
 def _importance(context: Context, run: Run) -> list[Importance]:

@@ -57,20 +57,20 @@ def examples(context: Context, by: str, *, baselines: bool = False) -> Iterator[
     derive = load(config.features.derive, "features.derive")
     derived: DataFrame = derive(tables, {**config.features.parameters, "timezone": config.timezone})
     _check_derived(config, contract, derived)
-    kept = as_declared(contract, derived)
+    declared = as_declared(contract, derived)
     if config.features.windows:
-        kept = windowed(kept, config.features.windows, config.features.sequence)
+        declared = windowed(declared, config.features.windows, config.features.sequence)
     if window.since < window.start:
-        kept = kept.where(col(example_time(config)) >= F.lit(window.start))
+        declared = declared.where(col(example_time(config)) >= F.lit(window.start))
     end = context.interval.end
     split = _split(config, contract.event_time, end)
-    identified = kept.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": split})
+    identified = declared.withColumns({"row_id": F.xxhash64(*cols(contract.key)), "split": split})
     rows = identified.withColumn("label", _outside_embargo(config, contract.event_time, end))
     if baselines:
         rows = with_baselines(config, rows)
     folder = context.artifacts("examples")
-    for left_behind in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
-        _remove(left_behind)
+    for leftover in idle_folders(dirname(folder), timedelta(days=config.maintain.audit_days).total_seconds()):
+        _remove(leftover)
     try:
         with short_methods(context.spark, len(rows.columns)):
             with broadcast_joins(context.spark, sum(source.rows_in for source in sources.values())):
@@ -115,8 +115,8 @@ def _check_derived(config: Pipeline, contract: Table, derived: DataFrame) -> Non
     """Raise ConfigError when derived rows lack a column of their contract, have one twice, or of another type."""
     if not isinstance(derived, DataFrame):
         raise ConfigError(f"features.derive: {config.features.derive} gives {type(derived).__name__}; expected a DataFrame.")
-    there = {name.lower() for name in derived.columns}
-    if lacking := [name for name in contract.column_names if name.lower() not in there]:
+    derived_names = {name.lower() for name in derived.columns}
+    if lacking := [name for name in contract.column_names if name.lower() not in derived_names]:
         raise ConfigError(
             f"features.derive: {config.features.derive} gives no column {', '.join(lacking)}; expected all that "
             f"{config.contracts} EXAMPLES declares, received {', '.join(derived.columns)}. Derive them, or declare them no "

@@ -22,7 +22,7 @@ from pipelines.features.groups import LABELLED, labelled_splits, train_classes
 from pipelines.features.kinds.statistics import TRAIN, Profiles
 from pipelines.features.leakage import leak_requests
 from pipelines.features.profiles import profile, sampling_step
-from pipelines.features.survey import ProfileRequest
+from pipelines.features.sketches import ProfileRequest
 from pipelines.features.target_means import sum_labels
 from pipelines.features.transform import refused
 from pipelines.io.audit import Audit
@@ -32,7 +32,8 @@ from pipelines.launch.barrier import slots, warm_up_sql
 from pipelines.launch.ranks import warming
 from pipelines.runtime.checks import examples_contract
 from pipelines.runtime.code import code_version
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
+from pipelines.runtime.step import Outcome, Step
 from pipelines.runtime.window import window_accounts, window_runs
 from pipelines.stages.split_checks import check_splits, split_warnings
 from pipelines.stages.splits import SPLITS
@@ -54,7 +55,7 @@ from schemas import tables
 LOG = logging.getLogger(__name__)
 
 SAMPLES = 256
-IMPORTED_BY_TASKS = ("pandas", "pipelines.features.survey", "pipelines.features.files")
+IMPORTED_BY_TASKS = ("pandas", "pipelines.features.sketches", "pipelines.features.files")
 SAMPLED_FOR_LEAKS = 50_000
 
 
@@ -77,11 +78,11 @@ def work(context: Context) -> Outcome:
         splits = _checked_splits(context, rows)
         # How percentiles are sampled follows from the train split alone, as all that is fitted does.
         trained_on = splits["train"].counts.rows
-        profiles, *by_class = profile(context.spark, files, _surveys(context, trained_on))
+        profiles, *by_class = profile(context.spark, files, _profile_requests(context, trained_on))
         aucs = leaks.single_feature_auc(config, by_class[0]) if by_class else {}
         fitted = _fit(context, rows, profiles[TRAIN], splits[TRAIN])
-        for suspect in leaks.leak_warnings(aucs, config.proxy_auc):
-            LOG.warning(f"   warning: {suspect}")
+        for warning in leaks.leak_warnings(aucs, config.proxy_auc):
+            LOG.warning(f"   warning: {warning}")
         with context.audit("features") as audit, context.beside() as beside:
             # What follows from the profiles alone is written while Spark's tasks transform the rows.
             provenance = _provenance(context, derived.snapshots)
@@ -109,17 +110,17 @@ def _checked_splits(context: Context, rows: DataFrame) -> dict[str, SplitFacts]:
     return facts
 
 
-def _surveys(context: Context, train_rows: int) -> list[ProfileRequest]:
+def _profile_requests(context: Context, train_rows: int) -> list[ProfileRequest]:
     """What is asked of the labelled rows of each split, and, for leaks, of the train split's rows of either class of a binary
     label; of many train rows, of some.
     """
     config = context.config.features
-    asked = [ProfileRequest(requests(config), labelled_splits, LABELLED, values=sampling_step(train_rows))]
+    profile_requests = [ProfileRequest(requests(config), labelled_splits, LABELLED, values=sampling_step(train_rows))]
     if context.config.task.kind == "binary":
-        asked.append(
+        profile_requests.append(
             ProfileRequest(leak_requests(config), train_classes, LABELLED, rows=sampling_step(train_rows, SAMPLED_FOR_LEAKS))
         )
-    return asked
+    return profile_requests
 
 
 def _fit(context: Context, rows: DataFrame, profiles: Profiles, split: SplitFacts) -> FitResult:
@@ -187,7 +188,7 @@ def _check_quarantined(context: Context, audit: Audit, account: Account) -> None
         raise DataError(
             f"features: no labelled row of the {' and the '.join(empty)} split became features ({account.quarantined:,} rows "
             f"quarantined, for example because of {example!r}); expected some in each of {', '.join(SPLITS)}. No table was "
-            f"changed. Mend how they are derived."
+            f"changed. Fix how they are derived."
         )
     check_splits(counts_of(written, config.timezone), config.task, config.features.split, f"{STEP.name} (after quarantine)")
     LOG.warning(f"   features: {account.quarantined:,} rows quarantined, {example}")

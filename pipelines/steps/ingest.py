@@ -11,11 +11,19 @@ from pipelines.cleaning.accounting import Account, check_accounts
 from pipelines.config import Interval, Pipeline
 from pipelines.io.audit import Audit
 from pipelines.io.sources.kinds import make_source
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import replaced_intervals, report_replaced
 from pipelines.runtime.promises import check_promises
+from pipelines.runtime.step import BulkStep, Outcome
 from pipelines.steps.bulk import ingest as bulk
-from pipelines.steps.landing import check_landed, counted_where_read, failures_explained, kept_pages, placed_rows, report_absent
+from pipelines.steps.landing import (
+    cached_pages,
+    check_landed,
+    counted_where_read,
+    failures_explained,
+    report_absent,
+    rows_to_land,
+)
 from schemas import tables
 
 
@@ -40,7 +48,7 @@ def work(context: Context) -> Outcome:
     can't read a contract's rule.
     """
     check_promises(context)
-    with kept_pages(context, [context.interval]), context.audit("ingest") as audit:
+    with cached_pages(context, [context.interval]), context.audit("ingest") as audit:
         accounts = tuple(context.each(partial(_land, context, audit)).values())
         check_accounts(accounts)
         replaced = report_replaced(context, "ingest", replaced_intervals(context, "ingest"))
@@ -53,11 +61,11 @@ def _land(context: Context, audit: Audit, name: str) -> Account:
     read = Observation()
     report_absent(context, name, context.interval)
     with source.reading(context.spark, contract, context.interval) as rows:
-        placed = placed_rows(rows.observe(read, *counted_where_read()), contract, F.lit(context.interval.start))
+        prepared = rows_to_land(rows.observe(read, *counted_where_read()), contract, F.lit(context.interval.start))
         with failures_explained(source, contract):
-            landed = audit.write(tables.raw(contract), context.stamped(placed), context.replaced)
+            landed = audit.write(tables.raw(contract), context.stamped(prepared), context.replaced)
     check_landed(source, contract, read, landed)
     return Account("ingest", name, rows_in=int(read.get["rows"]), rows_out=landed)
 
 
-STEP = Step("ingest", ("sources",), inputs, work, check, bulk=bulk.BULK, reads=("sources",))
+STEP = BulkStep("ingest", ("sources",), inputs, work, check, bulk=bulk.BULK, reads=("sources",))

@@ -24,8 +24,8 @@ LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def kept_pages(context: Context, intervals: Sequence[Interval]) -> Iterator[None]:
-    """Have sources forget what they fetched once it has landed, and when it is wrong, so that mended data is asked for; what
+def cached_pages(context: Context, intervals: Sequence[Interval]) -> Iterator[None]:
+    """Have sources forget what they fetched once it has landed, and when it is wrong, so that corrected data is asked for; what
     a run fetched that broke off otherwise is kept for the next.
     """
     try:
@@ -53,14 +53,14 @@ def counted_where_read() -> tuple[Column, Column]:
     return F.count("*").alias("rows"), F.max(F.array_join(F.map_keys("extra"), ", ")).alias("unknown")
 
 
-def placed_rows(rows: DataFrame, contract: Table, start: Column) -> DataFrame:
+def rows_to_land(rows: DataFrame, contract: Table, start: Column) -> DataFrame:
     """A source's rows with their event time and, where the contract goes by it, their landing order; `start` is that of the
     interval, for rows that do not know their period.
     """
-    placed = rows.withColumn("event_at", event_time(contract))
+    prepared = rows.withColumn("event_at", event_time(contract))
     if contract.in_landing_order:
-        placed = placed.withColumn(LANDING_ORDER, landing_order(F.col(PERIOD) if PERIOD in rows.columns else start))
-    return placed.drop(PERIOD)
+        prepared = prepared.withColumn(LANDING_ORDER, landing_order(F.col(PERIOD) if PERIOD in rows.columns else start))
+    return prepared.drop(PERIOD)
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from pipelines.io.filesystem import delete_folder, idle_folders, remove_partials
 from pipelines.io.maintenance import Maintenance, MaintenanceResult, Retention
 from pipelines.runtime.application import Arguments, run_job
 from pipelines.runtime.command_line import maintain_parser
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.registry import sync_aliases
 
 LOG = logging.getLogger(__name__)
@@ -40,9 +41,9 @@ def maintain(context: Context, *, dry: bool = False) -> Outcome:
         LOG.info(_line(Maintenance(context.lake, table, keep, dry=dry).run(), dry=dry))
 
     context.at_once(*(partial(work, table) for table in tables))
-    if left := _remove_left(context, dry=dry):
+    if removed := _remove_leftovers(context, dry=dry):
         context.console.print(
-            f"   artifacts: {'would go' if dry else 'gone'}: {left:,} files and folders that killed runs left"
+            f"   artifacts: {'would go' if dry else 'gone'}: {removed:,} files and folders that killed runs left"
         )
     if not dry and sync_aliases(context):
         LOG.warning("   models: the alias file was behind the table and was written anew")
@@ -50,7 +51,7 @@ def maintain(context: Context, *, dry: bool = False) -> Outcome:
     return Outcome(outputs={table: head for table, head in heads.items() if head is not None})
 
 
-def _remove_left(context: Context, *, dry: bool) -> int:
+def _remove_leftovers(context: Context, *, dry: bool) -> int:
     """Remove what killed runs left where the pipeline keeps what is no table: what is half written, and examples."""
     seconds = timedelta(days=context.config.maintain.audit_days).total_seconds()
     examples = idle_folders(f"{context.all_artifacts}/examples", seconds)

@@ -20,10 +20,11 @@ from pipelines.registry.versions import CHAMPION, ModelVersion
 from pipelines.runtime.application import Arguments, intervals_of, run_job
 from pipelines.runtime.checks import examples_contract
 from pipelines.runtime.command_line import predict_parser
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import is_own_interval
 from pipelines.runtime.execute import execute
 from pipelines.runtime.intervals import run_steps
+from pipelines.runtime.step import Outcome, Step
 from pipelines.runtime.window import window_accounts, window_runs
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel
@@ -126,8 +127,8 @@ def identifying_columns(context: Context) -> tuple[ContractColumn, ...]:
     """The columns of the examples' key and time, but for those whose names the table of scores has itself."""
     contract = examples_contract(context.config)
     names = dict.fromkeys((*contract.key, *((contract.event_time,) if contract.event_time else ())))
-    taken = {column.name.lower() for column in tables.SCORED}
-    return tuple(contract.column(name) for name in names if name.lower() not in taken)
+    reserved = {column.name.lower() for column in tables.SCORED}
+    return tuple(contract.column(name) for name in names if name.lower() not in reserved)
 
 
 def _explained(context: Context, audit: Audit, account: Account) -> Account:

@@ -23,8 +23,9 @@ from pipelines.registry.versions import (
 )
 from pipelines.runtime.application import Arguments, run_job
 from pipelines.runtime.command_line import promote_parser
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.registry import History, change_models, read_history, sync_aliases
 from schemas.tables import MODELS
 

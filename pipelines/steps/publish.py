@@ -16,7 +16,7 @@ from pipelines.registry.versions import (
     CHAMPION,
     Alias,
     GateRecord,
-    Lineage,
+    ModelLineage,
     ModelVersion,
     check_passed,
     current,
@@ -26,9 +26,10 @@ from pipelines.registry.versions import (
 )
 from pipelines.runtime.application import Arguments, run_job
 from pipelines.runtime.command_line import publish_parser
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.evaluation.evidence import Measured, compare_with, gather_evidence, rival, stored_comparison
 from pipelines.steps.evaluation.tables import last_evaluation
 from pipelines.steps.registry import History, change_models, read_history, sync_aliases
@@ -132,7 +133,7 @@ def _candidate(context: Context, run_id: str | None) -> Candidate:
 
 
 def _registered_before(history: History, candidate: Candidate, gate: GateRecord) -> ModelVersion | None:
-    """The version that is the same model, evaluated by the same run and judged by the same gate; a refusal also by the same
+    """The version that is the same model, evaluated by the same run and checked by the same gate; a refusal also by the same
     champion.
     """
     for row in reversed(current(history)):
@@ -191,14 +192,14 @@ def _with_alias(context: Context, version: ModelVersion, rows: History) -> Model
     return version.model_copy(update={"alias": alias, "change_reason": why})
 
 
-def _lineage(context: Context, candidate: Candidate) -> Lineage:
+def _lineage(context: Context, candidate: Candidate) -> ModelLineage:
     train = candidate.train
     runs = {"train": train.run_id, "evaluate": candidate.evaluate_run_id, **train.inputs, "publish": context.run_id}
     stats = stats_of_training(context, train)
     provenance = json.loads(stats[0]["provenance"]) if stats else {}
     features = context.lake.snapshot_id(FEATURES, snapshot_tag(train.run_id))
     snapshots = {"features": features, **{f"clean_{name}": at for name, at in provenance.get("snapshots", {}).items()}}
-    return Lineage(
+    return ModelLineage(
         runs=runs,
         snapshots={table: snapshot for table, snapshot in snapshots.items() if snapshot is not None},
         configuration={"train": train.config_hash, "features": provenance.get("spec", ""), "publish": context.config.digest()},

@@ -17,11 +17,12 @@ from pipelines.cleaning.outliers import fit_fences
 from pipelines.cleaning.rows import split_validated
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import record_as
 from pipelines.runtime.landed import landed
 from pipelines.runtime.log_handler import DIM
 from pipelines.runtime.promises import check_promises, rules_explained
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.clean import STEP as CLEAN
 from schemas import tables
 from schemas.contract import Table
@@ -89,13 +90,13 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
     refused = context.lake.read(tables.QUARANTINE.name).where(context.in_interval & (F.col("source") == name))
     clean = _clean_rows(context, contract)
     inputs_of = _cleaning_inputs(context, contract)
-    left, judged = replaying.replay(clean, refused, contract, *context.bounds, inputs_of)
-    judged = judged.persist()
+    unrepairable, validated = replaying.replay(clean, refused, contract, *context.bounds, inputs_of)
+    validated = validated.persist()
     try:
-        counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
-        parts = split_validated(judged, replaying.without_secrets(contract), inputs_of)
+        counts = {row[VERDICT]: row["count"] for row in validated.groupBy(VERDICT).count().collect()}
+        parts = split_validated(validated, replaying.without_secrets(contract), inputs_of)
         written = audit.write(tables.clean(contract), context.stamped(parts.clean), context.in_interval)
-        stay = counts.get(QUARANTINED, 0) + left.count()
+        stay = counts.get(QUARANTINED, 0) + unrepairable.count()
         account = Account(
             "clean",
             name,
@@ -110,9 +111,9 @@ def _replay(context: Context, audit: Audit, name: str, before: Account) -> Moved
         LOG.info(f"   replay: {name}: {moved:,} rows pass now, {stay:,} do not")
         # Materialized before the frames that it comes from go; refused rows are few, or the run would have failed.
         still = parts.quarantined.withColumnRenamed("source_row", "source_line").drop("source_block")
-        return Moved(account, still.unionByName(left.select(*still.columns)).localCheckpoint(), moved)
+        return Moved(account, still.unionByName(unrepairable.select(*still.columns)).localCheckpoint(), moved)
     finally:
-        judged.unpersist()
+        validated.unpersist()
 
 
 def _cleaning_inputs(context: Context, contract: Table) -> CleaningInputs:

@@ -22,18 +22,18 @@ SCORE_COLUMNS = tuple(next(column for column in tables.SCORED if column.name == 
 
 
 def score_examples(
-    context: Context, rows: DataFrame, bundle: Bundle, kept: tuple[ContractColumn, ...], threshold: float | None = None
+    context: Context, rows: DataFrame, bundle: Bundle, passed: tuple[ContractColumn, ...], threshold: float | None = None
 ) -> DataFrame:
-    """The `kept` columns of the examples that become features, beside their scores. Raises what `check_inputs` raises.
+    """The `passed` columns of the examples that become features, beside their scores. Raises what `check_inputs` raises.
 
     `threshold` decides a binary model's predicted class; without one there is none.
     """
     check_inputs(context, rows, bundle)
-    names = tuple(column.name for column in kept)
+    names = tuple(column.name for column in passed)
     model = ScoringModel(bundle.uri, bundle.digest, threshold)
     given = rows.select(*cols(dict.fromkeys((*names, *bundle.spec.inputs))))
     return given.mapInArrow(
-        partial(score_raw_batches, model=model, kept=names), struct(Table("scored", (*kept, *SCORE_COLUMNS)))
+        partial(score_raw_batches, model=model, passed=names), struct(Table("scored", (*passed, *SCORE_COLUMNS)))
     )
 
 
@@ -49,9 +49,9 @@ def check_inputs(context: Context, rows: DataFrame, bundle: Bundle) -> None:
 def score_features(context: Context, rows: DataFrame, model: str) -> DataFrame:
     """Rows of the features table as `predictions` has them, by the bundle at a URI that was trained on such features."""
     label = "label" if context.config.horizon is None else "labels"
-    kept = ("row_id", "split", label)
-    contract = Table("scored", tuple(tables.PREDICTIONS.column(name) for name in (*kept, *SCORES)))
+    passed = ("row_id", "split", label)
+    contract = Table("scored", tuple(tables.PREDICTIONS.column(name) for name in (*passed, *SCORES)))
     named = rows.withColumnRenamed("label", label)
-    scored = named.mapInArrow(partial(score_batches, uri=model, kept=kept), struct(contract))
+    scored = named.mapInArrow(partial(score_batches, uri=model, passed=passed), struct(contract))
     missing = [column for column in tables.PREDICTIONS.columns if column.name in ("label", "labels") and column.name != label]
     return scored.withColumns({column.name: F.lit(None).cast(column.type) for column in missing})

@@ -22,11 +22,12 @@ from pipelines.interruption import PROCESS
 from pipelines.io.filesystem import delete_folder
 from pipelines.launch.ranks import check_launch, warming
 from pipelines.messages import EpochReport
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.train import Prepared, inputs, prepare, publish
 from pipelines.steps.training.attempts import Attempts
 from pipelines.steps.training.space import pruner_of, sampler_of, size_of, suggested
-from pipelines.steps.training.tracking import Tell, tracked
+from pipelines.steps.training.tracking import LogEpoch, tracked
 from pipelines.training.job import TrainingJob
 from schemas.tables import SEARCH_TRIALS
 
@@ -79,7 +80,7 @@ def work(context: Context) -> Outcome:
             return _try(context, prepared, chosen, trials[-1])
         finally:
             if PROCESS.number is None:  # a signal is reported once, for the whole run
-                _say(context, search, trials[-1])
+                _log_trial(context, search, trials[-1])
             _remove(trials, best_of(trials, train.monitor))
 
     try:
@@ -102,12 +103,12 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
     """Train a trial to its end and give its score; raises TrialPruned when it falls behind, and what training raises."""
     began, train = time.monotonic(), context.config.train
 
-    def watch(tell: Tell, report: EpochReport) -> None:
+    def on_epoch(log_epoch: LogEpoch, report: EpochReport) -> None:
         epoch = report.epoch
         if epoch in trial.history:  # once more, after a rank was lost
             return
         trial.history[epoch] = report
-        tell(report)
+        log_epoch(report)
         chosen.report(score_of(train.monitor, report.validation()[train.monitor]), epoch + 1)
         if epoch + 1 < train.epochs and chosen.should_prune():
             raise optuna.TrialPruned
@@ -115,9 +116,9 @@ def _try(context: Context, prepared: Prepared, chosen: optuna.Trial, trial: Tria
     try:
         trial.job = prepared.job(context, _config(train, trial.values), f"trial-{trial.number + 1:04d}")
         quiet = replace(context, console=Console(quiet=True, markup=False))
-        with tracked(context, trial.job, f"trial {trial.number + 1}") as tell:
+        with tracked(context, trial.job, f"trial {trial.number + 1}") as log_epoch:
             trial.attempts = Attempts(
-                quiet, trial.job, prepared.receipts(trial.job.config.ranks), partial(watch, tell), level=logging.DEBUG
+                quiet, trial.job, prepared.receipts(trial.job.config.ranks), partial(on_epoch, log_epoch), level=logging.DEBUG
             )
             trial.attempts.run()
             if not math.isfinite(score := _score(trial, train.monitor)):
@@ -163,7 +164,7 @@ def best_of(trials: list[Trial], monitor: str) -> Trial | None:
     return max((t for t in trials if t.state == DONE), key=lambda trial: _score(trial, monitor), default=None)
 
 
-def _say(context: Context, search: SearchConfig, trial: Trial) -> None:
+def _log_trial(context: Context, search: SearchConfig, trial: Trial) -> None:
     monitor = context.config.train.monitor
     best = trial.best(monitor)
     reached = best and f"{monitor} {best.validation()[monitor]:.4f} in epoch {best.epoch + 1} of {len(trial.history)}"

@@ -100,7 +100,7 @@ def check_names(facts: Mapping[str, SplitFacts]) -> None:
     """Raise DataError when rows have a split that is none."""
     if strange := sorted(name for name in facts if name not in SPLITS):
         raise DataError(
-            f"features.split: rows with the split {', '.join(strange)}; expected {', '.join(SPLITS)} alone. Mend the column, "
+            f"features.split: rows with the split {', '.join(strange)}; expected {', '.join(SPLITS)} alone. Fix the column, "
             f"or how it is derived."
         )
 
@@ -123,11 +123,11 @@ def check_labels(config: Pipeline, facts: Mapping[str, SplitFacts]) -> None:
     if wrong and not isinstance(task, Regression):
         raise DataError(
             f"features: {wrong:,} rows have a label that is no class; expected whole numbers from 0 to "
-            f"{len(task.classes) - 1}, the place in task.classes. Mend how it is derived, or task."
+            f"{len(task.classes) - 1}, the position in task.classes. Fix how it is derived, or task."
         )
     if wrong:
         raise DataError(
-            f"features: {wrong:,} rows have a label that is NaN or infinite (as a 32-bit float); expected finite numbers. Mend "
+            f"features: {wrong:,} rows have a label that is NaN or infinite (as a 32-bit float); expected finite numbers. Fix "
             f"how it is derived, or leave it out (null) where there is none."
         )
     if small:

@@ -21,7 +21,7 @@ from pipelines.runtime.context import Context
 from pipelines.steps.drift import WHOLE, moved_row
 from pipelines.steps.evaluate import trained, training_history
 from pipelines.steps.evaluation.findings import MOST_MOVED, compared
-from pipelines.steps.evaluation.judging import JUDGED, history_metric
+from pipelines.steps.evaluation.predictions import EVALUATED_SPLITS, history_metric
 from pipelines.steps.evaluation.tables import last_evaluation
 from pipelines.steps.pipeline import STEPS
 from pipelines.steps.registry import read_history
@@ -35,9 +35,9 @@ def print_summary(context: Context, started: float, arguments: Arguments) -> Non
     """Print rows, history, metrics, seconds and places of the interval's latest runs, the champion and what to do with it;
     `started` is the job's monotonic start, in seconds.
     """
-    say = context.console.print
+    show = context.console.print
     for grid in (_rows(context, JOBS), _history(context), _metrics(context)):
-        say(grid)
+        show(grid)
     _print_seconds(context, JOBS, started)
     _print_places(context, JOBS)
     _print_champion(context, arguments.config)
@@ -45,9 +45,9 @@ def print_summary(context: Context, started: float, arguments: Arguments) -> Non
 
 def print_job(job: str, context: Context, started: float, _: Arguments) -> None:
     """The same of one job: its own rows and metrics, and where its results are."""
-    say = context.console.print
+    show = context.console.print
     for grid in SECTIONS[job](context) if job in SECTIONS else []:
-        say(grid)
+        show(grid)
     recorded_as = "train" if job == "search" else job
     _print_seconds(context, (recorded_as,), started)
     _print_places(context, (recorded_as,))
@@ -66,22 +66,22 @@ def _print_seconds(context: Context, jobs: Sequence[str], started: float) -> Non
 
 
 def _print_places(context: Context, jobs: Sequence[str]) -> None:
-    say = context.console.print
+    show = context.console.print
     warehouse = escape(warehouse_uri(context.config.lake))
-    say(f"[bold]Tables[/]   lake.{context.config.pipeline}.* in {warehouse}  (query: make sql)", markup=True)
+    show(f"[bold]Tables[/]   lake.{context.config.pipeline}.* in {warehouse}  (query: make sql)", markup=True)
     artifacts = {name: uri for job in jobs if (run := context.runs.latest(job)) for name, uri in run.artifacts.items()}
     for name in ("model", "report"):
         if name in artifacts:
-            say(f"[bold]{name.capitalize():<7}[/]  {escape(artifacts[name])}", soft_wrap=True, markup=True)
+            show(f"[bold]{name.capitalize():<7}[/]  {escape(artifacts[name])}", soft_wrap=True, markup=True)
 
 
 def _print_champion(context: Context, config: Path) -> None:
     """The version that is in use, and what to do with it next."""
-    say = context.console.print
+    show = context.console.print
     if champion := holder(read_history(context), CHAMPION):
-        say(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id}. To use it, try", markup=True)
+        show(f"[bold]Champion[/] version {champion.version} of run {champion.train_run_id}. To use it, try", markup=True)
         for command in _commands(config):
-            say(f"           {command}", soft_wrap=True)
+            show(f"           {command}", soft_wrap=True)
 
 
 def _commands(config: Path) -> list[str]:
@@ -127,7 +127,7 @@ def _history(context: Context) -> Grid:
 def _metrics(context: Context) -> Grid:
     config = context.config
     metrics: dict[str | None, dict[str, dict[str, float]]] = {
-        name: {split: {} for split in JUDGED} for name in (None, *config.baselines)
+        name: {split: {} for split in EVALUATED_SPLITS} for name in (None, *config.baselines)
     }
     for row in last_evaluation(context):
         metrics[row["baseline"]][row["split"]][row["metric"]] = row["value"]

@@ -20,8 +20,9 @@ from pipelines.features.fitted import FittedSpec
 from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
 from pipelines.launch.ranks import warming
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
+from pipelines.runtime.step import Outcome, Step
 from pipelines.stages.split_checks import SplitCounts, check_splits
 from pipelines.steps.split_counts import count_features, counts_of
 from pipelines.steps.training.attempts import Attempts
@@ -53,8 +54,8 @@ def work(context: Context) -> Outcome:
     job = prepared.job(context, context.config.train)
     for hint in training_hints(job, prepared.classes):
         LOG.warning(f"   hint: {hint}")
-    with tracked(context, job) as tell:
-        attempts = Attempts(context, job, prepared.receipts(job.config.ranks), tell)
+    with tracked(context, job) as log_epoch:
+        attempts = Attempts(context, job, prepared.receipts(job.config.ranks), log_epoch)
         attempts.run()
         return publish(context, prepared, job, attempts)
 

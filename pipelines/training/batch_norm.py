@@ -86,7 +86,6 @@ class BatchNorm(keras.Layer):  # type: ignore[misc] # Keras has no types
         return keras.KerasTensor(values.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Momentum and epsilon."""
         return {**super().get_config(), "momentum": self._momentum, "epsilon": self._epsilon}
 
     def _moments(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

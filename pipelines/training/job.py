@@ -44,8 +44,8 @@ class Sample(Model, allow_inf_nan=True):
 
 class TrainingJob(Model, allow_inf_nan=True):
     """A whole training run: configuration, fitted features, sampled rows that the model must make the same features of, its
-    inputs and data as its folder describes them, the row plans of both splits, and where files go. With `resume` it goes on
-    from that checkpoint, in the state `standing`.
+    inputs and data as its folder describes them, the row plans of both splits, and where files go. With `resume` it continues
+    from that checkpoint, in `state`.
     """
 
     run_id: str
@@ -64,7 +64,7 @@ class TrainingJob(Model, allow_inf_nan=True):
     tensorboard: str | None = None
     timeline: str | None = None
     resume: str | None = None
-    standing: TrainState = TrainState()
+    state: TrainState = TrainState()
 
     @property
     def schedule_steps(self) -> int:
@@ -76,9 +76,9 @@ class TrainingJob(Model, allow_inf_nan=True):
         """What the optimizer's own count of steps lacks to be the place in that schedule: none but after a change of ranks."""
         if not self.resume:
             return 0
-        epoch = self.standing.start.epoch
+        epoch = self.state.start.epoch
         remaining = self.train.steps(epoch) if epoch < self.config.epochs else self._whole_steps
-        return (epoch + 1) * self._whole_steps - remaining - self.standing.iterations
+        return (epoch + 1) * self._whole_steps - remaining - self.state.iterations
 
     @property
     def _whole_steps(self) -> int:
@@ -87,7 +87,7 @@ class TrainingJob(Model, allow_inf_nan=True):
     def resumed(self, uri: str, state: TrainState) -> TrainingJob:
         """The same run, going on from a checkpoint."""
         train = self.train.model_copy(update={"start": state.start})
-        return self.model_copy(update={"resume": uri, "standing": state, "train": train})
+        return self.model_copy(update={"resume": uri, "state": state, "train": train})
 
     def fingerprint(self, code: str) -> str:
         """SHA-256 of this and the code's version: all that decides what is trained, but not by how many ranks, or where."""

@@ -36,7 +36,6 @@ class ValueOf(_Exact):
         return tf.gather(tf.constant(self._values, tf.float64), ids)
 
     def get_config(self) -> dict[str, Any]:
-        """The values."""
         return {**super().get_config(), "values": self._values}
 
 
@@ -74,7 +73,6 @@ class LocalTime(_Exact):
         return tf.where(missing[:, None], -tf.ones_like(parts), parts)
 
     def get_config(self) -> dict[str, Any]:
-        """The offsets."""
         return {**super().get_config(), "since": self._since, "offsets": self._offsets}
 
 
@@ -111,7 +109,6 @@ class Crc32(_Exact):
         return keras.KerasTensor(words.shape, dtype="int32")
 
     def get_config(self) -> dict[str, Any]:
-        """How many buckets."""
         return {**super().get_config(), "buckets": self._buckets}
 
 
@@ -145,7 +142,6 @@ class FirstWords(_Exact):
         return keras.KerasTensor((*texts.shape, self._length), dtype="string")
 
     def get_config(self) -> dict[str, Any]:
-        """How many words."""
         return {**super().get_config(), "length": self._length}
 
 
@@ -175,7 +171,6 @@ class Png(_Exact):
         return keras.KerasTensor((*images.shape, self._height, self._width, self._channels), dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The size."""
         return {**super().get_config(), "height": self._height, "width": self._width, "channels": self._channels}
 
 

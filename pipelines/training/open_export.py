@@ -74,7 +74,7 @@ class OnnxExport:
             scores = self._check_scores(model(self._raw), "the ONNX model")
             if alone:
                 computed = features(self._raw)
-                self._check_scores(alone({name: computed[name] for name in self.spec.taken}), "the ONNX network")
+                self._check_scores(alone({name: computed[name] for name in self.spec.input_names}), "the ONNX network")
         (folder / ONNX_FILE).write_bytes(converted.model)
         if converted.network:
             (folder / NETWORK_FILE).write_bytes(converted.network)

@@ -109,7 +109,7 @@ def to_onnx(network: keras.Model, spec: FittedSpec, head: OutputHead) -> OnnxMod
 
     def compute(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         tensors = preprocessing(values)
-        return {OUTPUT: head.link(network(tensors, training=False)), **dict(zip(spec.taken, tensors, strict=True))}
+        return {OUTPUT: head.link(network(tensors, training=False)), **dict(zip(spec.input_names, tensors, strict=True))}
 
     model = _converted(inputs, compute)
     features = model.SerializeToString()

@@ -47,7 +47,6 @@ class Warmup(Schedule):  # type: ignore[misc] # Keras has no types
         self._after, self._warmup = after, warmup
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate of a step."""
         position = tf.cast(step, tf.float32)
         return tf.where(position < self._warmup, position / self._warmup * self._after(0), self._after(position - self._warmup))
 
@@ -59,7 +58,6 @@ class Reduced(Schedule):  # type: ignore[misc]
         self._schedule, self._plateau = schedule, plateau
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate of a step."""
         return self._schedule(step) * self._plateau.share
 
 
@@ -70,7 +68,6 @@ class Shifted(Schedule):  # type: ignore[misc]
         self._schedule, self._steps = schedule, steps
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate of a step."""
         return self._schedule(step + self._steps)
 
 

@@ -10,7 +10,8 @@ and any number of ranks can share them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from pipelines.config import Model
 from pipelines.errors import DataError, ExternalError, is_of_store
 from pipelines.io.filesystem import locate
+from pipelines.io.row_groups import FOOTERS_AT_ONCE
 
 
 class PlannedRowGroup(Model, allow_inf_nan=True):
@@ -54,7 +56,7 @@ class ShuffleBlock(NamedTuple):
         return np.random.default_rng(self.seed).permutation(rows)[self.start : self.stop]
 
 
-class Taken(Model, allow_inf_nan=True):
+class TrainedPart(Model, allow_inf_nan=True):
     """The part of an epoch that was trained before an interruption: so many steps by so many ranks."""
 
     ranks: int
@@ -65,7 +67,7 @@ class Start(Model, allow_inf_nan=True):
     """Where a plan begins: an epoch, and the part of it that is trained already, interruption by interruption."""
 
     epoch: int = 0
-    taken: tuple[Taken, ...] = ()
+    taken: tuple[TrainedPart, ...] = ()
 
 
 class RowPlan(Model, allow_inf_nan=True):
@@ -87,7 +89,7 @@ class RowPlan(Model, allow_inf_nan=True):
     def remaining_rows(self, epoch: int) -> int:
         """Rows of an epoch that remain to be trained on."""
         remaining_rows = self.rows
-        for interruption in self._taken(epoch):
+        for interruption in self._interruptions(epoch):
             shares = (last - first for first, last in pairwise(_bounds(remaining_rows, interruption.ranks)))
             remaining_rows -= sum(min(share, interruption.steps * self.batch_size) for share in shares)
         return remaining_rows
@@ -110,7 +112,7 @@ class RowPlan(Model, allow_inf_nan=True):
 
     def blocks(self, epoch: int, rank: int) -> list[ShuffleBlock]:
         """The rank's rows of an epoch, in the order of training."""
-        interruptions = self._taken(epoch)
+        interruptions = self._interruptions(epoch)
         if not interruptions:
             return self._range(epoch, rank, self.ranks)
         shares = [self._range(epoch, other, interruptions[0].ranks) for other in range(interruptions[0].ranks)]
@@ -120,7 +122,7 @@ class RowPlan(Model, allow_inf_nan=True):
             shares = [_cut(rest, first, last) for first, last in pairwise(_bounds(_rows(rest), ranks))]
         return shares[rank]
 
-    def _taken(self, epoch: int) -> tuple[Taken, ...]:
+    def _interruptions(self, epoch: int) -> tuple[TrainedPart, ...]:
         return self.start.taken if epoch == self.start.epoch else ()
 
     def _range(self, epoch: int, rank: int, ranks: int) -> list[ShuffleBlock]:
@@ -186,20 +188,22 @@ def read_groups(paths: Iterable[str]) -> tuple[PlannedRowGroup, ...]:
 
     Raises DataError, naming the file, when a footer can't be read, and ExternalError when its store does not answer.
     """
-    groups: list[PlannedRowGroup] = []
-    for path in paths:
-        try:
-            filesystem, name = locate(path)
-            with filesystem.open_input_file(name) as file:
-                metadata = pq.ParquetFile(file).metadata
-        except (OSError, ValueError) as error:
-            if is_of_store(error):
-                raise ExternalError(
-                    f"features file {path}: the store did not answer ({error}). Run the same command again."
-                ) from error
-            raise DataError(
-                f"features file {path}: its Parquet footer can't be read ({error}). Run jobs/features.py again."
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        return tuple(chain.from_iterable(pool.map(_groups_of, paths)))
+
+
+def _groups_of(path: str) -> list[PlannedRowGroup]:
+    try:
+        filesystem, name = locate(path)
+        with filesystem.open_input_file(name) as file:
+            metadata = pq.ParquetFile(file).metadata
+    except (OSError, ValueError) as error:
+        if is_of_store(error):
+            raise ExternalError(
+                f"features file {path}: the store did not answer ({error}). Run the same command again."
             ) from error
-        counts = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-        groups += [PlannedRowGroup(path=path, index=index, rows=rows) for index, rows in enumerate(counts) if rows]
-    return tuple(groups)
+        raise DataError(
+            f"features file {path}: its Parquet footer can't be read ({error}). Run jobs/features.py again."
+        ) from error
+    counts = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    return [PlannedRowGroup(path=path, index=index, rows=rows) for index, rows in enumerate(counts) if rows]

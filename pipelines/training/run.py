@@ -24,7 +24,7 @@ from pipelines.training.job import TrainingJob
 from pipelines.training.loop import Loop, ValidationMetrics
 from pipelines.training.networks import build_network
 from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimizer
-from pipelines.training.plan import Start, Taken
+from pipelines.training.plan import Start, TrainedPart
 from pipelines.training.reporter import Reporter
 from pipelines.training.saved import Saved
 from pipelines.training.step_timer import CHECKPOINT, COMPUTE, EXPORT, FEED, VALIDATE, StepTimer
@@ -77,9 +77,9 @@ class _RankRun:
             self._network, optimizer, self._head, shape, self._plateau, parts=config.accumulation, compress=compress
         )
         self._saved = Saved(job.checkpoints, self._loop)
-        self._state = job.standing
+        self._state = job.state
         first = hvd.rank() == 0
-        self._board = Board(job.tensorboard, job.standing.history) if job.tensorboard and first else None
+        self._board = Board(job.tensorboard, job.state.history) if job.tensorboard and first else None
         self._timeline = Timeline(job.timeline) if job.timeline and first else None
         if job.resume and first:
             self._saved.restore(job.resume)
@@ -169,7 +169,7 @@ class _RankRun:
     def _keep_within(self, epoch: int, step: int, loss: float, receipt: Receipt) -> None:
         """Keep a checkpoint in the midst of an epoch; all ranks take part, since the receipt so far is theirs."""
         with self._timer.within(CHECKPOINT):
-            interruptions = (*self._taken(epoch), Taken(ranks=hvd.size(), steps=step))
+            interruptions = (*self._interruptions(epoch), TrainedPart(ranks=hvd.size(), steps=step))
             receipts = self._receipts(epoch, receipt)
             if hvd.rank() == 0:
                 self._saved.keep(self._state.within(Start(epoch=epoch, taken=interruptions), loss, receipts))
@@ -188,7 +188,7 @@ class _RankRun:
                 return
             yield chunk
 
-    def _taken(self, epoch: int) -> tuple[Taken, ...]:
+    def _interruptions(self, epoch: int) -> tuple[TrainedPart, ...]:
         start = self._job.train.start
         return start.taken if start.epoch == epoch else ()
 
@@ -199,7 +199,7 @@ class _RankRun:
                 rank=self._reporter.rank,
                 host=self._reporter.host,
                 epoch=epoch,
-                part=len(self._taken(epoch)),
+                part=len(self._interruptions(epoch)),
                 **vars(receipt),
                 **self._timer.seconds(),
             )

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from pipelines.config import ClassWeights, Loss, Multiclass, Regression, Task, weights_by_label
 from pipelines.features.fitted import FittedLabel, FittedSpec
+from pipelines.features.ranking import area_under_roc
 from pipelines.training import losses
 
 SCORE_BINS = 1 << 16
@@ -79,7 +80,7 @@ class BinaryHead(_OfClasses):
 
     def metric(self, sums: npt.NDArray[np.float64], rows: int) -> tuple[str, float]:  # noqa: ARG002 - heads share it
         """Area under the ROC curve."""
-        return "validation_auc", histogram_auc(sums.reshape(2, -1))
+        return "validation_auc", area_under_roc(*sums.reshape(2, -1))
 
 
 class MulticlassHead(_OfClasses):
@@ -154,15 +155,3 @@ def head_of(
         return RegressionHead(spec.label, horizon, loss)
     weights = weights_by_label(class_weights or {}, task)
     return MulticlassHead(len(task.classes), loss, weights) if isinstance(task, Multiclass) else BinaryHead(loss, weights)
-
-
-def histogram_auc(histogram: npt.NDArray[np.float64]) -> float:
-    """Area under the ROC curve from counts by score, shape (2, bins): row 0 negatives, row 1 positives.
-
-    The share of (negative, positive) pairs that the score orders rightly, ties half. Source: Fawcett, An introduction to
-    ROC analysis (2006), section 7. NaN when a class is empty.
-    """
-    negatives, positives = histogram
-    below = np.cumsum(negatives) - negatives
-    pairs = negatives.sum() * positives.sum()
-    return float((positives * (below + negatives / 2)).sum() / pairs) if pairs else float("nan")

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 from pipelines.runtime.application import run_application
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
+from pipelines.runtime.step import Outcome, Step
 from schemas.tables import BROKEN_RULES
 
 AT_WORK = "at work"

@@ -12,11 +12,12 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 
 from pipelines.io.lake import Lake
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.intervals import run_steps
 from pipelines.runtime.log_handler import JobHandler, begin_log, end_log
 from pipelines.runtime.runs import RunLog
+from pipelines.runtime.step import Step
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from schemas.contract import Table

@@ -52,7 +52,7 @@ def test_more_ranks_than_slots_is_told_before_a_run(write: Callable[[str, str], 
     content["train"]["ranks"] = 7
     code, lines = doctor(write("c.yaml", yaml.safe_dump(content)))
     assert code == 5
-    assert "7 ranks need 7 slots, the cluster has 2" in lines["slots"]
+    assert "7 ranks need 7 slots at once, the cluster has 2 by " in lines["slots"]
 
 
 def test_a_wrong_configuration_is_no_traceback(write: Callable[[str, str], str]) -> None:
@@ -114,7 +114,8 @@ def test_speculation_starts_ranks_twice_where_they_are_in_no_barrier_stage(spark
 )
 def test_a_cluster_with_too_few_slots_is_reported(spark_defaults: Callable[..., None], settings: list[str]) -> None:
     spark_defaults("spark.master yarn", *settings)
-    with pytest.raises(ProblemError, match=r"3 ranks need 3 slots, .* gives 2\. Lower train\.ranks"):
+    problem = r"3 ranks need 3 slots at once, the cluster has 2 by .*\. Set train\.ranks to that at most"
+    with pytest.raises(ProblemError, match=problem):
         checks.slots("c.yaml")
 
 

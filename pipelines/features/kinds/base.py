@@ -164,7 +164,7 @@ class Kind(Model):
         """The examples' columns that a feature of this name is made of: by default the one of its name."""
         return (name,)
 
-    def made(self, name: str) -> tuple[str, ...]:
+    def output_columns(self, name: str) -> tuple[str, ...]:
         """The columns that a feature of this name becomes: by default the one of its name."""
         return (name,)
 

@@ -19,7 +19,7 @@ class Boolean(Kind):
     indicator: bool = False
     """Whether a second column, `<name>_missing`, is 1 where the value was missing, else 0."""
 
-    def made(self, name: str) -> tuple[str, ...]:
+    def output_columns(self, name: str) -> tuple[str, ...]:
         return number_columns(name, self.indicator)
 
     def statistics(self, name: str) -> Iterator[Request]:

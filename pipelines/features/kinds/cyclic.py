@@ -48,7 +48,7 @@ class Cyclic(Kind):
     period: Annotated[Finite, Field(gt=0)]
     """After how much the number comes round again, in its own unit: 360 for degrees."""
 
-    def made(self, name: str) -> tuple[str, ...]:
+    def output_columns(self, name: str) -> tuple[str, ...]:
         return circle_columns(name)
 
     def statistics(self, name: str) -> Iterator[Request]:

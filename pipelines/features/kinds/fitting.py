@@ -42,7 +42,7 @@ def fit_numeric(name: str, numeric: Numeric, train: Train) -> tuple[Scaling, Sta
     profile = train.number(name)
     raw = train.number(raw_name(name)) if bends(numeric) else profile
     fill = {"mean": raw.mean, "median": _median(raw)}[numeric.impute] if isinstance(numeric.impute, str) else numeric.impute
-    stats = _with_imputed(_bend_number(name, fill, numeric), train.rows, profile)
+    stats = _with_imputed(_transformed_fill(name, fill, numeric), train.rows, profile)
     offset, scale = _scaling(name, numeric, stats)
     if not all(map(math.isfinite, (fill, offset, scale))):
         raise DataError(
@@ -58,7 +58,7 @@ def _median(profile: ColumnProfile) -> float:
     return profile.percentiles[MEDIAN]
 
 
-def _bend_number(name: str, fill: float, numeric: Numeric) -> float:
+def _transformed_fill(name: str, fill: float, numeric: Numeric) -> float:
     value = min(max(fill, numeric.clip[0]), numeric.clip[1]) if numeric.clip else fill
     if numeric.log1p and value <= -1:
         raise DataError(

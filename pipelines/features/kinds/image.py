@@ -1,4 +1,4 @@
-"""A picture as its levels."""
+"""A picture, which is a PNG as base64 text, as an array of its levels: shape (height, width, channels)."""
 
 from __future__ import annotations
 

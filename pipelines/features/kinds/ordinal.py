@@ -51,7 +51,7 @@ class Ordinal(WordKind):
         if not reached[-1]:
             raise DataError(
                 f"features.ordinal.{name}: no word of the train split is in its order ({', '.join(self.order)}); found "
-                f"{', '.join(sorted(counts)[:5])}. Mend the order."
+                f"{', '.join(sorted(counts)[:5])}. Fix the order."
             )
         if strange := sorted(each for each in counts if each and each not in self.order):
             raise DataError(

@@ -64,26 +64,24 @@ class Sequence(Kind):
     """Rows of a window, the row itself included."""
 
     def columns(self, name: str) -> tuple[str, ...]:
-        """The series' columns."""
         return tuple(self.of)
 
-    def made(self, name: str) -> tuple[str, ...]:
-        """An array a column."""
+    def output_columns(self, name: str) -> tuple[str, ...]:
         return tuple(channel_column(name, column) for column in self.of)
 
     def statistics(self, name: str) -> Iterator[Request]:
         # Of the rows' own values: each moment of a series counts once, not once a window in which it lies.
         for column, numeric in self.of.items():
-            made = channel_column(name, column)
-            yield scaled_number(made, column, numeric)
+            channel = channel_column(name, column)
+            yield scaled_number(channel, column, numeric)
             if bends(numeric):
-                yield number(raw_name(made), column)
+                yield number(raw_name(channel), column)
 
     def fit(self, name: str, train: Train) -> Iterator[tuple[Fitted, Stats]]:
         for column, numeric in self.of.items():
-            made = channel_column(name, column)
-            scaling, stats = fit_numeric(made, numeric, train)
-            yield FittedChannel(name=made, sequence=name, of=column, length=self.length, **scaling.model_dump()), stats
+            channel = channel_column(name, column)
+            scaling, stats = fit_numeric(channel, numeric, train)
+            yield FittedChannel(name=channel, sequence=name, of=column, length=self.length, **scaling.model_dump()), stats
 
     @model_validator(mode="after")
     def _no_indicator(self) -> Sequence:

@@ -33,16 +33,16 @@ class TableRows(Protocol):
 
     @property
     def ops(self) -> Any:
-        """NumPy."""
+        """The functions that arrays of these rows are computed with: the module numpy."""
 
     def numbers(self, names: Sequence[str]) -> tuple[Any, Any]:
         """A column's numbers, NaN where missing, and which are missing."""
 
     def present(self, name: str) -> Any:
-        """Which rows have a value."""
+        """A mask of the rows in which a column has a value, shape (rows,)."""
 
     def words(self, name: str) -> Words:
-        """A column's words."""
+        """A column's words: a code for each row, and the words that codes stand for."""
 
     def crossed_words(self, names: tuple[str, ...]) -> Words:
         """Several columns' words as one, joined by `PART`; missing where one is missing, empty or holds that."""
@@ -128,7 +128,7 @@ class Profiles(NamedTuple):
     columns: Mapping[str, ColumnProfile] = MappingProxyType({})
 
     def of(self, name: str) -> ColumnProfile:
-        """The profile of a name."""
+        """The profile of a column by its name; one without values where no row has the column."""
         return self.columns.get(name, NOTHING)
 
 
@@ -182,7 +182,7 @@ class Train(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Rows of the train split."""
+        """How many rows of the train split were profiled."""
         return self.profiles.rows
 
     def profile(self, name: str) -> ColumnProfile:

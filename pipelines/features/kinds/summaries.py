@@ -107,8 +107,8 @@ def levels_of(values: Values, *, ordered: bool = False) -> Levels | None:
     ends = np.append(starts[1:], len(ascending))
     if len(starts) > EXACT_LEVELS:
         ranks = np.concatenate([[0], _ranks(len(ascending), LEVEL_PARTS), [len(ascending) - 1]])
-        kept = np.unique(np.searchsorted(starts, ranks, side="right") - 1)
-        starts, ends = starts[kept], ends[kept]
+        chosen = np.unique(np.searchsorted(starts, ranks, side="right") - 1)
+        starts, ends = starts[chosen], ends[chosen]
     return Levels(ascending[starts], starts.astype(np.float64), ends.astype(np.float64))
 
 
@@ -141,6 +141,6 @@ class WordCounts:
         ordered = whole.sort_by([("count", "descending"), ("word", "ascending")])
         if ordered.num_rows <= self._tracked:
             return ordered
-        kept, dropped = ordered.slice(0, self._tracked), ordered["count"][self._tracked]
-        less = kept.set_column(1, "count", pc.subtract(kept["count"], dropped))
+        chosen, dropped = ordered.slice(0, self._tracked), ordered["count"][self._tracked]
+        less = chosen.set_column(1, "count", pc.subtract(chosen["count"], dropped))
         return less.filter(pc.greater(less["count"], 0))

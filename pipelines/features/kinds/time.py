@@ -92,7 +92,7 @@ class Time(Kind):
     holidays: tuple[Day, ...] = ()
     """Local days on which the column `<name>_holiday` is 1, else 0. Without days there is no such column."""
 
-    def made(self, name: str) -> tuple[str, ...]:
+    def output_columns(self, name: str) -> tuple[str, ...]:
         return (*time_columns(name, self.parts, self.encode), *holiday_columns(name, self.holidays))
 
     def statistics(self, name: str) -> Iterator[Request]:

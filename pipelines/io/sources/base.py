@@ -112,7 +112,7 @@ class Source(Model):
             raise DataError(
                 f"source {contract.name}: the fields of {name} do not fit the contract: missing "
                 f"{_listed([column.name for column in missing])}, unknown {_listed(unknown)}, repeated {_listed(repeated)}; "
-                f"expected {', '.join(contract.column_names)}. Mend the source or the contract's columns, or set "
+                f"expected {', '.join(contract.column_names)}. Fix the source or the contract's columns, or set "
                 f"sources.{contract.name}.rename{_alike(unknown, missing)}, or .drift to ignore or add."
             )
 

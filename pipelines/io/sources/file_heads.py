@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,18 +21,10 @@ HEAD_BYTES = 1 << 16
 HEAD_LIMIT_BYTES = 1 << 24
 
 
-def first_lines(spark: SparkSession, files: list[str], source: str) -> list[bytes]:
-    """Each file's first line that is not blank, without its end; empty where there is none.
+def over_heads(spark: SparkSession, files: list[str], source: str, work: Callable[[Iterable[bytes]], T]) -> list[T]:
+    """What `work` returns for the beginning of each file, which it gets in pieces; several files at once.
 
     A compressed file is unpacked as its name's ending says. Raises DataError when a file can't be read.
-    """
-    return [line or b"" for line in over_heads(spark, files, source, _first_line)]
-
-
-def over_heads(spark: SparkSession, files: list[str], source: str, work: Callable[[Iterable[bytes]], T]) -> list[T]:
-    """What `work` gives for each file's beginning, which it is handed in pieces; several files at once.
-
-    Raises DataError when a file can't be read.
     """
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         return list(pool.map(partial(_over_head, spark, source, work), files))
@@ -62,20 +53,6 @@ def _pieces(head: bytes, *, is_whole: bool) -> Iterator[bytes]:
     yield head
     if not is_whole:
         raise _LongerError
-
-
-def _first_line(pieces: Iterable[bytes]) -> bytes | None:
-    rest = b""
-    for piece in pieces:
-        *lines, rest = re.split(rb"\r\n|\n|\r", rest + piece)
-        for line in lines:
-            if _is_filled(line):
-                return line
-    return rest if _is_filled(rest) else None
-
-
-def _is_filled(line: bytes) -> bool:
-    return bool(line.strip(b"\xef\xbb\xbf \t"))
 
 
 def _head(spark: SparkSession, file: str, size: int, source: str) -> bytes:

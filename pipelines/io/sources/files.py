@@ -114,7 +114,7 @@ class FileSource(Source):
         if without and self.missing == "fail":
             more = f" (nor those of {len(without) - 1:,} other periods)" if len(without) > 1 else ""
             raise ExternalError(
-                f"source {contract.name}: no file at {qualified(spark, without[0])}{more}. Mend sources.{contract.name}.path "
+                f"source {contract.name}: no file at {qualified(spark, without[0])}{more}. Fix sources.{contract.name}.path "
                 f"(a relative one counts from the folder in which the job was started), or put the file there (`make data` "
                 f"extracts the example's)."
             )
@@ -128,9 +128,7 @@ class FileSource(Source):
     def explain(self, error: Exception, contract: Table) -> RingmillError | None:
         """The error of a file that Spark can't read."""
         reason = unreadable(error)
-        return (
-            DataError(f"source {contract.name}: {reason}. Mend or remove the file. No table was changed.") if reason else None
-        )
+        return DataError(f"source {contract.name}: {reason}. Fix or remove the file. No table was changed.") if reason else None
 
     def path_for(self, interval: Interval) -> str:
         """The path or pattern of a period's files."""

@@ -27,7 +27,7 @@ LATER = (408, 425, 429)
 HINTS = {
     401: "Put a valid token in the environment variable that sources.{source}.token names.",
     403: "Put a token that may read this in the environment variable that sources.{source}.token names.",
-    404: "Mend sources.{source}.url; if there is no such page after the last, give sources.{source}.total.",
+    404: "Fix sources.{source}.url; if there is no such page after the last, give sources.{source}.total.",
     407: "Put the proxy's user and password in its address in the environment variable {variable}.",
 }
 NO_CONTENT = 204
@@ -163,7 +163,7 @@ class Client:
                 )
                 source = self._access.source
                 where = self._access.hide(address)
-                raise RefusedError(f"source {source}: {where} {problem}. Mend sources.{source}.url.") from error
+                raise RefusedError(f"source {source}: {where} {problem}. Fix sources.{source}.url.") from error
             raise _TransientError(self._access.hide(f"{type(reason).__name__}: {reason}")) from error
         except ValueError as error:  # of a redirect, from Python's own reader of addresses
             source, where = self._access.source, self._access.hide(address)
@@ -187,7 +187,7 @@ class Client:
         if response.status in LATER or response.status >= 500:
             raise _TransientError(status, _retry_after(response))
         variable = self._access.proxy.variable if self._access.proxy else "http_proxy"
-        hint = HINTS.get(response.status, "Mend sources.{source}.url or .params.")
+        hint = HINTS.get(response.status, "Fix sources.{source}.url or .params.")
         hint = hint.format(source=self._access.source, variable=variable)
         kind = ExternalError if response.status in TOKEN else RefusedError
         where = f"{self._access.hide(address)}{self._access.way}"
@@ -206,7 +206,7 @@ class Client:
             kind = response.headers.get("Content-Type", "no content type")
             raise DataError(
                 f"source {self._access.source}: the answer of {self._access.hide(address)} is {problem}: received {kind}"
-                f"{self._excerpt(body)}. Mend sources.{self._access.source}.url."
+                f"{self._excerpt(body)}. Fix sources.{self._access.source}.url."
             ) from error
 
     def _excerpt(self, body: bytes) -> str:

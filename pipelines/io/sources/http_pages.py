@@ -116,7 +116,7 @@ class Api:
         hide = self.access.hide
         return DataError(
             f"source {source}: the answer of {hide(answer.address)} does not fit: expected {expected} at "
-            f"'{path or '(the answer itself)'}', received {hide(received)[:200]}. Mend sources.{source}.{key}."
+            f"'{path or '(the answer itself)'}', received {hide(received)[:200]}. Fix sources.{source}.{key}."
         )
 
     def _same_host(self, answer: Answer, link: str) -> str:
@@ -130,7 +130,7 @@ class Api:
             source, shown = self.access.source, self.access.hide(address)
             raise ExternalError(
                 f"source {source}: the next page is said to be at {shown}, {other} than {self.url}; it is not asked "
-                f"for, since the token is not sent there. Mend sources.{source}.url, or page by number or cursor."
+                f"for, since the token is not sent there. Fix sources.{source}.url, or page by number or cursor."
             )
         return address
 
@@ -236,6 +236,6 @@ def repeated_page(receipts: list[PageReceipt]) -> int | None:
 def repeat_error(source: str, number: int) -> ExternalError:
     """The error of a page that is the same as an earlier one."""
     return ExternalError(
-        f"source {source}: page {number} is one that was read before, so that paging gets nowhere. Mend "
+        f"source {source}: page {number} is one that was read before, so that paging gets nowhere. Fix "
         f"sources.{source}.paging, or the source."
     )

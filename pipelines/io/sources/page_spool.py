@@ -74,4 +74,4 @@ class Spool:
         return f"{self.folder}/page-{number:06}.json"
 
     def _error(self, done: str, error: OSError) -> ExternalError:
-        return ExternalError(f"spool {self.folder}: can't be {done} ({error}). Mend its rights, or remove the folder.")
+        return ExternalError(f"spool {self.folder}: can't be {done} ({error}). Fix its rights, or remove the folder.")

@@ -132,7 +132,7 @@ class RestApi(Source):
             fetch.spool.discard()
         raise ExternalError(
             f"source {contract.name}: {self.url}: records came or went while the pages were read, {self.rereads + 1} times: "
-            f"{why}. Run again when the source is quiet, narrow the interval, or mend sources.{contract.name}.total."
+            f"{why}. Run again when the source is quiet, narrow the interval, or fix sources.{contract.name}.total."
         )
 
     def _resume(self, fetch: Fetch) -> list[PageReceipt]:

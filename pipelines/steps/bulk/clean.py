@@ -23,11 +23,12 @@ from pipelines.config import Interval
 from pipelines.expressions import union_of
 from pipelines.io.audit import Audit
 from pipelines.runtime.batches import APART, Batch, Bounds, bounds_of, bounds_of_interval, micros_of_bounds
-from pipelines.runtime.context import Bulk, Context, Outcome
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import WrittenInterval, landing_run, overlapping, replaced_intervals
 from pipelines.runtime.landed import LATE, landing_name, may_come_late, raw_rows
 from pipelines.runtime.promises import check_promises, rules_explained
 from pipelines.runtime.secret import hash_key_of
+from pipelines.runtime.step import Bulk, Outcome
 from pipelines.steps.bulk.expectations import broken_of
 from pipelines.steps.bulk.ingest import replaced_by_each
 from pipelines.steps.clean_checks import check_landed, may_be_empty, report_warnings
@@ -81,9 +82,9 @@ def work(batch: Batch) -> dict[Interval, Outcome]:
     """
     context = batch.context
     check_promises(context)
-    with rules_explained(context), ExitStack() as kept, batch.audit(STEP) as audit:
+    with rules_explained(context), ExitStack() as cached, batch.audit(STEP) as audit:
         _check_landed(batch)
-        validated = _validated(batch, audit, kept)
+        validated = _validated(batch, audit, cached)
         accounts = {
             interval: tuple(of.accounts[bounds] for of in validated.values())
             for interval, bounds in zip(batch.intervals, batch.bounds, strict=True)
@@ -134,11 +135,11 @@ def _check_landed(batch: Batch) -> None:
     counts = batch.context.each(lambda name: _counts(_of_batch(batch, name)))
     for name, rows in counts.items():
         for bounds in batch.bounds:
-            there = rows.get(bounds, 0)
-            check_landed(name, there, landed[bounds].get(name, there))
+            rows_landed = rows.get(bounds, 0)
+            check_landed(name, rows_landed, landed[bounds].get(name, rows_landed))
 
 
-def _validated(batch: Batch, audit: Audit, kept: ExitStack) -> dict[str, ValidatedSource]:
+def _validated(batch: Batch, audit: Audit, cached: ExitStack) -> dict[str, ValidatedSource]:
     """Every source's rows validated and staged; those that are referred to come first."""
     context = batch.context
     contracts = {name: context.config.contract(name) for name in context.sources}
@@ -146,14 +147,14 @@ def _validated(batch: Batch, audit: Audit, kept: ExitStack) -> dict[str, Validat
     order.prepare()
     done: dict[str, ValidatedSource] = {}
     while ready := order.get_ready():
-        of = context.at_once(*(partial(_validate, batch, audit, contracts[name], done, kept) for name in ready))
+        of = context.at_once(*(partial(_validate, batch, audit, contracts[name], done, cached) for name in ready))
         done |= zip(ready, of, strict=True)
         order.done(*ready)
     return {name: done[name] for name in contracts}
 
 
 def _validate(
-    batch: Batch, audit: Audit, contract: Table, done: Mapping[str, ValidatedSource], kept: ExitStack
+    batch: Batch, audit: Audit, contract: Table, done: Mapping[str, ValidatedSource], cached: ExitStack
 ) -> ValidatedSource:
     context, name = batch.context, contract.name
     raw = _of_batch(batch, name)
@@ -163,7 +164,7 @@ def _validate(
     extras = context.sources[name].drift == "add"
     inputs = CleaningInputs(known, key=hash_key_of(context, contract), extras=extras, interval_columns=APART)
     rows = validate_rows(raw, contract, F.col(APART[0]), F.col(APART[1]), inputs).persist()
-    kept.callback(rows.unpersist)
+    cached.callback(rows.unpersist)
     table = tables.clean(contract)
     audit.write(table, clean_rows(rows, contract, inputs).withColumn("run_id", F.lit(context.run_id)), batch.replaced)
     accounts, newest = _accounts(contract, rows, _counts(raw), audit.rows_by_interval(table), batch.bounds)

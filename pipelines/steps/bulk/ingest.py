@@ -13,16 +13,17 @@ from pipelines.cleaning.accounting import Account, check_accounts
 from pipelines.config import Interval
 from pipelines.io.audit import Audit
 from pipelines.runtime.batches import Batch
-from pipelines.runtime.context import Bulk, Context, Outcome
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import overlapping, replaced_intervals, smaller_than
 from pipelines.runtime.promises import check_promises
+from pipelines.runtime.step import Bulk, Outcome
 from pipelines.steps.landing import (
+    cached_pages,
     check_landed,
     counted_where_read,
     failures_explained,
-    kept_pages,
-    placed_rows,
     report_absent,
+    rows_to_land,
 )
 from schemas import tables
 
@@ -53,7 +54,7 @@ def work(batch: Batch) -> dict[Interval, Outcome]:
     """Land the intervals' rows of all sources, or none; raises what `ingest.work` does, for whichever interval it is."""
     context = batch.context
     check_promises(context)
-    with kept_pages(context, batch.intervals), batch.audit(STEP) as audit:
+    with cached_pages(context, batch.intervals), batch.audit(STEP) as audit:
         landed = context.each(partial(_land, batch, audit))
         accounts = {
             interval: tuple(Account(STEP, name, rows.get(bounds, 0), rows.get(bounds, 0)) for name, rows in landed.items())
@@ -83,10 +84,10 @@ def _land(batch: Batch, audit: Audit, name: str) -> Mapping[tuple[datetime, date
         report_absent(context, name, interval)
     read = Observation()
     rows = source.read_many(context.spark, contract, batch.intervals).observe(read, *counted_where_read())
-    placed = placed_rows(rows, contract, F.col("interval_from")).withColumn("run_id", F.lit(context.run_id))
+    prepared = rows_to_land(rows, contract, F.col("interval_from")).withColumn("run_id", F.lit(context.run_id))
     table = tables.raw(contract)
     with failures_explained(source, contract):
-        landed = audit.write(table, placed, batch.replaced)
+        landed = audit.write(table, prepared, batch.replaced)
     check_landed(source, contract, read, landed)
     check_accounts([Account(STEP, name, rows_in=int(read.get["rows"]), rows_out=landed)])
     return audit.rows_by_interval(table)

@@ -78,8 +78,8 @@ def replicate_metrics(
     first = next(iter(models.values()))
     blocks = max(1, min(first.sparkSession.sparkContext.defaultParallelism, MOST_BLOCKS, replicates))
     plan = Plan(task, own, next(iter(own.values())), bins, replicates, blocks, least_rows)
-    frames = [_judged(frame.withColumn("group", F.lit(name)), task) for name, frame in models.items()]
-    frames += [_judged(slices, task)] if slices is not None else []
+    frames = [_metric_inputs(frame.withColumn("group", F.lit(name)), task) for name, frame in models.items()]
+    frames += [_metric_inputs(slices, task)] if slices is not None else []
     each = union_of(frames).withColumn("partition", F.explode(F.array(*map(F.lit, range(blocks)))))
     order = ("group", F.desc("score"), "row_id") if isinstance(task, Binary) else ("group", "row_id")
     partitioned = each.repartitionById(blocks, "partition").sortWithinPartitions(*order)
@@ -91,8 +91,8 @@ def replicate_metrics(
     return groups
 
 
-def _judged(frame: DataFrame, task: Task) -> DataFrame:
-    """The labelled rows with what their metrics need, and bits of the label, by which two models' rows are compared."""
+def _metric_inputs(frame: DataFrame, task: Task) -> DataFrame:
+    """The labelled rows with the columns that their metrics need, and bits of the label to compare two models' rows by."""
     if isinstance(task, Binary):
         return _labelled(frame, F.col("label"), {"score": F.col("score"), "label": F.col("label")})
     if isinstance(task, Multiclass):
@@ -102,7 +102,7 @@ def _judged(frame: DataFrame, task: Task) -> DataFrame:
             loss = F.coalesce(-F.log(F.greatest(own, F.lit(FLOAT32_EPS))), loss)
         return _labelled(frame, F.col("label"), {"label": F.col("label"), "predicted": F.col("predicted"), "loss": loss})
     return _labelled(frame, F.get(_steps(frame, "labels", "label"), F.lit(0)), {
-        "true": _steps(frame, "labels", "label"), "said": _steps(frame, "predictions", "predicted"),
+        "true": _steps(frame, "labels", "label"), "predicted": _steps(frame, "predictions", "predicted"),
     })  # fmt: skip
 
 

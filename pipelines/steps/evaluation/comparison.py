@@ -68,5 +68,5 @@ def _scored(context: Context, champion: Bundle, model: Bundle) -> Iterator[tuple
 def _scores(context: Context, rows: DataFrame, bundle: Bundle) -> DataFrame:
     """Test rows with their labels and a model's scores, as the bootstrap takes them."""
     label = "label" if context.config.horizon is None else "labels"
-    kept = (tables.ROW_ID, next(column for column in tables.SCORED if column.name == label))
-    return score_examples(context, rows.withColumn(label, F.col("label").cast(kept[1].type)), bundle, kept)
+    passed = (tables.ROW_ID, next(column for column in tables.SCORED if column.name == label))
+    return score_examples(context, rows.withColumn(label, F.col("label").cast(passed[1].type)), bundle, passed)

@@ -16,7 +16,7 @@ from pipelines.evaluation.bootstrap import ConfidenceInterval, Replicates, confi
 from pipelines.expressions import col, cols
 from pipelines.features.fitted import FittedSpec
 from pipelines.steps.evaluation.bootstrap import replicate_metrics
-from pipelines.steps.evaluation.judging import baseline_predictions
+from pipelines.steps.evaluation.predictions import baseline_predictions
 
 MODEL = "model"
 SLICE = "slice"

@@ -1,4 +1,4 @@
-"""What evaluate found, as the report shows it."""
+"""The results of evaluate as the report shows them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from pipelines.steps.drift import moved_row
 from pipelines.steps.evaluation.assessment import Assessment
 from pipelines.steps.evaluation.confidence import Confidence, SliceMetrics, Suppressed
 from pipelines.steps.evaluation.fitted_baselines import trained_files
-from pipelines.steps.evaluation.judging import Judged, Metrics, history_metric
 from pipelines.steps.evaluation.opening import opening, tiles, without_underscores
+from pipelines.steps.evaluation.predictions import EvaluatedPredictions, Metrics, history_metric
 from pipelines.training.plan import read_groups
 from schemas import tables
 
@@ -43,11 +43,11 @@ SHOWN_OF_SLICES = {
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What the report is made of."""
+class ReportContents:
+    """All that the report shows, before it is formatted."""
 
     run: Run
-    judged: Judged
+    evaluated: EvaluatedPredictions
     confidence: Confidence | None
     importance: Sequence[Importance]
     assessment: Assessment
@@ -57,35 +57,35 @@ class Evaluated:
     largest_errors: Grid
 
 
-def findings(context: Context, evaluated: Evaluated) -> Findings:
+def findings(context: Context, contents: ReportContents) -> Findings:
     """The report's content: the verdict first, then what it rests on."""
-    config, judged = context.config, evaluated.judged
-    metrics = compared(config.evaluate, judged.metrics, judged.baselines)
+    config, evaluated = context.config, contents.evaluated
+    metrics = compared(config.evaluate, evaluated.metrics, evaluated.baselines)
     return Findings(
         title=config.title or config.pipeline,
         task=config.task.kind,
-        verdict=opening(config, judged, evaluated.confidence, evaluated.assessment),
-        passed=not evaluated.assessment.gate.missed,
-        tiles=tiles(config, judged, evaluated.confidence, evaluated.assessment),
+        verdict=opening(config, evaluated, contents.confidence, contents.assessment),
+        passed=not contents.assessment.gate.missed,
+        tiles=tiles(config, evaluated, contents.confidence, contents.assessment),
         metrics=metrics,
-        bounds=_bounds(evaluated.confidence),
-        first=[*_differences(evaluated.confidence), _accounts(context, evaluated.account)],
-        plots=evaluated.plots,
+        bounds=_bounds(contents.confidence),
+        first=[*_differences(contents.confidence), _accounts(context, contents.account)],
+        plots=contents.plots,
         grids=[
-            *_slices(config, evaluated.confidence),
-            _importance(config, evaluated.importance),
-            evaluated.largest_errors,
+            *_slices(config, contents.confidence),
+            _importance(config, contents.importance),
+            contents.largest_errors,
         ],
         drift=_drift(context),
-        facts=_facts(context, evaluated),
+        facts=_facts(context, contents),
         settings=_settings(config),
     )
 
 
-def draw_plots(config: Pipeline, judged: Judged, history: Sequence[dict[str, object]]) -> dict[str, str]:
+def draw_plots(config: Pipeline, evaluated: EvaluatedPredictions, history: Sequence[dict[str, object]]) -> dict[str, str]:
     """All plots of the report as SVG by title, those of the training's epochs first."""
     loss = config.train.loss.name if config.train.loss else LOSSES[config.task.kind][0]
-    return {"Training": training_plot(history, history_metric(config), loss), **judged.draw()}
+    return {"Training": training_plot(history, history_metric(config), loss), **evaluated.draw()}
 
 
 def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, Metrics]) -> dict[str, Mapping[str, float]]:
@@ -94,11 +94,13 @@ def compared(config: EvaluateConfig, metrics: Metrics, baselines: Mapping[str, M
     return {**columns, config.yardstick_name: config.yardstick} if config.yardstick else columns
 
 
-def _bounds(sure: Confidence | None) -> dict[str, Mapping[str, ConfidenceInterval]]:
-    return {"test": sure.model, **{without_underscores(name): of for name, of in sure.baselines.items()}} if sure else {}
+def _bounds(confidence: Confidence | None) -> dict[str, Mapping[str, ConfidenceInterval]]:
+    if confidence is None:
+        return {}
+    return {"test": confidence.model, **{without_underscores(name): of for name, of in confidence.baselines.items()}}
 
 
-def _differences(sure: Confidence | None) -> list[Grid]:
+def _differences(confidence: Confidence | None) -> list[Grid]:
     columns = ("metric", "difference", "interval", "the model is")
     return [
         Grid(
@@ -109,7 +111,7 @@ def _differences(sure: Confidence | None) -> list[Grid]:
                 for metric, d in of.items()
             ],
         )
-        for name, of in (sure.differences.items() if sure else ())
+        for name, of in (confidence.differences.items() if confidence else ())
     ]
 
 
@@ -126,13 +128,13 @@ def _accounts(context: Context, own: Account) -> Grid:
     return Grid("Rows", columns, rows, words=2)
 
 
-def _slices(config: Pipeline, sure: Confidence | None) -> Iterable[Grid]:
-    if sure is None:
+def _slices(config: Pipeline, confidence: Confidence | None) -> Iterable[Grid]:
+    if confidence is None:
         return
     shown = SHOWN_OF_SLICES[config.task.kind]
     columns = ("rows", *(text for name in shown for text in (without_underscores(name), "interval")))
-    suppressed = {few.features: few for few in sure.suppressed}
-    for features, group in groupby(sure.slices, key=lambda one: one.features):
+    suppressed = {few.features: few for few in confidence.suppressed}
+    for features, group in groupby(confidence.slices, key=lambda one: one.features):
         heading = f"Test rows by {' and '.join(map(without_underscores, features))}"
         rows = [_slice_row(one, shown) for one in group]
         note = _suppressed(suppressed.get(features), config.evaluate.minimum_slice_rows)
@@ -172,7 +174,7 @@ def _error(config: Pipeline) -> tuple[tuple[str, ...], Column]:
         return ("label", "predicted", "score"), F.when(F.col("label") != F.col("predicted"), F.col("score")).otherwise(0.0)
     if config.horizon is None:
         return ("label", "predicted"), F.abs(F.col("label") - F.col("predicted"))
-    gaps = F.zip_with("labels", "predictions", lambda true, said: F.abs(true - said).cast("double"))
+    gaps = F.zip_with("labels", "predictions", lambda true, predicted: F.abs(true - predicted).cast("double"))
     return (), F.aggregate(F.filter(gaps, lambda gap: gap.isNotNull()), F.lit(0.0), lambda a, b: a + b) / F.size("labels")
 
 
@@ -180,14 +182,14 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _facts(context: Context, evaluated: Evaluated) -> dict[str, str]:
-    run = evaluated.run
+def _facts(context: Context, contents: ReportContents) -> dict[str, str]:
+    run = contents.run
     return {
         "interval": context.shown(*context.bounds),
         "splits": f"{context.config.features.split}; rows: {_proportions(context, run)}",
         "model": run.artifacts["model"],
-        **evaluated.judged.facts,
-        **evaluated.facts,
+        **contents.evaluated.facts,
+        **contents.facts,
         "runs": f"features {run.inputs['features']}, train {run.run_id}, evaluate {context.run_id}",
         "code": code_version(),
     }

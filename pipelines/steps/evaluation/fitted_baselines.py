@@ -12,7 +12,7 @@ from pipelines.evaluation.boosting import boosted_predictions, fit_boosting
 from pipelines.features.fitted import FittedSpec
 from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
-from pipelines.steps.evaluation.judging import JUDGED
+from pipelines.steps.evaluation.predictions import EVALUATED_SPLITS
 from pipelines.steps.train import FEATURES, prepared_files, snapshot_tag, stats_of_training
 
 
@@ -30,9 +30,9 @@ def fit_baselines(context: Context, run: Run) -> FittedBaselines:
     if config is None:
         return FittedBaselines()
     spec = trained_spec(context, run)
-    train, *others = (trained_files(context, run, split) for split in ("train", *JUDGED))
+    train, *others = (trained_files(context, run, split) for split in ("train", *EVALUATED_SPLITS))
     boosted = fit_boosting(config, task, spec, train)
-    table = boosted_predictions(boosted, task, spec, dict(zip(JUDGED, others, strict=True)))
+    table = boosted_predictions(boosted, task, spec, dict(zip(EVALUATED_SPLITS, others, strict=True)))
     fact = f"{config.iterations} rounds on {boosted.rows:,} rows of the train split, {boosted.seconds:.1f} seconds"
     return FittedBaselines({config.name: context.spark.createDataFrame(table)}, {config.name.replace("_", " "): fact})
 

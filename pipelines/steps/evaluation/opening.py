@@ -10,18 +10,18 @@ from pipelines.evaluation.report import Tile, shown_bounds
 from pipelines.evaluation.verdict import PRIMARY, outcome, spoken, verdict
 from pipelines.steps.evaluation.assessment import Assessment
 from pipelines.steps.evaluation.confidence import Confidence
-from pipelines.steps.evaluation.judging import Judged
+from pipelines.steps.evaluation.predictions import EvaluatedPredictions
 
 NAN = float("nan")
 GOOD, BAD, NEITHER = "good", "bad", ""
 
 
-def opening(config: Pipeline, judged: Judged, sure: Confidence | None, assessment: Assessment) -> str:
+def opening(config: Pipeline, evaluated: EvaluatedPredictions, confidence: Confidence | None, assessment: Assessment) -> str:
     """The paragraph: is the model better than the baselines and the champion, by how much, how certain, and does it pass."""
     return verdict(
         config.task.kind,
-        _primary(config, judged, sure),
-        _differences(config, judged, sure),
+        _primary(config, evaluated, confidence),
+        _differences(config, evaluated, confidence),
         assessment.gate,
         config.evaluate.confidence,
         replicates=config.evaluate.replicates,
@@ -29,19 +29,23 @@ def opening(config: Pipeline, judged: Judged, sure: Confidence | None, assessmen
     )
 
 
-def tiles(config: Pipeline, judged: Judged, sure: Confidence | None, assessment: Assessment) -> list[Tile]:
+def tiles(
+    config: Pipeline, evaluated: EvaluatedPredictions, confidence: Confidence | None, assessment: Assessment
+) -> list[Tile]:
     """The model's first metric, its differences from each baseline and from the champion, and the gate."""
     metric = PRIMARY[config.task.kind]
-    own = _primary(config, judged, sure)
+    own = _primary(config, evaluated, confidence)
     first = Tile(
-        f"{spoken(metric)} on {judged.metrics['test']['rows']:,.0f} test rows", f"{own.estimate:.4f}", shown_bounds(own)
+        f"{spoken(metric)} on {evaluated.metrics['test']['rows']:,.0f} test rows", f"{own.estimate:.4f}", shown_bounds(own)
     )
-    return [first, *_compared(config, judged, sure, assessment), _gate(assessment)]
+    return [first, *_compared(config, evaluated, confidence, assessment), _gate(assessment)]
 
 
-def _compared(config: Pipeline, judged: Judged, sure: Confidence | None, assessment: Assessment) -> Iterator[Tile]:
+def _compared(
+    config: Pipeline, evaluated: EvaluatedPredictions, confidence: Confidence | None, assessment: Assessment
+) -> Iterator[Tile]:
     metric = PRIMARY[config.task.kind]
-    for name, difference in _differences(config, judged, sure).items():
+    for name, difference in _differences(config, evaluated, confidence).items():
         yield _difference(f"{spoken(metric)} less {name}'s", metric, difference)
     if assessment.comparison:
         version, name, estimate, low, high = assessment.comparison.comparison
@@ -51,10 +55,10 @@ def _compared(config: Pipeline, judged: Judged, sure: Confidence | None, assessm
 
 
 def _difference(label: str, metric: str, difference: ConfidenceInterval) -> Tile:
-    said = outcome(metric, difference)
-    tone = {"better": GOOD, "worse": BAD}.get(said, NEITHER)
+    result = outcome(metric, difference)
+    tone = {"better": GOOD, "worse": BAD}.get(result, NEITHER)
     bounds = shown_bounds(difference)
-    return Tile(label, f"{difference.estimate:+.4f}", f"{said}, {bounds}" if bounds else said, tone)
+    return Tile(label, f"{difference.estimate:+.4f}", f"{result}, {bounds}" if bounds else result, tone)
 
 
 def _gate(assessment: Assessment) -> Tile:
@@ -64,19 +68,21 @@ def _gate(assessment: Assessment) -> Tile:
     return Tile("gate", "missed" if missed else "passed", note, BAD if missed else GOOD)
 
 
-def _primary(config: Pipeline, judged: Judged, sure: Confidence | None) -> ConfidenceInterval:
+def _primary(config: Pipeline, evaluated: EvaluatedPredictions, confidence: Confidence | None) -> ConfidenceInterval:
     name = PRIMARY[config.task.kind]
-    return sure.model[name] if sure else ConfidenceInterval(judged.metrics["test"][name], NAN, NAN)
+    return confidence.model[name] if confidence else ConfidenceInterval(evaluated.metrics["test"][name], NAN, NAN)
 
 
-def _differences(config: Pipeline, judged: Judged, sure: Confidence | None) -> Mapping[str, ConfidenceInterval]:
+def _differences(
+    config: Pipeline, evaluated: EvaluatedPredictions, confidence: Confidence | None
+) -> Mapping[str, ConfidenceInterval]:
     """The first metric less each baseline's, without an interval where there is none."""
-    primary, own = PRIMARY[config.task.kind], _primary(config, judged, sure)
+    primary, own = PRIMARY[config.task.kind], _primary(config, evaluated, confidence)
     return {
-        without_underscores(name): sure.differences[name][primary]
-        if sure and name in sure.differences
+        without_underscores(name): confidence.differences[name][primary]
+        if confidence and name in confidence.differences
         else ConfidenceInterval(own.estimate - of["test"][primary], NAN, NAN)
-        for name, of in judged.baselines.items()
+        for name, of in evaluated.baselines.items()
     }
 
 

@@ -11,7 +11,7 @@ from pipelines.evaluation.recalibration import calibrate, calibrated
 from pipelines.io.filesystem import fetch_folder, publish_folder, write_bytes
 from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
-from pipelines.steps.evaluation.judging import Judged
+from pipelines.steps.evaluation.predictions import EvaluatedPredictions
 from pipelines.temporary import TemporaryFolder
 
 
@@ -23,7 +23,7 @@ class Recalibrated(NamedTuple):
     facts: dict[str, str]
 
 
-def recalibrate(context: Context, run: Run, judged: Judged) -> Recalibrated:
+def recalibrate(context: Context, run: Run, evaluated: EvaluatedPredictions) -> Recalibrated:
     """Fit the calibration that the configuration declares, and publish a copy of the trained bundle that carries it.
 
     Without one, the trained bundle is the model. Training's own folder stays as it is.
@@ -32,8 +32,8 @@ def recalibrate(context: Context, run: Run, judged: Judged) -> Recalibrated:
     trained = run.artifacts["model"]
     if method is None:
         return Recalibrated(trained, {}, {})
-    calibration = calibrate(method, judged.curves["validation"])
-    before = judged.curves["test"]
+    calibration = calibrate(method, evaluated.curves["validation"])
+    before = evaluated.curves["test"]
     after = calibrated(before, calibration)
     effect = CalibrationEffect(
         method=method,
@@ -46,7 +46,7 @@ def recalibrate(context: Context, run: Run, judged: Judged) -> Recalibrated:
     with TemporaryFolder("bundle") as folder:
         copy = folder / "model"
         shutil.copytree(fetch_folder(trained, folder / "trained"), copy)
-        add_calibration(copy, calibration, effect, judged.metrics["validation"]["threshold"])
+        add_calibration(copy, calibration, effect, evaluated.metrics["validation"]["threshold"])
         publish_folder(copy, uri)
     return Recalibrated(
         uri, {"calibration": path, "calibrated_model": uri}, {"calibration": _shown(effect), "calibrated model": uri}

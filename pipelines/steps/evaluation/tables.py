@@ -1,4 +1,4 @@
-"""What evaluate found, as rows of its tables."""
+"""The results of evaluate as rows of its tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.io.audit import Audit
 from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run
 from pipelines.steps.evaluation.confidence import MODEL, Confidence, Intervals
-from pipelines.steps.evaluation.judging import Judged, Metrics
+from pipelines.steps.evaluation.predictions import EvaluatedPredictions, Metrics
 from schemas import tables
 from schemas.contract import Table
 
@@ -26,14 +26,14 @@ def write_evaluation(
     context: Context,
     audit: Audit,
     run: Run,
-    judged: Judged,
+    evaluated: EvaluatedPredictions,
     confidence: Confidence | None,
     importance: Sequence[Importance],
 ) -> None:
     """Write metrics, differences, slices and importance, beside those of earlier runs."""
     start, end = context.bounds
     stamp: Row = {"run_id": context.run_id, "interval_from": start, "interval_to": end, "model_run_id": run.run_id}
-    rows: list[tuple[Table, Iterable[Row]]] = [(tables.EVALUATION_METRICS, _metrics(judged, confidence))]
+    rows: list[tuple[Table, Iterable[Row]]] = [(tables.EVALUATION_METRICS, _metrics(evaluated, confidence))]
     if confidence is not None:
         rows += [(tables.MODEL_DIFFERENCES, _differences(confidence)), (tables.SLICE_METRICS, _slices(confidence))]
     if importance:
@@ -56,8 +56,8 @@ def last_evaluation(context: Context, model_run_id: str | None = None) -> list[d
     return [row for row in rows if row["run_id"] == ids[-1]]
 
 
-def _metrics(judged: Judged, confidence: Confidence | None) -> Iterator[Row]:
-    models: list[tuple[str | None, Metrics]] = [(None, judged.metrics), *judged.baselines.items()]
+def _metrics(evaluated: EvaluatedPredictions, confidence: Confidence | None) -> Iterator[Row]:
+    models: list[tuple[str | None, Metrics]] = [(None, evaluated.metrics), *evaluated.baselines.items()]
     intervals: dict[str | None, Intervals] = {}
     if confidence is not None:
         intervals.update(confidence.baselines)
@@ -93,7 +93,7 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def thresholds(judged: Judged) -> dict[str, float]:
+def thresholds(evaluated: EvaluatedPredictions) -> dict[str, float]:
     """The threshold of the model and of each baseline, where the task has them."""
-    models = {MODEL: judged.metrics, **judged.baselines}
+    models = {MODEL: evaluated.metrics, **evaluated.baselines}
     return {name: of["test"]["threshold"] for name, of in models.items() if "threshold" in of["test"]}

@@ -25,7 +25,7 @@ CLAIM = "job.json"
 class Attempts:
     """Trains a job, with retries; afterwards `history` has each epoch's report, and `receipts` all that were read.
 
-    Epochs and events are logged at `level`. `watch` hears of each epoch, of those that another attempt has done again, and may
+    Epochs and events are logged at `level`. `on_epoch` gets each epoch, also one that another attempt has done again, and may
     end the run by an exception. A run that was killed leaves its checkpoints, and a claim beside them with the fingerprint of
     its job: the next run of the same job goes on from there, by any number of ranks.
     """
@@ -35,34 +35,34 @@ class Attempts:
         context: Context,
         job: TrainingJob,
         receipts: Receipts,
-        watch: Callable[[EpochReport], None] = lambda _: None,
+        on_epoch: Callable[[EpochReport], None] = lambda _: None,
         level: int = logging.INFO,
     ) -> None:
         self.history: list[EpochReport] = []
         self.receipts = receipts
         self._context = context
         self._job = job
-        self._watch = watch
+        self._on_epoch = on_epoch
         self._level = level
         self._events = Events(context, level)
         self._fingerprint = job.fingerprint(engine_version())
 
     def run(self) -> None:
         """Train; raises RankError when a rank was lost once more than train.retries allows, and else what run_ranks raises."""
-        left = self._left_by_others()
+        unfinished = self._unfinished_folder()
         self._claim()
         try:
             epochs, steps = self._job.config.epochs, self._job.train.steps(0)
             with TrainingProgress(self._context.console, epochs, steps, self._level) as progress:
-                self._attempts(left, progress)
+                self._attempts(unfinished, progress)
         except ReceiptError:
             self.release()  # whoever went on from its checkpoints would go on from rows that were not each seen once
             raise
         finally:
             self._events.write()
 
-    def _attempts(self, left: str | None, progress: TrainingProgress) -> None:
-        job = (left and self._from(left)) or self._job
+    def _attempts(self, unfinished: str | None, progress: TrainingProgress) -> None:
+        job = (unfinished and self._from(unfinished)) or self._job
         allowed = job.config.retries + 1
         for attempt in range(1, allowed + 1):
             self._events.attempt = attempt
@@ -77,10 +77,10 @@ class Attempts:
                 return
 
     def _attempt(self, job: TrainingJob, progress: TrainingProgress) -> None:
-        self.history = list(job.standing.history)
+        self.history = list(job.state.history)
         for report in self.history:
-            self._watch(report)
-        self.receipts.begin(job.standing.receipts, len(job.standing.history))
+            self._on_epoch(report)
+        self.receipts.begin(job.state.receipts, len(job.state.history))
         config = job.config
 
         def listen(message: Message) -> None:
@@ -88,12 +88,12 @@ class Attempts:
             match message.content:
                 case EpochReport() as report:
                     self.history.append(report)
-                    self._watch(report)
+                    self._on_epoch(report)
                 case FeedReceipt() as receipt:
                     self.receipts.add(receipt)
                 case SlowRank() as slow:
-                    place = {"rank": message.rank, "host": message.host, "epoch": slow.epoch, "step": slow.step}
-                    self._events.add("slow", slow.message, place)
+                    position = {"rank": message.rank, "host": message.host, "epoch": slow.epoch, "step": slow.step}
+                    self._events.add("slow", slow.message, position)
 
         try:
             run_ranks(
@@ -115,16 +115,16 @@ class Attempts:
 
     def _from(self, folder: str) -> TrainingJob | None:
         """The job, going on from the newest whole checkpoint of a folder; None when it has none."""
-        checkpoint_found = checkpoint.newest(folder, lambda error: self._events.add("damaged", str(error)))
-        if checkpoint_found is None:
+        newest = checkpoint.newest(folder, lambda error: self._events.add("damaged", str(error)))
+        if newest is None:
             return None
-        uri, kept = checkpoint_found
-        standing = TrainState.model_validate(kept.meta)
-        place = {"epoch": standing.start.epoch, "step": sum(taken.steps for taken in standing.start.taken)}
-        self._events.add("resumed", f"from epoch {place['epoch'] + 1}, step {place['step']}: {uri}", place)
-        return self._job.resumed(uri, standing)
+        uri, saved = newest
+        state = TrainState.model_validate(saved.meta)
+        position = {"epoch": state.start.epoch, "step": sum(part.steps for part in state.start.taken)}
+        self._events.add("resumed", f"from epoch {position['epoch'] + 1}, step {position['step']}: {uri}", position)
+        return self._job.resumed(uri, state)
 
-    def _left_by_others(self) -> str | None:
+    def _unfinished_folder(self) -> str | None:
         """The folder of the last run of the same job that did not end, when it has checkpoints."""
         return next((folder for folder in reversed(self._claims()) if checkpoint.saved_in(folder)), None)
 

@@ -95,10 +95,10 @@ class TrainingProgress:
             self._begun = done - report.step
         elapsed = time.monotonic() - (self._started or time.monotonic())
         self._epoch = report.epoch
-        left = elapsed * (self._epochs * self._steps - done) / max(done - self._begun, 1)
+        remaining = elapsed * (self._epochs * self._steps - done) / max(done - self._begun, 1)
         text = (
             f"epoch {report.epoch + 1}/{self._epochs} step {report.step}/{report.steps}  "
-            f"{report.rows_per_second:,.0f} rows/s  loss {report.loss:.4f}  {left:.0f} s left{self._shares()}"
+            f"{report.rows_per_second:,.0f} rows/s  loss {report.loss:.4f}  {remaining:.0f} s left{self._shares()}"
         )
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=done, description=text, refresh=True)

@@ -24,11 +24,11 @@ METRICS = ("train_loss", "learning_rate", "rows_per_second")
 AT_ONCE = 100  # parameters a request
 # By default MLflow asks a server that does not answer again for many minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-Tell = Callable[[EpochReport], None]
+LogEpoch = Callable[[EpochReport], None]
 
 
 @contextmanager
-def tracked(context: Context, job: TrainingJob, name: str = "") -> Iterator[Tell]:
+def tracked(context: Context, job: TrainingJob, name: str = "") -> Iterator[LogEpoch]:
     """Gives what to tell each epoch's message, which does nothing without a section `train.mlflow`.
 
     A server that does not answer ends the telling, not the training. Raises ConfigError when the package is not there.
@@ -43,7 +43,7 @@ def tracked(context: Context, job: TrainingJob, name: str = "") -> Iterator[Tell
         )
     run = _Run(config, context, job, name)
     try:
-        yield run.tell
+        yield run.log_epoch
     except BaseException as error:
         run.end(FAILED, {"error": str(error) or type(error).__name__})
         raise
@@ -54,7 +54,7 @@ class _Run:
     """One run of MLflow's. A thread of its own talks to the server, so that nobody waits for it but at the end."""
 
     def __init__(self, config: Mlflow, context: Context, job: TrainingJob, name: str) -> None:
-        self._told: set[int] = set()
+        self._logged: set[int] = set()
         self._error: Exception | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
         tags = {
@@ -66,10 +66,10 @@ class _Run:
         named = f"{job.run_id}/{name}" if name else job.run_id
         self._later(self._begin, config, job.pipeline, named, tags, flat(job.config.model_dump(mode="json")))
 
-    def tell(self, report: EpochReport) -> None:
+    def log_epoch(self, report: EpochReport) -> None:
         """Log an epoch's metrics, once for each epoch."""
-        if report.epoch not in self._told:
-            self._told.add(report.epoch)
+        if report.epoch not in self._logged:
+            self._logged.add(report.epoch)
             self._later(self._log, report)
 
     def end(self, status: str, tags: dict[str, str]) -> None:
@@ -77,8 +77,8 @@ class _Run:
         self._later(self._close, status, tags)
         self._thread.shutdown()
         if self._error:
-            said = f"    MLflow was not told all: {type(self._error).__name__}: {self._error}"
-            LOG.warning(said)
+            message = f"    MLflow did not get all: {type(self._error).__name__}: {self._error}"
+            LOG.warning(message)
 
     def _later(self, work: Callable[..., None], *arguments: Any) -> None:
         self._thread.submit(self._unless_failed, work, *arguments)

@@ -82,7 +82,7 @@ def test_replicates_of_numbers_are_scikit_learns() -> None:
     said = true + random.normal(1, 5, true.shape)
     weights = poisson_weights(ids, DRAWN)
     accumulator = RegressionReplicates(len(DRAWN))
-    rows = batch(ids, true=pa.array(true.tolist()), said=pa.array(said.tolist()))
+    rows = batch(ids, true=pa.array(true.tolist()), predicted=pa.array(said.tolist()))
     for cut in (slice(0, 150), slice(150, 400)):
         accumulator.add(rows.slice(cut.start, cut.stop - cut.start), weights[cut].astype(float))
     ours = accumulator.metrics()
@@ -100,7 +100,7 @@ def test_replicates_of_numbers_are_scikit_learns() -> None:
 
 def test_a_step_without_a_number_counts_for_nothing() -> None:
     accumulator = RegressionReplicates(1)
-    rows = batch([1, 2], true=pa.array([[1.0, None], [3.0, 4.0]]), said=pa.array([[2.0, 2.0], [3.0, 6.0]]))
+    rows = batch([1, 2], true=pa.array([[1.0, None], [3.0, 4.0]]), predicted=pa.array([[2.0, 2.0], [3.0, 6.0]]))
     accumulator.add(rows, np.ones((2, 1)))
     assert accumulator.metrics()["mae"][0] == pytest.approx((1 + 0 + 2) / 3)
 

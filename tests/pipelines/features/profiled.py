@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pipelines.features.arrays import ArrowRows
 from pipelines.features.kinds.statistics import Profiles, Request, Words
 from pipelines.features.profiles import profile
-from pipelines.features.survey import ProfileRequest
+from pipelines.features.sketches import ProfileRequest
 from pipelines.io.row_groups import files_of
 
 GROUP = "__group"
@@ -22,7 +22,7 @@ def by_group(rows: ArrowRows) -> Words:
 
 def profiled(rows: DataFrame, requests: Iterable[Request], by: Column | str, **thinned: int) -> dict[str, Profiles]:
     """The profiles of each group of rows."""
-    survey = ProfileRequest(tuple(requests), by_group, (GROUP,), **thinned)
+    profile_request = ProfileRequest(tuple(requests), by_group, (GROUP,), **thinned)
     with TemporaryDirectory() as made:
         rows.withColumn(GROUP, F.col(by) if isinstance(by, str) else by).write.parquet(f"{made}/rows")
-        return profile(rows.sparkSession, files_of(f"{made}/rows"), [survey])[0]
+        return profile(rows.sparkSession, files_of(f"{made}/rows"), [profile_request])[0]

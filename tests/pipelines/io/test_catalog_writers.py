@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from benchmarks.catalog_check import Check, Contents, Faults, Kind, Outcome, Result
+from benchmarks.catalog_check import Contents, Faults, Kind, Result, WriteCheck, WriteOutcome
 from benchmarks.catalog_work import contents, writes
 from benchmarks.catalog_writers import CATALOGS
 from pipelines.config import LakeConfig
@@ -22,16 +22,18 @@ NONE = Faults(set(), set(), set())
 WHOLE = [("w1n1", 0), ("w1n1", 1)]
 
 
-def outcome(number: int, kind: Kind, result: Result = "succeeded") -> Outcome:
+def outcome(number: int, kind: Kind, result: Result = "succeeded") -> WriteOutcome:
     """A write of writer 1."""
-    return Outcome(writer=1, number=number, kind=kind, slot={"own": "1-1", "shared": "shared"}.get(kind, ""), result=result)
+    return WriteOutcome(
+        writer=1, number=number, kind=kind, slot={"own": "1-1", "shared": "shared"}.get(kind, ""), result=result
+    )
 
 
-def faults(*outcomes: Outcome, events: str = "", nights: str = "", rows: list[tuple[str, int]] | None = None) -> Faults:
+def faults(*outcomes: WriteOutcome, events: str = "", nights: str = "", rows: list[tuple[str, int]] | None = None) -> Faults:
     """What is wrong where `events` and `nights` are the runs of the snapshots, and `rows` those of the slots."""
     slots = {name: {each.slot: rows or [] for each in outcomes if each.slot} for name in ("nights", "row_ledger")}
     snapshots = {"events": events.split(), "nights": nights.split(), "row_ledger": nights.split()}
-    return Check(outcomes, Contents(snapshots=snapshots, events=events.split(), slots=slots)).faults()
+    return WriteCheck(outcomes, Contents(snapshots=snapshots, events=events.split(), slots=slots)).faults()
 
 
 @pytest.mark.parametrize(
@@ -104,4 +106,4 @@ def test_writers_of_one_catalog_lose_and_double_no_commit(spark: SparkSession, l
     outcomes = [outcome for of_writer in results for outcome in of_writer]
     assert [outcome for outcome in outcomes if outcome.result not in ("succeeded", "refused")] == []
     assert {outcome.kind for outcome in outcomes if outcome.result == "succeeded"} == {"rows", "own", "frame", "shared"}
-    assert Check(outcomes, contents(session_of(spark, lake))).faults() == NONE
+    assert WriteCheck(outcomes, contents(session_of(spark, lake))).faults() == NONE

@@ -46,7 +46,7 @@ def test_a_longer_interval_reads_all_its_periods(spark: SparkSession, tmp_path: 
 
 def test_a_missing_period_fails_or_is_reported_as_declared(spark: SparkSession, tmp_path: Path) -> None:
     quarter, may = span("2013-01-01", "2013-04-01"), span("2013-05-01", "2013-07-01")
-    with pytest.raises(ExternalError, match=r"source people: no file at .*2013-02\.csv\. Mend sources\.people\.path"):
+    with pytest.raises(ExternalError, match=r"source people: no file at .*2013-02\.csv\. Fix sources\.people\.path"):
         monthly(tmp_path).read(spark, CONTRACT, quarter)
     with pytest.raises(ExternalError, match=r"no file at .*2013-05\.csv \(nor those of 1 other periods\)"):
         monthly(tmp_path).read(spark, CONTRACT, may)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipelines.registry.versions import Change, GateRecord, Lineage, ModelVersion, registered
+from pipelines.registry.versions import Change, GateRecord, ModelLineage, ModelVersion, registered
 
 FIRST_DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def version(number: int, **fields: Any) -> ModelVersion:
         "changed_by": "jobs/publish.py", "change_reason": "passed its gate", "run_id": f"publish{number}", "state": "passed",
         "reasons": (), "uri": f"/models/{number}", "hash": f"{number:064d}", "train_run_id": f"train{number}",
         "evaluate_run_id": f"evaluate{number}", "interval_from": day(1), "interval_to": day(2), "metrics": {"auc": 0.7},
-        "lineage": Lineage(runs={"train": f"train{number}"}, snapshots={"features": 1}, configuration={}, code="1"),
+        "lineage": ModelLineage(runs={"train": f"train{number}"}, snapshots={"features": 1}, configuration={}, code="1"),
         "gate": GateRecord(digest="gate"), "created_at": day(number),
     }  # fmt: skip
     return ModelVersion(**{**content, **fields})

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from pipelines.runtime.activity import GROUP
-from pipelines.runtime.context import AT_ONCE
+from pipelines.runtime.beside import AT_ONCE
 from tests.pipelines.conftest import Run
 
 

@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 from pipelines.errors import DataError
 from pipelines.interruption import Interrupted, Interruption
 from pipelines.io.iceberg import IcebergTable
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import record_interruption
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps import ingest
 from schemas import tables
 from schemas.tables import raw

@@ -14,7 +14,7 @@ from pipelines.errors import DataError
 from pipelines.runtime import application
 from pipelines.runtime.command_line import parser
 from pipelines.runtime.full_disk import full_disk
-from pipelines.runtime.lineage_transport import Lineage
+from pipelines.runtime.lineage_transport import ApplicationLineage
 from tests.conftest import ROOT
 
 
@@ -56,7 +56,7 @@ def test_a_job_that_is_no_step_ends_so_too(monkeypatch: pytest.MonkeyPatch, caps
         raise full()
 
     monkeypatch.setattr(application, "spark_session", lambda *_: nullcontext())
-    context = partial(SimpleNamespace, run_id="run1", lineage=Lineage())
+    context = partial(SimpleNamespace, run_id="run1", lineage=ApplicationLineage())
     monkeypatch.setattr(application, "_context", lambda config, *_: context(config=config))
     monkeypatch.setattr(application, "plan_for", lambda *_: None)
     config = ROOT / "conf" / "flights.yaml"

@@ -17,11 +17,12 @@ from rich.console import Console
 from pipelines.config import WHOLE, Interval
 from pipelines.errors import ConfigError, DataError
 from pipelines.io.lake import Lake
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.coverage import WrittenInterval
 from pipelines.runtime.gaps import gaps_of, uncovered
 from pipelines.runtime.intervals import run_steps
 from pipelines.runtime.runs import RunLog
+from pipelines.runtime.step import Step
 from pipelines.runtime.whole import check_whole
 from pipelines.runtime.window import window_of, window_rows
 from pipelines.steps.clean import STEP as CLEAN

@@ -17,12 +17,13 @@ from pipelines.config import Interval
 from pipelines.errors import DataError
 from pipelines.interruption import Interrupted
 from pipelines.runtime import many as bulk
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.intervals import run_intervals
 from pipelines.runtime.lineage import PARENT_ID, end_application
-from pipelines.runtime.lineage_transport import Lineage
+from pipelines.runtime.lineage_transport import ApplicationLineage
 from pipelines.runtime.log_context import LOG_CONTEXT
+from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from tests.log import one_warning
@@ -213,10 +214,10 @@ def test_lineage_that_can_not_be_gathered_or_written_is_one_warning(
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr("pipelines.runtime.lineage.input_datasets", fail)
-    execute(probe, replace(context, lineage=Lineage()), force=True)
+    execute(probe, replace(context, lineage=ApplicationLineage()), force=True)
     warning = one_warning(caplog)
     assert warning.startswith("openlineage: a lineage event could not be built (ZeroDivisionError: a bug). The")
     monkeypatch.setenv(PARENT_ID, "a/b/no-uuid")
-    execute(probe, replace(context, lineage=Lineage()), force=True)
+    execute(probe, replace(context, lineage=ApplicationLineage()), force=True)
     warning = one_warning(caplog)
     assert "OPENLINEAGE_PARENT_ID: expected <namespace>/<job>/<run>, the run a UUID; received 'a/b/no-uuid'" in warning

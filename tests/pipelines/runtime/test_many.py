@@ -20,9 +20,10 @@ from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
 from pipelines.runtime import many as bulk
 from pipelines.runtime.batches import Batch
-from pipelines.runtime.context import Context, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.intervals import run_intervals
-from pipelines.runtime.many import in_bulk
+from pipelines.runtime.many import bulk_steps
+from pipelines.runtime.step import Step
 from pipelines.steps.bulk.expectations import broken_of
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.features import STEP as FEATURES
@@ -108,14 +109,14 @@ def test_a_batch_is_named_by_its_intervals_and_replaces_their_spans(visit: Run) 
 
 def test_steps_that_need_an_interval_of_their_own_go_in_turn(visit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     context = visit()
-    assert not in_bulk([INGEST, CLEAN], context, DAYS)  # too few to be worth it
+    assert not bulk_steps([INGEST, CLEAN], context, DAYS)  # too few to be worth it
     monkeypatch.setattr(bulk, "FEWEST", 2)
-    assert in_bulk([INGEST, CLEAN], context, DAYS)
-    assert not in_bulk([INGEST, CLEAN, FEATURES], context, DAYS)
+    assert bulk_steps([INGEST, CLEAN], context, DAYS) == [INGEST, CLEAN]
+    assert not bulk_steps([INGEST, CLEAN, FEATURES], context, DAYS)
     clipped = tuple(Column("spent", "double", outliers=Outliers("clip")) if c.name == "spent" else c for c in VISITS.columns)
     fenced = visit(contract=replace(VISITS, columns=clipped))
-    assert in_bulk([INGEST], fenced, DAYS)
-    assert not in_bulk([INGEST, CLEAN], fenced, DAYS)
+    assert bulk_steps([INGEST], fenced, DAYS) == [INGEST]
+    assert not bulk_steps([INGEST, CLEAN], fenced, DAYS)
 
 
 def test_an_interval_of_a_batch_is_held_against_those_before_it(visit: Run) -> None:

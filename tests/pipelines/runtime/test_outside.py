@@ -21,10 +21,11 @@ from pipelines.errors import DataError, ExternalError
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
-from pipelines.runtime.context import Context, Outcome, Step
+from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.outside import outside_failure
 from pipelines.runtime.runs import Run, RunLog
+from pipelines.runtime.step import Outcome, Step
 from schemas.tables import BROKEN_RULES
 from setup.postgres import PostgresProcess, postgres_process
 from tests.conftest import ROOT, session_on
@@ -91,7 +92,7 @@ def test_a_warehouse_on_a_read_only_file_system_is_one_error(tmp_path: Path) -> 
     last = done.stderr.splitlines()[-1]
     assert last == (
         f"pipelines.errors.ExternalError: lake.warehouse: {folder} can't be written to (Read-only file system). Give a folder "
-        f"that can, or mend its rights."
+        f"that can, or fix its rights."
     )
     healed = subprocess.run([sys.executable, "-c", check, str(folder)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert healed.returncode == 0, healed.stderr

@@ -22,9 +22,9 @@ from pipelines.launch.executors import Host
 from pipelines.launch.ranks import check_launch
 from pipelines.machine import Machine
 from pipelines.runtime import application, readiness
-from pipelines.runtime.readiness import check_readiness, light_findings
+from pipelines.runtime.readiness import check_readiness, light_checks
 from pipelines.steps import doctor
-from pipelines.steps.doctor import cluster_findings
+from pipelines.steps.doctor import cluster_checks
 from pipelines.steps.train import STEP as TRAIN
 from setup import doctor as setup_doctor
 from tests.conftest import ROOT
@@ -89,7 +89,7 @@ def test_a_missing_tool_and_an_unfit_processor_are_exit_5(monkeypatch: pytest.Mo
 def test_a_check_that_failed_keeps_no_other_from_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "this_machine", lambda: UNFIT)
     settings = {"spark.master": "local[1]", "spark.dynamicAllocation.enabled": "true"}
-    found = {each.name: each for each in light_findings(train(), settings)}
+    found = {each.name: each for each in light_checks(train(), settings)}
     assert {name: each.ok for name, each in found.items()} == {
         "executors": False,
         "slots": False,
@@ -97,7 +97,10 @@ def test_a_check_that_failed_keeps_no_other_from_looking(monkeypatch: pytest.Mon
         "processor": False,
     }
     assert found["slots"].saw == "train.ranks: 2 ranks need 2 slots at once, the cluster has 1"
-    assert found["slots"].fix == "Set train.ranks to that at most, or give the cluster more executors or cores."
+    assert found["slots"].fix == (
+        "Set train.ranks to that at most, or give the cluster more executors or cores: raise spark.executor.instances, "
+        "spark.executor.cores or spark.cores.max, or the number in spark.master."
+    )
     assert [each.fix == "" for each in found.values()] == [each.ok for each in found.values()]
 
 
@@ -112,7 +115,7 @@ def test_a_job_that_trains_is_refused_before_spark_starts(
 
 
 def test_the_doctor_looks_at_the_host_of_each_executor(spark: SparkSession) -> None:
-    found = {each.name: each for each in cluster_findings(spark, read_config(ROOT / "conf" / "flights.yaml"))}
+    found = {each.name: each for each in cluster_checks(spark, read_config(ROOT / "conf" / "flights.yaml"))}
     assert [name for name, each in found.items() if not each.ok] == []
     host = found[f"host {socket.gethostname()}"]
     assert host.saw.startswith(f"{socket.gethostname()}: AVX, glibc ")
@@ -123,7 +126,7 @@ def test_an_executor_without_what_ranks_need_is_named(spark: SparkSession, write
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["train"]["encrypted_interface"] = "wg-none"
     config = read_config(Path(write("c.yaml", yaml.safe_dump(content))))
-    found = {each.name: each for each in cluster_findings(spark, config)}
+    found = {each.name: each for each in cluster_checks(spark, config)}
     assert not found["launch"].ok and "has no network interface wg-none; expected a tunnel" in found["launch"].saw
     assert (found["hosts"].ok, found["hosts"].fix) == (False, "Fix the settings above first.")
     with pytest.raises(ExternalError, match="worker-1 has a processor without AVX"):
@@ -185,5 +188,5 @@ def test_the_page_on_operations_names_each_check_of_the_doctor() -> None:
     named = {
         name for row in section.splitlines() if row.startswith("| `") for name in re.findall(r"`([^`]+)`", row.split("|")[1])
     }
-    own = {each.name for each in setup_doctor.findings("conf/none.yaml", light=True)} | {"Horovod"}
+    own = {each.name for each in setup_doctor.check_results("conf/none.yaml", light=True)} | {"Horovod"}
     assert named == own | {*readiness.CHECKS, "launch", "host <name>"}

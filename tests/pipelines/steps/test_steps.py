@@ -151,7 +151,7 @@ def test_files_of_one_source_may_order_their_columns_each_as_it_likes(run: Run, 
 def test_a_file_that_breaks_off_is_exit_3_and_lands_nothing(run: Run, tmp_path: Path) -> None:
     packed = gzip.compress(("carrier,name\n" + "UA,United\n" * 50_000).encode())
     (tmp_path / "lines.csv.gz").write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(DataError, match=r"airlines: .*lines\.csv\.gz \(the file ends too early.*Mend or remove the file"):
+    with pytest.raises(DataError, match=r"airlines: .*lines\.csv\.gz \(the file ends too early.*Fix or remove the file"):
         run(INGEST, config=lambda c: c["sources"]["airlines"].update(path=str(tmp_path / "lines.csv.gz")))
     assert set(snapshots(run()).values()) == {None}
 

@@ -9,7 +9,7 @@ import pytest
 from pipelines.config import Binary, TrainConfig
 from pipelines.features.fitted import FittedSpec
 from pipelines.training.job import TrainingJob
-from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, Taken
+from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, TrainedPart
 from pipelines.training.train_state import TrainState
 
 
@@ -23,7 +23,7 @@ def job(ranks: int, **config: object) -> TrainingJob:
     return TrainingJob(config=settings, train=plan, validation=plan, **common)
 
 
-HALF = TrainState(start=Start(epoch=1, taken=(Taken(ranks=2, steps=3),)), iterations=9)
+HALF = TrainState(start=Start(epoch=1, taken=(TrainedPart(ranks=2, steps=3),)), iterations=9)
 """After three of the second epoch's six steps of two ranks, each of which takes 23 rows at most."""
 
 

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
 from pipelines.features.columns import aligned
+from pipelines.features.ranking import area_under_roc
 from pipelines.training.loop import tensor_of
-from pipelines.training.tasks import histogram_auc
 
 
 @given(arrays(np.int64, (2, 12), elements=st.integers(0, 9)))
@@ -18,10 +18,10 @@ def test_auc_of_a_histogram_is_scikit_learns(histogram: npt.NDArray[np.int64]) -
     labels, bins = np.nonzero(histogram)
     counts = histogram[labels, bins]
     if len(set(labels)) < 2:
-        assert np.isnan(histogram_auc(histogram.astype(float)))
+        assert np.isnan(area_under_roc(*histogram.astype(float)))
         return
     expected = roc_auc_score(np.repeat(labels, counts), np.repeat(bins, counts))
-    np.testing.assert_allclose(histogram_auc(histogram.astype(float)), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(area_under_roc(*histogram.astype(float)), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("skipped", [0, 1])

@@ -244,7 +244,7 @@ def check_prepared(spark: SparkSession, folder: Path, spec: FittedSpec, pooling:
     assert found.features == pytest.approx(0, abs=1e-6)
     assert found.scores == pytest.approx(0, abs=1e-6)
     runtime, values = Runtime((folder / "m" / "model.onnx").read_bytes()), raw_values(spec, [row.raw for row in rows])
-    assert sorted(runtime.inputs) == sorted(spec.taken)
+    assert sorted(runtime.inputs) == sorted(spec.input_names)
     scores = runtime(Preparation(spec)(values))["output"]
     assert len(np.unique(scores)) == 9
     np.testing.assert_allclose(scores, SavedModel(folder / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
@@ -300,7 +300,7 @@ def test_the_network_alone_scores_features_as_the_whole_model_does() -> None:
     }
     computed = Runtime(onnx.features)(raw)
     assert onnx.network
-    scores = Runtime(onnx.network)({name: computed[name] for name in WITH_STEPS.taken})["output"]
+    scores = Runtime(onnx.network)({name: computed[name] for name in WITH_STEPS.input_names})["output"]
     np.testing.assert_array_equal(scores, computed["output"])
     assert scores.std() > 0
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import DataError, ExternalError
 from pipelines.training import plan as plan_module
-from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, Taken, read_groups
+from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, TrainedPart, read_groups
 
 Row = tuple[int, int]
 GROUPS = st.lists(st.integers(1, 50), min_size=1, max_size=12)
@@ -67,7 +67,7 @@ def test_what_is_left_after_interruptions_is_seen_once_by_any_number_of_ranks(
     for _ in range(data.draw(st.integers(1, 3))):
         steps = data.draw(st.integers(0, made.steps(1) - 1))
         seen += [row for rank in range(made.ranks) for row in rows_of(made, 1, rank)[: steps * batch]]
-        taken = (*made.start.taken, Taken(ranks=made.ranks, steps=steps))
+        taken = (*made.start.taken, TrainedPart(ranks=made.ranks, steps=steps))
         made = made.model_copy(update={"ranks": data.draw(st.integers(1, 5)), "start": Start(epoch=1, taken=taken)})
         assert made.remaining_rows(1) == len(whole(rows)) - len(seen) == made.step_rows(1).sum()
     shares = [rows_of(made, 1, rank) for rank in range(made.ranks)]
@@ -82,7 +82,7 @@ def test_the_same_ranks_go_on_with_their_own_rows_in_the_same_order(
 ) -> None:
     made = plan(rows, ranks, batch)
     steps = data.draw(st.integers(0, made.steps(0) - 1))
-    resumed = made.model_copy(update={"start": Start(taken=(Taken(ranks=ranks, steps=steps),))})
+    resumed = made.model_copy(update={"start": Start(taken=(TrainedPart(ranks=ranks, steps=steps),))})
     for rank in range(ranks):
         assert rows_of(resumed, 0, rank) == rows_of(made, 0, rank)[steps * batch :]
     np.testing.assert_array_equal(resumed.step_rows(0), made.step_rows(0)[steps:])
@@ -118,7 +118,7 @@ def test_the_last_step_counts_only_its_true_rows() -> None:
 
 
 def test_a_plan_survives_json() -> None:
-    made = plan([3, 4]).model_copy(update={"start": Start(epoch=2, taken=(Taken(ranks=3, steps=1),))})
+    made = plan([3, 4]).model_copy(update={"start": Start(epoch=2, taken=(TrainedPart(ranks=3, steps=1),))})
     assert RowPlan.model_validate_json(made.model_dump_json()) == made
 
 

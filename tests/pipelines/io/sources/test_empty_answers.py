@@ -106,7 +106,7 @@ def test_an_answer_that_reports_a_failure_or_has_another_form_is_exit_3(
     server: FaultyApi, tmp_path: Path, answer: object
 ) -> None:
     with pytest.raises(
-        DataError, match=r"expected (a value|an array) at 'data\.items', received .*Mend sources\.things\.records"
+        DataError, match=r"expected (a value|an array) at 'data\.items', received .*Fix sources\.things\.records"
     ):
         read(server, tmp_path, answer)
 

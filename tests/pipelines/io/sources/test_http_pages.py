@@ -195,7 +195,7 @@ def test_requests_keep_the_rate_also_when_tried_again(server: FaultyApi, tmp_pat
     [
         (401, "sources.things.token names"),
         (403, "sources.things.token names"),
-        (404, "Mend sources.things.url"),
+        (404, "Fix sources.things.url"),
         (400, ".params"),
     ],
 )
@@ -245,7 +245,7 @@ def test_a_cursor_that_repeats_is_exit_5(server: FaultyApi, tmp_path: Path) -> N
 
 
 def test_a_page_that_repeats_is_exit_5(server: FaultyApi, tmp_path: Path) -> None:
-    with pytest.raises(ExternalError, match=r"page 2 is one that was read before.*Mend sources\.things\.paging"):
+    with pytest.raises(ExternalError, match=r"page 2 is one that was read before.*Fix sources\.things\.paging"):
         read(api(server, ByPage(by="page", param="seite", size=2)), tmp_path)
 
 
@@ -257,9 +257,9 @@ def test_more_pages_than_allowed_is_exit_5(server: FaultyApi, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ({"error": "busy"}, r"expected a value at 'data\.items', received an object of error\. Mend sources\.things\.records"),
+        ({"error": "busy"}, r"expected a value at 'data\.items', received an object of error\. Fix sources\.things\.records"),
         ({"data": {"items": {"id": 1}}, "total": 1}, "expected an array at 'data.items', received an object"),
-        ({"data": {"items": []}}, r"expected a value at 'total', received an object of data\. Mend sources\.things\.total"),
+        ({"data": {"items": []}}, r"expected a value at 'total', received an object of data\. Fix sources\.things\.total"),
         ({"data": {"items": []}, "total": "few"}, r"expected a whole number at 'total', received a text \(few\)"),
         ([1], "expected a value at 'data.items', received an array"),
     ],

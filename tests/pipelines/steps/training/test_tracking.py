@@ -97,7 +97,7 @@ def test_a_server_that_does_not_answer_costs_a_line(monkeypatch: pytest.MonkeyPa
         tell(epoch(0))
     [warning] = [record for record in caplog.records if record.name.startswith("pipelines")]
     assert (warning.levelname, "\n" in warning.getMessage()) == ("WARNING", False)
-    assert warning.getMessage().startswith("    MLflow was not told all: MlflowException: API request to http://127.0.0.1")
+    assert warning.getMessage().startswith("    MLflow did not get all: MlflowException: API request to http://127.0.0.1")
 
 
 def test_without_a_section_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,15 +19,15 @@ from pipelines.evaluation.metrics import FLOAT32_EPS, all_metrics, best_f1_thres
 from pipelines.evaluation.multiclass import multiclass_metrics
 from pipelines.evaluation.regression import Errors, regression_metrics
 
-JUDGED = ("validation", "test")
+EVALUATED_SPLITS = ("validation", "test")
 CELLS = 60
 Metrics = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What predictions are worth: metrics by split, those of each baseline, and facts beside them; of a binary task also each
-    split's curve. `draw` draws the plots, as SVG by title: that takes long enough to be done beside other work.
+class EvaluatedPredictions:
+    """A model's predictions, evaluated: metrics by split and facts, the metrics of each baseline, and of a binary task each
+    split's curve. `draw` returns the plots as SVG by title; it takes long enough to be run beside other work.
     """
 
     metrics: Metrics
@@ -37,17 +37,20 @@ class Judged:
     curves: Mapping[str, Curve] = field(default_factory=dict)
 
 
-def judge(
+def evaluate_predictions(
     config: Pipeline, predictions: DataFrame, features: DataFrame, fitted: Mapping[str, DataFrame] | None = None
-) -> Judged:
-    """Evaluate a model's predictions, and baselines: those of the features table's columns, and the predictions of `fitted`."""
+) -> EvaluatedPredictions:
+    """Evaluate the predictions of a model and of its baselines: the columns of the features table, and those of `fitted`.
+
+    Raises DataError when a baseline predicts nothing or what cannot be, or when a binary split is of one class.
+    """
     declared = {name: baseline_predictions(config, features, name) for name in config.features.baselines}
     baselines = {**declared, **(fitted or {})}
     if isinstance(config.task, Binary):
-        return _judge_binary(config, config.task, predictions, baselines)
+        return _evaluate_binary(config, config.task, predictions, baselines)
     if isinstance(config.task, Multiclass):
-        return _judge_classes(config.task, predictions, baselines)
-    return _judge_numbers(config, config.task, predictions, baselines)
+        return _evaluate_classes(config.task, predictions, baselines)
+    return _evaluate_numbers(config, config.task, predictions, baselines)
 
 
 def baseline_predictions(config: Pipeline, features: DataFrame, name: str) -> DataFrame:
@@ -65,7 +68,9 @@ def history_metric(config: Pipeline) -> str:
     return MONITORS[config.task.kind]
 
 
-def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, others: Mapping[str, DataFrame]) -> Judged:
+def _evaluate_binary(
+    config: Pipeline, task: Binary, predictions: DataFrame, others: Mapping[str, DataFrame]
+) -> EvaluatedPredictions:
     bins = config.evaluate.calibration_bins
     curves = _curves(predictions)
     _check_classes("evaluate", curves, task)
@@ -77,7 +82,7 @@ def _judge_binary(config: Pipeline, task: Binary, predictions: DataFrame, others
         _check_classes(f"features.baselines.{name}" if name in config.features.baselines else name, of_baseline, task)
         own = _threshold_of_baseline(of_baseline["validation"], config.evaluate)
         baselines[name] = {split: all_metrics(curve, own, bins) for split, curve in of_baseline.items()}
-    return Judged(
+    return EvaluatedPredictions(
         metrics={split: all_metrics(curve, threshold, bins) for split, curve in curves.items()},
         draw=partial(plots.binary_plots, curves, threshold, task.classes, bins),
         facts={"threshold": f"{threshold:.4f}, {why}"},
@@ -99,7 +104,7 @@ def _curves(predictions: DataFrame) -> dict[str, Curve]:
     positive = F.count_if(F.col("label") > 0.5).alias("positives")
     negative = F.count_if(F.col("label") <= 0.5).alias("negatives")
     counted = predictions.groupBy("split", "score").agg(positive, negative).toArrow().to_pandas()
-    parts = {name: counted[counted["split"] == name] for name in JUDGED}
+    parts = {name: counted[counted["split"] == name] for name in EVALUATED_SPLITS}
     return {n: Curve.of(*(p[c].to_numpy() for c in ("score", "positives", "negatives"))) for n, p in parts.items()}
 
 
@@ -108,7 +113,7 @@ def _check_any(name: str, predicted: Mapping[str, float]) -> None:
     if empty := [split for split, rows in predicted.items() if not rows]:
         raise DataError(
             f"features.baselines.{name}: it is null in all rows of the {' and the '.join(empty)} split; expected a "
-            f"prediction in some of them. Mend its SQL, or leave it out."
+            f"prediction in some of them. Fix its SQL, or leave it out."
         )
 
 
@@ -119,7 +124,7 @@ def _check_scores(name: str, curves: Mapping[str, Curve]) -> None:
         if not ((curve.scores >= 0) & (curve.scores <= 1)).all():
             raise DataError(
                 f"features.baselines.{name}: it predicts from {curve.scores.min():g} to {curve.scores.max():g} on {split}; "
-                f"expected probabilities from 0 to 1. Mend its SQL, or leave it out."
+                f"expected probabilities from 0 to 1. Fix its SQL, or leave it out."
             )
 
 
@@ -135,17 +140,17 @@ def _check_classes(what: str, curves: Mapping[str, Curve], task: Binary) -> None
             )
 
 
-def _judge_classes(task: Multiclass, predictions: DataFrame, others: Mapping[str, DataFrame]) -> Judged:
+def _evaluate_classes(task: Multiclass, predictions: DataFrame, others: Mapping[str, DataFrame]) -> EvaluatedPredictions:
     own = F.get("predictions", F.col("label").cast("int"))
     loss = -F.log(F.greatest(own.cast("double"), F.lit(FLOAT32_EPS)))
     confusions = _confusions(predictions, len(task.classes), loss)
     baselines = {}
     for name, frame in others.items():
         its_loss = loss if "predictions" in frame.columns else F.lit(float("nan"))
-        judged = _confusions(frame, len(task.classes), its_loss, name)
-        _check_any(name, {split: counts.sum() for split, (counts, _) in judged.items()})
-        baselines[name] = {split: multiclass_metrics(*counts) for split, counts in judged.items()}
-    return Judged(
+        of_baseline = _confusions(frame, len(task.classes), its_loss, name)
+        _check_any(name, {split: counts.sum() for split, (counts, _) in of_baseline.items()})
+        baselines[name] = {split: multiclass_metrics(*counts) for split, counts in of_baseline.items()}
+    return EvaluatedPredictions(
         metrics={split: multiclass_metrics(*counts) for split, counts in confusions.items()},
         draw=lambda: {
             f"Confusion, {split}": plots.classes_plot(counts, task.classes) for split, (counts, _) in confusions.items()
@@ -161,20 +166,22 @@ def _confusions(
     is no class.
     """
     counted = predictions.groupBy("split", "label", "predicted").agg(F.count("*").alias("rows"), F.sum(loss).alias("loss"))
-    counts = {split: np.zeros((classes, classes)) for split in JUDGED}
-    losses = dict.fromkeys(JUDGED, 0.0)
+    counts = {split: np.zeros((classes, classes)) for split in EVALUATED_SPLITS}
+    losses = dict.fromkeys(EVALUATED_SPLITS, 0.0)
     for row in counted.collect():
         if row.predicted not in range(classes):
             raise DataError(
                 f"features.baselines.{baseline}: it predicts {row.predicted:g} on {row.split}, which is no class; expected "
-                f"whole numbers from 0 to {classes - 1}, the place in task.classes. Mend its SQL, or leave it out."
+                f"whole numbers from 0 to {classes - 1}, the position in task.classes. Fix its SQL, or leave it out."
             )
         counts[row.split][int(row.label), int(row.predicted)] += row["rows"]
         losses[row.split] += row.loss
-    return {split: (counts[split], losses[split]) for split in JUDGED}
+    return {split: (counts[split], losses[split]) for split in EVALUATED_SPLITS}
 
 
-def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, frames: Mapping[str, DataFrame]) -> Judged:
+def _evaluate_numbers(
+    config: Pipeline, task: Regression, predictions: DataFrame, frames: Mapping[str, DataFrame]
+) -> EvaluatedPredictions:
     steps = _steps(config, predictions)
     of_model = _errors(steps)
     of_baselines = {}
@@ -189,7 +196,7 @@ def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, f
             drawn["Error by step, test"] = plots.horizon_plot({name: of["test"] for name, of in by_name.items()}, task.unit)
         return drawn
 
-    return Judged(
+    return EvaluatedPredictions(
         metrics={split: regression_metrics(errors) for split, errors in of_model.items()},
         draw=draw,
         facts={"unit": task.unit} if task.unit else {},
@@ -200,14 +207,14 @@ def _judge_numbers(config: Pipeline, task: Regression, predictions: DataFrame, f
 def _steps(config: Pipeline, predictions: DataFrame) -> DataFrame:
     """True and predicted numbers as arrays: a horizon's, or of one."""
     if config.horizon is None:
-        return predictions.select("split", F.array("label").alias("true"), F.array("predicted").alias("said"))
-    return predictions.select("split", F.col("labels").alias("true"), F.col("predictions").alias("said"))
+        return predictions.select("split", F.array("label").alias("true"), F.array("predicted").alias("predicted"))
+    return predictions.select("split", F.col("labels").alias("true"), F.col("predictions").alias("predicted"))
 
 
 def _errors(steps: DataFrame) -> dict[str, Errors]:
     """By split: sums of errors by step."""
     each = _each(steps)
-    error, true = F.col("said") - F.col("true"), F.col("true")
+    error, true = F.col("predicted") - F.col("true"), F.col("true")
     sums = {"error": error, "absolute": F.abs(error), "squared": error * error, "label": true, "label_squared": true * true}
     sums["covered"] = (error >= 0).cast("double")
     summed = each.groupBy("split", "step").agg(
@@ -216,23 +223,23 @@ def _errors(steps: DataFrame) -> dict[str, Errors]:
     sums_by_step = summed.orderBy("step").toArrow().to_pandas()
     return {
         split: Errors(*(sums_by_step[sums_by_step["split"] == split][name].to_numpy(np.float64) for name in Errors._fields))
-        for split in JUDGED
+        for split in EVALUATED_SPLITS
     }
 
 
 def _each(steps: DataFrame) -> DataFrame:
     """One row a step that has both a true and a predicted value, in double precision."""
-    pairs = F.posexplode(F.arrays_zip("true", "said"))
+    pairs = F.posexplode(F.arrays_zip("true", "predicted"))
     rows = steps.select("split", pairs.alias("step", "pair"))
-    values = (F.col(f"pair.{name}").cast("double").alias(name) for name in ("true", "said"))
-    return rows.select("split", "step", *values).where(F.col("true").isNotNull() & F.col("said").isNotNull())
+    values = (F.col(f"pair.{name}").cast("double").alias(name) for name in ("true", "predicted"))
+    return rows.select("split", "step", *values).where(F.col("true").isNotNull() & F.col("predicted").isNotNull())
 
 
 def _agreement(steps: DataFrame, unit: str) -> str:
     each = _each(steps)
-    bounds = each.agg(*(of(F.col(name)) for name in ("true", "said") for of in (F.min, F.max))).collect()[0]
+    bounds = each.agg(*(of(F.col(name)) for name in ("true", "predicted") for of in (F.min, F.max))).collect()[0]
     cell = (max(bounds[1], bounds[3]) - min(bounds[0], bounds[2])) / CELLS or 1.0
-    cells = [F.round(F.col(name) / cell).alias(name) for name in ("true", "said")]
-    counts = each.select(*cells).groupBy("true", "said").count().toArrow().to_pandas()
-    true, said = (counts[name].to_numpy() * cell for name in ("true", "said"))
-    return plots.agreement_plot(true, said, counts["count"].to_numpy(), unit)
+    cells = [F.round(F.col(name) / cell).alias(name) for name in ("true", "predicted")]
+    counts = each.select(*cells).groupBy("true", "predicted").count().toArrow().to_pandas()
+    true, predicted = (counts[name].to_numpy() * cell for name in ("true", "predicted"))
+    return plots.agreement_plot(true, predicted, counts["count"].to_numpy(), unit)

@@ -1,4 +1,4 @@
-"""Parquet files in parts, by one survey and several, against what is counted by hand."""
+"""Parquet files in parts, by one request and several, against what is counted by hand."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import ExternalError
-from pipelines.features import survey
+from pipelines.features import sketches
 from pipelines.features.arrays import ArrowRows
 from pipelines.features.kinds.statistics import Request, Words, number, presence, word
 from pipelines.features.kinds.summaries import PERCENTILES
-from pipelines.features.survey import ProfileRequest, merge, summarize
+from pipelines.features.sketches import ProfileRequest, merge_sketches, sketch_columns
 from pipelines.io import row_groups
 from pipelines.io.row_groups import files_of
 
@@ -29,7 +29,7 @@ def _words(rows: ArrowRows, column: str) -> Words:
 
 
 def survey_by(column: str, requests: Sequence[Request], **thinned: int) -> ProfileRequest:
-    """A survey of the groups that a column names."""
+    """A request for the groups that a column names."""
     return ProfileRequest(tuple(requests), partial(_words, column=column), (column,), **thinned)
 
 
@@ -47,10 +47,10 @@ def asked(folder: str, *surveys: ProfileRequest) -> Found:
     """What the files' parts, each summarized alone, come to: by group and measure."""
     files = files_of(folder)
     numbers = [pa.RecordBatch.from_pydict({"id": [part]}) for part in range(len(files.parts))]
-    tasks = [list(summarize(iter([number]), files.parts, surveys, "id")) for number in numbers]
+    tasks = [list(sketch_columns(iter([number]), files.parts, surveys, "id")) for number in numbers]
     rows = [row for task in tasks for batch in task for row in batch.to_pylist()]
     rows.sort(key=lambda row: (row["group"], row["key"], row["part"], row["at"]))
-    merged = merge([pa.RecordBatch.from_pylist(rows, tasks[0][0].schema)])
+    merged = merge_sketches([pa.RecordBatch.from_pylist(rows, tasks[0][0].schema)])
     return {(row["group"], row["key"]): row for batch in merged for row in batch.to_pylist()}
 
 
@@ -120,9 +120,9 @@ def test_of_a_large_and_a_small_file_each_part_has_about_half(tmp_path: Path, mo
 
 def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_groups, "SLICE_ROWS", 10)
-    monkeypatch.setattr(survey, "HELD_VALUES", 25)
+    monkeypatch.setattr(sketches, "HELD_VALUES", 25)
     folder = written(tmp_path, {"g": ["a"] * 90, "x": np.arange(90.0)})
-    parts = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[:1])], "id"))
+    parts = list(sketch_columns(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[:1])], "id"))
     values = [np.frombuffer(held) for part in parts for held in part.column("values").to_pylist() if held]
     assert [len(held) for held in values] == [30, 30, 30]
     assert all(after[0] == before[-1] + 1 for before, after in pairwise(values))
@@ -139,7 +139,7 @@ def test_words_of_several_dictionaries_are_counted_as_one(tmp_path: Path) -> Non
 def test_a_text_that_is_no_utf_8_is_counted_as_it_is(tmp_path: Path) -> None:
     broken = pa.array([b"\xff", b"\xff", b"ok"]).view(pa.string())
     folder = written(tmp_path, {"g": ["a"] * 3, "w": broken})
-    batches = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[1:2])], "id"))
-    _, found = merge(batches)
+    batches = list(sketch_columns(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[1:2])], "id"))
+    _, found = merge_sketches(batches)
     assert found.column("words")[0].values.cast(pa.binary()).to_pylist() == [b"\xff", b"ok"]
     assert found.column("counts").to_pylist() == [[2, 1]]

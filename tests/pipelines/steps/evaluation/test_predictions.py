@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from scipy.stats import norm
 
 from pipelines.errors import DataError
-from pipelines.steps.evaluation.judging import judge
+from pipelines.steps.evaluation.predictions import evaluate_predictions
 from tests.sample import pipeline
 
 
@@ -60,7 +60,7 @@ def test_what_a_baseline_cannot_predict_is_exit_3(
         "split string, label float, baseline_simple float",
     )
     with pytest.raises(DataError, match=rf"features\.baselines\.simple: {message}") as caught:
-        judge(pipeline(tmp_path, "flights", edit), predictions, features)
+        evaluate_predictions(pipeline(tmp_path, "flights", edit), predictions, features)
     assert caught.value.exit_code == 3
 
 
@@ -87,7 +87,7 @@ def test_a_split_of_one_class_is_named_where_auc_is_undefined(
     features = spark.createDataFrame(rows, "split string, label float, baseline_simple float")
     config = pipeline(tmp_path, "flights", lambda content: content["features"].update(baselines={"simple": "1"}))
     with pytest.raises(DataError, match=message):
-        judge(config, predictions, features)
+        evaluate_predictions(config, predictions, features)
 
 
 def test_thresholds_are_chosen_on_validation_alone(spark: SparkSession, tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ def test_thresholds_are_chosen_on_validation_alone(spark: SparkSession, tmp_path
     for by, (more, threshold) in expected.items():
         edit = partial(evaluated, {"threshold_by": by, **more})
         config = pipeline(tmp_path, "thresholds", edit)
-        found = judge(config, frame, frame)
-        assert {split: metrics["threshold"] for split, metrics in found.metrics.items()} == pytest.approx(
+        predictions = evaluate_predictions(config, frame, frame)
+        assert {split: metrics["threshold"] for split, metrics in predictions.metrics.items()} == pytest.approx(
             {"validation": threshold, "test": threshold}, abs=1e-12
         )
-    assert found.metrics["test"]["recall"] == pytest.approx(3 / 6)  # at 0.6; at 0.3 it would be 1
+    assert predictions.metrics["test"]["recall"] == pytest.approx(3 / 6)  # at 0.6; at 0.3 it would be 1
 
 
 def test_a_predicted_quantile_covers_its_share_of_labels(spark: SparkSession, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_predicted_quantile_covers_its_share_of_labels(spark: SparkSession, tm
         content.update(task=NUMBER, evaluate={})
         content["train"].pop("monitor", None)
 
-    found = judge(pipeline(tmp_path, "quantile", edit), frame, frame)
+    predictions = evaluate_predictions(pipeline(tmp_path, "quantile", edit), frame, frame)
     for split, of in (("validation", true[::2]), ("test", true[1::2])):
-        assert found.metrics[split]["coverage"] == pytest.approx((of <= quantile).mean(), abs=1e-12)
-    assert found.metrics["test"]["coverage"] == pytest.approx(0.9, abs=0.05)
+        assert predictions.metrics[split]["coverage"] == pytest.approx((of <= quantile).mean(), abs=1e-12)
+    assert predictions.metrics["test"]["coverage"] == pytest.approx(0.9, abs=0.05)

@@ -1,4 +1,4 @@
-"""Profiles of the columns of Parquet files: tasks summarize row groups by Arrow and NumPy, and their summaries are merged."""
+"""Profiles of the columns of Parquet files: tasks sketch row groups by Arrow and NumPy, and the sketches are merged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HELD_VALUES = 1 << 20  # a task passes values on once it holds so many
 GROUP, PART = "group", "part"
 _MOMENTS = "present long, mean double, squares double, minimum double, maximum double"
 _WORDS = "words array<string>, counts array<long>"
-SUMMARY = f"group string, key int, part int, at int, {_MOMENTS}, values binary, {_WORDS}"  # Spark copies an array one by one
+SKETCH = f"group string, key int, part int, at int, {_MOMENTS}, values binary, {_WORDS}"  # Spark copies an array one by one
 MERGED = f"group string, key int, {_MOMENTS}, percentiles array<double>, levels binary, {_WORDS}"
 _TYPES = {
     "string": pa.string(), "int": pa.int32(), "long": pa.int64(), "double": pa.float64(), "binary": pa.binary(),
@@ -56,18 +56,18 @@ class ProfileRequest(NamedTuple):
     values: int = 1
 
 
-def summarize(
-    batches: Iterable[pa.RecordBatch], parts: Sequence[Sequence[RowGroup]], surveys: Sequence[ProfileRequest], ids: str
+def sketch_columns(
+    batches: Iterable[pa.RecordBatch], parts: Sequence[Sequence[RowGroup]], profile_requests: Sequence[ProfileRequest], ids: str
 ) -> Iterator[pa.RecordBatch]:
-    """Of each part whose number comes, a row for each group and measure (`SUMMARY`), these numbered survey after survey."""
+    """Of each part whose number comes, a row for each group and measure (`SKETCH`), these numbered request after request."""
     forget_archives()
     for batch in batches:
         for part in batch.column(0).to_pylist():
-            yield from _of_part(part, parts[part], surveys, ids)
+            yield from _sketch_part(part, parts[part], profile_requests, ids)
 
 
-def merge(batches: Iterable[pa.RecordBatch], texts: Collection[int] = ()) -> Iterator[pa.RecordBatch]:
-    """Of `SUMMARY` rows in the order of group, key, part and at, one row for each group and key: `MERGED`."""
+def merge_sketches(batches: Iterable[pa.RecordBatch], texts: Collection[int] = ()) -> Iterator[pa.RecordBatch]:
+    """Of `SKETCH` rows in the order of group, key, part and at, one row for each group and key: `MERGED`."""
     forget_archives()
     for (group, key), rows in groupby(_rows(batches), lambda row: (row["group"].as_py(), row["key"].as_py())):
         moments, words = Moments(), WordCounts(TEXT_WORDS if key in texts else TRACKED_WORDS)
@@ -81,18 +81,18 @@ def merge(batches: Iterable[pa.RecordBatch], texts: Collection[int] = ()) -> Ite
         table = words.table()
         ordered = np.sort(np.concatenate(values))
         levels = levels_of(ordered, ordered=True)
-        found = {
+        numbers = {
             **moments._asdict(),
             "percentiles": percentiles_of(ordered, ordered=True),
             "levels": None if levels is None else levels.to_bytes(),
         }
-        whole = {"group": group, "key": key, **found, "words": table["word"], "counts": table["count"]}
-        yield _batch([whole], MERGED)
+        merged = {"group": group, "key": key, **numbers, "words": table["word"], "counts": table["count"]}
+        yield _batch([merged], MERGED)
 
 
 @dataclass
-class _Summary:
-    """What is known of one measure of one group."""
+class _Sketch:
+    """What is known of one measure of one group: enough to merge it with that of other rows."""
 
     moments: Moments = field(default_factory=Moments)
     values: list[Values] = field(default_factory=list)
@@ -102,33 +102,35 @@ class _Summary:
         """Count the words of the rows of a mask."""
         chosen = words.codes[mask if words.rows is None else mask[words.rows]]
         counts = np.bincount(chosen, minlength=len(words.dictionary) + 1)[: len(words.dictionary)]
-        met = np.flatnonzero(counts)
-        self.words.add(words.dictionary.take(pa.array(met)), pa.array(counts[met]))
-        self.found(int(counts.sum()))
+        present = np.flatnonzero(counts)
+        self.words.add(words.dictionary.take(pa.array(present)), pa.array(counts[present]))
+        self.count_present(int(counts.sum()))
 
-    def found(self, present: int) -> None:
+    def count_present(self, present: int) -> None:
         self.moments = self.moments._replace(present=self.moments.present + present)
 
 
-def _of_part(part: int, groups: Sequence[RowGroup], surveys: Sequence[ProfileRequest], ids: str) -> Iterator[pa.RecordBatch]:
-    summaries: defaultdict[tuple[str, int], _Summary] = defaultdict(_Summary)
+def _sketch_part(
+    part: int, groups: Sequence[RowGroup], profile_requests: Sequence[ProfileRequest], ids: str
+) -> Iterator[pa.RecordBatch]:
+    sketches: defaultdict[tuple[str, int], _Sketch] = defaultdict(_Sketch)
     at = held = 0
-    for rows in _read(groups, surveys, ids):
+    for rows in _read(groups, profile_requests, ids):
         values = _Values(rows)
         key = 0
-        for survey in surveys:
-            held += _take(values, survey, ids, summaries, key)
-            key += 1 + len(survey.requests)
+        for profile_request in profile_requests:
+            held += _add_rows(values, profile_request, ids, sketches, key)
+            key += 1 + len(profile_request.requests)
         if held > HELD_VALUES:
-            yield _values(summaries, part, at)
+            yield _values_batch(sketches, part, at)
             at, held = at + 1, 0
-    yield _values(summaries, part, at)
+    yield _values_batch(sketches, part, at)
     last = []
-    for (group, key), summary in summaries.items():
-        table = summary.words.table()
+    for (group, key), sketch in sketches.items():
+        table = sketch.words.table()
         position = {"group": group, "key": key, "part": part, "at": at + 1}
-        last.append({**position, **summary.moments._asdict(), "words": table["word"], "counts": table["count"]})
-    yield _batch(last, SUMMARY)
+        last.append({**position, **sketch.moments._asdict(), "words": table["word"], "counts": table["count"]})
+    yield _batch(last, SKETCH)
 
 
 class _Values:
@@ -136,16 +138,16 @@ class _Values:
 
     def __init__(self, rows: ArrowRows) -> None:
         self.rows = rows
-        self._taken: dict[int, Any] = {}  # by the function: two requests of one name may ask of other values
+        self._cached: dict[int, Any] = {}  # by the function: two requests of one name may ask of other values
 
     def of(self, request: Request) -> Any:
         """The values of a request; of a number with those that are finite."""
         key = id(request.values)
-        if key not in self._taken:
+        if key not in self._cached:
             with np.errstate(all="ignore"):  # a logarithm that there is none of is missing
                 values = request.values(self.rows)
-            self._taken[key] = (values, np.isfinite(values)) if request.kind == "number" else values
-        return self._taken[key]
+            self._cached[key] = (values, np.isfinite(values)) if request.kind == "number" else values
+        return self._cached[key]
 
     def every(self, ids: str, number: int) -> Mask | None:
         """Which rows are a `number`-th by their ids; None: all."""
@@ -154,63 +156,63 @@ class _Values:
         mask: Mask = self.rows.table[ids].to_numpy() % number == 0
         return mask
 
-    def groups(self, survey: ProfileRequest) -> Iterator[tuple[str, Mask]]:
-        """The rows of each group."""
-        words = survey.groups(self.rows)
+    def groups(self, profile_request: ProfileRequest) -> Iterator[tuple[str, Mask]]:
+        """Each group of a request that has rows, with the mask of its rows, shape (rows,)."""
+        words = profile_request.groups(self.rows)
         for code in np.unique(words.codes):
             if code < len(words.dictionary):
                 yield words.dictionary[int(code)].as_py(), words.codes == code
 
 
-def _take(
-    values: _Values, survey: ProfileRequest, ids: str, summaries: MutableMapping[tuple[str, int], _Summary], first: int
+def _add_rows(
+    values: _Values, profile_request: ProfileRequest, ids: str, sketches: MutableMapping[tuple[str, int], _Sketch], first: int
 ) -> int:
     """Take rows in, those of each group under `first` and its requests after that; how many values are kept for percentiles."""
-    looked_at, sampled, kept = values.every(ids, survey.rows), values.every(ids, survey.values), 0
-    for group, of_group in values.groups(survey):
-        mask = of_group if looked_at is None else of_group & looked_at
+    thinned, sampled, held = values.every(ids, profile_request.rows), values.every(ids, profile_request.values), 0
+    for group, of_group in values.groups(profile_request):
+        mask = of_group if thinned is None else of_group & thinned
         count = int(np.count_nonzero(mask))
         if not count:
             continue
-        summaries[group, first].found(count)
+        sketches[group, first].count_present(count)
         some = mask if sampled is None else mask & sampled
-        for key, request in enumerate(survey.requests, first + 1):
+        for key, request in enumerate(profile_request.requests, first + 1):
             if request.fits and group != TRAIN:
                 continue
-            if request.kind == "words" and (group, key) not in summaries:
-                summaries[group, key] = _Summary(words=WordCounts(TEXT_WORDS))
-            summary, taken = summaries[group, key], values.of(request)
+            if request.kind == "words" and (group, key) not in sketches:
+                sketches[group, key] = _Sketch(words=WordCounts(TEXT_WORDS))
+            sketch, values_of_request = sketches[group, key], values.of(request)
             if request.kind == "number":
-                numbers, finite = taken
+                numbers, finite = values_of_request
                 present = numbers[np.flatnonzero(mask & finite)]  # twice as fast as by the mask itself
-                summary.moments = merged_moments(summary.moments, moments_of(present))
-                summary.values.append(present if sampled is None else numbers[np.flatnonzero(some & finite)])
-                kept += len(summary.values[-1])
+                sketch.moments = merged_moments(sketch.moments, moments_of(present))
+                sketch.values.append(present if sampled is None else numbers[np.flatnonzero(some & finite)])
+                held += len(sketch.values[-1])
             elif request.kind == "presence":
-                summary.found(int(np.count_nonzero(mask & taken)))
+                sketch.count_present(int(np.count_nonzero(mask & values_of_request)))
             else:
-                summary.count(taken, mask)
-    return kept
+                sketch.count(values_of_request, mask)
+    return held
 
 
-def _read(groups: Sequence[RowGroup], surveys: Sequence[ProfileRequest], ids: str) -> Iterator[ArrowRows]:
-    requests = [request for survey in surveys for request in survey.requests]
+def _read(groups: Sequence[RowGroup], profile_requests: Sequence[ProfileRequest], ids: str) -> Iterator[ArrowRows]:
+    requests = [request for profile_request in profile_requests for request in profile_request.requests]
     words = {column for request in requests if request.kind == "word" for column in request.columns}
-    thinned = {ids for survey in surveys if survey.rows > 1 or survey.values > 1}
-    grouped = {column for survey in surveys for column in survey.columns}
+    thinned = {ids for profile_request in profile_requests if profile_request.rows > 1 or profile_request.values > 1}
+    grouped = {column for profile_request in profile_requests for column in profile_request.columns}
     columns = {column for request in requests for column in request.columns} | thinned | grouped
     return (ArrowRows(batch) for batch in read_batches(groups, columns, words))
 
 
-def _values(summaries: Mapping[tuple[str, int], _Summary], part: int, at: int) -> pa.RecordBatch:
+def _values_batch(sketches: Mapping[tuple[str, int], _Sketch], part: int, at: int) -> pa.RecordBatch:
     """The values that are held, which are let go."""
     rows = []
-    for (group, key), summary in summaries.items():
-        if summary.values:
-            held = np.concatenate(summary.values).tobytes()
+    for (group, key), sketch in sketches.items():
+        if sketch.values:
+            held = np.concatenate(sketch.values).tobytes()
             rows.append({"group": group, "key": key, "part": part, "at": at, **Moments()._asdict(), "values": held})
-            summary.values = []
-    return _batch(rows, SUMMARY)
+            sketch.values = []
+    return _batch(rows, SKETCH)
 
 
 def _batch(rows: list[dict[str, Any]], columns: str) -> pa.RecordBatch:
@@ -220,7 +222,7 @@ def _batch(rows: list[dict[str, Any]], columns: str) -> pa.RecordBatch:
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Values, or lists of them that are arrays already: a text that is no UTF-8 is left as it is, for Java to mend."""
+    """Values, or lists of them that are arrays already: a text that is no UTF-8 is left as it is, for Java to fix."""
     if not pa.types.is_list(kind):
         return pa.array(values, kind)
     parts = [_whole(each, kind.value_type) for each in values if each is not None]

@@ -159,10 +159,10 @@ def test_a_text_without_words_is_like_any_other_and_words_after_it_change_nothin
     )
     built = build_network(config, of_kinds(text={"length": 4, "vocabulary": ["a", "b"]}))
     texts = np.array([[0, 0, 0, 0], [2, 3, 0, 0], [2, 3, 1, 2]], np.int32)
-    found = built([np.zeros((3, 0), np.float32), np.zeros((3, 0), np.int32), texts]).numpy()
-    assert np.isfinite(found).all()
-    assert found.shape == (3,)
-    assert len(set(found.tolist())) == 3
+    outputs = built([np.zeros((3, 0), np.float32), np.zeros((3, 0), np.int32), texts]).numpy()
+    assert np.isfinite(outputs).all()
+    assert outputs.shape == (3,)
+    assert len(set(outputs.tolist())) == 3
 
 
 def test_the_mean_is_of_the_words_that_are_there() -> None:

@@ -14,11 +14,11 @@ from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimize
 def rates(config: dict[str, object], *steps: int, plateau: ReduceOnPlateau | None = None) -> list[float]:
     """The rates at some of a hundred steps of 512 rows."""
     optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 512), plateau)
-    found = []
+    values = []
     for step in steps:
         optimizer.iterations.assign(step)
-        found.append(float(optimizer.learning_rate.numpy()))
-    return found
+        values.append(float(optimizer.learning_rate.numpy()))
+    return values
 
 
 @pytest.mark.parametrize("wrong", [{"name": "Adamm"}, {"options": {"momentun": 0.9}}])
@@ -46,8 +46,8 @@ def test_a_rate_decays_over_the_run(schedule: dict[str, object], expected: tuple
     [("cosine", (0.05, 0)), ("constant", (0.1, 0.1)), ("exponential", (0.01, 0.001))],
 )
 def test_a_rate_may_rise_first(schedule: str, expected: tuple[float, ...]) -> None:
-    found = rates({"learning_rate": 0.1, "schedule": schedule, "warmup": 0.2}, 0, 10, 20, 60, 100)
-    assert found == pytest.approx((0, 0.05, 0.1, *expected), abs=2e-8)
+    values = rates({"learning_rate": 0.1, "schedule": schedule, "warmup": 0.2}, 0, 10, 20, 60, 100)
+    assert values == pytest.approx((0, 0.05, 0.1, *expected), abs=2e-8)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_a_rate_shrinks_when_epochs_are_no_better() -> None:
     plateau = ReduceOnPlateau(Plateau(patience=2, factor=0.5, minimum=0.2))
     config = {"learning_rate": 0.1, "schedule": "cosine"}
     optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 1), plateau)
-    found = []
+    values = []
     for score in (-0.5, -0.6, -0.5, -0.4, float("nan"), -0.4, -0.4, -0.4, -0.4, -0.4):
         plateau.update(score)
-        found.append(float(optimizer.learning_rate.numpy()))
+        values.append(float(optimizer.learning_rate.numpy()))
     # Two epochs without a better one than -0.5 halve it; then -0.4 is better, and six more are not: never below a fifth.
-    assert found == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.02, 0.02, 0.02])
+    assert values == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.02, 0.02, 0.02])
     optimizer.iterations.assign(50)
     assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.01)  # a fifth of what the schedule says
 

@@ -37,8 +37,8 @@ PEOPLE = Table(
 @given(texts=st.lists(st.text(st.characters(codec="utf-8")), min_size=1))
 def test_hashes_are_those_of_hmac_sha256(spark: SparkSession, key: bytes, texts: list[str]) -> None:
     frame = with_key(spark.createDataFrame([(text,) for text in texts], "t string"), hash_key(spark, key))
-    found = {row.t: row.hash for row in frame.select("t", hashed(F.col("t")).alias("hash")).collect()}
-    assert found == {text: hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in texts}
+    hashes = {row.t: row.hash for row in frame.select("t", hashed(F.col("t")).alias("hash")).collect()}
+    assert hashes == {text: hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in texts}
 
 
 def test_personal_values_leave_raw_as_hashes_or_not_at_all(spark: SparkSession) -> None:

@@ -57,8 +57,8 @@ def test_a_good_row_is_parsed(spark: SparkSession) -> None:
 def test_null_tokens_are_missing_values(spark: SparkSession) -> None:
     rows = [(str(number), AT, token, "a", token) for number, token in enumerate(("", "NA", " NA ", None))]
     judged = validate_rows(landed(spark, *rows), CONTRACT, START, END)
-    found = split_validated(judged, CONTRACT).clean.orderBy("id").collect()
-    assert [(row.id, row.share, row.code) for row in found] == [(number, None, None) for number in range(4)]
+    clean = split_validated(judged, CONTRACT).clean.orderBy("id").collect()
+    assert [(row.id, row.share, row.code) for row in clean] == [(number, None, None) for number in range(4)]
 
 
 BAD_ROWS: list[tuple[tuple[Any, ...] | str, str]] = [
@@ -91,15 +91,15 @@ def test_a_bad_row_is_quarantined_with_the_reason(reasons: dict[int, list[str]],
 
 def test_every_reason_is_given_and_the_row_is_kept_as_received(spark: SparkSession) -> None:
     judged = validate_rows(landed(spark, ("x", AT, "7", "c", "xyz")), CONTRACT, START, END)
-    found = split_validated(judged, CONTRACT).quarantined.collect()[0]
-    assert list(found.reasons) == [
+    quarantined = split_validated(judged, CONTRACT).quarantined.collect()[0]
+    assert list(quarantined.reasons) == [
         "id: expected a value of type int, received 'x'",
         "share: expected at most 1, received '7'",
         "kind: expected one of a, b, received 'c'",
         "code: expected text like ^[A-Z]{2}$, received 'xyz'",
     ]
-    assert found.raw == '{"id":"x","at":"2013-01-10T08:00:00Z","share":"7","kind":"c","code":"xyz"}'
-    assert found.source_file == "file.csv"
+    assert quarantined.raw == '{"id":"x","at":"2013-01-10T08:00:00Z","share":"7","kind":"c","code":"xyz"}'
+    assert quarantined.source_file == "file.csv"
 
 
 def test_a_broken_line_is_kept_whole(spark: SparkSession) -> None:
@@ -176,9 +176,9 @@ def test_values_that_are_unique_refuse_all_but_one(spark: SparkSession) -> None:
     ]
     judged = validate_rows(landed(spark, *rows), contract, START, END)
     assert verdicts_in_order(judged) == ["quarantined", "clean", "clean", "clean"]
-    found = split_validated(judged, contract).quarantined.collect()[0]
-    assert list(found.reasons) == ["unique: code: expected no other row with XY"]
-    assert found.raw.startswith('{"id":"1"')
+    quarantined = split_validated(judged, contract).quarantined.collect()[0]
+    assert list(quarantined.reasons) == ["unique: code: expected no other row with XY"]
+    assert quarantined.raw.startswith('{"id":"1"')
 
 
 def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
@@ -192,8 +192,8 @@ def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
     ]
     judged = validate_rows(landed(spark, *rows), contract, START, END)
     assert verdicts_in_order(judged) == ["clean", "clean", "filtered", "quarantined"]
-    found = {(row["name"], row.severity, row["rows"]) for row in count_broken(judged).collect()}
-    assert found == {
+    counts = {(row["name"], row.severity, row["rows"]) for row in count_broken(judged).collect()}
+    assert counts == {
         ("rule: low", "warn", 1),
         ("rule: even", "fail", 1),
         ("rule: small", "quarantine", 1),
@@ -248,10 +248,10 @@ def test_tukeys_fences_reach_beyond_the_quartiles(spark: SparkSession) -> None:
 
 def test_extra_fields_are_taken_once_the_contract_knows_them(spark: SparkSession) -> None:
     raw = landed(spark, ("1", AT, "0", "a", None)).withColumn("extra", F.create_map(F.lit("code"), F.lit("XY")))
-    found = [
+    codes = [
         split_validated(validate_rows(raw, CONTRACT, START, END, CleaningInputs(extras=extras)), CONTRACT)
         .clean.collect()[0]
         .code
         for extras in (True, False)
     ]
-    assert found == ["XY", None]
+    assert codes == ["XY", None]

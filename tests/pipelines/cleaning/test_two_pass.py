@@ -84,7 +84,7 @@ def test_two_looks_say_what_one_judgement_says(spark: SparkSession, monkeypatch:
     inputs = CleaningInputs({"kinds": spark.createDataFrame([("a",)], "kind string")}, fit_fences(raw, VISITS))
     clean, counts, broken, refused = whole(validate_rows(raw, VISITS, START, END, inputs), inputs)
     assert min(counts.values()) > 0, counts
-    assert {found.rule for found in broken} > {"rule: an a has none", "reference: kind in kinds"}
+    assert {rule.rule for rule in broken} > {"rule: an a has none", "reference: kind in kinds"}
     assert two_passes(raw, inputs) == (clean, counts, broken, refused)
 
 

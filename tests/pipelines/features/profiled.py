@@ -23,6 +23,6 @@ def by_group(rows: ArrowRows) -> Words:
 def profiled(rows: DataFrame, requests: Iterable[Request], by: Column | str, **thinned: int) -> dict[str, Profiles]:
     """The profiles of each group of rows."""
     survey = ProfileRequest(tuple(requests), by_group, (GROUP,), **thinned)
-    with TemporaryDirectory() as made:
-        rows.withColumn(GROUP, F.col(by) if isinstance(by, str) else by).write.parquet(f"{made}/rows")
-        return profile(rows.sparkSession, files_of(f"{made}/rows"), [survey])[0]
+    with TemporaryDirectory() as folder:
+        rows.withColumn(GROUP, F.col(by) if isinstance(by, str) else by).write.parquet(f"{folder}/rows")
+        return profile(rows.sparkSession, files_of(f"{folder}/rows"), [survey])[0]

@@ -198,18 +198,18 @@ def test_psi_is_that_of_exact_counts_where_values_are_few_whole_or_tied(drawn: D
     random = np.random.default_rng(11)
     before, after = drawn(random, 20_000), drawn(random, 6_000)
     after = np.where(random.random(6_000) < moved, after, 1.0)
-    found = measure_drift("x", counted(before), counted(after))
+    drift = measure_drift("x", counted(before), counted(after))
     tolerance = 1e-12 if drawn is not tied else 5e-4  # between its counted levels it is a straight line
-    assert found.psi == pytest.approx(exact_index(before, after), abs=tolerance)
-    assert found.ks == pytest.approx(ks_2samp(before, after).statistic, abs=1e-12 if drawn is not tied else 0.005)
-    assert (found.psi < 0.005) == (moved == 1.0)
+    assert drift.psi == pytest.approx(exact_index(before, after), abs=tolerance)
+    assert drift.ks == pytest.approx(ks_2samp(before, after).statistic, abs=1e-12 if drawn is not tied else 0.005)
+    assert (drift.psi < 0.005) == (moved == 1.0)
 
 
 def test_counted_levels_come_from_the_pass_over_the_rows(spark: SparkSession) -> None:
     values = np.repeat([0.0, 2.0, 5.0], [50, 1, 9])
-    made = stats(spark, NUMBER, [*values.tolist(), None])
-    assert made == counted(values, missing=1)
-    assert [list(each or ()) for each in (made.levels, made.rows_below, made.rows_at_most)] == [
+    column_stats = stats(spark, NUMBER, [*values.tolist(), None])
+    assert column_stats == counted(values, missing=1)
+    assert [list(each or ()) for each in (column_stats.levels, column_stats.rows_below, column_stats.rows_at_most)] == [
         [0, 2, 5], [0, 50, 51], [50, 51, 60],
     ]  # fmt: skip
 

@@ -185,10 +185,10 @@ def test_a_feature_without_a_value_is_refused(spark: SparkSession) -> None:
 
 def test_buckets_are_those_declared_and_missing_values_are_counted(spark: SparkSession) -> None:
     config = spec(bucketized={"x": {"edges": [0, 10]}})
-    found = fitted(config, frame(spark, [1.0, None, float("nan"), 12.0], [None, 5.0]))
-    assert found.spec.features == (FittedBucketized(name="x", edges=(0, 10)),)
-    assert found.spec.sizes == {"x": 4}
-    assert (found.stats[0].rows, found.stats[0].missing) == (4, 2)
+    result = fitted(config, frame(spark, [1.0, None, float("nan"), 12.0], [None, 5.0]))
+    assert result.spec.features == (FittedBucketized(name="x", edges=(0, 10)),)
+    assert result.spec.sizes == {"x": 4}
+    assert (result.stats[0].rows, result.stats[0].missing) == (4, 2)
     with pytest.raises(DataError, match=r"features\.x: no value at all"):
         fitted(config, frame(spark, [None, float("nan")]))
 
@@ -225,9 +225,9 @@ def test_a_boolean_is_one_or_nought(spark: SparkSession) -> None:
 def test_an_ordinal_word_that_is_missing_is_the_median(spark: SparkSession) -> None:
     order = ["none", "some", "much", "most"]
     data = frame(spark, ["none", "some", "some", "much", "", None], ["most", "strange"] * 9, kind="string")
-    found = fitted(spec(ordinal={"x": {"order": order}}), data)
-    assert found.spec.features == (FittedOrdinal(name="x", vocabulary=tuple(order), fill=1 / 3),)
-    assert found.stats[0].shares == pytest.approx((1 / 6, 2 / 6, 1 / 6, 0))
+    result = fitted(spec(ordinal={"x": {"order": order}}), data)
+    assert result.spec.features == (FittedOrdinal(name="x", vocabulary=tuple(order), fill=1 / 3),)
+    assert result.stats[0].shares == pytest.approx((1 / 6, 2 / 6, 1 / 6, 0))
     with pytest.raises(DataError, match=r"features\.ordinal\.x: no word .* is in its order \(a, b\); found .*much, none"):
         fitted(spec(ordinal={"x": {"order": ["a", "b"]}}), data)
 
@@ -241,10 +241,10 @@ def test_an_ordinal_word_of_train_that_the_order_lacks_is_exit_3(spark: SparkSes
 def test_words_are_crossed_and_missing_where_one_is(spark: SparkSession) -> None:
     rows = [("a", "u"), ("a", "u"), ("a", "v"), (None, "v"), ("", "v"), ("b", "v\x1fw")]
     data = spark.createDataFrame([("train", *row) for row in rows], "split string, p string, q string")
-    found = fitted(spec(crossed={"x": {"of": ["p", "q"]}}), data)
-    assert found.spec.features == (FittedCrossed(name="x", of=("p", "q"), vocabulary=("a\x1fu", "a\x1fv")),)
-    assert (found.stats[0].missing, found.spec.sizes) == (3, {"x": 3})
-    assert found.spec.inputs == {"p": Raw("string"), "q": Raw("string")}
+    result = fitted(spec(crossed={"x": {"of": ["p", "q"]}}), data)
+    assert result.spec.features == (FittedCrossed(name="x", of=("p", "q"), vocabulary=("a\x1fu", "a\x1fv")),)
+    assert (result.stats[0].missing, result.spec.sizes) == (3, {"x": 3})
+    assert result.spec.inputs == {"p": Raw("string"), "q": Raw("string")}
 
 
 def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: SparkSession) -> None:
@@ -275,9 +275,9 @@ def test_numbers_that_are_not_finite_are_missing_to_the_statistics(spark: SparkS
     odd = [float("nan"), float("inf"), float("-inf")]
     for settings in ({"impute": impute}, {"impute": impute, "log1p": True}):
         config = spec(numeric={"x": settings})
-        found, expected = (fitted(config, frame(spark, [*values, *more])) for more in (odd, [None] * 3))
-        assert found == expected
-        assert math.isfinite(found.spec.features[0].model_dump()["scale"])
+        result, expected = (fitted(config, frame(spark, [*values, *more])) for more in (odd, [None] * 3))
+        assert result == expected
+        assert math.isfinite(result.spec.features[0].model_dump()["scale"])
     config = spec(cyclic={"x": {"period": 7}})
     assert fitted(config, frame(spark, [*values, *odd])) == fitted(config, frame(spark, [*values, *[None] * 3]))
     clipped = numeric(spec(numeric={"x": {"clip": [0, 10], "scale": "minmax"}}), frame(spark, [1.0, *odd]))

@@ -15,8 +15,8 @@ def test_bounds_are_local_midnights(spark: SparkSession) -> None:
     times = ["2013-10-01 03:59:59", "2013-10-01 04:00:00", "2013-11-01 03:59:59", "2013-11-01 04:00:00"]
     rows = spark.createDataFrame([(time,) for time in times], "at string").select(F.col("at").cast("timestamp"))
     bounds = (midnight(date(2013, month, 1), zone) for month in (10, 11))
-    found = [row[0] for row in rows.select(split_by_time(F.col("at"), *bounds)).collect()]
-    assert found == ["train", "validation", "validation", "test"]
+    assigned = [row[0] for row in rows.select(split_by_time(F.col("at"), *bounds)).collect()]
+    assert assigned == ["train", "validation", "validation", "test"]
 
 
 def test_all_rows_of_an_entity_are_in_one_split_and_shares_are_as_declared(spark: SparkSession) -> None:

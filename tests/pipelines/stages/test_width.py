@@ -51,11 +51,11 @@ def test_hundreds_of_features_are_fitted_and_made(spark: SparkSession) -> None:
     values = [f"if(id = 3, null, double(id * {at + 1})) as n{at}" for at in range(FEATURES)]
     rows = spark.range(1, 4).selectExpr("id as row_id", "'train' as part", *values)
     spec = fit(config, profiled(rows, requests(config), "part")["train"]).spec
-    made = {row.row_id: row for row in transform(rows, spec, ("row_id",)).rows.collect()}
+    features = {row.row_id: row for row in transform(rows, spec, ("row_id",)).rows.collect()}
     for at in (0, 1, FEATURES - 1):
         # From 0, which stands in for the missing, to 2 (at + 1).
-        assert [made[number][f"n{at}"] for number in (1, 2, 3)] == [0.5, 1.0, 0.0]
-        assert [made[number][f"n{at}_missing"] for number in (1, 2, 3)] == [0.0, 0.0, 1.0]
+        assert [features[number][f"n{at}"] for number in (1, 2, 3)] == [0.5, 1.0, 0.0]
+        assert [features[number][f"n{at}_missing"] for number in (1, 2, 3)] == [0.0, 0.0, 1.0]
 
 
 def test_hundreds_of_frames_are_one(spark: SparkSession) -> None:

@@ -55,12 +55,12 @@ def finish(work: Iterator[str]) -> str | None:
 
 def standing(lake: Lake, day: int = 1, tables: list[Table] = TABLES) -> str:
     """The one run whose rows, all of them, are a day's in every table."""
-    found = {
+    rows = {
         contract.name: sorted((row.run, row.n) for row in lake.read(contract.name).where(F.col("day") == day).collect())
         for contract in tables
     }
-    run = found[tables[0].name][0][0]
-    assert found == {contract.name: [(run, 0), (run, 1)] for contract in tables}
+    run = rows[tables[0].name][0][0]
+    assert rows == {contract.name: [(run, 0), (run, 1)] for contract in tables}
     return str(run)
 
 
@@ -217,8 +217,8 @@ def test_rows_that_are_added_to_staged_ones_are_published_and_staged_anew_with_t
         assert lake.read(table.name).count() == 0
         finish(steps(other, day=2, tables=[table]))  # main moves on, and what is staged is staged anew
         audit.publish()
-    found = {row.day: row["count"] for row in lake.read(table.name).groupBy("day").count().collect()}
-    assert found == {1: 5, 2: 2}
+    counts = {row.day: row["count"] for row in lake.read(table.name).groupBy("day").count().collect()}
+    assert counts == {1: 5, 2: 2}
     assert set(IcebergTable(lake.spark, lake.identifier(table.name)).references()) == {"main"}
 
 

@@ -49,9 +49,9 @@ def test_a_warehouse_is_made_and_left_empty(tmp_path: Path) -> None:
 
 
 def test_a_new_catalog_that_many_open_at_once_is_open_to_all(spark: SparkSession, tmp_path: Path) -> None:
-    for made in range(5):
-        sessions = [session_on(spark, tmp_path / str(made)) for _ in range(6)]
-        (tmp_path / str(made)).mkdir()
+    for attempt in range(5):
+        sessions = [session_on(spark, tmp_path / str(attempt)) for _ in range(6)]
+        (tmp_path / str(attempt)).mkdir()
         with ThreadPoolExecutor(len(sessions)) as pool:
             lakes = list(pool.map(lambda session: Lake(session, "shared", "run1"), sessions))
         assert [lake.tables() for lake in lakes] == [[]] * 6

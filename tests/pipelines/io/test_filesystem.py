@@ -34,13 +34,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_folder_takes_the_place_of_what_was_there(place: str, tmp_path: Path) -> None:
-    made, uri = tmp_path / "made", f"{place}/model"
-    (made / "inner").mkdir(parents=True)
-    (made / "inner" / "a").write_text("1")
+    folder, uri = tmp_path / "new", f"{place}/model"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "a").write_text("1")
     for name in ("old", "new"):
-        (made / name).write_text(name)
-        storage.publish_folder(made, uri)
-        (made / name).unlink()
+        (folder / name).write_text(name)
+        storage.publish_folder(folder, uri)
+        (folder / name).unlink()
     assert storage.list_files(uri) == [f"{uri}/new"]
     assert storage.list_folders(place) == [uri]
     assert storage.read_bytes(f"{uri}/inner/a") == b"1"

@@ -51,9 +51,9 @@ def appended(lake: Lake, times: int = 6) -> list[int]:
 def state(lake: Lake, table: str = "things") -> tuple[Any, ...]:
     """All that maintenance could change: rows, snapshots, references, files in the folder."""
     place = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier(table)}").where("col_name = 'Location'").collect()[0].data_type
-    found = IcebergTable(lake.spark, lake.identifier(table))
+    metadata = IcebergTable(lake.spark, lake.identifier(table))
     files = sorted(str(path) for path in Path(place).rglob("*"))
-    return sorted(lake.read(table).collect()), found.snapshot_id(), found.references(), files
+    return sorted(lake.read(table).collect()), metadata.snapshot_id(), metadata.references(), files
 
 
 def folder(lake: Lake, table: str = "things") -> Path:

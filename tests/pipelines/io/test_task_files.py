@@ -95,9 +95,9 @@ def test_what_tasks_write_is_an_ordinary_table_and_no_attempt_counts_twice(lake:
     assert staged(lake, 2, repeated=1) == 2 * ROWS
     rows = lake.read("measured")
     assert [row.n for row in rows.where("n < 0").collect()] == [-2]  # May's former rows are replaced, June's are not
-    found = {row.n: (row.x, row["values"], row.late, row.part) for row in rows.where("n >= 0").collect()}
-    assert sorted(found) == list(range(2 * ROWS))
-    assert (found[3], found[4]) == ((None, [3, 0.5], None, "odd"), (2, [4, 0.5], None, "even/1"))
+    by_n = {row.n: (row.x, row["values"], row.late, row.part) for row in rows.where("n >= 0").collect()}
+    assert sorted(by_n) == list(range(2 * ROWS))
+    assert (by_n[3], by_n[4]) == ((None, [3, 0.5], None, "odd"), (2, [4, 0.5], None, "even/1"))
     pruned = rows.where((F.col("part") == "even/1") & (F.col("n") < ROWS))
     assert pruned.count() == ROWS // 2
     assert {row.n % 2 for row in pruned.collect()} == {0}

@@ -25,9 +25,9 @@ def test_messages_arrive_in_order_with_who_sent_them() -> None:
     with Channel("127.0.0.1", 0) as channel, Reporter(channel.address, channel.key, rank=3) as reporter:
         reporter.send(Imported(seconds=1))
         reporter.send(Ready(parameters=2))
-        found = [channel.messages.get(timeout=5) for _ in range(3)]
-    assert [message.content for message in found] == [Handshake(pid=os.getpid()), Imported(seconds=1), Ready(parameters=2)]
-    assert {(message.rank, message.host) for message in found} == {(3, socket.gethostname())}
+        messages = [channel.messages.get(timeout=5) for _ in range(3)]
+    assert [message.content for message in messages] == [Handshake(pid=os.getpid()), Imported(seconds=1), Ready(parameters=2)]
+    assert {(message.rank, message.host) for message in messages} == {(3, socket.gethostname())}
 
 
 def test_an_error_travels_with_its_exit_code_and_traceback() -> None:

@@ -86,11 +86,11 @@ def job_over(path: Path, config: TrainConfig, name: str, *, shuffle: bool = True
     )
 
 
-def last_arrays(made: TrainingJob) -> list[npt.NDArray[np.float32]]:
+def last_arrays(training: TrainingJob) -> list[npt.NDArray[np.float32]]:
     """What its last checkpoint holds: weights, then the optimizer's state, then the best epoch's weights."""
-    found = checkpoint.newest(made.checkpoints, lambda error: pytest.fail(str(error)))
-    assert found
-    return found[1].arrays
+    latest = checkpoint.newest(training.checkpoints, lambda error: pytest.fail(str(error)))
+    assert latest
+    return latest[1].arrays
 
 
 C = TypeVar("C", bound=Content)
@@ -101,11 +101,11 @@ def of(kind: type[C], messages: list[Message]) -> list[C]:
     return [message.content for message in messages if isinstance(message.content, kind)]
 
 
-def train(spark: SparkSession, made: TrainingJob) -> list[Message]:
+def train(spark: SparkSession, training: TrainingJob) -> list[Message]:
     """Run it, all but the export, and return what the ranks said."""
     heard: list[Message] = []
     with ranks_run(rank_without_export.MODULE):
-        run_ranks(spark, made.config.ranks, made.model_dump_json(), heard.append, start_seconds=90)
+        run_ranks(spark, training.config.ranks, training.model_dump_json(), heard.append, start_seconds=90)
     return heard
 
 
@@ -143,7 +143,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tr
     """One run over several steps, at which several tests look."""
     folder = tmp_path_factory.mktemp("trained")
     board, timeline = folder / "board", folder / "timeline.json"
-    made = job(folder, 2, 4).model_copy(update={"tensorboard": str(board), "timeline": str(timeline)})
+    training = job(folder, 2, 4).model_copy(update={"tensorboard": str(board), "timeline": str(timeline)})
     messages, folders, addresses, before = list[Message](), set[Path](), set[str](), proxy_files()
 
     def listen(message: Message) -> None:
@@ -158,7 +158,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tr
                     addresses.update(each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN)
 
     with leaving_no_rank():
-        run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
+        run_ranks(spark, 2, training.model_dump_json(), listen, start_seconds=90)
     return Trained(messages, sorted(folders), addresses, proxy_files() - before, board, timeline)
 
 
@@ -184,7 +184,7 @@ def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) ->
     one, two = job(tmp_path, 1, 64), job(tmp_path, 2, 32)
     assert one.train.steps(0) == two.train.steps(0) == 1  # all 45 rows in one step, 22 and 23 of them a rank
     alone, together = train(spark, one), train(spark, two)
-    weights = [last_arrays(made) for made in (one, two)]
+    weights = [last_arrays(training) for training in (one, two)]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
     losses = [[report.train_loss for report in of(EpochReport, messages)] for messages in (alone, together)]
@@ -258,15 +258,15 @@ def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(trained: Trained) -> None:
-    found = EventAccumulator(str(trained.board), size_guidance={"tensors": 0}).Reload()
+    accumulator = EventAccumulator(str(trained.board), size_guidance={"tensors": 0}).Reload()
     reports = of(EpochReport, trained.messages)
     for name in ("train_loss", "validation_loss", "validation_auc", "learning_rate", "rows_per_second"):
-        events = found.Tensors(name)
+        events = accumulator.Tensors(name)
         assert [event.step for event in events] == [0, 1]
         values = [float(make_ndarray(event.tensor_proto)) for event in events]
         assert values == pytest.approx([report.row()[name] for report in reports], rel=1e-6)
     shares = [
-        float(make_ndarray(found.Tensors(f"rank_{rank}/{what}_share")[1].tensor_proto))
+        float(make_ndarray(accumulator.Tensors(f"rank_{rank}/{what}_share")[1].tensor_proto))
         for rank in (0, 1)
         for what in ("compute", "wait", "feed")
     ]
@@ -290,10 +290,10 @@ def test_a_port_that_is_taken_is_exit_5(spark: SparkSession, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSession, tmp_path: Path) -> None:
-    made = job(tmp_path, 2, 4)
+    training = job(tmp_path, 2, 4)
     (tmp_path / "features.parquet").unlink()
     with pytest.raises(DataError, match=rf"rank \d on {socket.gethostname()}: features file .*can't be read") as caught:
-        train(spark, made)
+        train(spark, training)
     assert caught.value.exit_code == 3
 
 
@@ -312,7 +312,7 @@ def test_a_bug_in_a_rank_is_exit_1_with_the_ranks_traceback(spark: SparkSession)
 
 @pytest.mark.slow
 def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, tmp_path: Path) -> None:
-    made = job(tmp_path, 2, 1, epochs=100_000)
+    training = job(tmp_path, 2, 1, epochs=100_000)
     pids: dict[int, int] = {}
     killed: list[float] = []
 
@@ -324,5 +324,5 @@ def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, t
             psutil.Process(pids[1]).kill()
 
     with pytest.raises(RankError, match=rf"(?s)rank 1 on {socket.gethostname()} died: its process ended without .*code 9"):
-        run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
+        run_ranks(spark, 2, training.model_dump_json(), listen, start_seconds=90)
     assert time.monotonic() - killed[0] < 15

@@ -102,8 +102,8 @@ def test_a_batch_is_named_by_its_intervals_and_replaces_their_spans(visit: Run) 
         "select timestamp'2013-05-01 23:59:59.999999' as at, 0 as interval_from, 0 as interval_to union all "
         "select timestamp'2013-05-02 00:00:00', 0, 0 union all select timestamp'2013-05-03 12:00:00', 0, 0"
     )
-    found = batch.of_time(rows, F.col("at")).orderBy("at").select(F.day("at"), F.day("interval_from"), F.day("interval_to"))
-    assert [tuple(row) for row in found.collect()] == [(1, 1, 2), (2, 2, 3)]
+    located = batch.of_time(rows, F.col("at")).orderBy("at").select(F.day("at"), F.day("interval_from"), F.day("interval_to"))
+    assert [tuple(row) for row in located.collect()] == [(1, 1, 2), (2, 2, 3)]
 
 
 def test_steps_that_need_an_interval_of_their_own_go_in_turn(visit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_an_interval_of_a_batch_is_held_against_those_before_it(visit: Run) -> N
         "array(named_struct('name', '', 'severity', '', 'message', '')) as __found where false"
     )
     broken = broken_of(batch, contract, nothing, of, {})
-    assert [[(each.rows, each.example.partition(" (")[0]) for each in found] for found in broken.values()] == [
+    assert [[(each.rows, each.example.partition(" (")[0]) for each in promises] for promises in broken.values()] == [
         [],  # nothing is promised of the first
         [(14, "volume: expected 4 to 14 rows")],  # half to one and a half of 9
         [(20, "volume: expected 6 to 17 rows")],  # of 11.5, the median of 9 and 14

@@ -27,7 +27,7 @@ from pipelines.runtime.session import (
 
 
 @pytest.mark.parametrize(
-    ("master", "option", "found"),
+    ("master", "option", "expected"),
     [
         ("local-cluster[2,1,2048]", "spark.executor.extraJavaOptions", True),
         ("spark://host:7077", "spark.executor.defaultJavaOptions", True),
@@ -37,9 +37,9 @@ from pipelines.runtime.session import (
         ("local[*]", "spark.executor.extraJavaOptions", False),
     ],
 )
-def test_long_methods_are_compiled_where_the_flag_is_set(master: str, option: str, found: bool) -> None:
+def test_long_methods_are_compiled_where_the_flag_is_set(master: str, option: str, expected: bool) -> None:
     conf = SparkConf(loadDefaults=False).set("spark.master", master).set(option, f"-XX:+UseParallelGC {COMPILES_ALL}")
-    assert compiles_long_methods(conf) == found
+    assert compiles_long_methods(conf) == expected
     assert not compiles_long_methods(conf.set(option, "-XX:+UseParallelGC"))
 
 

@@ -33,6 +33,8 @@ def printed(tmp_path: Path, parent: str, *, terminal: bool) -> str:
         os.close(ours)
 
 
-@pytest.mark.parametrize(("parent", "terminal", "found"), [("java", True, True), ("java", False, False), ("less", True, False)])
-def test_the_terminal_is_spark_submits(tmp_path: Path, parent: str, terminal: bool, found: bool) -> None:
-    assert f"terminal {found}" in printed(tmp_path, parent, terminal=terminal)
+@pytest.mark.parametrize(
+    ("parent", "terminal", "expected"), [("java", True, True), ("java", False, False), ("less", True, False)]
+)
+def test_the_terminal_is_spark_submits(tmp_path: Path, parent: str, terminal: bool, expected: bool) -> None:
+    assert f"terminal {expected}" in printed(tmp_path, parent, terminal=terminal)

@@ -41,14 +41,14 @@ def server() -> Iterator[FaultyApi]:
 
 def api(server: FaultyApi, paging: Any = PAGE, access: Access = ACCESS, **changes: Any) -> Api:
     """What to ask the server for."""
-    made = Api(access, f"{server.base}/v1/things", {}, "data.items", paging, "total", 100)
-    return dataclasses.replace(made, **changes)
+    endpoint = Api(access, f"{server.base}/v1/things", {}, "data.items", paging, "total", 100)
+    return dataclasses.replace(endpoint, **changes)
 
 
-def read(made: Api, folder: Path) -> list[list[int]]:
+def read(endpoint: Api, folder: Path) -> list[list[int]]:
     """The ids of each page that was walked to."""
     spool = Spool(str(folder))
-    pages = [spool.read(receipt.number) for receipt in walk(made, spool, Client(made.access))]
+    pages = [spool.read(receipt.number) for receipt in walk(endpoint, spool, Client(endpoint.access))]
     return [[json.loads(record)["id"] for record in page.records] for page in pages if page]
 
 
@@ -80,8 +80,8 @@ def test_one_answer_that_is_an_array_needs_no_settings(server: FaultyApi, tmp_pa
 
 
 def test_a_page_number_may_be_an_offset(server: FaultyApi) -> None:
-    made = api(server, ByPage(by="page", param="offset", first=0, step=2, size=2), url="http://h/v1?key=a")
-    assert [made.address(number) for number in (1, 2)] == [f"http://h/v1?key=a&size=2&offset={start}" for start in (0, 2)]
+    endpoint = api(server, ByPage(by="page", param="offset", first=0, step=2, size=2), url="http://h/v1?key=a")
+    assert [endpoint.address(number) for number in (1, 2)] == [f"http://h/v1?key=a&size=2&offset={start}" for start in (0, 2)]
 
 
 @pytest.mark.parametrize(
@@ -329,8 +329,8 @@ def test_an_answer_in_another_encoding_is_exit_3_at_once(server: FaultyApi, tmp_
 )
 def test_records_that_come_and_go_are_seen(server: FaultyApi, tmp_path: Path, edit: Any, told: str) -> None:
     server.edits[2] = edit
-    made = api(server)
-    assert describe_shift(list(walk(made, Spool(str(tmp_path)), Client(ACCESS)))) == told
+    endpoint = api(server)
+    assert describe_shift(list(walk(endpoint, Spool(str(tmp_path)), Client(ACCESS)))) == told
     assert server.asked == ["1", "2"]
 
 

@@ -93,8 +93,8 @@ def test_a_request_goes_to_the_proxy_and_not_past_it(monkeypatch: pytest.MonkeyP
         assert headers["proxy-authorization"] == f"Basic {base64.b64encode(b'me:p@ss').decode()}"
         assert headers["authorization"] == "Bearer t0ken"
         monkeypatch.setenv("no_proxy", "example.org,127.0.0.1")
-        found = client(api.base).get(f"{api.base}/v1/things").content
-        assert found["data"]["items"] == [{"id": 1}]
+        content = client(api.base).get(f"{api.base}/v1/things").content
+        assert content["data"]["items"] == [{"id": 1}]
         assert "proxy-authorization" not in api.requests[0].headers
         assert len(other.asked) == 1
 

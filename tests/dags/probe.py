@@ -68,6 +68,6 @@ for url in ("WEBHOOK", "NO_ADDRESS", "NOT_SET"):  # none of them raises
     notify_failure({"dag": dag, "run_id": url, "reason": "task_failure"}, "p", {"url": url, "timeout_seconds": 5})
 notify_failure({"dag": dag, "run_id": "unwanted"}, "p", {"url": "WEBHOOK", "events": ["drift"]})
 notify_failure({"dag": dag, "run_id": "without a section"}, "p", {})
-found = {name: described(dag) for name, dag in bag.dags.items()}
-result = {"errors": bag.import_errors, "dags": found, "endings": endings, "waiting": waiting}
+dags = {name: described(dag) for name, dag in bag.dags.items()}
+result = {"errors": bag.import_errors, "dags": dags, "endings": endings, "waiting": waiting}
 Path(sys.argv[2]).write_text(json.dumps(result))

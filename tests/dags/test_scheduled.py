@@ -76,8 +76,8 @@ def probed(webhook: Webhook, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.fixture(scope="module")
 def dags(probed: dict[str, Any]) -> dict[str, Any]:
     """The DAGs by name."""
-    found: dict[str, Any] = probed["dags"]
-    return found
+    by_name: dict[str, Any] = probed["dags"]
+    return by_name
 
 
 def test_each_configuration_with_a_schedule_has_its_dags(dags: dict[str, Any]) -> None:

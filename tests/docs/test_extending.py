@@ -20,29 +20,29 @@ BLOCK = re.compile(r"(?:^`([\w./]+)`\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE |
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree with all that the page adds."""
-    made = tmp_path_factory.mktemp("tree")
+    copy = tmp_path_factory.mktemp("tree")
     for name in TREE:
         ignored = shutil.ignore_patterns("__pycache__", "results")
         (
-            shutil.copytree(ROOT / name, made / name, ignore=ignored)
+            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
             if (ROOT / name).is_dir()
-            else shutil.copy(ROOT / name, made)
+            else shutil.copy(ROOT / name, copy)
         )
-    (made / ".venv").symlink_to(ROOT / ".venv")
-    (made / "data").mkdir()
-    (made / "data" / "nycflights13").symlink_to(ROOT / "data" / "nycflights13")
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / "data").mkdir()
+    (copy / "data" / "nycflights13").symlink_to(ROOT / "data" / "nycflights13")
     files = 0
     for path, language, content in BLOCK.findall((ROOT / "docs" / "extending.md").read_text(encoding="utf-8")):
         if language == "diff":
-            done = subprocess.run(["git", "apply", "-"], input=content, text=True, cwd=made, capture_output=True, check=False)
+            done = subprocess.run(["git", "apply", "-"], input=content, text=True, cwd=copy, capture_output=True, check=False)
             assert done.returncode == 0, f"{done.stderr}\n{content}"
             continue
         assert path, f"a block without a file's name: {content}"
-        assert not (made / path).exists(), f"{path} is there already"
-        (made / path).write_text(content, encoding="utf-8")
+        assert not (copy / path).exists(), f"{path} is there already"
+        (copy / path).write_text(content, encoding="utf-8")
         files += 1
     assert files == 7
-    return made
+    return copy
 
 
 def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:

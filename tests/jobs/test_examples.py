@@ -38,8 +38,8 @@ def ran(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: d
 def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path) -> None:
     table = ran(spark, tmp_path, "weather", 3, maximum={"mae": 5.0})
     rows = table("evaluation_metrics").where("split = 'test'").collect()
-    found = {(row.baseline, row.metric): row.value for row in rows}
-    assert found[None, "mae"] < 0.9 * found["persistence", "mae"] < 0.9 * found["same_hour_yesterday", "mae"]
+    metrics = {(row.baseline, row.metric): row.value for row in rows}
+    assert metrics[None, "mae"] < 0.9 * metrics["persistence", "mae"] < 0.9 * metrics["same_hour_yesterday", "mae"]
     # The baselines by pandas, from the clean rows.
     clean = table("clean_weather").select("origin", "time_hour", "temp").toPandas()
     temp = clean.set_index(["origin", "time_hour"])["temp"].sort_index()

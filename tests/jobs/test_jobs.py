@@ -57,13 +57,13 @@ def applications() -> set[Path]:
 @pytest.fixture(scope="module")
 def folder(flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample of the data, on which every job has run alone, one after the other, each by its own spark-submit."""
-    made = tmp_path_factory.mktemp("jobs")
-    write_sample(flights_csv, made)
-    config = written(made, "flights")
+    directory = tmp_path_factory.mktemp("jobs")
+    write_sample(flights_csv, directory)
+    config = written(directory, "flights")
     for step in STEPS:
         done = submit(step, "--config", config)
         assert done.returncode == 0, f"{step}: {done.stdout}\n{done.stderr}"
-    return made
+    return directory
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def test_two_ranks_saw_every_train_row_once_an_epoch(table: Callable[[str], Data
 
 @pytest.mark.slow
 def test_metrics_are_scikit_learns_on_the_predictions_table(table: Callable[[str], DataFrame]) -> None:
-    found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
+    metrics: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
     for row in table("evaluation_metrics").collect():
-        found[row.split][row.metric] = row.value
-    for split, values in found.items():
+        metrics[row.split][row.metric] = row.value
+    for split, values in metrics.items():
         rows = table("predictions").where(f"split = '{split}'").toPandas()
         label, score = rows["label"].to_numpy().astype(int), rows["score"].to_numpy().astype(np.float64)
         verdict = score >= values["threshold"]
@@ -123,7 +123,7 @@ def test_metrics_are_scikit_learns_on_the_predictions_table(table: Callable[[str
             "rows": len(rows),
         }
         assert {name: values[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-9)
-    assert len(table("predictions").collect()) == sum(values["rows"] for values in found.values())
+    assert len(table("predictions").collect()) == sum(values["rows"] for values in metrics.values())
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(
     assert left_since(before) == set()
     assert left_in(temporary) == []
     # Named by its process as well: jobs may start in the same second.
-    assert [bool(re.fullmatch(r"app-\d{14}-0000-\d+", made.name)) for made in seen] == [True]
+    assert [bool(re.fullmatch(r"app-\d{14}-0000-\d+", path.name)) for path in seen] == [True]
     assert applications() <= folders
 
 

@@ -143,8 +143,8 @@ class Reader:
         rows, run = self.rows(name)
         content = F.xxhash64(*(F.col(c).cast("string") for c in rows.columns if c not in OF_A_RUN)) % 1_000_003
         runs = F.array_join(F.array_sort(F.collect_set("run_id")), " ") if "run_id" in rows.columns else F.lit(run)
-        found = rows.agg(F.count("*"), F.coalesce(F.sum(content), F.lit(0)), runs).collect()[0]
-        return Seen((found[0], found[1]), found[2])
+        aggregate = rows.agg(F.count("*"), F.coalesce(F.sum(content), F.lit(0)), runs).collect()[0]
+        return Seen((aggregate[0], aggregate[1]), aggregate[2])
 
     def all(self) -> dict[str, Seen]:
         """Every table, one after the other."""
@@ -161,7 +161,9 @@ class Reader:
         return {f"{name} {branch}" for name in names for branch in self.table(name).references() if branch != "main"}
 
 
-def watch(reader: Reader, states: list[dict[str, State]], stop: threading.Event, found: list[str], looks: Counter[str]) -> None:
+def watch(
+    reader: Reader, states: list[dict[str, State]], stop: threading.Event, problems: list[str], looks: Counter[str]
+) -> None:
     """Until told to stop: each table is whole, of one run, and what its run's ledger says."""
     while not stop.is_set():
         for step, tables in (("ingest", RAW), ("clean", CLEAN)):
@@ -172,13 +174,13 @@ def watch(reader: Reader, states: list[dict[str, State]], stop: threading.Event,
                 stop.wait(PAUSE_SECONDS)
                 out = counted.get((name.partition("_")[2], seen.run), seen.state[0])
                 if out != seen.state[0]:
-                    found.append(f"{name}: {seen}, but its run's ledger says {out} rows")
+                    problems.append(f"{name}: {seen}, but its run's ledger says {out} rows")
                 if (name, seen.state) not in {(name, state[name]) for state in states}:
-                    found.append(f"{name}: {seen} is neither state: {[state[name] for state in states]}")
+                    problems.append(f"{name}: {seen} is neither state: {[state[name] for state in states]}")
         for name in TABLES[len(RAW) + len(CLEAN) :]:
             seen = reader.see(name)
             if seen.state not in [state[name] for state in states] or " " in seen.run:
-                found.append(f"{name}: {seen} is neither state, or of several runs")
+                problems.append(f"{name}: {seen} is neither state, or of several runs")
 
 
 def phase(before: dict[str, Seen], after: dict[str, Seen], branches: set[str]) -> str:
@@ -228,8 +230,8 @@ def kill_and_heal(
     for number in range(KILLS):
         before, state = reader.all(), number % 2
         write_state(data, folder, state)
-        stop, found, looks = threading.Event(), list[str](), Counter[str]()
-        watcher = threading.Thread(target=watch, args=(reader, states, stop, found, looks))
+        stop, problems, looks = threading.Event(), list[str](), Counter[str]()
+        watcher = threading.Thread(target=watch, args=(reader, states, stop, problems, looks))
         watcher.start()
         try:
             job, after = Job(config, "--force"), moment()
@@ -241,7 +243,7 @@ def kill_and_heal(
             stop.set()
             watcher.join()
         print(f"kill {number + 1} after {after:.1f} s: {came}; {looks['tables']} tables looked at", flush=True)
-        assert found == []
+        assert problems == []
         assert looks["tables"] > 0
         assert {name: one.state for name, one in reader.all().items()} == states[state]
         old = set(reader.branches())

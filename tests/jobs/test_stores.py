@@ -118,8 +118,8 @@ def left_of(stores: Stores, done: subprocess.CompletedProcess[str], postgres: Po
     """All that a run wrote: output, catalog, tables with their metadata, models, reports, event logs, executors' logs."""
     yield "output", (done.stdout + done.stderr).encode()
     yield "catalog", postgres.execute("select * from iceberg_tables; select * from iceberg_namespace_properties").encode()
-    found = stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True))
-    files = [(info.path, stores.objects.open_input_file(info.path).readall()) for info in found if info.is_file]
+    infos = stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True))
+    files = [(info.path, stores.objects.open_input_file(info.path).readall()) for info in infos if info.is_file]
     logs = list(in_folder(stores.logs))
     kinds = {Path(name).suffix for name, _ in files}
     assert {".parquet", ".avro", ".json", ".html", ".keras", ".npz"} <= kinds
@@ -139,11 +139,11 @@ def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert not left_since(before)
     assert re.search(r"ingest +flights +8,420 +8,420 +0 +0 +0", done.stdout), done.stdout
-    found = [info.path for info in stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True)) if info.is_file]
-    artifacts = "\n".join(path for path in found if path.startswith("lake/tables/_artifacts/stores"))
+    paths = [info.path for info in stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True)) if info.is_file]
+    artifacts = "\n".join(path for path in paths if path.startswith("lake/tables/_artifacts/stores"))
     for file in ("manifest.json", "saved_model/saved_model.pb", "model.keras", "report.html", ".npz"):
         assert file in artifacts
-    assert not [path for path in found if "partial" in path]
+    assert not [path for path in paths if "partial" in path]
     assert int(postgres.execute("select count(*) from iceberg_tables where table_namespace = 'stores'")) > 15
     assert not shown
     assert leaks(left_of(stores, done, postgres), held) == []

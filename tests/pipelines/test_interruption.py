@@ -28,9 +28,9 @@ with process.shielded():
 def process() -> Iterator[Interruption]:
     """Signals of this process; what handled them before does so again afterwards."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    made = Interruption()
-    made.begin()
-    yield made
+    interruption = Interruption()
+    interruption.begin()
+    yield interruption
     for number, handler in before.items():
         signal.signal(number, handler)
 

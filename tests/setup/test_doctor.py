@@ -70,11 +70,11 @@ def test_the_light_form_is_json_of_names_sights_and_fixes_and_takes_under_2_seco
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 5, done.stderr
-    found = {each["name"]: each for each in json.loads(done.stdout)}
-    assert "Horovod" not in found and {"Java", "processor", "slots", "executors"} <= set(found)
-    assert {name for name, each in found.items() if not each["ok"]} == {"Java"}
-    assert found["Java"]["saw"].startswith("no Java found (")
-    assert found["Java"]["fix"] == "Install openjdk-17-jre-headless, or set JAVA_HOME."
+    findings = {each["name"]: each for each in json.loads(done.stdout)}
+    assert "Horovod" not in findings and {"Java", "processor", "slots", "executors"} <= set(findings)
+    assert {name for name, each in findings.items() if not each["ok"]} == {"Java"}
+    assert findings["Java"]["saw"].startswith("no Java found (")
+    assert findings["Java"]["fix"] == "Install openjdk-17-jre-headless, or set JAVA_HOME."
     assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 2  # a busy machine takes longer
 
 

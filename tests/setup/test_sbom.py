@@ -17,15 +17,15 @@ TYPES = {"application", "framework", "library", "container", "platform", "operat
 
 
 def test_it_has_what_the_schema_requires_and_all_that_jobs_run_with() -> None:
-    made = bill(datetime(2026, 11, 28, 12, tzinfo=UTC))
-    assert (made["bomFormat"], made["specVersion"], made["version"]) == ("CycloneDX", "1.6", 1)
-    assert re.fullmatch(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", made["serialNumber"])
-    assert made["metadata"]["timestamp"] == "2026-11-28T12:00:00+00:00"
-    components = made["components"]
+    sbom = bill(datetime(2026, 11, 28, 12, tzinfo=UTC))
+    assert (sbom["bomFormat"], sbom["specVersion"], sbom["version"]) == ("CycloneDX", "1.6", 1)
+    assert re.fullmatch(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", sbom["serialNumber"])
+    assert sbom["metadata"]["timestamp"] == "2026-11-28T12:00:00+00:00"
+    components = sbom["components"]
     assert all(each["type"] in TYPES and each["name"] and each["version"] for each in components)
     references = [each["bom-ref"] for each in components]
     assert len(set(references)) == len(references)
-    nodes = {node["ref"]: node["dependsOn"] for node in made["dependencies"]}
+    nodes = {node["ref"]: node["dependsOn"] for node in sbom["dependencies"]}
     assert {"ringmill", *(needed for needs in nodes.values() for needed in needs)} == {"ringmill", *references}
     assert all(len(set(needs)) == len(needs) for needs in nodes.values())
     assert f"pkg:pypi/pyspark@{version('pyspark')}" in nodes["ringmill"]
@@ -46,5 +46,5 @@ def test_jars_have_their_hash_and_licence() -> None:
 
 def test_it_is_written_where_the_argument_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "out" / "sbom.json")]) == 0
-    made = json.loads((tmp_path / "out" / "sbom.json").read_text())
-    assert f"{len(made['components'])} components in {tmp_path}/out/sbom.json" in capsys.readouterr().out
+    sbom = json.loads((tmp_path / "out" / "sbom.json").read_text())
+    assert f"{len(sbom['components'])} components in {tmp_path}/out/sbom.json" in capsys.readouterr().out

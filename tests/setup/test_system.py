@@ -22,9 +22,9 @@ def system(tmp_path: Path, without: str, **environment: str) -> subprocess.Compl
     tools.mkdir(parents=True)
     for tool in TOOLS:
         if tool != without:
-            found = shutil.which(tool)
-            assert found, tool
-            (tools / tool).write_text(f'#!/bin/sh\nexec "{found}" "$@"\n')
+            executable = shutil.which(tool)
+            assert executable, tool
+            (tools / tool).write_text(f'#!/bin/sh\nexec "{executable}" "$@"\n')
             (tools / tool).chmod(0o755)
     for tool in OPTIONAL:
         if tool != without:

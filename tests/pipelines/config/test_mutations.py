@@ -169,11 +169,11 @@ def refused(declare: Any) -> bool:
 def test_a_mutated_contract_is_used_or_refused(module: ModuleType, at: int, changed: list[Any]) -> None:
     tables = {**module.SOURCES, "EXAMPLES": module.EXAMPLES}
     name = sorted(tables)[at % len(tables)]
-    made = [tables[name]]
+    contracts = [tables[name]]
     for place, value in changed:
-        if refused(lambda place=place, value=value: made.append(mutated(made[-1], place, value))):
+        if refused(lambda place=place, value=value: contracts.append(mutated(contracts[-1], place, value))):
             return
-    tables[name] = made[-1]
+    tables[name] = contracts[-1]
     held: Any = ModuleType("mutated_contracts")
     held.EXAMPLES = tables.pop("EXAMPLES")
     held.SOURCES = tables

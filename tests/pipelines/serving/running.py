@@ -58,8 +58,8 @@ class Running:
         """The first log line of a kind, once it is there."""
         ends = time.monotonic() + PATIENCE
         while time.monotonic() < ends:
-            if found := next((line for line in self.lines if wanted(line)), None):
-                return found
+            if first := next((line for line in self.lines if wanted(line)), None):
+                return first
             assert self.process.poll() is None, f"the service ended with {self.process.returncode}"
             time.sleep(0.02)
         raise AssertionError(f"no such line in {self.lines}")

@@ -122,8 +122,8 @@ def test_the_service_answers_for_images_and_texts_without_tensorflow(digits: Pat
     assert runtime.startswith("ONNX Runtime") and "NumPy" in runtime
     assert (first[0], second[0]) == (200, 200)
     # By the SavedModel, in TensorFlow.
-    found = [[answer["probabilities"][name] for name in "abc"] for answer in first[1]]
-    np.testing.assert_allclose(found, Bundle.open(str(digits)).score(raw), rtol=0, atol=1e-6)
+    probabilities = [[answer["probabilities"][name] for name in "abc"] for answer in first[1]]
+    np.testing.assert_allclose(probabilities, Bundle.open(str(digits)).score(raw), rtol=0, atol=1e-6)
     expected = Bundle.open(str(sentiment)).score({"text": np.array([*TEXTS, "good film"], object)})
     np.testing.assert_allclose([answer["probability"] for answer in second[1]], expected[:-1], rtol=0, atol=1e-6)
     np.testing.assert_allclose(features, expected[-1:], rtol=0, atol=1e-6)

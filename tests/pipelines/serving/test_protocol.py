@@ -39,18 +39,18 @@ INFER = "/v2/models/tiny/infer"
 @pytest.fixture(scope="module")
 def client(service: Running) -> Iterator[triton.InferenceServerClient]:
     """NVIDIA's client."""
-    with triton.InferenceServerClient(f"127.0.0.1:{service.port}") as made:
-        yield made
+    with triton.InferenceServerClient(f"127.0.0.1:{service.port}") as connected:
+        yield connected
 
 
 def tensors(*, binary: bool, metadata: dict[str, Any], rows: dict[str, Any] = ROWS) -> list[triton.InferInput]:
     """Its inputs, as the model's metadata names them."""
-    made = []
+    inputs = []
     for tensor in metadata["inputs"]:
         value = rows[tensor["name"]]
-        made.append(triton.InferInput(tensor["name"], list(value.shape), tensor["datatype"]))
-        made[-1].set_data_from_numpy(value, binary_data=binary)
-    return made
+        inputs.append(triton.InferInput(tensor["name"], list(value.shape), tensor["datatype"]))
+        inputs[-1].set_data_from_numpy(value, binary_data=binary)
+    return inputs
 
 
 def test_tritonclient_finds_the_server_and_the_model(client: triton.InferenceServerClient, published: Path) -> None:

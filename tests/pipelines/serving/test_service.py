@@ -157,11 +157,11 @@ def test_under_concurrent_load_every_caller_gets_its_own_row(
 def test_effects_are_the_differences_that_each_replaced_input_makes(service: Running, reference: Any) -> None:
     answer = service.call("POST", "/explain", ROW).json
     whole, without_temp, without_origin = reference(FLIGHT, {**FLIGHT, "temp": 57.0}, {**FLIGHT, "origin": ""})
-    found = {each["name"]: each["effect"] for each in answer["effects"]}
-    assert set(found) == set(ROW)
-    assert found["temp"] == pytest.approx(whole - without_temp, abs=1e-6)
-    assert found["origin"] == pytest.approx(whole - without_origin, abs=1e-6)
-    assert [abs(each["effect"]) for each in answer["effects"]] == sorted((abs(each) for each in found.values()), reverse=True)
+    effects = {each["name"]: each["effect"] for each in answer["effects"]}
+    assert set(effects) == set(ROW)
+    assert effects["temp"] == pytest.approx(whole - without_temp, abs=1e-6)
+    assert effects["origin"] == pytest.approx(whole - without_origin, abs=1e-6)
+    assert [abs(each["effect"]) for each in answer["effects"]] == sorted((abs(each) for each in effects.values()), reverse=True)
     assert answer["method"].startswith("Leave one out")
 
 

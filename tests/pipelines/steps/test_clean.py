@@ -39,10 +39,12 @@ def day(tmp_path: Path) -> Any:
 
 def account(context: Context, source: str = "visits") -> tuple[int, ...]:
     """The interval's ledger of cleaning: in, out, quarantined, duplicates, filtered, repeated."""
-    row = context.lake.read("row_ledger").where(context.in_interval & (F.col("step") == "clean") & (F.col("source") == source))
-    found = row.collect()
-    assert len(found) == 1
-    return tuple(found[0][n] for n in ("rows_in", "rows_out", "quarantined", "duplicates", "filtered", "repeated"))
+    ledger = context.lake.read("row_ledger").where(
+        context.in_interval & (F.col("step") == "clean") & (F.col("source") == source)
+    )
+    rows = ledger.collect()
+    assert len(rows) == 1
+    return tuple(rows[0][n] for n in ("rows_in", "rows_out", "quarantined", "duplicates", "filtered", "repeated"))
 
 
 def clean_ids(context: Context) -> list[int]:
@@ -108,8 +110,8 @@ def test_lines_count_on_through_the_blocks_of_a_file(visit: Run, day: Any) -> No
     finally:
         spark.conf.unset("spark.sql.files.maxPartitionBytes")
     assert context.lake.read("raw_visits").select("source_block").distinct().count() > 3
-    found = {row.raw: row.source_line for row in context.lake.read("quarantine").collect()}
-    assert found == {"seven hundred": 701, "the last": 2000}
+    lines = {row.raw: row.source_line for row in context.lake.read("quarantine").collect()}
+    assert lines == {"seven hundred": 701, "the last": 2000}
 
 
 @pytest.mark.slow

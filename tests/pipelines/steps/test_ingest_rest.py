@@ -56,7 +56,7 @@ def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_gone_on_from
     assert spooled(tmp_path) == []
     assert context.lake.read("raw_weather").count() == 26115
     columns = [column.name for column in context.config.contract("weather").columns]
-    tables = [made.lake.read("clean_weather").select(columns) for made in (context, cleaned())]
+    tables = [run_context.lake.read("clean_weather").select(columns) for run_context in (context, cleaned())]
     assert tables[0].count() == 26114
     assert tables[0].exceptAll(tables[1]).count() == 0
     run(INGEST, config=from_api)

@@ -258,9 +258,9 @@ def test_every_route_gives_the_same_prediction(spark: SparkSession, tmp_path: Pa
     scored = context.lake.read("scores").collect()
     labelled = score_features(context, context.lake.read(FEATURES_TABLE), uri).collect()
     for route_name, rows in (("predict", scored), ("features table", labelled)):
-        found = from_rows(rows, ids)
-        assert len(found) > 0.9 * len(ids)
-        by_route[route_name] = np.array([found.get(each, expected[at]) for at, each in enumerate(ids)])
+        by_id = from_rows(rows, ids)
+        assert len(by_id) > 0.9 * len(ids)
+        by_route[route_name] = np.array([by_id.get(each, expected[at]) for at, each in enumerate(ids)])
     apart = {
         route: float((np.abs(scores - expected) / np.maximum(1, np.abs(expected))).max()) for route, scores in by_route.items()
     }

@@ -298,8 +298,8 @@ def test_evaluate_says_how_a_model_compares_with_the_champion(models: Models, mo
     assert (itself.gate, itself.champion) == (gate, "It is the champion itself, version 1.")
 
     second = models.train()
-    found = Comparison(1, "log_loss", -0.01, -0.02, -0.005)
-    monkeypatch.setattr(gathering, "compare", lambda *_: found)
+    comparison = Comparison(1, "log_loss", -0.01, -0.02, -0.005)
+    monkeypatch.setattr(gathering, "compare", lambda *_: comparison)
     better = assess(models.context(), measured(models, second))
     assert better.champion == (
         "It is better than the champion, version 1: its log loss is lower by 0.0100 (95% interval 0.0050 to 0.0200)."
@@ -331,10 +331,10 @@ def test_publish_uses_evaluates_comparison_unless_the_champion_changed(models: M
     models.publish()
     kept = models.folder / "comparison.json"
     run = models.train(artifacts={"comparison": str(kept)})
-    made = []
+    rivals = []
 
     def compare(context: Context, uri: str, rival: Any, *_: object) -> Comparison:
-        made.append(rival.version)
+        rivals.append(rival.version)
         return Comparison(rival.version, "log_loss", 0.02, 0.01, 0.03)
 
     monkeypatch.setattr(gathering, "compare", compare)
@@ -344,7 +344,7 @@ def test_publish_uses_evaluates_comparison_unless_the_champion_changed(models: M
     for edit in (lambda _: None, lambda content: content.update(registry={"champion": {"replicates": 300}})):
         with pytest.raises(QualityError, match="worse than the champion, version 1"):
             models.publish(edit)
-    assert made == [1, 1]  # by evaluate, and by the publish whose gate is another one
+    assert rivals == [1, 1]  # by evaluate, and by the publish whose gate is another one
     context = models.context()
     [now] = [row for row in current(read_history(context)) if row.alias == "champion"]
     assert stored_comparison(context, str(kept), now) == worse.comparison

@@ -28,9 +28,9 @@ def write(context: Context, rows: int) -> None:
     start, end = context.bounds
     table = tables.features((), {"x": "float"}, "float", ())
     stamp: dict[str, Any] = {"run_id": context.run_id, "interval_from": start, "interval_to": end}
-    made = [{"row_id": at, "split": "train", "label": 0.0, "x": 1.0, **stamp} for at in range(rows)]
+    records = [{"row_id": at, "split": "train", "label": 0.0, "x": 1.0, **stamp} for at in range(rows)]
     with context.audit("features") as audit:
-        audit.write(table, context.lake.frame(table, made), context.in_interval)
+        audit.write(table, context.lake.frame(table, records), context.in_interval)
         audit.publish()
 
 

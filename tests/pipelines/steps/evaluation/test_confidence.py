@@ -50,17 +50,17 @@ def test_the_model_its_baselines_and_slices_are_measured_in_one_pass(spark: Spar
     predictions = rows.select("row_id", "split", "label", "score").unionByName(other)
     fitted = {"trees": predictions.selectExpr("row_id", "split", "label", "score")}
     limits = dict.fromkeys((MODEL, "simple", "partial", "trees"), 0.5)
-    found = confidence(pipeline(tmp_path, "flights", edit), SPEC, predictions, rows, limits, fitted)
+    result = confidence(pipeline(tmp_path, "flights", edit), SPEC, predictions, rows, limits, fitted)
 
-    assert found.model["auc"].estimate == pytest.approx(peer.roc_auc_score(label, score), abs=1e-9)
-    assert found.model["auc"].low < found.model["auc"].estimate < found.model["auc"].high
+    assert result.model["auc"].estimate == pytest.approx(peer.roc_auc_score(label, score), abs=1e-9)
+    assert result.model["auc"].low < result.model["auc"].estimate < result.model["auc"].high
     # A baseline that predicts only some rows has metrics, but nothing that the model could be compared with.
-    assert set(found.differences) == {"simple", "trees"}
+    assert set(result.differences) == {"simple", "trees"}
     gain = peer.roc_auc_score(label, score) - peer.roc_auc_score(label, simple.astype(np.float32))
-    assert found.differences["simple"]["auc"].estimate == pytest.approx(gain, abs=1e-9)
-    assert found.differences["trees"]["auc"] == (0, 0, 0)
+    assert result.differences["simple"]["auc"].estimate == pytest.approx(gain, abs=1e-9)
+    assert result.differences["trees"]["auc"] == (0, 0, 0)
 
-    by_group = {(one.features, one.values): one for one in found.slices}
+    by_group = {(one.features, one.values): one for one in result.slices}
     words = {0: "(unknown)", 1: "EWR", 2: "JFK"}
     assert {values[0] for features, values in by_group if features == ("origin",)} == set(words.values())
     for number, word in words.items():
@@ -71,6 +71,6 @@ def test_the_model_its_baselines_and_slices_are_measured_in_one_pass(spark: Spar
     assert {values for features, values in by_group if features == ("leg",)} == {("(unknown)",), ("EWR, LAX",)}
     pairs = {(words[o], a): int(((origin == o) & (age == a)).sum()) for o in words for a in range(4)}
     few = [count for count in pairs.values() if count < 100]
-    [suppressed] = found.suppressed
+    [suppressed] = result.suppressed
     assert (suppressed.features, suppressed.groups, suppressed.rows) == (("origin", "age"), len(few), sum(few))
     assert not [one for features, one in by_group.items() if features[0] == ("origin", "age") and one.rows < 100]

@@ -103,11 +103,11 @@ def test_thresholds_are_chosen_on_validation_alone(spark: SparkSession, tmp_path
     for by, (more, threshold) in expected.items():
         edit = partial(evaluated, {"threshold_by": by, **more})
         config = pipeline(tmp_path, "thresholds", edit)
-        found = judge(config, frame, frame)
-        assert {split: metrics["threshold"] for split, metrics in found.metrics.items()} == pytest.approx(
+        evaluation = judge(config, frame, frame)
+        assert {split: metrics["threshold"] for split, metrics in evaluation.metrics.items()} == pytest.approx(
             {"validation": threshold, "test": threshold}, abs=1e-12
         )
-    assert found.metrics["test"]["recall"] == pytest.approx(3 / 6)  # at 0.6; at 0.3 it would be 1
+    assert evaluation.metrics["test"]["recall"] == pytest.approx(3 / 6)  # at 0.6; at 0.3 it would be 1
 
 
 def test_a_predicted_quantile_covers_its_share_of_labels(spark: SparkSession, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_predicted_quantile_covers_its_share_of_labels(spark: SparkSession, tm
         content.update(task=NUMBER, evaluate={})
         content["train"].pop("monitor", None)
 
-    found = judge(pipeline(tmp_path, "quantile", edit), frame, frame)
+    evaluation = judge(pipeline(tmp_path, "quantile", edit), frame, frame)
     for split, of in (("validation", true[::2]), ("test", true[1::2])):
-        assert found.metrics[split]["coverage"] == pytest.approx((of <= quantile).mean(), abs=1e-12)
-    assert found.metrics["test"]["coverage"] == pytest.approx(0.9, abs=0.05)
+        assert evaluation.metrics[split]["coverage"] == pytest.approx((of <= quantile).mean(), abs=1e-12)
+    assert evaluation.metrics["test"]["coverage"] == pytest.approx(0.9, abs=0.05)

@@ -67,8 +67,8 @@ def test_parameters_and_epochs_are_told_once_and_the_run_has_ended(uri: str) -> 
         run.data.tags.items()
     )
     assert {"epochs": "3", "optimizer.options.beta_1": "0.8", "network.hidden": "[256, 128]"}.items() <= run.data.params.items()
-    found = client.get_metric_history(run.info.run_id, "validation_auc")
-    assert [(metric.step, metric.value) for metric in found] == [(0, 0.7), (1, pytest.approx(0.8))]
+    history = client.get_metric_history(run.info.run_id, "validation_auc")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 0.7), (1, pytest.approx(0.8))]
     assert {"train_loss", "validation_loss", "learning_rate", "rows_per_second"} < set(run.data.metrics)
 
 

@@ -44,8 +44,8 @@ def test_hashes_are_those_of_hmac_sha256(spark: SparkSession, key: bytes, texts:
 def test_personal_values_leave_raw_as_hashes_or_not_at_all(spark: SparkSession) -> None:
     inputs = CleaningInputs(key=hash_key(spark, KEY))
     rows = [("1", "Ann@x.org", "555", "30"), ("x", "bob@x.org", "556", "31"), ("3", "carl", "557", "32")]
-    judged = validate_rows(landed(spark, PEOPLE, *rows, "4,broken dora@x.org"), PEOPLE, START, END, inputs)
-    parts = split_validated(judged, PEOPLE, inputs)
+    validated = validate_rows(landed(spark, PEOPLE, *rows, "4,broken dora@x.org"), PEOPLE, START, END, inputs)
+    parts = split_validated(validated, PEOPLE, inputs)
     ann = hmac.new(KEY, b"Ann@x.org", hashlib.sha256).hexdigest()
     assert [row.asDict() for row in parts.clean.collect()] == [{"id": 1, "mail": ann, "age": 30}]
     refused = parts.quarantined.orderBy("raw").collect()

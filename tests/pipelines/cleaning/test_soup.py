@@ -63,23 +63,23 @@ def mutated(draw: st.DrawFn, original: bytes) -> bytes:
 
 def account_for(spark: SparkSession, source: Source) -> None:
     """Read and judge what is there; an error must be one of ours, and without one every row has its place."""
-    told: RingmillError | None
+    failure: RingmillError | None
     try:
         rows = source.read(spark, CONTRACT, MAY)
         landed = rows.count()
     except RingmillError as error:
-        told = error
+        failure = error
     else:
-        told = None
-    if told:
-        assert (told.exit_code, "source soup" in str(told)) in {(3, True), (5, True)}
+        failure = None
+    if failure:
+        assert (failure.exit_code, "source soup" in str(failure)) in {(3, True), (5, True)}
         return
-    judged = validate_rows(rows, CONTRACT, MAY.start, MAY.end)
-    counts = judged.agg(*verdicts(CONTRACT)).collect()[0]
+    validated = validate_rows(rows, CONTRACT, MAY.start, MAY.end)
+    counts = validated.agg(*verdicts(CONTRACT)).collect()[0]
     assert sum(counts[verdict] for verdict in VERDICTS) == landed
-    refused = split_validated(judged, CONTRACT).quarantined.where(F.col("raw").isNull() | (F.size("reasons") == 0))
+    refused = split_validated(validated, CONTRACT).quarantined.where(F.col("raw").isNull() | (F.size("reasons") == 0))
     assert refused.count() == 0
-    clean = split_validated(judged, CONTRACT).clean.collect()
+    clean = split_validated(validated, CONTRACT).clean.collect()
     assert len({row.id for row in clean}) == len(clean) == counts["clean"]
 
 

@@ -59,12 +59,12 @@ def two_passes(raw: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[
     result = validator.first_pass_result(seen.get)
     row_buckets = raw.sparkSession.createDataFrame(pd.DataFrame({ROW_BUCKET: pd.Series(result.row_buckets, dtype="int32")}))
     validated = validator.second_pass(raw, row_buckets)
-    second_clean, counts, broken, refused = whole(validated, inputs)
+    second_clean, counts, broken, refused = outcome(validated, inputs)
     counts |= {"clean": counts["clean"] + len(clean), "filtered": counts["filtered"] + result.filtered}
     return sorted(clean + second_clean), counts, sorted(merge_broken([*result.broken, *broken])), refused
 
 
-def whole(validated: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
+def outcome(validated: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
     """The same of judged rows."""
     clean, refused = map(texts, split_validated(validated, VISITS, inputs))
     counts = validated.agg(*verdicts(VISITS)).drop("example", "newest", "broken").collect()[0].asDict()
@@ -82,7 +82,7 @@ def test_two_looks_say_what_one_judgement_says(spark: SparkSession, monkeypatch:
     monkeypatch.setattr(two_pass, "ROW_BUCKETS", row_buckets)
     raw = mixed(spark, row_buckets, 60)
     inputs = CleaningInputs({"kinds": spark.createDataFrame([("a",)], "kind string")}, fit_fences(raw, VISITS))
-    clean, counts, broken, refused = whole(validate_rows(raw, VISITS, START, END, inputs), inputs)
+    clean, counts, broken, refused = outcome(validate_rows(raw, VISITS, START, END, inputs), inputs)
     assert min(counts.values()) > 0, counts
     assert {rule.rule for rule in broken} > {"rule: an a has none", "reference: kind in kinds"}
     assert two_passes(raw, inputs) == (clean, counts, broken, refused)

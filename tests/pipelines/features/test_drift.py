@@ -182,7 +182,7 @@ def few(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
     return random.choice(7, rows, p=[0.5, 0.3, 0.1, 0.06, 0.03, 0.007, 0.003]).astype(float)
 
 
-def whole(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
+def whole_numbers(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
     """Up to 1,500 whole numbers, most of them small."""
     return np.floor(random.lognormal(4, 1, rows)).clip(0, 1_500)
 
@@ -192,7 +192,7 @@ def tied(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
     return np.where(random.random(rows) < 0.896, 0.0, random.exponential(1, rows))
 
 
-@pytest.mark.parametrize("drawn", [few, whole, tied])
+@pytest.mark.parametrize("drawn", [few, whole_numbers, tied])
 @pytest.mark.parametrize("moved", [1.0, 0.8])
 def test_psi_is_that_of_exact_counts_where_values_are_few_whole_or_tied(drawn: Drawn, moved: float) -> None:
     random = np.random.default_rng(11)
@@ -231,7 +231,7 @@ def broken(before: Stats, after: Stats) -> list[str]:
 @pytest.mark.parametrize("rows", [1, 5, 9, 20, 60, 150])
 def test_rows_of_the_same_distribution_break_no_bound_however_few_they_are(rows: int) -> None:
     random = np.random.default_rng(2)
-    kinds = (few, whole, tied, lambda random, rows: random.normal(size=rows))
+    kinds = (few, whole_numbers, tied, lambda random, rows: random.normal(size=rows))
     exceeding, reported = 0, []
     for drawn in kinds:
         before = counted(drawn(random, 5_000), missing=200)

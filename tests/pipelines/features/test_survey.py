@@ -106,7 +106,7 @@ def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path
     assert groups == sorted(groups)
     assert len(groups) == 8 + 1 + 2  # a file without rows has a group of none
     footers = {uri: pq.read_metadata(uri) for uri, _ in groups}
-    rows = [sum(footers[uri].row_group(place).num_rows for uri, place in part) for part in files.parts]
+    rows = [sum(footers[uri].row_group(index).num_rows for uri, index in part) for part in files.parts]
     assert rows == [200, 200, 200, 250]  # four parts, since three would have more than 250 each
     with pytest.raises(ExternalError, match="no Parquet file is there"):
         files_of(str(tmp_path / "none"))
@@ -123,8 +123,8 @@ def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(survey, "HELD_VALUES", 25)
     folder = written(tmp_path, {"g": ["a"] * 90, "x": np.arange(90.0)})
     parts = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[:1])], "id"))
-    values = [np.frombuffer(held) for part in parts for held in part.column("values").to_pylist() if held]
-    assert [len(held) for held in values] == [30, 30, 30]
+    values = [np.frombuffer(content) for part in parts for content in part.column("values").to_pylist() if content]
+    assert [len(content) for content in values] == [30, 30, 30]
     assert all(after[0] == before[-1] + 1 for before, after in pairwise(values))
     assert profiled(folder, survey_by("g", REQUESTS[:1]))["a", 1]["percentiles"][99] == 44
 

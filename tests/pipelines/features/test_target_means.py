@@ -77,6 +77,6 @@ def test_a_word_that_says_nothing_says_nothing(spark: SparkSession) -> None:
     )
     feature = fitted(spec(smoothing=0), rows)
     pair = transform(rows, FittedSpec(features=(feature,)), ("id", "label"), out_of_fold=True).rows.toPandas()
-    told = transform(rows, FittedSpec(features=(feature,)), ("id", "label")).rows.toPandas()
-    assert told["w"].corr(told["label"]) > 0.6
+    transformed = transform(rows, FittedSpec(features=(feature,)), ("id", "label")).rows.toPandas()
+    assert transformed["w"].corr(transformed["label"]) > 0.6
     assert abs(pair["w"].corr(pair["label"])) < 0.2

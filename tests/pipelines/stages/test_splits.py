@@ -38,5 +38,5 @@ def test_an_embargo_is_of_whole_hours_where_clocks_change(spark: SparkSession) -
     bound = midnight(date(2013, 3, 11), "America/New_York")  # 4 UTC; the day before has 23 hours
     times = ["2013-03-10 03:59:59", "2013-03-10 04:00:00", "2013-03-11 03:59:59", "2013-03-11 04:00:00"]
     rows = spark.createDataFrame([(time,) for time in times], "at string").select(F.col("at").cast("timestamp"))
-    kept = rows.select(outside_embargo(F.lit(1), F.col("at"), [bound], 24))
-    assert [row[0] for row in kept.collect()] == [1, None, None, 1]
+    split = rows.select(outside_embargo(F.lit(1), F.col("at"), [bound], 24))
+    assert [row[0] for row in split.collect()] == [1, None, None, 1]

@@ -25,8 +25,8 @@ def test_a_contract_of_hundreds_of_columns_is_cleaned(spark: SparkSession) -> No
     contract = Table("s", (Column("id", "int", nullable=False), *columns), key=("id",))
     good = ("1", *(str(at % 10) for at in range(COLUMNS)))
     bad = ("2", *("10" if at in (3, COLUMNS - 1) else "x" if at == 7 else "5" for at in range(COLUMNS)))
-    judged = validate_rows(landed(spark, contract, good, bad), contract, START, END)
-    parts = split_validated(judged, contract)
+    validated = validate_rows(landed(spark, contract, good, bad), contract, START, END)
+    parts = split_validated(validated, contract)
     assert [tuple(row) for row in parts.clean.collect()] == [(1, *(at % 10 for at in range(COLUMNS)))]
     assert [row.reasons for row in parts.quarantined.collect()] == [
         [

@@ -57,11 +57,11 @@ def test_a_missing_value_stays_in_a_window_and_takes_a_label_away(spark: SparkSe
     assert [row.label for row in windowed_rows(rows) if row.label] == []
 
 
-@pytest.mark.parametrize(("stride", "kept"), [(1, 5), (2, 3), (3, 2)])
-def test_one_row_in_a_stride_has_a_label(spark: SparkSession, stride: int, kept: int) -> None:
+@pytest.mark.parametrize(("stride", "labelled"), [(1, 5), (2, 3), (3, 2)])
+def test_one_row_in_a_stride_has_a_label(spark: SparkSession, stride: int, labelled: int) -> None:
     rows = windowed_rows(series(spark, list(range(9))), stride=stride)
     assert len(rows) == 9
-    assert sum(row.label is not None for row in rows) in (kept, kept - 1)
+    assert sum(row.label is not None for row in rows) in (labelled, labelled - 1)
 
 
 def test_without_a_label_column_the_label_is_the_rows_own(spark: SparkSession) -> None:

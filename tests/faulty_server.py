@@ -46,7 +46,7 @@ class FaultyApi(rest_server.JsonApi):
         self.edits: dict[int, Callable[[list[Row]], object]] = {}
 
     @property
-    def asked(self) -> list[str]:
+    def requested(self) -> list[str]:
         """The page (or cursor) that each request was for; empty for one that named none."""
         return [seen.query.get("page", seen.query.get("cursor", "")) for seen in self.requests]
 

@@ -37,10 +37,10 @@ def keep(*, days: float = 0, raw_days: float | None = None) -> Retention:
     return Retention(snapshots=old, orphans=now - timedelta(days=3), audits=old, raw=raw_from, file_bytes=128 << 20)
 
 
-def maintain(lake: Lake, table: str = "things", kept: Retention | None = None, *, dry: bool = False) -> MaintenanceResult:
+def maintain(lake: Lake, table: str = "things", retention: Retention | None = None, *, dry: bool = False) -> MaintenanceResult:
     """Maintain one table; by default everything that nothing refers to is old."""
     time.sleep(0.01)  # so that the newest commit lies before now
-    return Maintenance(lake, table, kept or keep(), dry=dry).run()
+    return Maintenance(lake, table, retention or keep(), dry=dry).run()
 
 
 def appended(lake: Lake, times: int = 6) -> list[int]:
@@ -50,9 +50,11 @@ def appended(lake: Lake, times: int = 6) -> list[int]:
 
 def state(lake: Lake, table: str = "things") -> tuple[Any, ...]:
     """All that maintenance could change: rows, snapshots, references, files in the folder."""
-    place = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier(table)}").where("col_name = 'Location'").collect()[0].data_type
+    location = (
+        lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier(table)}").where("col_name = 'Location'").collect()[0].data_type
+    )
     metadata = IcebergTable(lake.spark, lake.identifier(table))
-    files = sorted(str(path) for path in Path(place).rglob("*"))
+    files = sorted(str(path) for path in Path(location).rglob("*"))
     return sorted(lake.read(table).collect()), metadata.snapshot_id(), metadata.references(), files
 
 
@@ -112,7 +114,7 @@ def test_what_is_old_goes_to_the_millisecond(lake: Lake) -> None:
     table = IcebergTable(lake.spark, lake.identifier("things"))
     moments = sorted(row.committed_at.astimezone(UTC) for row in lake.read("things.snapshots").collect())
     since = moments[3]
-    assert maintain(lake, kept=replace(keep(), snapshots=since)).snapshots == 3
+    assert maintain(lake, retention=replace(keep(), snapshots=since)).snapshots == 3
     assert sorted(row.committed_at.astimezone(UTC) for row in lake.read("things.snapshots").collect())[0] == since
     assert table.expirable(since) == 0
 
@@ -120,7 +122,7 @@ def test_what_is_old_goes_to_the_millisecond(lake: Lake) -> None:
 @pytest.mark.slow
 def test_young_snapshots_stay(lake: Lake) -> None:
     first, *_ = appended(lake)
-    assert maintain(lake, kept=keep(days=1)).snapshots == 0
+    assert maintain(lake, retention=keep(days=1)).snapshots == 0
     assert [row.n for row in lake.read("things", first).collect()] == [0]
 
 
@@ -134,7 +136,7 @@ def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake) -> None:
     os.utime(old, (long_ago, long_ago))
     for row in lake.read("things.files").collect():  # old and live
         os.utime(row.file_path.removeprefix("file:"), (long_ago, long_ago))
-    assert maintain(lake, kept=keep(days=1)).orphans == 1
+    assert maintain(lake, retention=keep(days=1)).orphans == 1
     assert (old.exists(), young.exists()) == (False, True)
     assert sorted(row.n for row in lake.read("things").collect()) == list(range(6))
 
@@ -157,7 +159,7 @@ def test_a_run_that_began_before_maintenance_still_lands(lake: Lake) -> None:
     appended(lake)
     with Audit(lake, "day 1") as audit:
         audit.write(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
-        maintain(lake, kept=keep(days=1))
+        maintain(lake, retention=keep(days=1))
         audit.publish()
     assert sorted((row.day, row.n) for row in lake.read("things").collect()) == [(0, 0), (0, 2), (0, 4), (1, 99)]
 
@@ -174,7 +176,7 @@ def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         writes = [pool.submit(write, number) for number in range(10, 16)]
-        maintain(lake, kept=keep(days=1))
+        maintain(lake, retention=keep(days=1))
         for written in writes:
             written.result()
     assert sorted(row.n for row in lake.read("things").collect()) == [*range(6), *range(10, 16)]
@@ -193,8 +195,8 @@ def test_raw_rows_of_intervals_long_past_go_and_others_stay(lake: Lake) -> None:
     assert lake.read("raw_things").count() == 6
     expiring = Lake(lake.spark, lake.namespace, "run_maintain")
     assert maintain(expiring, "raw_things", keep(days=1, raw_days=30)).rows == 4
-    left = lake.read("raw_things").collect()
-    assert [row.interval_to.astimezone(UTC) for row in left] == [today - timedelta(days=29)] * 2
+    remaining = lake.read("raw_things").collect()
+    assert [row.interval_to.astimezone(UTC) for row in remaining] == [today - timedelta(days=29)] * 2
     deleted = lake.read("raw_things.snapshots").where("operation = 'delete'").collect()
     assert [row.summary["run_id"] for row in deleted] == ["run_maintain"]
 
@@ -207,8 +209,8 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> No
     orphan.write_bytes(b"")
     os.utime(orphan, (0, 0))
     before = state(lake)
-    said = maintain(lake, dry=True)
-    assert (said.files, said.snapshots, said.orphans, said.branches) == ((6, 2), 5, 1, 1)
+    plan = maintain(lake, dry=True)
+    assert (plan.files, plan.snapshots, plan.orphans, plan.branches) == ((6, 2), 5, 1, 1)
     assert state(lake) == before
 
 

@@ -86,8 +86,8 @@ def staged(lake: Lake, tasks: int, repeated: int | None = None) -> int:
 
 def files_below(lake: Lake) -> list[Path]:
     """The data files of the table that lie on disk."""
-    place = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier('measured')}").where("col_name = 'Location'").collect()[0]
-    return sorted(Path(place.data_type.removeprefix("file:")).rglob("*.parquet"))
+    location = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier('measured')}").where("col_name = 'Location'").collect()[0]
+    return sorted(Path(location.data_type.removeprefix("file:")).rglob("*.parquet"))
 
 
 def test_what_tasks_write_is_an_ordinary_table_and_no_attempt_counts_twice(lake: Lake) -> None:

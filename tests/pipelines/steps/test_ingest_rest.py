@@ -48,7 +48,7 @@ def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_gone_on_from
         run(INGEST, config=from_api)
     assert spooled(tmp_path) == ["page-000001.json", "page-000002.json"]
     context = run(INGEST, CLEAN, config=from_api)
-    assert server.asked == ["1", "2", "3", *PAGES[2:]]
+    assert server.requested == ["1", "2", "3", *PAGES[2:]]
     assert (server.requests[0].query["from"], server.requests[0].query["to"]) == (
         "2013-01-01T05:00:00Z",
         "2014-01-01T05:00:00Z",
@@ -62,7 +62,7 @@ def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_gone_on_from
     run(INGEST, config=from_api)
     assert len(server.requests) == 7
     run(INGEST, config=from_api, force=True)
-    assert server.asked[7:] == PAGES
+    assert server.requested[7:] == PAGES
 
 
 @pytest.mark.slow

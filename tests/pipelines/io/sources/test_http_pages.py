@@ -101,11 +101,11 @@ def test_a_page_number_may_be_an_offset(server: FaultyApi) -> None:
 def test_a_fault_that_passes_is_tried_again(server: FaultyApi, tmp_path: Path, fault: faulty.Fault) -> None:
     server.script.extend([None, fault, fault])
     assert read(api(server), tmp_path) == FIVE
-    assert server.asked == ["1", "2", "2", "2", "3"]
+    assert server.requested == ["1", "2", "2", "2", "3"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "message"),
     [
         (faulty.status(503, "down"), r"503 Service Unavailable \('down'\)"),
         (faulty.reset, r"[Cc]onnection"),
@@ -114,9 +114,9 @@ def test_a_fault_that_passes_is_tried_again(server: FaultyApi, tmp_path: Path, f
     ],
     ids=["503", "reset", "short", "cut"],
 )
-def test_a_fault_that_stays_is_exit_5(server: FaultyApi, tmp_path: Path, fault: faulty.Fault, told: str) -> None:
+def test_a_fault_that_stays_is_exit_5(server: FaultyApi, tmp_path: Path, fault: faulty.Fault, message: str) -> None:
     server.then = fault
-    with pytest.raises(ExternalError, match=rf"source things: http://.*page=1 failed 3 times, .*{told}") as caught:
+    with pytest.raises(ExternalError, match=rf"source things: http://.*page=1 failed 3 times, .*{message}") as caught:
         read(api(server), tmp_path)
     assert (caught.value.exit_code, len(server.requests)) == (5, 3)
 
@@ -137,7 +137,7 @@ def test_an_answer_that_takes_too_long_is_tried_again(server: FaultyApi, tmp_pat
     quick = dataclasses.replace(ACCESS, timeout_seconds=0.3)
     started = time.monotonic()
     assert read(api(server, access=quick), tmp_path) == FIVE
-    assert server.asked == ["1", "1", "2", "3"]
+    assert server.requested == ["1", "1", "2", "3"]
     assert time.monotonic() - started < 2
 
 
@@ -241,7 +241,7 @@ def test_a_cursor_that_repeats_is_exit_5(server: FaultyApi, tmp_path: Path) -> N
     server.then = faulty.content({"data": {"items": []}, "total": 5, "next": "same"})
     with pytest.raises(ExternalError, match="page 3 is one that was read before"):
         read(api(server, CURSOR), tmp_path)
-    assert server.asked == ["", "same", "same"]
+    assert server.requested == ["", "same", "same"]
 
 
 def test_a_page_that_repeats_is_exit_5(server: FaultyApi, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_more_pages_than_allowed_is_exit_5(server: FaultyApi, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ({"error": "busy"}, r"expected a value at 'data\.items', received an object of error\. Mend sources\.things\.records"),
         ({"data": {"items": {"id": 1}}, "total": 1}, "expected an array at 'data.items', received an object"),
@@ -264,9 +264,9 @@ def test_more_pages_than_allowed_is_exit_5(server: FaultyApi, tmp_path: Path) ->
         ([1], "expected a value at 'data.items', received an array"),
     ],
 )
-def test_an_answer_of_another_form_is_exit_3(server: FaultyApi, tmp_path: Path, answer: object, told: str) -> None:
+def test_an_answer_of_another_form_is_exit_3(server: FaultyApi, tmp_path: Path, answer: object, message: str) -> None:
     server.then = faulty.content(answer)
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         read(api(server), tmp_path)
     assert (caught.value.exit_code, len(server.requests)) == (3, 1)
 
@@ -279,7 +279,7 @@ def test_an_answer_that_is_no_json_is_exit_3(server: FaultyApi, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (
             faulty.text('{"data": {"items": []}}\n{"data": {"items": []}}'),
@@ -298,9 +298,11 @@ def test_an_answer_that_is_no_json_is_exit_3(server: FaultyApi, tmp_path: Path) 
         (faulty.status(302, Location="ftp://there/it"), r"leads to no address"),
     ],
 )
-def test_an_answer_that_is_wrong_is_asked_for_once(server: FaultyApi, tmp_path: Path, answer: faulty.Fault, told: str) -> None:
+def test_an_answer_that_is_wrong_is_asked_for_once(
+    server: FaultyApi, tmp_path: Path, answer: faulty.Fault, message: str
+) -> None:
     server.then = answer
-    with pytest.raises((DataError, ExternalError), match=told):
+    with pytest.raises((DataError, ExternalError), match=message):
         read(api(server, CURSOR), tmp_path)
     assert len(server.requests) == 1
 
@@ -320,18 +322,18 @@ def test_an_answer_in_another_encoding_is_exit_3_at_once(server: FaultyApi, tmp_
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "message"),
     [
         (lambda rows: rows.insert(0, {"id": 0}), "the total changed from 5 to 6"),
         (lambda rows: rows.pop(0), "the total changed from 5 to 4"),
     ],
     ids=["inserted", "removed"],
 )
-def test_records_that_come_and_go_are_seen(server: FaultyApi, tmp_path: Path, edit: Any, told: str) -> None:
+def test_records_that_come_and_go_are_seen(server: FaultyApi, tmp_path: Path, edit: Any, message: str) -> None:
     server.edits[2] = edit
     endpoint = api(server)
-    assert describe_shift(list(walk(endpoint, Spool(str(tmp_path)), Client(ACCESS)))) == told
-    assert server.asked == ["1", "2"]
+    assert describe_shift(list(walk(endpoint, Spool(str(tmp_path)), Client(ACCESS)))) == message
+    assert server.requested == ["1", "2"]
 
 
 def test_a_total_that_the_records_do_not_come_to_is_seen(server: FaultyApi, tmp_path: Path) -> None:
@@ -357,7 +359,7 @@ def test_a_run_that_was_killed_is_gone_on_from(server: FaultyApi, tmp_path: Path
     killed.wait()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page-000001.json", "page-000002.json"]
     assert read(api(server), tmp_path) == FIVE
-    assert server.asked == ["1", "2", "3", "3"]
+    assert server.requested == ["1", "2", "3", "3"]
 
 
 def test_spools_that_nobody_came_back_for_are_removed(server: FaultyApi, tmp_path: Path) -> None:

@@ -37,8 +37,12 @@ def make(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setenv("PAIRS_PORT", str(postgres.port))
 
     def _make(table: str, **settings: Any) -> Source:
-        said = {"url": "jdbc:postgresql://127.0.0.1:${PAIRS_PORT}/postgres", "user": "postgres", "password": "PAIRS_PASSWORD"}
-        return make_source("pairs", SourceSection(kind="jdbc", table=table, **{**said, **settings}))
+        connection = {
+            "url": "jdbc:postgresql://127.0.0.1:${PAIRS_PORT}/postgres",
+            "user": "postgres",
+            "password": "PAIRS_PASSWORD",
+        }
+        return make_source("pairs", SourceSection(kind="jdbc", table=table, **{**connection, **settings}))
 
     return _make
 
@@ -187,12 +191,12 @@ def test_all_connections_see_one_state_whatever_is_written_between_their_reads(
 ) -> None:
     pairs(postgres, "moved", 700)
     with make("moved").reading(spark, PAIRS, YEAR) as rows:
-        held = rows.select("id").rdd
-        first = spark.sparkContext.runJob(held, lambda part: [row.id for row in part], [0])
+        id_rdd = rows.select("id").rdd
+        first = spark.sparkContext.runJob(id_rdd, lambda part: [row.id for row in part], [0])
         # Every row of the half that was read moves to the other half, some of the other half into the first.
         postgres.execute("update moved set name = name || '' where id <= 350; delete from moved where id = 700")
         postgres.execute("insert into moved values (701, 'late')")
-        second = spark.sparkContext.runJob(held, lambda part: [row.id for row in part], [1])
+        second = spark.sparkContext.runJob(id_rdd, lambda part: [row.id for row in part], [1])
         assert 300 <= len(first) <= 400
         assert sorted(map(int, first + second)) == list(range(1, 701))
         with pytest.raises(RuntimeError, match="lock timeout"):
@@ -263,8 +267,8 @@ def test_what_fails_outside_is_exit_5_and_tells_no_password(
         landed(make("many", password="OTHER"), spark)
     for caught in (refused, none, wrong):
         assert caught.value.exit_code == 5
-        told = f"{caught.value} {caught.value.__cause__}"
-        assert postgres.password not in told and "not-the-secret" not in told
+        text = f"{caught.value} {caught.value.__cause__}"
+        assert postgres.password not in text and "not-the-secret" not in text
 
 
 def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
@@ -301,9 +305,9 @@ def test_the_password_is_in_no_plan_and_no_version(spark: SparkSession, postgres
     with source.reading(spark, PAIRS, YEAR) as rows, redirect_stdout(shown):
         rows.explain("extended")
         rows.explain("formatted")
-    told = [shown.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.location, str(source.model_dump())]
+    texts = [shown.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.location, str(source.model_dump())]
     assert "JDBCRelation" in shown.getvalue()
-    assert not [text for text in told if postgres.password in text]
+    assert not [text for text in texts if postgres.password in text]
 
 
 def test_settings_that_are_wrong_are_exit_2(spark: SparkSession, make: Make) -> None:

@@ -155,9 +155,9 @@ def test_what_fails_names_the_setting_and_tells_no_password(
         ),
         ({"url": "jdbc:other://127.0.0.1/x"}, ConfigError, r"a driver for this address is missing; .*sources\.pairs\.driver"),
     ]
-    for settings, kind, told in cases:
-        with pytest.raises(kind, match=told) as caught:
+    for settings, kind, message in cases:
+        with pytest.raises(kind, match=message) as caught:
             landed(make(**{"table": "timed", **settings}), spark)
-        assert ("password" in str(caught.value)) == ("WRONG" in told)
+        assert ("password" in str(caught.value)) == ("WRONG" in message)
         assert mariadb.password not in f"{caught.value} {caught.value.__cause__}"
         assert "not-the-secret" not in f"{caught.value} {caught.value.__cause__}"

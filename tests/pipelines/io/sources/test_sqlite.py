@@ -50,7 +50,7 @@ def test_values_land_by_their_own_type_whatever_the_column_declares(spark: Spark
         "5", "N/A", "2.75", None, "", "1577836800000", "-9223372036854775808", "9223372036854775807", "3", "\\x00FF", " Ä,\n𝄞 ",
         "7", "1.0e+300", "1.23456789012346e+19",
     ]  # fmt: skip
-    kept = [*expected[:8], "3.0", *expected[9:11], "007", "1.0e+300", "12345678901234567890"]
+    expected_texts = [*expected[:8], "3.0", *expected[9:11], "007", "1.0e+300", "12345678901234567890"]
     rows = landed(
         create("id integer primary key, i integer, t text, n, d datetime", [(at, v, v, v, v) for at, v in enumerate(values)]),
         spark,
@@ -59,8 +59,17 @@ def test_values_land_by_their_own_type_whatever_the_column_declares(spark: Spark
     expected[-1] = "1.2345678901234567e+19"  # INTEGER affinity makes a real of it, which is this one
     assert column(rows, "i") == expected
     assert column(rows, "d") == expected
-    assert column(rows, "n") == kept
-    assert column(rows, "t")[:9] == [*kept[:2], "2.75", None, "", "1577836800000", kept[6], kept[7], "3.0"]
+    assert column(rows, "n") == expected_texts
+    assert column(rows, "t")[:9] == [
+        *expected_texts[:2],
+        "2.75",
+        None,
+        "",
+        "1577836800000",
+        expected_texts[6],
+        expected_texts[7],
+        "3.0",
+    ]
 
 
 def test_numbers_with_a_fraction_read_back_as_the_same_number(spark: SparkSession, create: Create) -> None:
@@ -170,12 +179,12 @@ def test_a_relative_path_is_the_drivers_and_a_missing_file_is_not_created(
     [row] = landed(source("jdbc:sqlite:../some.db?date_class=text", "pairs"), spark)
     assert (row.id, row.source_file) == ("1", f"jdbc:sqlite:{tmp_path}/elsewhere/../some.db pairs")
     (tmp_path / "elsewhere" / "text.db").write_text("this is no database " * 100)
-    for path, told in (
+    for path, message in (
         ("none.db", r"there is no such file, or it can't be opened \(.*\); expected .* Fix sources\.pairs\.url"),
         ("text.db", r"the file holds no database that can be read"),
         ("../some.db", r"source pairs: jdbc:sqlite:/.* nothing: there is no such table .* Fix sources\.pairs\.table"),
     ):
-        with pytest.raises(ExternalError, match=told) as caught:
+        with pytest.raises(ExternalError, match=message) as caught:
             landed(source(f"jdbc:sqlite:{path}", "nothing"), spark)
         assert "password" not in str(caught.value)
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["text.db"]

@@ -32,9 +32,9 @@ def budget(module: str) -> float:
 
 def too_slow(seconds: dict[str, float]) -> dict[str, float]:
     """Of modules and the seconds that each took, those beyond their bounds, with the bound of each."""
-    shares = {module: taken / BUDGETS[module] for module, taken in seconds.items() if module in BUDGETS}
+    shares = {module: spent / BUDGETS[module] for module, spent in seconds.items() if module in BUDGETS}
     bounds = {module: max(2 * budget(module) * _stretch(shares, module), LEAST_SECONDS) for module in seconds}
-    return {module: bounds[module] for module, taken in seconds.items() if taken > bounds[module]}
+    return {module: bounds[module] for module, spent in seconds.items() if spent > bounds[module]}
 
 
 def _stretch(shares: dict[str, float], module: str) -> float:
@@ -57,8 +57,8 @@ class BudgetGuard:
         """Print the slowest modules, and those that are too slow."""
         slowest = sorted(self._seconds.items(), key=lambda item: -item[1])[:SLOWEST]
         terminalreporter.section("slowest modules")
-        for module, taken in slowest:
-            terminalreporter.write_line(f"{taken:6.0f} s of {budget(module):4.0f}  {module}")
+        for module, spent in slowest:
+            terminalreporter.write_line(f"{spent:6.0f} s of {budget(module):4.0f}  {module}")
         for module, bound in too_slow(self._seconds).items():
             terminalreporter.write_line(
                 f"TOO SLOW: {module} took {self._seconds[module]:.0f} s, more than {bound:.0f} (twice its budget in "

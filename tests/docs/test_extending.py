@@ -47,8 +47,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the environment in the copy."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "PYSPARK_"))}
-    environment = {**kept, "PYTHONPATH": str(tree), "SPARK_CONF_DIR": str(tree / "conf" / "spark")}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "PYSPARK_"))}
+    environment = {**inherited, "PYTHONPATH": str(tree), "SPARK_CONF_DIR": str(tree / "conf" / "spark")}
     if "PYSPARK_PYTHON" in os.environ:
         environment["PYSPARK_PYTHON"] = os.environ["PYSPARK_PYTHON"]
     program = Path(sys.executable).with_name(command[0])

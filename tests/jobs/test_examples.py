@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 Table = Callable[[str], DataFrame]
 
 
-def ran(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: dict[str, float]) -> Table:
+def run_pipeline(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: dict[str, float]) -> Table:
     """Run a whole example with few epochs; reads its tables."""
     content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
     content["lake"]["warehouse"] = str(folder / "warehouse")
@@ -36,7 +36,7 @@ def ran(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: d
 
 
 def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path) -> None:
-    table = ran(spark, tmp_path, "weather", 3, maximum={"mae": 5.0})
+    table = run_pipeline(spark, tmp_path, "weather", 3, maximum={"mae": 5.0})
     rows = table("evaluation_metrics").where("split = 'test'").collect()
     metrics = {(row.baseline, row.metric): row.value for row in rows}
     assert metrics[None, "mae"] < 0.9 * metrics["persistence", "mae"] < 0.9 * metrics["same_hour_yesterday", "mae"]
@@ -58,7 +58,7 @@ def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path)
 
 
 def test_digits_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:
-    table = ran(spark, tmp_path, "digits", 12, minimum={"accuracy": 0.93, "macro_f1": 0.93})
+    table = run_pipeline(spark, tmp_path, "digits", 12, minimum={"accuracy": 0.93, "macro_f1": 0.93})
     predictions = table("predictions").where("split = 'test'").toPandas()
     assert (predictions["predicted"] == predictions["label"]).mean() > 0.93
     assert predictions["predictions"].map(len).unique().tolist() == [10]
@@ -68,7 +68,7 @@ def test_digits_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:
 
 
 def test_sentiment_is_felt(spark: SparkSession, tmp_path: Path) -> None:
-    table = ran(spark, tmp_path, "sentiment", 3, minimum={"auc": 0.79})
+    table = run_pipeline(spark, tmp_path, "sentiment", 3, minimum={"auc": 0.79})
     stats = table("feature_stats").collect()[0]
     assert (stats.kind, stats.missing) == ("text", 0)
     train = table("features").where("split = 'train'")

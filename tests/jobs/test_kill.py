@@ -89,8 +89,8 @@ class Job:
 
     def finish(self) -> float:
         """Wait; check that it went well; seconds that it took."""
-        said, _ = self._process.communicate(timeout=300)
-        assert self._process.returncode == 0, said
+        output, _ = self._process.communicate(timeout=300)
+        assert self._process.returncode == 0, output
         assert left_in(self.temporary) == []
         return time.time() - self.began
 
@@ -162,7 +162,7 @@ class Reader:
 
 
 def watch(
-    reader: Reader, states: list[dict[str, State]], stop: threading.Event, problems: list[str], looks: Counter[str]
+    reader: Reader, states: list[dict[str, State]], stop: threading.Event, problems: list[str], checks: Counter[str]
 ) -> None:
     """Until told to stop: each table is whole, of one run, and what its run's ledger says."""
     while not stop.is_set():
@@ -170,7 +170,7 @@ def watch(
             counted = reader.counted(step)
             for name in tables:
                 seen = reader.see(name)
-                looks["tables"] += 1
+                checks["tables"] += 1
                 stop.wait(PAUSE_SECONDS)
                 out = counted.get((name.partition("_")[2], seen.run), seen.state[0])
                 if out != seen.state[0]:
@@ -230,22 +230,22 @@ def kill_and_heal(
     for number in range(KILLS):
         before, state = reader.all(), number % 2
         write_state(data, folder, state)
-        stop, problems, looks = threading.Event(), list[str](), Counter[str]()
-        watcher = threading.Thread(target=watch, args=(reader, states, stop, problems, looks))
+        stop, problems, checks = threading.Event(), list[str](), Counter[str]()
+        watcher = threading.Thread(target=watch, args=(reader, states, stop, problems, checks))
         watcher.start()
         try:
             job, after = Job(config, "--force"), moment()
             job.kill(after)
-            left = reader.branches()
-            came = phase(before, reader.all(), left - old)
+            branches = reader.branches()
+            reached = phase(before, reader.all(), branches - old)
             Job(config).finish()
         finally:
             stop.set()
             watcher.join()
-        print(f"kill {number + 1} after {after:.1f} s: {came}; {looks['tables']} tables looked at", flush=True)
+        print(f"kill {number + 1} after {after:.1f} s: {reached}; {checks['tables']} tables looked at", flush=True)
         assert problems == []
-        assert looks["tables"] > 0
+        assert checks["tables"] > 0
         assert {name: one.state for name, one in reader.all().items()} == states[state]
         old = set(reader.branches())
-        phases[came] += 1
+        phases[reached] += 1
     return phases

@@ -70,12 +70,12 @@ def stores(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         }
         (folder / "events").mkdir()
         options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-        held = {
+        credentials = {
             "RINGMILL_CATALOG_PASSWORD": postgres.password,
             "RINGMILL_CANARY": CANARY,
             "RINGMILL_WEBHOOK": f"http://127.0.0.1:1/{CANARY}",
         }
-        yield Stores(s3_files(s3), hdfs, options, {**environment(), **access, **held}, folder)
+        yield Stores(s3_files(s3), hdfs, options, {**environment(), **access, **credentials}, folder)
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +133,8 @@ def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(
     stores: Stores, postgres: PostgresServer, config: Path
 ) -> None:
     before = running()
-    held = [postgres.password, CANARY]
-    with watched_processes(held) as shown:
+    credentials = [postgres.password, CANARY]
+    with watched_processes(credentials) as shown:
         done = stores.submit("jobs/pipeline.py", "--config", str(config))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert not left_since(before)
@@ -146,11 +146,11 @@ def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(
     assert not [path for path in paths if "partial" in path]
     assert int(postgres.execute("select count(*) from iceberg_tables where table_namespace = 'stores'")) > 15
     assert not shown
-    assert leaks(left_of(stores, done, postgres), held) == []
+    assert leaks(left_of(stores, done, postgres), credentials) == []
 
     again = stores.submit("jobs/pipeline.py", "--config", str(config))
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
     steps = ["ingest", "clean", "features", "train", "evaluate", "publish"]
     assert re.findall(r"(\w+): nothing to do", again.stdout) == steps, again.stdout
-    kept = stores.submit("jobs/maintain.py", "--config", str(config))
-    assert kept.returncode == 0, f"{kept.stdout}\n{kept.stderr}"
+    maintained = stores.submit("jobs/maintain.py", "--config", str(config))
+    assert maintained.returncode == 0, f"{maintained.stdout}\n{maintained.stderr}"

@@ -32,7 +32,7 @@ def lines_of(process: subprocess.Popen[str], count: int = 3) -> list[str]:
     return [process.stdout.readline().rstrip("\n") for _ in range(count)]
 
 
-def gone(path: Path, seconds: float = 10) -> bool:
+def disappears(path: Path, seconds: float = 10) -> bool:
     """Whether a path is gone within some seconds."""
     deadline = time.monotonic() + seconds
     while path.exists() and time.monotonic() < deadline:
@@ -59,7 +59,7 @@ def test_the_folder_goes_with_the_run_however_it_ends(tmp: Path, number: int) ->
         (Path(folder) / "blockmgr-1" / "00").mkdir(parents=True)
         assert Path(folder).exists()
         os.killpg(run.pid, number)
-    assert gone(Path(folder))
+    assert disappears(Path(folder))
     assert list(tmp.iterdir()) == []
 
 
@@ -72,7 +72,7 @@ def test_what_a_dead_run_left_goes_with_the_next_and_that_of_a_running_one_stays
     with (alive / ".lock").open() as lock, start(tmp) as run:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lines_of(run)
-        assert gone(dead)
+        assert disappears(dead)
         assert sorted(path.name for path in alive.iterdir()) == [".lock", "liblz4-java-1.so"]
         run.kill()
 
@@ -112,7 +112,7 @@ def test_files_of_killed_proxies_go_and_those_in_use_stay(tmp: Path) -> None:
             lines_of(run)
             assert (old.exists(), new.exists()) == (False, True)
             run.kill()
-        assert gone(new, 20)  # it is old enough by the time that the run's folder is gone
+        assert disappears(new, 20)  # it is old enough by the time that the run's folder is gone
     finally:
         for file in (old, new):
             file.unlink(missing_ok=True)

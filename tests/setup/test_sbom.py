@@ -35,13 +35,13 @@ def test_it_has_what_the_schema_requires_and_all_that_jobs_run_with() -> None:
 
 
 def test_jars_have_their_hash_and_licence() -> None:
-    jars = {each["name"]: each for each in bill(datetime.now(UTC))["components"] if each["purl"].startswith("pkg:maven/")}
-    held = sorted(JARS.glob("*.jar"))
-    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in held)
-    assert sorted(each["hashes"][0]["content"] for each in jars.values()) == digests != []
-    assert jars["postgresql"]["purl"].startswith("pkg:maven/org.postgresql/postgresql@42.")
-    assert licence_of(jars["postgresql"]) == "BSD-2-Clause"
-    assert all(each["licenses"] for each in jars.values())
+    by_name = {each["name"]: each for each in bill(datetime.now(UTC))["components"] if each["purl"].startswith("pkg:maven/")}
+    jars = sorted(JARS.glob("*.jar"))
+    digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in jars)
+    assert sorted(each["hashes"][0]["content"] for each in by_name.values()) == digests != []
+    assert by_name["postgresql"]["purl"].startswith("pkg:maven/org.postgresql/postgresql@42.")
+    assert licence_of(by_name["postgresql"]) == "BSD-2-Clause"
+    assert all(each["licenses"] for each in by_name.values())
 
 
 def test_it_is_written_where_the_argument_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,11 +29,11 @@ def system(tmp_path: Path, without: str, **environment: str) -> subprocess.Compl
     for tool in OPTIONAL:
         if tool != without:
             (tools / tool).touch(mode=0o755)
-    kept = {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "PATH")}
-    kept["MARIADB_PATH"] = ""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "PATH")}
+    inherited["MARIADB_PATH"] = ""
     command = [shutil.which("bash") or "bash", str(ROOT / "setup" / "system.sh")]
     path = ":".join(filter(None, (environment.pop("BEFORE", ""), str(tools))))
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, "PATH": path, **environment})
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**inherited, "PATH": path, **environment})
 
 
 def test_a_machine_with_everything_passes_silently(tmp_path: Path) -> None:

@@ -54,20 +54,20 @@ def test_a_store_that_does_not_answer_a_rank_is_no_bug() -> None:
     assert failure.message.startswith("the store did not answer (When initiating")
 
 
-@pytest.mark.parametrize("hello", [b'{"key": "wrong", "rank": 0, "host": "h"}\n', b"GET / HTTP/1.1\n", b"[1]\n"])
-def test_a_stranger_is_hung_up_on(hello: bytes) -> None:
+@pytest.mark.parametrize("handshake", [b'{"key": "wrong", "rank": 0, "host": "h"}\n', b"GET / HTTP/1.1\n", b"[1]\n"])
+def test_a_stranger_is_hung_up_on(handshake: bytes) -> None:
     with Channel("127.0.0.1", 0) as channel:
         host, port = channel.address.split(":")
         with socket.create_connection((host, int(port)), timeout=5) as stranger:
-            stranger.sendall(hello + b'{"kind": "done"}\n')
+            stranger.sendall(handshake + b'{"kind": "done"}\n')
             assert hung_up(stranger)
         with pytest.raises(queue.Empty):
             channel.messages.get(timeout=0.2)
 
 
 def test_a_port_that_is_taken_is_exit_5() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         with pytest.raises(ExternalError, match=rf"train\.channel_port: cannot listen on 127\.0\.0\.1:{port}") as caught:
             Channel("127.0.0.1", port)
     assert caught.value.exit_code == 5

@@ -103,10 +103,10 @@ def of(kind: type[C], messages: list[Message]) -> list[C]:
 
 def train(spark: SparkSession, training: TrainingJob) -> list[Message]:
     """Run it, all but the export, and return what the ranks said."""
-    heard: list[Message] = []
+    messages: list[Message] = []
     with ranks_run(rank_without_export.MODULE):
-        run_ranks(spark, training.config.ranks, training.model_dump_json(), heard.append, start_seconds=90)
-    return heard
+        run_ranks(spark, training.config.ranks, training.model_dump_json(), messages.append, start_seconds=90)
+    return messages
 
 
 @contextmanager
@@ -174,9 +174,9 @@ def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(t
     assert trained.addresses == {"127.0.0.1"}
     assert [folder for folder in trained.folders if folder.exists()] == []
     deadline = time.monotonic() + 120  # those of ranks that another worker tests meanwhile go with them
-    while (left := trained.proxy_files & proxy_files()) and time.monotonic() < deadline:
+    while (remaining := trained.proxy_files & proxy_files()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert left == set()
+    assert remaining == set()
 
 
 @pytest.mark.slow
@@ -228,11 +228,11 @@ def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> 
 def workers(spark: SparkSession) -> dict[int, bool]:
     """The Python workers of tasks of Spark SQL, and whether each has a module that no task needs."""
 
-    def look(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def inspect(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for _ in batches:
             yield pa.RecordBatch.from_pydict({"id": [os.getpid()], "is_there": ["colorsys" in sys.modules]})
 
-    rows = spark.range(0, 2, 1, 2).mapInArrow(look, "id long, is_there boolean", barrier=True).collect()
+    rows = spark.range(0, 2, 1, 2).mapInArrow(inspect, "id long, is_there boolean", barrier=True).collect()
     return {row.id: row.is_there for row in rows}
 
 
@@ -250,10 +250,10 @@ def test_workers_of_sql_that_were_started_ahead_serve_the_next_tasks(spark: Spar
 @pytest.mark.slow
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:
     still = Optimizer(name="SGD", learning_rate=1e-30)  # float32 does not move: no epoch is better than the first
-    heard = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
-    assert [report.best for report in of(EpochReport, heard)] == [True, False, False, False]
-    assert len(of(FeedReceipt, heard)) == 2 * 4
-    assert [message.rank for message in heard if isinstance(message.content, Done)].count(0) == 1
+    messages = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
+    assert [report.best for report in of(EpochReport, messages)] == [True, False, False, False]
+    assert len(of(FeedReceipt, messages)) == 2 * 4
+    assert [message.rank for message in messages if isinstance(message.content, Done)].count(0) == 1
 
 
 @pytest.mark.slow
@@ -284,8 +284,8 @@ def test_more_ranks_than_slots_is_refused_at_once_with_the_numbers(spark: SparkS
 
 
 def test_a_port_that_is_taken_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ExternalError, match=r"train\.channel_port"):
-        run_ranks(spark, 1, job(tmp_path, 1, 4).model_dump_json(), lambda _: None, port=taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ExternalError, match=r"train\.channel_port"):
+        run_ranks(spark, 1, job(tmp_path, 1, 4).model_dump_json(), lambda _: None, port=server.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -61,6 +61,6 @@ def test_a_job_that_is_no_step_ends_so_too(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(application, "plan_for", lambda *_: None)
     config = ROOT / "conf" / "flights.yaml"
     assert application.run_job("maintain", parser("maintain"), ["--config", str(config)], work) == 5
-    said = capsys.readouterr().err
-    assert "ringmill: maintain failed: a file could not be written: No space left on device." in said
-    assert "Traceback" not in said
+    errors = capsys.readouterr().err
+    assert "ringmill: maintain failed: a file could not be written: No space left on device." in errors
+    assert "Traceback" not in errors

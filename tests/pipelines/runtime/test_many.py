@@ -46,10 +46,12 @@ OF_THE_RUN = ("run_id", "source_row")
 def rows_of(context: Context, table: str) -> Counter[str]:
     """A table's rows as JSON, without what differs from run to run."""
     rows = context.lake.read(table)
-    kept = [name for name in rows.columns if name not in OF_THE_RUN and not (name == LANDING_ORDER and table != "clean_visits")]
+    columns = [
+        name for name in rows.columns if name not in OF_THE_RUN and not (name == LANDING_ORDER and table != "clean_visits")
+    ]
     # Of the landing order the last number counts on from any; the one before, and the file, are those of the row.
-    order = {LANDING_ORDER: F.substring_index(LANDING_ORDER, " ", 4)} if LANDING_ORDER in kept else {}
-    text = F.to_json(F.struct(*kept)).alias("row")
+    order = {LANDING_ORDER: F.substring_index(LANDING_ORDER, " ", 4)} if LANDING_ORDER in columns else {}
+    text = F.to_json(F.struct(*columns)).alias("row")
     return Counter(row["row"] for row in rows.withColumns(order).select(text).collect())
 
 
@@ -72,10 +74,10 @@ def test_many_intervals_are_written_as_one_after_the_other(
         run("at_once")
     write([4])
     context = run("at_once")
-    told = "\n".join(caplog.messages)
-    assert "ingest: nothing to do for 3 of 4 intervals" in told
-    assert "3 intervals, visits 5, shops 6" in told  # those before the missing file
-    assert "clean: nothing to do for 2 of 4 intervals" in told  # the first has a late row in the fourth's file
+    log = "\n".join(caplog.messages)
+    assert "ingest: nothing to do for 3 of 4 intervals" in log
+    assert "3 intervals, visits 5, shops 6" in log  # those before the missing file
+    assert "clean: nothing to do for 2 of 4 intervals" in log  # the first has a late row in the fourth's file
     corrected = context.lake.read("clean_visits").where("id = 1").collect()
     assert [(row.spent, row.shop, row.interval_from) for row in corrected] == [(6, "b", datetime(2013, 5, 1))]
     runs = context.lake.read("runs").where("job = 'clean' and status = 'succeeded'").collect()
@@ -146,18 +148,18 @@ def test_what_killed_batches_and_covering_intervals_left_is_replaced(
     for number, lines in VISITS_OF.items():
         (tmp_path / f"visits-05-{number:02}.csv").write_text("\n".join(["id,at,spent,shop", *lines]) + "\n")
     whole = Interval(start=DAYS[0].start, end=DAYS[-1].end)
-    publish, left = IcebergTable.publish, 0
+    publish, remaining = IcebergTable.publish, 0
 
     def dying(table: IcebergTable, branch: str) -> int:
-        nonlocal left
-        left -= 1
-        if left == 0:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
             raise KilledError
         return publish(table, branch)
 
     def run(step: Step, intervals: Sequence[Interval], published: int = 99) -> Context:
-        nonlocal left
-        context, left = visit(contract=CONTRACT), published
+        nonlocal remaining
+        context, remaining = visit(contract=CONTRACT), published
         run_intervals([step], context.over(intervals[0]), intervals, force=False)
         return context
 

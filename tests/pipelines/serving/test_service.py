@@ -222,24 +222,24 @@ def publish(folder: Path, to: Path) -> None:
 
 
 def test_a_new_model_takes_over_without_a_failed_or_mixed_request(published: Path, other: Path, tmp_path: Path) -> None:
-    place = tmp_path / "m"
-    publish(published, place)
+    served_folder = tmp_path / "m"
+    publish(published, served_folder)
     scores = {Bundle.open(str(f)).digest[:12]: float(Bundle.open(str(f)).score(arrays(FLIGHT))[0]) for f in (published, other)}
     assert len(set(scores.values())) == 2
-    with running(place, "--poll-seconds", "0") as server:
+    with running(served_folder, "--poll-seconds", "0") as server:
         seen: list[tuple[int, str, float]] = []
         done = threading.Event()
 
-        def ask() -> None:
+        def send() -> None:
             while not done.is_set():
                 answer = server.predict()
                 seen.append((answer.status, answer.json["version"], answer.json["prediction"]["probability"]))
 
         with ThreadPoolExecutor(4) as pool:
             for _ in range(4):
-                pool.submit(ask)
+                pool.submit(send)
             for folder in (other, published):
-                publish(folder, place)
+                publish(folder, served_folder)
                 server.process.send_signal(signal.SIGHUP)
                 version = Bundle.open(str(folder)).digest[:12]
                 until = time.monotonic() + PATIENCE
@@ -249,8 +249,8 @@ def test_a_new_model_takes_over_without_a_failed_or_mixed_request(published: Pat
         assert {status for status, _, _ in seen} == {200}
         assert {version for _, version, _ in seen} == set(scores)
         assert all(probability == pytest.approx(scores[version], abs=1e-6) for _, version, probability in seen)
-        (place / "features.json").write_text("{}")
-        (place / "manifest.json").write_text((place / "manifest.json").read_text() + "\n")
+        (served_folder / "features.json").write_text("{}")
+        (served_folder / "manifest.json").write_text((served_folder / "manifest.json").read_text() + "\n")
         server.process.send_signal(signal.SIGHUP)
         server.wait_for(lambda line: "features.json is not as published" in line.get("message", ""))
         assert server.predict().json["prediction"]["probability"] == pytest.approx(scores[seen[-1][1]], abs=1e-6)

@@ -188,8 +188,8 @@ def test_replay_moves_rows_that_pass_now_and_doubles_none(visit: Run, day: Any) 
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,500,a", "1,2013-05-01 11:00,200,a", "y,2013-05-01 10:00,500,a", "7")
     before = visit(INGEST, CLEAN)
     assert (clean_ids(before), account(before)) == ([1], (5, 1, 4, 0, 0, 0))
-    mended = replace(VISITS, columns=(*VISITS.columns[:2], Column("spent", "double", maximum=1000), VISITS.columns[3]))
-    context = visit(REPLAY, contract=mended)
+    fixed = replace(VISITS, columns=(*VISITS.columns[:2], Column("spent", "double", maximum=1000), VISITS.columns[3]))
+    context = visit(REPLAY, contract=fixed)
     assert (clean_ids(context), account(context)) == ([1, 2], (5, 2, 2, 1, 0, 0))
     assert [row.spent for row in context.lake.read("clean_visits").where("id = 1").collect()] == [200]
     assert quarantine(context) == {
@@ -198,10 +198,10 @@ def test_replay_moves_rows_that_pass_now_and_doubles_none(visit: Run, day: Any) 
     }
     lines = {row.raw: row.source_line for row in context.lake.read("quarantine").collect()}
     assert sorted(lines.values()) == [4, 5]
-    again = visit(REPLAY, contract=mended, force=True)
+    again = visit(REPLAY, contract=fixed, force=True)
     assert (clean_ids(again), account(again)) == ([1, 2], (5, 2, 2, 1, 0, 0))
     replayed = sorted(map(tuple, again.lake.read("clean_visits").drop("run_id").collect()))
-    anew = visit(CLEAN, contract=mended)
+    anew = visit(CLEAN, contract=fixed)
     assert anew.runs.needed("clean", by="the test").run_id == context.run_id  # the replay was a cleaning: nothing to do
     assert (sorted(map(tuple, anew.lake.read("clean_visits").drop("run_id").collect())), account(anew)) == (
         replayed,
@@ -258,7 +258,7 @@ def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(
     day(3, "3,2013-05-03 10:00,5,a")
     run_intervals([INGEST, CLEAN], context, whole.cut("day"), force=False)
     assert sorted(row.id for row in context.lake.read("clean_visits").collect()) == [1, 2, 3]
-    told = "\n".join(caplog.messages)
-    assert "interval 1 of 3: 2013-05-01 00:00 to 2013-05-02 00:00\n" in told
-    assert re.search(r"interval 3 of 3: 2013-05-03 00:00 to 2013-05-04 00:00, about \d+ s left", told)
-    assert told.count("nothing to do") == 4
+    log = "\n".join(caplog.messages)
+    assert "interval 1 of 3: 2013-05-01 00:00 to 2013-05-02 00:00\n" in log
+    assert re.search(r"interval 3 of 3: 2013-05-03 00:00 to 2013-05-04 00:00, about \d+ s left", log)
+    assert log.count("nothing to do") == 4

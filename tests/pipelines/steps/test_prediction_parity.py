@@ -120,9 +120,9 @@ def raw_rows(context: Context, bundle: Bundle) -> Raw:
     with examples(context, by="the test") as (rows, *_):
         whole = rows.where(" and ".join(["true", *(f"{name} is not null" for name, kind in kinds.items() if kind.length)]))
         times = {name for name, type_ in rows.dtypes if type_ == "timestamp" and name in kinds}
-        taken = whole.select("row_id", *cols([name for name in kinds if name not in times]),
+        selected = whole.select("row_id", *cols([name for name in kinds if name not in times]),
                              *((F.unix_micros(name) / 1e6).alias(name) for name in times))  # fmt: skip
-        columns = taken.orderBy("row_id").toArrow().to_pydict()
+        columns = selected.orderBy("row_id").toArrow().to_pydict()
     return Raw(columns["row_id"], {name: _array(kind.dtype, columns[name]) for name, kind in kinds.items()})
 
 

@@ -260,8 +260,8 @@ def test_a_database_that_is_empty_or_does_not_answer_is_named(
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         assert job(edit=catalog(f"jdbc:postgresql://127.0.0.1:{port}/db", **login)) == 5
-    said = capsys.readouterr().err
-    assert "lake.catalog: the catalog can't be read (Connection refused" in said and said.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert "lake.catalog: the catalog can't be read (Connection refused" in errors and errors.count("\n") == 1
 
 
 def test_wrong_arguments_and_unknown_tables_are_exit_2(job: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,8 +235,8 @@ def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run)
     before = snapshots(cleaned(FEATURES))
     with pytest.raises(ConfigError, match="9 ranks need 9 slots at once, the cluster has 2"):
         cleaned(TRAIN, config=lambda c: c["train"].update(ranks=9))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         with pytest.raises(ExternalError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
             cleaned(TRAIN, config=lambda c: c["train"].update(channel_port=port))
     assert snapshots(cleaned()) == before

@@ -73,8 +73,8 @@ def values(chunks: list[Chunk]) -> npt.NDArray[np.float32]:
         return np.zeros(0, np.float32)
     numbers = np.concatenate([chunk.inputs[0] for chunk in chunks])
     weights = np.concatenate([chunk.weights for chunk in chunks])
-    kept: npt.NDArray[np.float32] = numbers[weights > 0][:, 0]
-    return kept
+    present: npt.NDArray[np.float32] = numbers[weights > 0][:, 0]
+    return present
 
 
 @settings(deadline=None, max_examples=30)

@@ -57,6 +57,6 @@ def test_every_exported_form_gives_clipped_numbers_in_the_labels_unit(tmp_path: 
         np.testing.assert_allclose(values, expected, rtol=2e-6, err_msg=form)
         assert (values.min(), values.max()) == (0.25, 50), form
     assert exported.onnx.missing is None
-    kept = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    written = json.loads((tmp_path / "m" / "manifest.json").read_text())
     assert bundle.spec.label == LABEL
-    assert (kept["task"]["transform"], kept["task"]["clip"]) == ("log1p", True)
+    assert (written["task"]["transform"], written["task"]["clip"]) == ("log1p", True)

@@ -118,7 +118,7 @@ def test_a_plateau_goes_on_from_its_variables() -> None:
     first, second = (ReduceOnPlateau(Plateau(patience=2)) for _ in range(2))
     for score in (1 / 3, 0.1):
         first.update(score)
-    for mine, kept in zip(second.variables, first.variables, strict=True):
-        mine.assign(kept.numpy())
+    for mine, theirs in zip(second.variables, first.variables, strict=True):
+        mine.assign(theirs.numpy())
     second.update(1 / 3)  # the same double, which is no better: the second epoch in vain
     assert [float(variable.numpy()) for variable in second.variables] == [0.5, 1 / 3, 0]

@@ -32,7 +32,7 @@ def rows_of(row_plan: RowPlan, epoch: int, rank: int) -> list[Row]:
     return rows
 
 
-def whole(rows: list[int]) -> list[Row]:
+def all_rows(rows: list[int]) -> list[Row]:
     """All rows."""
     return [(index, row) for index, count in enumerate(rows) for row in range(count)]
 
@@ -43,7 +43,7 @@ def test_each_epoch_gives_each_row_to_one_rank(
 ) -> None:
     row_plan = plan(rows, ranks, batch, shuffle, shuffle_rows)
     seen = [row for rank in range(ranks) for row in rows_of(row_plan, epoch, rank)]
-    assert sorted(seen) == whole(rows)
+    assert sorted(seen) == all_rows(rows)
     assert all(sum(p.stop - p.start for p in block.slices) <= shuffle_rows for block in row_plan.blocks(epoch, 0))
 
 
@@ -67,13 +67,13 @@ def test_what_is_left_after_interruptions_is_seen_once_by_any_number_of_ranks(
     for _ in range(data.draw(st.integers(1, 3))):
         steps = data.draw(st.integers(0, row_plan.steps(1) - 1))
         seen += [row for rank in range(row_plan.ranks) for row in rows_of(row_plan, 1, rank)[: steps * batch]]
-        taken = (*row_plan.start.taken, Taken(ranks=row_plan.ranks, steps=steps))
-        row_plan = row_plan.model_copy(update={"ranks": data.draw(st.integers(1, 5)), "start": Start(epoch=1, taken=taken)})
-        assert row_plan.remaining_rows(1) == len(whole(rows)) - len(seen) == row_plan.step_rows(1).sum()
+        consumed = (*row_plan.start.taken, Taken(ranks=row_plan.ranks, steps=steps))
+        row_plan = row_plan.model_copy(update={"ranks": data.draw(st.integers(1, 5)), "start": Start(epoch=1, taken=consumed)})
+        assert row_plan.remaining_rows(1) == len(all_rows(rows)) - len(seen) == row_plan.step_rows(1).sum()
     shares = [rows_of(row_plan, 1, rank) for rank in range(row_plan.ranks)]
-    assert sorted([*seen, *(row for share in shares for row in share)]) == whole(rows)
+    assert sorted([*seen, *(row for share in shares for row in share)]) == all_rows(rows)
     assert [len(share) for share in shares] == [row_plan.rank_rows(1, rank) for rank in range(row_plan.ranks)]
-    assert row_plan.remaining_rows(2) == len(whole(rows))  # the next epoch is whole again
+    assert row_plan.remaining_rows(2) == len(all_rows(rows))  # the next epoch is whole again
 
 
 @given(GROUPS, st.integers(1, 5), st.integers(1, 5), st.data())
@@ -104,13 +104,13 @@ def test_rows_are_shuffled_within_blocks_and_blocks_among_each_other() -> None:
 
 
 def test_without_shuffling_rows_stay_in_order() -> None:
-    assert rows_of(plan([10] * 6, ranks=1, shuffle=False), 3, 0) == whole([10] * 6)
+    assert rows_of(plan([10] * 6, ranks=1, shuffle=False), 3, 0) == all_rows([10] * 6)
 
 
 def test_one_huge_row_group_is_shared_and_read_in_blocks() -> None:
     row_plan = plan([1000], ranks=4, shuffle_rows=100)
     assert [len(row_plan.blocks(0, rank)) for rank in range(4)] == [3, 3, 3, 3]
-    assert sorted(row for rank in range(4) for row in rows_of(row_plan, 0, rank)) == whole([1000])
+    assert sorted(row for rank in range(4) for row in rows_of(row_plan, 0, rank)) == all_rows([1000])
 
 
 def test_the_last_step_counts_only_its_true_rows() -> None:

@@ -55,9 +55,9 @@ def uri(tmp_path: Path) -> str:
 
 
 def test_parameters_and_epochs_are_told_once_and_the_run_has_ended(uri: str) -> None:
-    with tracked(context(), job(tracking_uri=uri)) as tell:
+    with tracked(context(), job(tracking_uri=uri)) as log_epoch:
         for number in (0, 1, 1):
-            tell(epoch(number))
+            log_epoch(epoch(number))
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("flights")
     assert experiment is not None
@@ -74,8 +74,8 @@ def test_parameters_and_epochs_are_told_once_and_the_run_has_ended(uri: str) -> 
 
 def test_a_training_that_fails_is_told_as_failed(uri: str) -> None:
     def fail(name: str) -> None:
-        with tracked(context(), job(tracking_uri=uri, experiment="mine"), name) as tell:
-            tell(epoch(0))
+        with tracked(context(), job(tracking_uri=uri, experiment="mine"), name) as log_epoch:
+            log_epoch(epoch(0))
             raise RankError("rank 1 died")
 
     for name in ("", "trial 2"):
@@ -93,8 +93,8 @@ def test_a_training_that_fails_is_told_as_failed(uri: str) -> None:
 
 def test_a_server_that_does_not_answer_costs_a_line(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with tracked(context(), job(tracking_uri=f"http://127.0.0.1:{free_port()}")) as tell:
-        tell(epoch(0))
+    with tracked(context(), job(tracking_uri=f"http://127.0.0.1:{free_port()}")) as log_epoch:
+        log_epoch(epoch(0))
     [warning] = [record for record in caplog.records if record.name.startswith("pipelines")]
     assert (warning.levelname, "\n" in warning.getMessage()) == ("WARNING", False)
     assert warning.getMessage().startswith("    MLflow was not told all: MlflowException: API request to http://127.0.0.1")
@@ -102,8 +102,8 @@ def test_a_server_that_does_not_answer_costs_a_line(monkeypatch: pytest.MonkeyPa
 
 def test_without_a_section_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with tracked(context(), job()) as tell:
-        tell(epoch(0))
+    with tracked(context(), job()) as log_epoch:
+        log_epoch(epoch(0))
     assert caplog.records == []
 
 

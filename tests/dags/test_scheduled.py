@@ -189,7 +189,7 @@ def test_what_a_task_wrote_says_of_which_days_it_is(probed: dict[str, Any]) -> N
     assert probed["endings"]["0"] == {"from": "2013-01-01T00:00:00-05:00", "to": "2013-01-02T00:00:00-05:00"}
 
 
-def test_a_training_goes_on_once_a_night_is_cleaned_up_to_its_end(probed: dict[str, Any]) -> None:
+def test_a_training_starts_once_a_night_is_cleaned_up_to_its_end(probed: dict[str, Any]) -> None:
     waiting = {"nothing": True, "by hand": True, "before": True, "the night": False, "in UTC": False, "later": False}
     assert probed["waiting"] == waiting
 

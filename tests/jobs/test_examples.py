@@ -57,7 +57,7 @@ def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path)
     assert (ends["test"][0] - ends["validation"][1]).total_seconds() > 24 * 3600
 
 
-def test_digits_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:
+def test_digits_are_classified(spark: SparkSession, tmp_path: Path) -> None:
     table = run_pipeline(spark, tmp_path, "digits", 12, minimum={"accuracy": 0.93, "macro_f1": 0.93})
     predictions = table("predictions").where("split = 'test'").toPandas()
     assert (predictions["predicted"] == predictions["label"]).mean() > 0.93

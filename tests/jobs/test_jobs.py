@@ -318,7 +318,7 @@ def test_wrong_arguments_are_one_clear_line(arguments: list[str], code: int, mes
         ("search", lambda c: c.pop("search"), 2, "search: the configuration has no section search"),
     ],
 )
-def test_a_wrong_configuration_is_said_before_spark_starts(
+def test_a_wrong_configuration_is_reported_before_spark_starts(
     tmp_path: Path, job: str, edit: Callable[[dict[str, Any]], object], code: int, message: str
 ) -> None:
     config = written(tmp_path, "wrong", edit)

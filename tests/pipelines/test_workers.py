@@ -11,7 +11,7 @@ import pytest
 from pipelines.workers import forget_archives
 
 
-def test_what_is_forgotten_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forgotten_archive_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "packed.zip"
     with zipfile.ZipFile(archive, "w") as content:
         content.writestr("packed_one.py", "VALUE = 1")

@@ -47,7 +47,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     assert "no g++ found" in lines["C++ compiler"]
 
 
-def test_more_ranks_than_slots_is_told_before_a_run(write: Callable[[str, str], str]) -> None:
+def test_more_ranks_than_slots_is_reported_before_a_run(write: Callable[[str, str], str]) -> None:
     content = yaml.safe_load((ROOT / "conf/flights.yaml").read_text())
     content["train"]["ranks"] = 7
     code, lines = doctor(write("c.yaml", yaml.safe_dump(content)))

@@ -77,7 +77,7 @@ def test_what_a_dead_run_left_goes_with_the_next_and_that_of_a_running_one_stays
         run.kill()
 
 
-def test_what_a_dead_service_left_goes_with_the_next_run_and_that_of_a_running_one_stays(tmp: Path) -> None:
+def test_the_next_run_removes_files_of_a_dead_service_and_no_running_ones(tmp: Path) -> None:
     dead, alive = tmp / "ringmill-tmp-model-a", tmp / "ringmill-tmp-model-b"
     for folder in (dead, alive):
         (folder / "saved_model").mkdir(parents=True)

@@ -70,7 +70,7 @@ NO_WRK = "no wrk found, so make bench-serving can't put load on the service. It 
         ("wrk", NO_WRK),
     ],
 )
-def test_without_what_tests_alone_need_set_up_goes_on(tmp_path: Path, without: str, message: str) -> None:
+def test_without_what_tests_alone_need_set_up_continues(tmp_path: Path, without: str, message: str) -> None:
     done = system(tmp_path, without)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"ringmill: {message}\n"

@@ -56,7 +56,7 @@ def test_the_shared_condition_refuses_what_the_checks_of_a_number_refuse(spark: 
         assert [row[f"each_{name}"] for row in rows_read] == expected[: len(rows_read)]
 
 
-def test_a_number_is_looked_at_once() -> None:
+def test_each_number_is_checked_once() -> None:
     contract = Table("t", (Column("n", "double", minimum=0, maximum=1), Column("w", "string")))
     checks = [check for check in all_checks(contract, {}) if check.severity == "quarantine"]
     assert len([check for check in checks if check.shown_columns[0].name == "n"]) == 4

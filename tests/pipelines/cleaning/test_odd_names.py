@@ -88,7 +88,7 @@ def test_a_contract_of_odd_names_is_cleaned_and_stored(spark: SparkSession, lake
     validated.unpersist()
 
 
-def test_one_look_and_replay_take_odd_names_too(spark: SparkSession) -> None:
+def test_the_first_pass_and_replay_take_odd_names_too(spark: SparkSession) -> None:
     contract = Table("s", CONTRACT.columns, key=CONTRACT.key, event_time=CONTRACT.event_time)
     names = ", ".join(f"`{name.replace('`', '``')}` string" for name in CONTRACT.column_names)
     raw = spark.createDataFrame(

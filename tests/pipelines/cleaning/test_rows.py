@@ -151,7 +151,7 @@ def test_the_counts_add_up(spark: SparkSession) -> None:
     assert counts.example == "id: expected a value of type int, received 'x'"
 
 
-def test_copies_are_told_from_other_rows_of_the_same_key(spark: SparkSession) -> None:
+def test_copies_are_counted_apart_from_other_rows_of_the_same_key(spark: SparkSession) -> None:
     older = ("1", "2013-01-02T00:00:00Z", "0.2", "a", "XY")
     rows = [("1", AT, "0.1", "a", "XY"), ("1", AT, "0.10", "a", " XY"), older, ("2", AT, "0.1", "a", "XY")]
     counts = counted(validate_rows(landed(spark, *rows), CONTRACT, START, END))
@@ -201,7 +201,7 @@ def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
     }
 
 
-def test_a_reference_must_be_found_where_it_is_given(spark: SparkSession) -> None:
+def test_a_reference_must_exist_where_it_is_given(spark: SparkSession) -> None:
     contract = replace(CONTRACT, references=(Reference(("kind", "code"), "kinds", ("name", "code")),))
     known = spark.createDataFrame([("a", "XY"), ("a", "XY"), ("b", None)], "name string, code string")
     rows = [("1", AT, "0", "a", "XY"), ("2", AT, "0", "b", "XY"), ("3", AT, "0", "b", None)]
@@ -246,7 +246,7 @@ def test_tukeys_fences_reach_beyond_the_quartiles(spark: SparkSession) -> None:
     }
 
 
-def test_extra_fields_are_taken_once_the_contract_knows_them(spark: SparkSession) -> None:
+def test_extra_fields_are_read_once_the_contract_knows_them(spark: SparkSession) -> None:
     raw = landed(spark, ("1", AT, "0", "a", None)).withColumn("extra", F.create_map(F.lit("code"), F.lit("XY")))
     codes = [
         split_validated(validate_rows(raw, CONTRACT, START, END, CleaningInputs(extras=extras)), CONTRACT)

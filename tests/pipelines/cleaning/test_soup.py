@@ -62,7 +62,7 @@ def mutated(draw: st.DrawFn, original: bytes) -> bytes:
 
 
 def account_for(spark: SparkSession, source: Source) -> None:
-    """Read and judge what is there; an error must be one of ours, and without one every row has its place."""
+    """Read and validate the source. An error must be one of ours; without one every row is accounted for."""
     failure: RingmillError | None
     try:
         rows = source.read(spark, CONTRACT, MAY)

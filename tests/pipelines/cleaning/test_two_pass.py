@@ -1,4 +1,4 @@
-"""The first look decides most rows, the second the few others: together they say what judging all rows whole says."""
+"""The first pass decides most rows, the second the few others. Together they give the verdicts of one pass over all rows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def mixed(spark: SparkSession, seed: int, count: int) -> DataFrame:
 
 
 def two_passes(raw: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
-    """Clean rows, counts, broken promises and refused rows, by both looks."""
+    """Clean rows, counts, broken promises and refused rows, by both passes."""
     validator = TwoPassValidator(VISITS, START, END, inputs, shared_keys(raw, VISITS, inputs))
     seen = Observation()
     first = validator.first_pass(raw).observe(seen, *validator.first_pass_counts())
@@ -65,7 +65,7 @@ def two_passes(raw: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[
 
 
 def outcome(validated: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
-    """The same of judged rows."""
+    """The same of rows that were validated in one pass."""
     clean, refused = map(texts, split_validated(validated, VISITS, inputs))
     counts = validated.agg(*verdicts(VISITS)).drop("example", "newest", "broken").collect()[0].asDict()
     broken = [BrokenRule("visits", r["name"], r.severity, r.rows, r.message) for r in count_broken(validated).collect()]
@@ -78,7 +78,7 @@ def texts(rows: DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("row_buckets", [1, 7, 2**20])
-def test_two_looks_say_what_one_judgement_says(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, row_buckets: int) -> None:
+def test_two_passes_give_the_verdicts_of_one(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, row_buckets: int) -> None:
     monkeypatch.setattr(two_pass, "ROW_BUCKETS", row_buckets)
     raw = mixed(spark, row_buckets, 60)
     inputs = CleaningInputs({"kinds": spark.createDataFrame([("a",)], "kind string")}, fit_fences(raw, VISITS))
@@ -88,7 +88,7 @@ def test_two_looks_say_what_one_judgement_says(spark: SparkSession, monkeypatch:
     assert two_passes(raw, inputs) == (clean, counts, broken, refused)
 
 
-def test_the_first_look_tells_the_newest_of_its_clean_rows(spark: SparkSession) -> None:
+def test_the_first_pass_reports_the_newest_of_its_clean_rows(spark: SparkSession) -> None:
     contract = replace(VISITS, references=())
     rows = ("1", "2013-01-10 07:00:00Z", "0", "a"), ("2", "2013-02-10", "0", "a"), ("3", "2013-01-20", "7", "a")
     raw = landed(spark, contract, *rows)
@@ -98,14 +98,14 @@ def test_the_first_look_tells_the_newest_of_its_clean_rows(spark: SparkSession) 
     assert first_pass_of(raw.where("id = 2"), contract) == FirstPassResult(1, None, [], [])
 
 
-def test_no_row_is_suspect_of_a_contract_without_event_time(spark: SparkSession) -> None:
+def test_without_event_time_the_first_pass_refuses_no_row_for_its_time(spark: SparkSession) -> None:
     contract = replace(VISITS, references=(), event_time=None)
     raw = landed(spark, contract, ("1", "2010-01-10", "0", "b"))
     assert first_pass_of(raw, contract) == FirstPassResult(0, None, [], [])
 
 
 def first_pass_of(raw: DataFrame, contract: Table) -> FirstPassResult:
-    """What the first look sees."""
+    """What the first pass reports."""
     validator, seen = (
         TwoPassValidator(contract, START, END, CleaningInputs(), shared_keys(raw, contract, CleaningInputs())),
         Observation(),

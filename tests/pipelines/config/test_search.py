@@ -19,7 +19,7 @@ def space(**values: Any) -> dict[str, Any]:
     return {"space": {path.replace("__", "."): value for path, value in values.items()}}
 
 
-def test_values_take_the_place_of_those_at_their_paths() -> None:
+def test_values_replace_those_at_their_paths() -> None:
     config = replaced(TrainConfig(), {"optimizer.learning_rate": 0.5, "network.hidden": [3], "batch_size": 8})
     assert (config.optimizer.learning_rate, config.network.hidden, config.batch_size) == (0.5, (3,), 8)
     assert config.optimizer.name == "Adam"

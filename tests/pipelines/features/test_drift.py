@@ -120,7 +120,7 @@ def test_images_are_held_by_how_long_they_are(spark: SparkSession) -> None:
     assert moved.missing == 0.5
 
 
-def test_the_harder_bound_is_said_and_measures_without_one_are_not() -> None:
+def test_the_harder_bound_is_reported_and_measures_without_one_are_not() -> None:
     config = DriftConfig(psi=DriftBounds(warn=0.1, fail=0.3), ks=DriftBounds(fail=0.2), missing=DriftBounds(warn=None))
     assert list(exceeded(FeatureDrift("x", 0.2, 0.1, 0.9), config)) == [("warn", "x: psi 0.200 is above 0.1")]
     assert [severity for severity, _ in exceeded(FeatureDrift("x", 0.4, 0.5, 0), config)] == ["fail", "fail"]
@@ -146,7 +146,7 @@ def test_a_value_that_fills_a_bin_is_seen_to_move(before: list[float], after: li
     assert measure_drift("x", numbers(before), numbers(random.choice(before, 1000).tolist())).psi < 0.03
 
 
-def test_a_boolean_is_held_against_its_shares_by_hand() -> None:
+def test_the_psi_of_a_boolean_is_that_of_its_shares_by_hand() -> None:
     before, after = (Stats(1000, 0, percentiles=(0.0,) * zeros + (1.0,) * (199 - zeros)) for zeros in (10, 100))
     # Of 200 parts, 10 and 190 in train, then 100 and 100.
     expected = (0.5 - 0.05) * math.log(0.5 / 0.05) + (0.5 - 0.95) * math.log(0.5 / 0.95)
@@ -262,7 +262,7 @@ def test_what_moved_beyond_chance_breaks_its_bounds_with_few_rows_too() -> None:
     assert broken(words, Stats(40, 0, shares=(0.05, 0.3))) == ["psi"]
 
 
-def test_rows_of_a_sample_count_as_those_that_were_looked_at() -> None:
+def test_a_sample_counts_as_its_own_rows_and_not_as_all() -> None:
     before, after = counted(np.arange(1000.0)), counted(np.full(8, 1e6))
     whole_split = after._replace(rows=8_000)  # of which every thousandth was looked at
     assert broken(before, whole_split) == []

@@ -154,7 +154,7 @@ def test_a_vocabulary_is_by_frequency_then_name(spark: SparkSession) -> None:
     assert feature.ids == {"x": 4}
 
 
-def test_what_a_model_cannot_tell_apart_is_no_word(spark: SparkSession) -> None:
+def test_what_a_model_cannot_distinguish_is_no_word(spark: SparkSession) -> None:
     data = frame(spark, ["a", "", "a\0", "\ufffe", "[UNK]", None], kind="string")
     feature = fitted(spec(categorical={"x": {}}), data).spec.features[0]
     assert isinstance(feature, FittedCategorical)

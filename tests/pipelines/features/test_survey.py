@@ -54,7 +54,7 @@ def profiled(folder: str, *surveys: ProfileRequest) -> Profiles:
     return {(row["group"], row["key"]): row for batch in merged for row in batch.to_pylist()}
 
 
-def test_what_tasks_found_is_merged_by_group_and_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_of_tasks_are_merged_by_group_and_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_groups, "PART_ROWS", 1)
     first = {"g": ["a", "b", "a", None], "x": [1.0, 10.0, None, 7.0], "w": ["u", "u", "v", "u"], "t": [1, None, 3, 4]}
     second = {"g": ["a", "a"], "x": [3.0, 5.0], "w": ["v", None], "t": pa.array([None, None], pa.int64())}
@@ -70,7 +70,7 @@ def test_what_tasks_found_is_merged_by_group_and_measure(tmp_path: Path, monkeyp
     assert profiles["b", 1]["percentiles"] == [10.0] * len(PERCENTILES)
 
 
-def test_several_surveys_in_one_pass_each_have_their_own_groups_and_rows(tmp_path: Path) -> None:
+def test_several_requests_in_one_pass_each_have_their_own_groups_and_rows(tmp_path: Path) -> None:
     ids = np.arange(-500, 500)
     columns = {"id": ids, "g": np.where(ids < 0, "low", "high"), "h": np.full(1000, "all"), "x": ids.astype(float)}
     profiles = profiled(
@@ -85,13 +85,13 @@ def test_several_surveys_in_one_pass_each_have_their_own_groups_and_rows(tmp_pat
     assert profiles["all", 4]["present"] == 100
 
 
-def test_a_group_of_which_no_row_is_looked_at_is_not_there(tmp_path: Path) -> None:
+def test_a_group_without_a_sampled_row_has_no_profile(tmp_path: Path) -> None:
     columns = {"id": [1, 10, 20], "g": ["rare", "often", "often"], "x": [1.0, 2.0, 3.0]}
     assert set(profiled(written(tmp_path, columns), survey_by("g", (number("x"),), rows=10))) == {("often", 0), ("often", 1)}
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.float32(), pa.float64()])
-def test_numbers_of_any_type_are_taken_and_those_that_are_not_finite_left(tmp_path: Path, kind: pa.DataType) -> None:
+def test_finite_numbers_of_any_type_are_counted_and_no_others(tmp_path: Path, kind: pa.DataType) -> None:
     values = [1.0, 3.0, None, *([float("nan"), float("inf"), -float("inf")] if pa.types.is_floating(kind) else [None])]
     folder = written(tmp_path, {"g": ["a"] * len(values), "x": pa.array(values, kind)})
     row = profiled(folder, survey_by("g", (number("x"),)))["a", 1]

@@ -33,7 +33,7 @@ def base(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         yield f"s3a://{bucket}/at=01%3A00"
 
 
-def test_a_folder_takes_the_place_of_what_was_there(base: str, tmp_path: Path) -> None:
+def test_a_folder_replaces_the_one_before(base: str, tmp_path: Path) -> None:
     folder, uri = tmp_path / "new", f"{base}/model"
     (folder / "inner").mkdir(parents=True)
     (folder / "inner" / "a").write_text("1")

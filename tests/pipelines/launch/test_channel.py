@@ -107,7 +107,7 @@ def test_once_it_is_left_nobody_listens_and_the_port_is_free() -> None:
         pass
 
 
-def test_an_error_is_told_once() -> None:
+def test_an_error_is_reported_once() -> None:
     with Channel("127.0.0.1", 0) as channel:
         bad = DataError("a bad row")
         reporter = Reporter(channel.address, channel.key, 1)

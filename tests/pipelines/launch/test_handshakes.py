@@ -111,7 +111,7 @@ def test_a_slow_caller_has_its_seconds_and_no_more(monkeypatch: pytest.MonkeyPat
         assert 0.4 <= time.monotonic() - began < 3
 
 
-def test_a_rank_whose_line_comes_in_pieces_is_heard() -> None:
+def test_a_rank_whose_line_comes_in_pieces_is_received() -> None:
     with Channel(HOST, 0) as channel, call(port_of(channel)) as rank:
         handshake, imported = (Message(rank=4, host="h", content=each) for each in (Handshake(pid=1), Imported(seconds=1)))
         line = f"{json.dumps({'key': channel.key, **handshake.model_dump()})}\n{imported.model_dump_json()}\n"

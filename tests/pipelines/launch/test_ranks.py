@@ -298,7 +298,7 @@ def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSessio
 
 
 @pytest.mark.slow
-def test_a_wrong_optimizer_is_found_by_the_ranks_and_is_exit_2(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_wrong_optimizer_is_refused_by_the_ranks_with_exit_2(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rank \d on .*train\.optimizer: Keras cannot make Adamm"):
         train(spark, job(tmp_path, 2, 4, optimizer=Optimizer(name="Adamm")))
 

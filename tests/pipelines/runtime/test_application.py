@@ -37,7 +37,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return _job
 
 
-def test_variables_that_sources_name_are_looked_for_before_spark_starts(
+def test_variables_that_sources_name_are_checked_before_spark_starts(
     job: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = {"kind": "jdbc", "url": "jdbc:postgresql://${DB_HOST}/db", "table": "weather", "password": "DB_PASSWORD"}

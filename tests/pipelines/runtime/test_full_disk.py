@@ -27,7 +27,7 @@ def full() -> OSError:
     raise AssertionError
 
 
-def test_a_full_disk_is_found_behind_other_errors_and_named_with_what_is_free(tmp_path: Path) -> None:
+def test_a_full_disk_behind_other_errors_is_named_with_what_is_free(tmp_path: Path) -> None:
     error = RuntimeError("the task failed")
     error.__cause__ = full()
     translated = full_disk(error, LakeConfig(warehouse=str(tmp_path)))

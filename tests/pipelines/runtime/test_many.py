@@ -120,7 +120,7 @@ def test_steps_that_need_an_interval_of_their_own_go_in_turn(visit: Run, monkeyp
     assert not in_bulk([INGEST, CLEAN], fenced, DAYS)
 
 
-def test_an_interval_of_a_batch_is_held_against_those_before_it(visit: Run) -> None:
+def test_an_interval_of_a_batch_is_compared_with_those_before_it(visit: Run) -> None:
     context, contract = visit(), replace(VISITS, volume=Volume(0.5, 1.5, 2, "warn"))
     batch = Batch(context, tuple(DAYS))
     of = dict(zip(batch.bounds, (Account("clean", "visits", n + 1, n, filtered=1) for n in (9, 14, 20, 8)), strict=True))

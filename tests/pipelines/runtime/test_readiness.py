@@ -111,7 +111,7 @@ def test_a_job_that_trains_is_refused_before_spark_starts(
     assert "ringmill: train failed: dynamic allocation is on. Set it to false." in capsys.readouterr().err
 
 
-def test_the_doctor_looks_at_the_host_of_each_executor(spark: SparkSession) -> None:
+def test_the_doctor_checks_the_host_of_each_executor(spark: SparkSession) -> None:
     findings = {each.name: each for each in cluster_findings(spark, read_config(ROOT / "conf" / "flights.yaml"))}
     assert [name for name, each in findings.items() if not each.ok] == []
     host = findings[f"host {socket.gethostname()}"]

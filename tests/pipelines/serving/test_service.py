@@ -82,7 +82,7 @@ WRONG: list[tuple[Any, int, str]] = [
 ]
 
 
-def test_wrong_requests_are_refused_by_name_and_the_service_goes_on(service: Running) -> None:
+def test_wrong_requests_are_refused_by_name_and_the_service_continues(service: Running) -> None:
     for body, status, message in WRONG:
         answer = service.predict(body)
         assert (answer.status, list(answer.json)) == (status, ["error"]), (str(body)[:200], answer)
@@ -94,7 +94,7 @@ def test_wrong_requests_are_refused_by_name_and_the_service_goes_on(service: Run
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/v2/models/other", "/v2/models/tiny/versions/9", "/v2/models/tiny/config"])
-def test_what_is_not_there_is_404(service: Running, path: str) -> None:
+def test_an_unknown_path_is_404(service: Running, path: str) -> None:
     answer = service.call("GET", path)
     assert (answer.status, list(answer.json)) == (404, ["error"])
 
@@ -174,7 +174,7 @@ def test_the_page_needs_nothing_from_elsewhere(service: Running) -> None:
     assert [field["name"] for field in schema["inputs"] if field["from_history"]] == ["delay_1h", "past_temp"]
 
 
-def test_metrics_and_the_access_log_tell_of_requests_and_not_of_values(service: Running) -> None:
+def test_metrics_and_the_access_log_have_requests_and_no_values(service: Running) -> None:
     service.predict({**ROW, "distance": 4321.0625})  # digits that no time and no request's id has by chance
     text = service.call("GET", "/metrics").body.decode()
     assert 'ringmill_requests_total{route="predict",status="200"}' in text
@@ -198,7 +198,7 @@ def test_only_the_whole_key_opens_the_service_and_probes_need_none(published: Pa
         assert KEY not in json.dumps(server.lines)
 
 
-def test_too_many_requests_at_once_are_429_and_are_told_when_to_try_again(published: Path) -> None:
+def test_too_many_requests_at_once_are_429_with_when_to_try_again(published: Path) -> None:
     with running(published, "--concurrency", "1", "--body-seconds", "3") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as slow:
             slow.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")

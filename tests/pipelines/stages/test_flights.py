@@ -132,7 +132,7 @@ def test_a_departure_on_the_hour_is_not_before_it(examples: Examples) -> None:
     assert rows[3].origin_delay_1h == (30 + 0) / 2
 
 
-def test_a_flight_that_leaves_before_its_hour_is_not_told_of_itself(examples: Examples) -> None:
+def test_a_flight_that_leaves_before_its_hour_does_not_see_itself(examples: Examples) -> None:
     rows = examples["early"]
     assert rows[1].origin_delay_1h is None
     assert rows[1].plane_seen == 0

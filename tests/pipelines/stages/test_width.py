@@ -37,7 +37,7 @@ def test_a_contract_of_hundreds_of_columns_is_cleaned(spark: SparkSession) -> No
     ]
 
 
-def test_hundreds_of_features_are_fitted_and_made(spark: SparkSession) -> None:
+def test_hundreds_of_features_are_fitted_and_transformed(spark: SparkSession) -> None:
     names = [f"n{at}" for at in range(FEATURES)]
     settings = {"impute": 0.0, "scale": "minmax", "indicator": True}
     config = FeaturesConfig.model_validate(

@@ -41,7 +41,7 @@ def test_no_gap_is_bridged(spark: SparkSession) -> None:
     assert {hour: row.label for hour, row in rows.items() if row.label} == {7: [8, 9]}
 
 
-def test_series_are_told_apart_and_so_are_rows_between_the_steps(spark: SparkSession) -> None:
+def test_series_are_separate_and_so_are_rows_between_the_steps(spark: SparkSession) -> None:
     late = series(spark, [0, 1, 2, 3, 4]).selectExpr("station", "at + INTERVAL 30 MINUTES AS at", "x + 100 AS x")
     rows = windowed_rows(series(spark, [0, 1, 2, 3, 4]).union(late).union(series(spark, [0, 1, 2], "b")))
     assert [(row.station, row.past_x, row.label) for row in rows if row.label] == [

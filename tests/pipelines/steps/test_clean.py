@@ -79,9 +79,7 @@ def test_refused_rows_say_where_they_stood_and_why(visit: Run, day: Any) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [1000, 0])
-def test_many_rows_are_looked_through_for_shared_keys_first(
-    visit: Run, day: Any, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
+def test_many_rows_are_scanned_for_shared_keys_first(visit: Run, day: Any, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(validation, "SMALL_ROWS", 0)
     monkeypatch.setattr(validation, "SHARED_KEYS", most)
     day(
@@ -115,7 +113,7 @@ def test_lines_count_on_through_the_blocks_of_a_file(visit: Run, day: Any) -> No
 
 
 @pytest.mark.slow
-def test_warnings_are_counted_and_said(visit: Run, day: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_are_counted_and_logged(visit: Run, day: Any, caplog: pytest.LogCaptureFixture) -> None:
     day(1, "1,2013-05-01 10:00,5,", "2,2013-05-01 10:00,5,a")
     context = visit(INGEST, CLEAN)
     assert clean_ids(context) == [1, 2]
@@ -136,7 +134,7 @@ def test_a_rule_that_must_hold_fails_the_run_and_changes_nothing(visit: Run, day
 
 
 @pytest.mark.slow
-def test_an_interval_is_held_against_those_before_it(visit: Run, day: Any) -> None:
+def test_an_interval_is_compared_with_those_before_it(visit: Run, day: Any) -> None:
     contract = replace(VISITS, volume=Volume(0.5, 2, 3, "fail"), freshness=Freshness(2, "fail"))
     for number in (1, 2):
         day(number, *(f"{n},2013-05-0{number} 23:00,5,a" for n in range(10)))
@@ -246,9 +244,7 @@ def test_a_contract_may_take_up_a_column_that_came_as_extra(visit: Run, day: Any
 
 
 @pytest.mark.slow
-def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(
-    visit: Run, day: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_span_is_done_in_parts_and_resumed_after_a_failure(visit: Run, day: Any, caplog: pytest.LogCaptureFixture) -> None:
     for number in (1, 2):
         day(number, f"{number},2013-05-0{number} 10:00,5,a")
     context = visit()

@@ -70,7 +70,7 @@ def evaluated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     return context
 
 
-def test_the_second_run_is_held_against_the_first(evaluated: Context) -> None:
+def test_the_second_run_is_compared_with_the_first(evaluated: Context) -> None:
     first, second = (read_evaluation(evaluated, run_id) for run_id in ("worse", "better"))
     assert first.predictions.count() == ROWS
     assert first.metrics["auc"] == pytest.approx(0.55)
@@ -90,7 +90,7 @@ def test_other_rows_are_not_compared(evaluated: Context) -> None:
     assert findings.first[0].rows[0][3:] == ("", "", "")
 
 
-def test_a_run_that_is_not_there_is_named(evaluated: Context) -> None:
+def test_a_missing_run_is_named(evaluated: Context) -> None:
     with pytest.raises(DataError, match="no successful evaluation has the run id gone; expected one of the table runs"):
         read_evaluation(evaluated, "gone")
     one = read_evaluation(evaluated, "better")

@@ -156,7 +156,7 @@ def test_files_of_examples_go_with_the_run_and_those_of_a_killed_one_after_a_day
 
 
 @pytest.mark.slow
-def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
+def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
     whole = run(INGEST, CLEAN, FEATURES)
     with pytest.raises(DataError, match="no model has been trained"):
         run(DRIFT)

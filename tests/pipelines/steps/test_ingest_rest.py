@@ -40,7 +40,7 @@ def spooled(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_gone_on_from(
+def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_resumed(
     run: Run, cleaned: Run, server: FaultyApi, tmp_path: Path
 ) -> None:
     server.script.extend([None, None, faulty.status(503)])

@@ -409,7 +409,9 @@ def test_a_mirror_that_fails_is_a_warning_and_the_model_is_published(models: Mod
     assert f"registry.mlflow: not up to date: {address}: registered-models/get failed" in caplog.text
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_other_gets_an_error(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(3):
         models.train()
         models.publish()
@@ -443,7 +445,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models
     assert [one.valid_to for one in spans[:-1]] == [other.valid_from for other in spans[1:]]
 
 
-def test_of_two_processes_that_promote_at_once_one_wins_and_the_other_is_told(spark: SparkSession, tmp_path: Path) -> None:
+def test_of_two_processes_that_promote_at_once_one_wins_and_one_gets_an_error(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "warehouse").mkdir()
     shared = Models(session_on(spark, tmp_path / "warehouse"), tmp_path)
     for _ in range(3):
@@ -464,7 +466,7 @@ def test_of_two_processes_that_promote_at_once_one_wins_and_the_other_is_told(sp
     assert champion(shared.context().config).version == winner
 
 
-def test_a_publication_whose_champion_changed_meanwhile_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publication_whose_champion_changed_meanwhile_is_refused(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         models.train()
         models.publish()

@@ -53,7 +53,7 @@ def check_description(bundle: Bundle, feature_run: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, tmp_path: Path) -> None:
+def test_the_best_trial_is_promoted_and_evaluate_uses_it(cleaned: Run, tmp_path: Path) -> None:
     before = running(("pipelines.training.rank",))
     values = {"optimizer.learning_rate": {"choices": [0.003, 1e-9]}, "network.activation": {"choices": ["relu", "rellu"]}}
     search = {"sampler": "grid", "seed": 5, "trials": 9, "halving": {"minimum_epochs": 1, "factor": 2}, "space": values}

@@ -47,7 +47,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: str) -> None:
         load(str(path))
 
 
-def test_the_newest_whole_one_is_found_and_what_is_passed_over_is_told(tmp_path: Path) -> None:
+def test_the_newest_whole_one_is_loaded_and_damaged_ones_are_reported(tmp_path: Path) -> None:
     keeper = Keeper(str(tmp_path))
     for step in range(4):
         keeper.keep(f"{step:03d}", Checkpoint([np.full(100, step)], {"step": step}))

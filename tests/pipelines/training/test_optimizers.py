@@ -114,7 +114,7 @@ def test_a_rate_shrinks_when_epochs_are_no_better() -> None:
     assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.01)  # a fifth of what the schedule says
 
 
-def test_a_plateau_goes_on_from_its_variables() -> None:
+def test_a_plateau_resumes_from_its_variables() -> None:
     first, second = (ReduceOnPlateau(Plateau(patience=2)) for _ in range(2))
     for score in (1 / 3, 0.1):
         first.update(score)

@@ -344,7 +344,7 @@ def test_a_preparation_that_computes_otherwise_is_not_published(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", [WITH_TEXTS, SHORT], ids=["prepared", "raw"])
-def test_what_onnx_has_no_operator_for_is_said_and_the_rest_is_published(tmp_path: Path, spec: FittedSpec) -> None:
+def test_what_onnx_has_no_operator_for_is_reported_and_the_rest_published(tmp_path: Path, spec: FittedSpec) -> None:
     onnx_parity = export(gamma(spec), spec, BinaryHead(), {}, str(tmp_path / "m")).onnx
     assert re.search("tf2onnx can't convert it.*Igamma", onnx_parity.missing or "")
     assert not (tmp_path / "m" / "model.onnx").exists()
@@ -389,7 +389,7 @@ def test_a_few_by_hand(spark: SparkSession) -> None:
     assert features["comment"] == [1 + zlib.crc32(word) % 11 for word in (b"one", b"two", b"three")]
 
 
-def test_what_only_rows_beyond_the_samples_show_is_found_on_generated_rows(
+def test_what_only_rows_beyond_the_samples_show_is_seen_on_generated_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clipped = FittedNumeric(name="x", fill=0, clip=(0, 10), log1p=False, offset=0, scale=2)

@@ -60,7 +60,7 @@ def test_steps_are_equal_and_add_up_to_all_rows(rows: list[int], ranks: int, bat
 
 
 @given(GROUPS, st.integers(1, 5), st.data(), st.booleans())
-def test_what_is_left_after_interruptions_is_seen_once_by_any_number_of_ranks(
+def test_rows_that_remain_after_interruptions_are_seen_once_by_any_ranks(
     rows: list[int], batch: int, data: st.DataObject, shuffle: bool
 ) -> None:
     row_plan, seen = plan(rows, data.draw(st.integers(1, 5)), batch, shuffle), []
@@ -77,7 +77,7 @@ def test_what_is_left_after_interruptions_is_seen_once_by_any_number_of_ranks(
 
 
 @given(GROUPS, st.integers(1, 5), st.integers(1, 5), st.data())
-def test_the_same_ranks_go_on_with_their_own_rows_in_the_same_order(
+def test_the_same_ranks_resume_with_their_own_rows_in_the_same_order(
     rows: list[int], ranks: int, batch: int, data: st.DataObject
 ) -> None:
     row_plan = plan(rows, ranks, batch)

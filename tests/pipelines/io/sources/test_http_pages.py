@@ -62,7 +62,7 @@ def test_without_a_total_numbered_pages_end_with_an_empty_one(server: FaultyApi,
     assert read(api(server, total=None), tmp_path) == [*FIVE, []]
 
 
-def test_a_server_that_gives_smaller_pages_than_asked_for_is_read_to_the_end(tmp_path: Path) -> None:
+def test_a_server_with_smaller_pages_than_requested_is_read_to_the_end(tmp_path: Path) -> None:
     with serving([{"id": number} for number in range(7000)]) as server:
         pages = read(api(server, ByPage(by="page", size=6000), total=None), tmp_path)
     assert [len(page) for page in pages] == [5000, 2000, 0]
@@ -298,7 +298,7 @@ def test_an_answer_that_is_no_json_is_exit_3(server: FaultyApi, tmp_path: Path) 
         (faulty.status(302, Location="ftp://there/it"), r"leads to no address"),
     ],
 )
-def test_an_answer_that_is_wrong_is_asked_for_once(
+def test_an_answer_that_is_wrong_is_requested_once(
     server: FaultyApi, tmp_path: Path, answer: faulty.Fault, message: str
 ) -> None:
     server.then = answer
@@ -344,7 +344,7 @@ def test_a_total_that_the_records_do_not_come_to_is_seen(server: FaultyApi, tmp_
     )
 
 
-def test_a_run_that_was_killed_is_gone_on_from(server: FaultyApi, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_is_resumed(server: FaultyApi, tmp_path: Path) -> None:
     server.script.extend([None, None, faulty.slow(30)])
     code = (
         "import sys; from pipelines.io.sources.http_client import *; from pipelines.io.sources.http_pages import *\n"

@@ -70,7 +70,7 @@ def landed(source: Source, spark: SparkSession, contract: Table = PAIRS, interva
         return rows.collect()
 
 
-def test_each_row_is_read_once_by_as_many_connections_as_are_asked_for(
+def test_each_row_is_read_once_by_as_many_connections_as_configured(
     spark: SparkSession, postgres: PostgresServer, make: Make
 ) -> None:
     pairs(postgres, "many", 1000)

@@ -134,7 +134,7 @@ def test_each_row_is_read_once_by_several_connections(spark: SparkSession, maria
             assert ids_of(rows.collect()) == [big - 50 + at for at in range(1, 101)]
 
 
-def test_what_fails_names_the_setting_and_tells_no_password(
+def test_what_fails_names_the_setting_and_shows_no_password(
     spark: SparkSession, mariadb: MariaDbServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(mariadb, "timed", "id int, name text")

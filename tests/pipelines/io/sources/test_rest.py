@@ -59,7 +59,7 @@ def spooled(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "spool").rglob("*.json"))
 
 
-def test_rows_land_as_text_with_their_page_and_place(spark: SparkSession, server: FaultyApi, make: Make) -> None:
+def test_rows_land_as_text_with_their_page_and_position(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     server.rows[1]["name"] = {"first": "Ada"}
     server.rows[2] = 42  # type: ignore[call-overload]
     server.then = faulty.content({"data": {"items": server.rows}, "total": 5})
@@ -83,7 +83,7 @@ def test_each_way_of_paging_reads_every_record_once(spark: SparkSession, server:
     assert len(server.requests) == 3
 
 
-def test_the_interval_is_asked_for_in_utc_or_in_the_pipelines_zone(spark: SparkSession, server: FaultyApi, make: Make) -> None:
+def test_the_interval_is_requested_in_utc_or_in_the_pipelines_zone(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     zone = ZoneInfo("America/New_York")
     new_york = Interval(start=datetime(2013, 1, 1, 19, tzinfo=zone), end=datetime(2013, 1, 3, 19, tzinfo=zone))
     source = make(params={"from": "{from:%Y-%m-%dT%H:%M:%SZ}", "to": "{to}", "day": "{from:%Y-%m-%d %H}"})
@@ -160,7 +160,7 @@ def test_an_executors_error_is_the_drivers(
     assert spooled(tmp_path) == ["page-000001.json"]
 
 
-def test_a_run_that_broke_off_is_gone_on_from(spark: SparkSession, server: FaultyApi, make: Make, tmp_path: Path) -> None:
+def test_a_run_that_broke_off_is_resumed(spark: SparkSession, server: FaultyApi, make: Make, tmp_path: Path) -> None:
     server.script.extend([None, None])
     server.then = faulty.status(503)
     with pytest.raises(ExternalError, match="run again later to go on from there"):
@@ -175,9 +175,7 @@ def test_a_run_that_broke_off_is_gone_on_from(spark: SparkSession, server: Fault
     assert server.requested[4:] == ["1", "2", "3"]
 
 
-def test_an_old_spool_and_a_cursor_that_has_expired_are_not_gone_on_from(
-    spark: SparkSession, server: FaultyApi, make: Make
-) -> None:
+def test_an_old_spool_and_an_expired_cursor_are_not_resumed(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     paging = {"by": "cursor", "size": 2}
     server.script.extend([None, faulty.status(500), faulty.status(410)])
     with pytest.raises(ExternalError, match="500"):
@@ -227,7 +225,7 @@ def test_the_token_is_sent_and_is_nowhere_else(
     assert source.version(spark, CONTRACT, DAY) == version
 
 
-def test_a_version_is_of_what_is_asked_for(spark: SparkSession, make: Make) -> None:
+def test_a_version_is_of_the_request(spark: SparkSession, make: Make) -> None:
     request = {"params": {"from": "{from}"}}
     before = make(**request).version(spark, CONTRACT, DAY)
     later = Interval(start=DAY.end, end=datetime(2013, 1, 3, tzinfo=ZoneInfo("UTC")))

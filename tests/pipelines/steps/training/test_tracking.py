@@ -54,7 +54,7 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-def test_parameters_and_epochs_are_told_once_and_the_run_has_ended(uri: str) -> None:
+def test_parameters_and_epochs_are_logged_once_and_the_run_has_ended(uri: str) -> None:
     with tracked(context(), job(tracking_uri=uri)) as log_epoch:
         for number in (0, 1, 1):
             log_epoch(epoch(number))
@@ -72,7 +72,7 @@ def test_parameters_and_epochs_are_told_once_and_the_run_has_ended(uri: str) -> 
     assert {"train_loss", "validation_loss", "learning_rate", "rows_per_second"} < set(run.data.metrics)
 
 
-def test_a_training_that_fails_is_told_as_failed(uri: str) -> None:
+def test_a_training_that_fails_is_logged_as_failed(uri: str) -> None:
     def fail(name: str) -> None:
         with tracked(context(), job(tracking_uri=uri, experiment="mine"), name) as log_epoch:
             log_epoch(epoch(0))
@@ -100,7 +100,7 @@ def test_a_server_that_does_not_answer_costs_a_line(monkeypatch: pytest.MonkeyPa
     assert warning.getMessage().startswith("    MLflow was not told all: MlflowException: API request to http://127.0.0.1")
 
 
-def test_without_a_section_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_section_nothing_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with tracked(context(), job()) as log_epoch:
         log_epoch(epoch(0))

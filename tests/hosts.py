@@ -63,7 +63,7 @@ class Host:
 
 
 def missing_permission() -> str | None:
-    """Why hosts can't be made here, such as a container without the right to; None where they can."""
+    """Why hosts can't be created here, such as a container without the right to; None where they can."""
     name = f"ringmill-probe-{os.getpid()}"
     try:
         run("ip", "netns", "add", name)

@@ -33,7 +33,7 @@ schedule:
   training: {cron: 0 5 1 * *, window: 2 months}
 """
 SUBMIT = """#!/usr/bin/env bash
-# In the place of spark-submit: a job that is named after its exit code.
+# Instead of spark-submit: a job that is named after its exit code.
 code=$(basename "$1" .py)
 echo "ringmill: an earlier line"; echo "ringmill: $code failed: in the last line"; echo "a line of Java"
 [ "$code" = killed ] && kill -KILL -- -$$
@@ -66,8 +66,8 @@ def probed(webhook: Webhook, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "AIRFLOW_HOME": str(home / "airflow")}
     environment |= {"RINGMILL_HOME": str(home), "WEBHOOK": webhook.url, "NO_ADDRESS": "127.0.0.1:1"}
     command = [str(AIRFLOW), str(Path(__file__).with_name("probe.py")), str(ROOT / "dags"), str(home / "probed.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=home)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=home)
+    assert completed.returncode == 0, completed.stderr
     result: dict[str, Any] = json.loads((home / "probed.json").read_text())
     assert result["errors"] == {}
     return result

@@ -34,8 +34,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = 0
     for path, language, content in BLOCK.findall((ROOT / "docs" / "extending.md").read_text(encoding="utf-8")):
         if language == "diff":
-            done = subprocess.run(["git", "apply", "-"], input=content, text=True, cwd=copy, capture_output=True, check=False)
-            assert done.returncode == 0, f"{done.stderr}\n{content}"
+            completed = subprocess.run(
+                ["git", "apply", "-"], input=content, text=True, cwd=copy, capture_output=True, check=False
+            )
+            assert completed.returncode == 0, f"{completed.stderr}\n{content}"
             continue
         assert path, f"a block without a file's name: {content}"
         assert not (copy / path).exists(), f"{path} is there already"
@@ -67,8 +69,8 @@ def test_what_the_page_adds_passes_the_linter_and_its_own_test(tree: Path) -> No
 @pytest.mark.slow
 def test_the_pages_pipeline_runs_and_beats_its_baseline(tree: Path) -> None:
     assert run(tree, "python", "setup/airports.py").returncode == 0
-    done = run(tree, "spark-submit", "jobs/pipeline.py", "--config", "conf/air_time.yaml")
-    assert done.returncode == 0, done.stdout
-    mae = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["mae"]).split()
+    completed = run(tree, "spark-submit", "jobs/pipeline.py", "--config", "conf/air_time.yaml")
+    assert completed.returncode == 0, completed.stdout
+    mae = next(line for line in completed.stdout.splitlines() if line.split()[:1] == ["mae"]).split()
     assert float(mae[2]) < 0.7 * float(mae[3])
-    assert re.search(r"ingest +airports +1,458 +1,458", done.stdout)
+    assert re.search(r"ingest +airports +1,458 +1,458", completed.stdout)

@@ -26,9 +26,9 @@ def run_pipeline(spark: SparkSession, folder: Path, name: str, epochs: int, **ev
     content["evaluate"] = evaluate
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
-    done = submit("pipeline", "--config", str(path))
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.count("nothing to do") == 0
+    completed = submit("pipeline", "--config", str(path))
+    assert completed.returncode == 0, completed.stdout
+    assert completed.stdout.count("nothing to do") == 0
     report = next((folder / "warehouse" / "_artifacts" / name / "reports").glob("*/report.html"))
     assert report.read_text().count("<svg") >= 3
     session = session_on(spark, folder / "warehouse")

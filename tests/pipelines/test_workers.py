@@ -1,4 +1,4 @@
-"""Archives on Python's path are not looked at anew before every task, and what is in them is still found."""
+"""Archives on Python's path are not read again before every task, and their modules are still imported."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""setup/environments.py: an environment is made once, anew for other pins, and what fails is said in a line."""
+"""setup/environments.py creates an environment once, anew for other pins, and reports a failure in a line."""
 
 from __future__ import annotations
 

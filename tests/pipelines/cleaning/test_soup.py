@@ -83,7 +83,7 @@ def account_for(spark: SparkSession, source: Source) -> None:
     assert len({row.id for row in clean}) == len(clean) == counts["clean"]
 
 
-def put(folder: Path, content: bytes) -> str:
+def write_file(folder: Path, content: bytes) -> str:
     """Write a file of its own for each example: Spark may remember what it saw."""
     path = folder / f"{random.getrandbits(64)}.txt"
     path.write_bytes(content)
@@ -100,7 +100,7 @@ quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCh
 def test_byte_soup_as_csv(
     spark: SparkSession, tmp_path: Path, content: bytes, header: bool, multiline: bool, drift: Any
 ) -> None:
-    path = put(tmp_path, HEADER * header + content)
+    path = write_file(tmp_path, HEADER * header + content)
     account_for(spark, CsvFiles(kind="csv", path=path, multiline=multiline, drift=drift))
 
 
@@ -108,11 +108,11 @@ def test_byte_soup_as_csv(
 @quick
 @given(content=mutated(HEADER + CSV_ROWS), encoding=st.sampled_from(["utf-8", "windows-1252", "iso-8859-1"]))
 def test_mutated_csv(spark: SparkSession, tmp_path: Path, content: bytes, encoding: Any) -> None:
-    account_for(spark, CsvFiles(kind="csv", path=put(tmp_path, content), encoding=encoding))
+    account_for(spark, CsvFiles(kind="csv", path=write_file(tmp_path, content), encoding=encoding))
 
 
 @pytest.mark.slow
 @quick
 @given(content=soup | mutated(JSON_ROWS), drift=DRIFTS)
 def test_byte_soup_and_mutated_lines_as_json(spark: SparkSession, tmp_path: Path, content: bytes, drift: Any) -> None:
-    account_for(spark, JsonFiles(kind="jsonl", path=put(tmp_path, content), drift=drift))
+    account_for(spark, JsonFiles(kind="jsonl", path=write_file(tmp_path, content), drift=drift))

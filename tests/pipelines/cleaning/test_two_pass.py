@@ -53,10 +53,10 @@ def mixed(spark: SparkSession, seed: int, count: int) -> DataFrame:
 def two_passes(raw: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
     """Clean rows, counts, broken promises and refused rows, by both passes."""
     validator = TwoPassValidator(VISITS, START, END, inputs, shared_keys(raw, VISITS, inputs))
-    seen = Observation()
-    first = validator.first_pass(raw).observe(seen, *validator.first_pass_counts())
+    observation = Observation()
+    first = validator.first_pass(raw).observe(observation, *validator.first_pass_counts())
     clean = texts(clean_rows(first, VISITS, inputs))
-    result = validator.first_pass_result(seen.get)
+    result = validator.first_pass_result(observation.get)
     row_buckets = raw.sparkSession.createDataFrame(pd.DataFrame({ROW_BUCKET: pd.Series(result.row_buckets, dtype="int32")}))
     validated = validator.second_pass(raw, row_buckets)
     second_clean, counts, broken, refused = outcome(validated, inputs)
@@ -106,12 +106,12 @@ def test_without_event_time_the_first_pass_refuses_no_row_for_its_time(spark: Sp
 
 def first_pass_of(raw: DataFrame, contract: Table) -> FirstPassResult:
     """What the first pass reports."""
-    validator, seen = (
+    validator, observation = (
         TwoPassValidator(contract, START, END, CleaningInputs(), shared_keys(raw, contract, CleaningInputs())),
         Observation(),
     )
-    validator.first_pass(raw).observe(seen, *validator.first_pass_counts()).collect()
-    return validator.first_pass_result(seen.get)
+    validator.first_pass(raw).observe(observation, *validator.first_pass_counts()).collect()
+    return validator.first_pass_result(observation.get)
 
 
 def row_buckets_of(raw: DataFrame, *ids: str) -> list[int]:

@@ -65,7 +65,7 @@ def nodes(content: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def mutate(content: Any, change: str, at: int, value: Any, other: int) -> None:
-    """Change a content in one place."""
+    """Change a content at one position."""
     value = copy.deepcopy(value)  # what one change puts in, another may change
     known = list(nodes(content))
     if not known:

@@ -1,4 +1,4 @@
-"""Configuration: what is wrong in it is named, with what was expected and how to mend it."""
+"""A mistake in the configuration is named, with what was expected and how to fix it."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -264,6 +264,6 @@ def test_what_moved_beyond_chance_breaks_its_bounds_with_few_rows_too() -> None:
 
 def test_a_sample_counts_as_its_own_rows_and_not_as_all() -> None:
     before, after = counted(np.arange(1000.0)), counted(np.full(8, 1e6))
-    whole_split = after._replace(rows=8_000)  # of which every thousandth was looked at
+    whole_split = after._replace(rows=8_000)  # of which every thousandth was sampled
     assert broken(before, whole_split) == []
     assert broken(before, whole_split._replace(rows_below=(0.0,), rows_at_most=(8_000.0,))) == ["psi", "ks"]

@@ -1,4 +1,4 @@
-"""Parquet files in parts, by one survey and several, against what is counted by hand."""
+"""Profiles of Parquet files in parts, by one request and several, against what is counted by hand."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -29,14 +29,14 @@ def _words(rows: ArrowRows, column: str) -> Words:
 
 
 def survey_by(column: str, requests: Sequence[Request], **thinned: int) -> ProfileRequest:
-    """A survey of the groups that a column names."""
+    """A request for profiles of the groups that a column names."""
     return ProfileRequest(tuple(requests), partial(_words, column=column), (column,), **thinned)
 
 
 Profiles = dict[tuple[str, int], dict[str, Any]]
 
 
-def written(folder: Path, *files: dict[str, Any], row_group: int = 1000) -> str:
+def write_files(folder: Path, *files: dict[str, Any], row_group: int = 1000) -> str:
     """A folder with a file of each."""
     for at, columns in enumerate(files):
         pq.write_table(pa.table(columns), folder / f"part-{at}.parquet", row_group_size=row_group)
@@ -58,7 +58,7 @@ def test_statistics_of_tasks_are_merged_by_group_and_measure(tmp_path: Path, mon
     monkeypatch.setattr(row_groups, "PART_ROWS", 1)
     first = {"g": ["a", "b", "a", None], "x": [1.0, 10.0, None, 7.0], "w": ["u", "u", "v", "u"], "t": [1, None, 3, 4]}
     second = {"g": ["a", "a"], "x": [3.0, 5.0], "w": ["v", None], "t": pa.array([None, None], pa.int64())}
-    folder = written(tmp_path, first, second)
+    folder = write_files(tmp_path, first, second)
     assert len(files_of(folder).parts) == 2
     profiles = profiled(folder, survey_by("g", REQUESTS))
     assert set(profiles) == {(group, key) for group in "ab" for key in range(4)}  # rows without a group are left out
@@ -74,7 +74,7 @@ def test_several_requests_in_one_pass_each_have_their_own_groups_and_rows(tmp_pa
     ids = np.arange(-500, 500)
     columns = {"id": ids, "g": np.where(ids < 0, "low", "high"), "h": np.full(1000, "all"), "x": ids.astype(float)}
     profiles = profiled(
-        written(tmp_path, columns, row_group=70),
+        write_files(tmp_path, columns, row_group=70),
         survey_by("g", (number("x"),)),
         survey_by("h", (number("x"), presence("h")), rows=10, values=20),
     )
@@ -87,20 +87,25 @@ def test_several_requests_in_one_pass_each_have_their_own_groups_and_rows(tmp_pa
 
 def test_a_group_without_a_sampled_row_has_no_profile(tmp_path: Path) -> None:
     columns = {"id": [1, 10, 20], "g": ["rare", "often", "often"], "x": [1.0, 2.0, 3.0]}
-    assert set(profiled(written(tmp_path, columns), survey_by("g", (number("x"),), rows=10))) == {("often", 0), ("often", 1)}
+    assert set(profiled(write_files(tmp_path, columns), survey_by("g", (number("x"),), rows=10))) == {
+        ("often", 0),
+        ("often", 1),
+    }
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.int64(), pa.float32(), pa.float64()])
 def test_finite_numbers_of_any_type_are_counted_and_no_others(tmp_path: Path, kind: pa.DataType) -> None:
     values = [1.0, 3.0, None, *([float("nan"), float("inf"), -float("inf")] if pa.types.is_floating(kind) else [None])]
-    folder = written(tmp_path, {"g": ["a"] * len(values), "x": pa.array(values, kind)})
+    folder = write_files(tmp_path, {"g": ["a"] * len(values), "x": pa.array(values, kind)})
     row = profiled(folder, survey_by("g", (number("x"),)))["a", 1]
     assert (row["present"], row["mean"], row["minimum"], row["maximum"]) == (2, 2, 1, 3)
 
 
 def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_groups, "PART_ROWS", 250)
-    files = files_of(written(tmp_path, {"x": range(730)}, {"x": pa.array([], pa.int64())}, {"x": range(120)}, row_group=100))
+    files = files_of(
+        write_files(tmp_path, {"x": range(730)}, {"x": pa.array([], pa.int64())}, {"x": range(120)}, row_group=100)
+    )
     assert files.columns == ("x",)
     groups = [group for part in files.parts for group in part]
     assert groups == sorted(groups)
@@ -114,14 +119,14 @@ def test_parts_are_whole_row_groups_in_order_whatever_their_files(tmp_path: Path
 
 def test_of_a_large_and_a_small_file_each_part_has_about_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_groups, "PART_ROWS", 260)
-    files = files_of(written(tmp_path, {"x": range(320)}, {"x": range(20)}, row_group=80))
+    files = files_of(write_files(tmp_path, {"x": range(320)}, {"x": range(20)}, row_group=80))
     assert [len(part) for part in files.parts] == [2, 3]  # 160 rows, and 180
 
 
 def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_groups, "SLICE_ROWS", 10)
     monkeypatch.setattr(survey, "HELD_VALUES", 25)
-    folder = written(tmp_path, {"g": ["a"] * 90, "x": np.arange(90.0)})
+    folder = write_files(tmp_path, {"g": ["a"] * 90, "x": np.arange(90.0)})
     parts = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[:1])], "id"))
     values = [np.frombuffer(content) for part in parts for content in part.column("values").to_pylist() if content]
     assert [len(content) for content in values] == [30, 30, 30]
@@ -131,14 +136,14 @@ def test_a_task_passes_on_what_it_holds(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_words_of_several_dictionaries_are_counted_as_one(tmp_path: Path) -> None:
     words = [f"w{number % 7}" for number in range(300)] + ["w0"] * 300
-    row = profiled(written(tmp_path, {"g": ["a"] * 600, "w": words}, row_group=100), survey_by("g", (word("w"),)))["a", 1]
+    row = profiled(write_files(tmp_path, {"g": ["a"] * 600, "w": words}, row_group=100), survey_by("g", (word("w"),)))["a", 1]
     counts = dict(zip(row["words"], row["counts"], strict=True))
     assert counts == {f"w{number}": words.count(f"w{number}") for number in range(7)}
 
 
 def test_a_text_that_is_no_utf_8_is_counted_as_it_is(tmp_path: Path) -> None:
     broken = pa.array([b"\xff", b"\xff", b"ok"]).view(pa.string())
-    folder = written(tmp_path, {"g": ["a"] * 3, "w": broken})
+    folder = write_files(tmp_path, {"g": ["a"] * 3, "w": broken})
     batches = list(summarize(FIRST, files_of(folder).parts, [survey_by("g", REQUESTS[1:2])], "id"))
     _, word_profile = merge(batches)
     assert word_profile.column("words")[0].values.cast(pa.binary()).to_pylist() == [b"\xff", b"ok"]

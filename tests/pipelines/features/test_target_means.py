@@ -1,4 +1,4 @@
-"""Mean labels by word, by hand; and no row is told its own label."""
+"""Mean labels by word, by hand. No row's feature has its own label in it."""
 
 import numpy as np
 import pytest

@@ -69,7 +69,7 @@ def branches(lake: Lake) -> set[str]:
     return {row.name for name in NAMES for row in lake.spark.table(f"{lake.identifier(name)}.refs").collect()}
 
 
-TURNS = 4  # of each run: stage, publish, publish the ledger, look back
+TURNS = 4  # of each run: stage, publish, publish the ledger, check
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ class Turns:
             self._condition.wait_for(lambda: me not in self._waiting)
 
     def leave(self) -> None:
-        """Let the others go on: the thread that asks is done."""
+        """Let the others continue: the calling thread is done."""
         with self._condition:
             self._running -= 1
             self._pass_on()

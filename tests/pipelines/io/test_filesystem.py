@@ -20,7 +20,7 @@ from tests.stores import KEY, s3_files, s3_server
 
 @pytest.fixture(params=["local", "s3"])
 def base(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A place for folders, with a colon that Spark has written as it writes those of partitions."""
+    """A directory for folders, with a colon that Spark writes as it does those of partitions."""
     if request.param == "local":
         yield f"{tmp_path}/at=01%3A00"
         return
@@ -28,7 +28,7 @@ def base(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         given = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": address}
         for name, value in given.items():
             monkeypatch.setenv(name, value)
-        bucket = f"published-{urlparse(address).port}"  # of each server its own: a store is asked once a process
+        bucket = f"published-{urlparse(address).port}"  # of each server its own: a store is looked up once a process
         s3_files(address).create_dir(bucket)
         yield f"s3a://{bucket}/at=01%3A00"
 

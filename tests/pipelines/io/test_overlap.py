@@ -26,7 +26,7 @@ NEXT = (datetime(2013, 5, 2, tzinfo=UTC), datetime(2013, 5, 3, tzinfo=UTC))
 
 
 def steps(lake: Lake, run: str, interval: tuple[datetime, datetime]) -> Generator[str]:
-    """A run of one interval, a step at a time: stage both tables, publish each, look back."""
+    """A run of one interval, a step at a time: stage both tables, publish each, check."""
     start, end = interval
     apples, ledger = TABLES
     rows = [{"run": run, "interval_from": start, "interval_to": end}]

@@ -1,4 +1,4 @@
-"""The ranks' channel: only who holds the key is heard."""
+"""The ranks' channel: it takes messages from those alone who have the key."""
 
 import os
 import queue
@@ -13,7 +13,7 @@ from pipelines.messages import Handshake, Imported, RankFailure, Ready
 from pipelines.training.reporter import Reporter
 
 
-def hung_up(caller: socket.socket) -> bool:
+def has_hung_up(caller: socket.socket) -> bool:
     """Whether the other end has hung up, with what it had not read or without."""
     try:
         return caller.recv(1) == b""
@@ -60,7 +60,7 @@ def test_a_stranger_is_hung_up_on(handshake: bytes) -> None:
         host, port = channel.address.split(":")
         with socket.create_connection((host, int(port)), timeout=5) as stranger:
             stranger.sendall(handshake + b'{"kind": "done"}\n')
-            assert hung_up(stranger)
+            assert has_hung_up(stranger)
         with pytest.raises(queue.Empty):
             channel.messages.get(timeout=0.2)
 
@@ -83,7 +83,7 @@ def test_a_proxy_is_put_through_to_the_loopback_both_ways() -> None:
                 assert answering.recv(4, socket.MSG_WAITALL) == b"init"
                 answering.sendall(b"ok")
                 assert proxy.recv(2, socket.MSG_WAITALL) == b"ok"
-            assert hung_up(proxy)
+            assert has_hung_up(proxy)
 
 
 def test_a_proxy_without_the_key_never_reaches_the_loopback() -> None:
@@ -91,7 +91,7 @@ def test_a_proxy_without_the_key_never_reaches_the_loopback() -> None:
         host, port = channel.address.split(":")
         with socket.create_connection((host, int(port)), timeout=5) as stranger:
             stranger.sendall(b'{"key": "guess", "kind": "proxy"}\ninit')
-            assert hung_up(stranger)
+            assert has_hung_up(stranger)
         mpiexec.settimeout(0.3)
         with pytest.raises(TimeoutError):
             mpiexec.accept()

@@ -60,7 +60,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def comes_true(condition: Callable[[], bool], seconds: float = 10) -> bool:
     """Whether a condition comes true within some seconds."""
     deadline = time.monotonic() + seconds
     while not (true := condition()) and time.monotonic() < deadline:
@@ -84,11 +84,11 @@ def test_ten_thousand_strangers_do_not_hurt_a_run() -> None:
         assert sorted((message.rank, message.content.kind) for message in messages) == [
             (0, "hello"), (0, "imported"), (1, "gone"), (1, "hello"), (1, "imported"),
         ]  # fmt: skip
-        assert until(lambda: descriptors() <= before + 8)  # the listener, the selector, the rank's two ends
+        assert comes_true(lambda: descriptors() <= before + 8)  # the listener, the selector, the rank's two ends
         assert threading.active_count() <= threads + 2
         first.send(Imported(seconds=3))
         assert channel.messages.get(timeout=10).content == Imported(seconds=3)
-    assert until(lambda: descriptors() <= before)
+    assert comes_true(lambda: descriptors() <= before)
 
 
 def test_callers_who_say_nothing_make_room_for_a_rank() -> None:

@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 
 def start_proxy(hydra: Hydra, folder: Path, script: str) -> subprocess.Popen[bytes]:
-    """Start rank 0's proxy as a task does, with a shell script in the place of python."""
+    """Start rank 0's proxy as a task does, with a shell script instead of python."""
     program = folder / "rank.sh"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)

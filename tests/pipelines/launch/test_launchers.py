@@ -83,6 +83,6 @@ def test_a_cluster_that_encrypts_has_to_be_allowed_in_plain_words(
 @pytest.mark.slow
 def test_each_rank_sees_the_gpu_that_spark_gave_its_task(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.pipelines.launch.gpus", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    completed = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=300)
+    assert completed.returncode == 0, completed.stderr[-3000:]
     assert sorted(json.loads((tmp_path / "seen.json").read_text()).values()) == ["0", "1"]

@@ -96,13 +96,13 @@ def last_arrays(training: TrainingJob) -> list[npt.NDArray[np.float32]]:
 C = TypeVar("C", bound=Content)
 
 
-def of(kind: type[C], messages: list[Message]) -> list[C]:
+def contents_of(kind: type[C], messages: list[Message]) -> list[C]:
     """The contents of one kind, in the order in which they came."""
     return [message.content for message in messages if isinstance(message.content, kind)]
 
 
 def train(spark: SparkSession, training: TrainingJob) -> list[Message]:
-    """Run it, all but the export, and return what the ranks said."""
+    """Run it, all but the export, and return the ranks' messages."""
     messages: list[Message] = []
     with ranks_run(rank_without_export.MODULE):
         run_ranks(spark, training.config.ranks, training.model_dump_json(), messages.append, start_seconds=90)
@@ -140,7 +140,7 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="module")
 def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """One run over several steps, at which several tests look."""
+    """One run over several steps, for several tests."""
     folder = tmp_path_factory.mktemp("trained")
     board, timeline = folder / "board", folder / "timeline.json"
     training = job(folder, 2, 4).model_copy(update={"tensorboard": str(board), "timeline": str(timeline)})
@@ -187,14 +187,14 @@ def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) ->
     weights = [last_arrays(training) for training in (one, two)]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
-    losses = [[report.train_loss for report in of(EpochReport, messages)] for messages in (alone, together)]
+    losses = [[report.train_loss for report in contents_of(EpochReport, messages)] for messages in (alone, together)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-6)
     assert losses[0][1] < losses[0][0]
 
 
 @pytest.mark.slow
 def test_receipts_count_every_row_of_every_epoch(trained: Trained) -> None:
-    receipts = of(FeedReceipt, trained.messages)
+    receipts = contents_of(FeedReceipt, trained.messages)
     for epoch in (0, 1):
         mine = [receipt for receipt in receipts if receipt.epoch == epoch]
         assert sorted(receipt.rank for receipt in mine) == [0, 1]
@@ -251,15 +251,15 @@ def test_workers_of_sql_that_were_started_ahead_serve_the_next_tasks(spark: Spar
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:
     still = Optimizer(name="SGD", learning_rate=1e-30)  # float32 does not move: no epoch is better than the first
     messages = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
-    assert [report.best for report in of(EpochReport, messages)] == [True, False, False, False]
-    assert len(of(FeedReceipt, messages)) == 2 * 4
+    assert [report.best for report in contents_of(EpochReport, messages)] == [True, False, False, False]
+    assert len(contents_of(FeedReceipt, messages)) == 2 * 4
     assert [message.rank for message in messages if isinstance(message.content, Done)].count(0) == 1
 
 
 @pytest.mark.slow
 def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(trained: Trained) -> None:
     accumulator = EventAccumulator(str(trained.board), size_guidance={"tensors": 0}).Reload()
-    reports = of(EpochReport, trained.messages)
+    reports = contents_of(EpochReport, trained.messages)
     for name in ("train_loss", "validation_loss", "validation_auc", "learning_rate", "rows_per_second"):
         events = accumulator.Tensors(name)
         assert [event.step for event in events] == [0, 1]

@@ -1,4 +1,4 @@
-"""Who holds the others up, told from beats alone."""
+"""Which rank delays the others, from heartbeats alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ STALL = 0.2
 
 
 def heartbeat(rank: int, step: int = 10, phase: str = "compute", epoch: int = 0, **more: Any) -> Message:
-    """A rank's heartbeat, in its first epoch where nothing else is said."""
+    """A rank's heartbeat, in its first epoch unless given."""
     spent = {"feed_seconds": 0.1, "compute_seconds": 1.0, "wait_seconds": 0.1, **more}
     return Message(rank=rank, host=f"host{rank}", content=Heartbeat(epoch=epoch, step=step, phase=phase, **spent))
 
 
 def wait_and_update(detector: StallDetector, *beats: Message) -> None:
-    """Time goes by, and these are still heard."""
+    """Let time pass while these heartbeats still arrive."""
     for _ in range(6):
         time.sleep(STALL / 4)
         for each in beats:

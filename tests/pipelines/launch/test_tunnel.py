@@ -66,7 +66,7 @@ def _frames_of_an_all_reduce(pair: list[Host], folder: Path, interface: Mapping[
 
 
 def _program(folder: Path) -> Path:
-    """What a task runs in the place of python: a rank that needs MPI alone."""
+    """What a task runs instead of python: a rank that needs MPI alone."""
     library = distribution("mpich").locate_file("../../libmpi.so.12")
     rank = [sys.executable, str(ROOT / "tests" / "pipelines" / "launch" / "mpi_rank.py"), str(library), WORD, str(COUNT)]
     path = folder / "rank.sh"

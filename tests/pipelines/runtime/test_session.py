@@ -1,4 +1,4 @@
-"""What a session is told depends on where its tasks run; a Spark that does not start is one sentence."""
+"""A session's settings depend on where its tasks run. A Spark that does not start is one sentence."""
 
 from __future__ import annotations
 

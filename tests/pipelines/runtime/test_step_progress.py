@@ -90,8 +90,8 @@ def test_on_a_terminal_step_and_sources_have_a_line_each_with_tasks_and_seconds(
     assert progress._live
     with progress._live:
         progress.show(RUNNING, 107.0)
-    shown = text.getvalue()
-    step, source = (next(line for line in shown.splitlines() if name in line) for name in ("clean  ", "clean: flights"))
+    output = text.getvalue()
+    step, source = (next(line for line in output.splitlines() if name in line) for name in ("clean  ", "clean: flights"))
     assert "5 of 14 tasks  7 s" in step
     assert "5 of 12 tasks  5 s" in source
 

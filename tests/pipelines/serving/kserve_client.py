@@ -18,7 +18,7 @@ from kserve.protocol.infer_type import RequestedOutput  # type: ignore[import-no
 
 
 def request(tensors: list[dict[str, Any]], *, binary: bool, binary_output: bool) -> InferRequest:
-    """A request with its inputs in JSON or in binary, which asks for either output."""
+    """A request with inputs in JSON or in binary, for an output in either form."""
     inputs = []
     for tensor in tensors:
         text = tensor["datatype"] == "BYTES"
@@ -30,8 +30,8 @@ def request(tensors: list[dict[str, Any]], *, binary: bool, binary_output: bool)
     return InferRequest("tiny", inputs, request_id="k1", request_outputs=outputs)
 
 
-async def answers(address: str, tensors: list[dict[str, Any]]) -> dict[str, Any]:
-    """Health, the scores of each way of asking, and the error of a wrong request."""
+async def results_of(address: str, tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    """Health, the scores of each form of request, and the error of a wrong request."""
     result: dict[str, Any] = {"scores": []}
     async with InferenceRESTClient(RESTConfig(protocol="v2", retries=1)) as client:
         result["live"] = await client.is_server_live(address)
@@ -51,4 +51,4 @@ async def answers(address: str, tensors: list[dict[str, Any]]) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(answers(sys.argv[1], json.loads(Path(sys.argv[2]).read_text())))))
+    print(json.dumps(asyncio.run(results_of(sys.argv[1], json.loads(Path(sys.argv[2]).read_text())))))

@@ -54,8 +54,8 @@ def test_onnx_runtime_sends_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     """Its wheels would leave a device's id and a queue of events in ~/.cache, and `.ses` in the folder for temporary files."""
     code = "from pipelines.bundles.sessions import import_runtime; print(import_runtime().__name__)"
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
-    assert done.stdout == "onnxruntime\n"
+    completed = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
+    assert completed.stdout == "onnxruntime\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -139,6 +139,8 @@ def test_scoring_with_onnx_imports_neither_tensorflow_nor_spark(published: Path)
         "import sys; from pipelines.serving.bundle import Bundle; print(Bundle.open(sys.argv[1]).scorer().runtime);"
         "print(sorted({'tensorflow', 'keras', 'pyspark', 'pandas', 'matplotlib'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(published)], cwd=ROOT, text=True, capture_output=True, check=True)
-    assert done.stdout.splitlines()[0].startswith("ONNX Runtime")
-    assert done.stdout.splitlines()[1] == "[]"
+    completed = subprocess.run(
+        [sys.executable, "-c", code, str(published)], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    assert completed.stdout.splitlines()[0].startswith("ONNX Runtime")
+    assert completed.stdout.splitlines()[1] == "[]"

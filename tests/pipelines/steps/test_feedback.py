@@ -35,7 +35,7 @@ from schemas import tables
 from schemas.flights import EXAMPLES, ORIGINS
 from tests.conftest import ROOT
 from tests.pipelines.registry.versions import history, version
-from tests.pipelines.serving.asking import ask
+from tests.pipelines.serving.in_process import post
 
 numbers = itertools.count()
 DISTANCE = FittedNumeric(name="distance", fill=900, clip=None, log1p=False, offset=1000, scale=500)
@@ -112,14 +112,14 @@ class Feedback:
 
 
 def serve(feedback: Feedback) -> list[tuple[str, int, float]]:
-    """Serve the rows, three a request, with a request log; each row's request, place and probability."""
+    """Serve the rows, three a request, with a request log; each row's request, position and probability."""
     service = Service(AliasSource(feedback.config, "champion"), Settings(request_log=feedback.folder, access_log=False))
     service.load_first()
     bodies = [SERVED[at : at + 3] for at in range(0, len(SERVED), 3)]
-    answers = asyncio.run(ask(service, *bodies))
+    responses = asyncio.run(post(service, *bodies))
     return [
         (headers[b"x-request-id"].decode(), position, one["probability"])
-        for _, headers, content in answers
+        for _, headers, content in responses
         for position, one in enumerate(content["predictions"])
     ]
 

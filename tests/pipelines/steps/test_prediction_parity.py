@@ -176,10 +176,10 @@ def by_names(address: str, bundle: Bundle, raw: Arrays) -> Scores:
         {name: named(fields[name], value) for name, value in zip(raw, values, strict=True)}
         for values in zip(*raw.values(), strict=True)
     ]
-    answers = post(address, "/predict", rows)["predictions"]
+    predictions = post(address, "/predict", rows)["predictions"]
     if bundle.output_schema.task == "multiclass":
-        return np.array([list(answer["probabilities"].values()) for answer in answers])
-    return np.array([answer.get("probability", answer.get("values")) for answer in answers])
+        return np.array([list(prediction["probabilities"].values()) for prediction in predictions])
+    return np.array([prediction.get("probability", prediction.get("values")) for prediction in predictions])
 
 
 def by_json_tensors(address: str, bundle: Bundle, raw: Arrays) -> Scores:

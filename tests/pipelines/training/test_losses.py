@@ -26,7 +26,7 @@ def head(task: Binary | Multiclass | Regression, horizon: int | None = None, **s
 
 
 def of_numbers(errors: npt.NDArray[np.float64], **loss: object) -> npt.NDArray[np.float64]:
-    """The losses of errors, in deviations of ten degrees, of labels that lie so much above what is told."""
+    """The losses of labels that lie so many deviations of ten degrees above the predictions."""
     outputs = np.linspace(-1, 1, len(errors))
     labels = 50 + 10 * (outputs + errors)
     task_head = head(Regression(kind="regression"), loss=loss)
@@ -72,7 +72,7 @@ def test_losses_of_numbers() -> None:
     np.testing.assert_allclose(of_numbers(errors, name="absolute"), abs(errors), rtol=1e-5, atol=1e-6)
     # Within two deviations half the square; beyond 2 * 3 - 2 = 4.
     np.testing.assert_allclose(of_numbers(errors, name="huber", delta=2), [4, 0.125, 0, 0.125, 4], rtol=1e-5, atol=1e-6)
-    # A label above what is told costs 0.9 a deviation, one below 0.1.
+    # A label above the prediction costs 0.9 a deviation, one below 0.1.
     expected = [0.3, 0.05, 0, 0.45, 2.7]
     np.testing.assert_allclose(of_numbers(errors, name="quantile", quantile=0.9), expected, rtol=1e-5, atol=1e-6)
     own = mean_pinball_loss(errors, np.zeros(5), alpha=0.9)

@@ -66,7 +66,7 @@ def test_adam_moves_as_keras_moves_it(name: str, options: dict[str, float | bool
     generator = np.random.default_rng(3)
     gradients = [[generator.normal(size=shape).astype("f4") * 10.0**-step for shape in ((5, 3), (3,))] for step in range(8)] * 5
 
-    def moved_by(optimizer: keras.optimizers.Optimizer) -> list[npt.NDArray[np.float32]]:
+    def trained_by(optimizer: keras.optimizers.Optimizer) -> list[npt.NDArray[np.float32]]:
         weights = [keras.Variable(np.ones(shape, "f4")) for shape in ((5, 3), (3,))]
         optimizer.build(weights)
         step = tf.function(lambda *each: optimizer.apply(list(each), weights), autograph=False)
@@ -74,7 +74,7 @@ def test_adam_moves_as_keras_moves_it(name: str, options: dict[str, float | bool
             step(*map(tf.constant, each))
         return [variable.numpy() for variable in (*weights, *optimizer.variables)]
 
-    moved = moved_by(ours), moved_by(peer)
+    moved = trained_by(ours), trained_by(peer)
     assert len(moved[0]) == len(moved[1])
     for one, other in zip(*moved, strict=True):
         # Keras takes 1 - beta_2 once from float64 and once from float32, which differ by 5e-5.

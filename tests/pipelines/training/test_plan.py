@@ -24,7 +24,7 @@ def plan(rows: list[int], ranks: int = 2, batch: int = 4, shuffle: bool = True, 
 
 
 def rows_of(row_plan: RowPlan, epoch: int, rank: int) -> list[Row]:
-    """A rank's rows, as row group and place, in the order of training."""
+    """A rank's rows, as row group and position, in the order of training."""
     rows = []
     for block in row_plan.blocks(epoch, rank):
         inside = [(piece.group.index, row) for piece in block.slices for row in range(piece.start, piece.stop)]

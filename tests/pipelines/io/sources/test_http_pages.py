@@ -40,7 +40,7 @@ def server() -> Iterator[FaultyApi]:
 
 
 def api(server: FaultyApi, paging: Any = PAGE, access: Access = ACCESS, **changes: Any) -> Api:
-    """What to ask the server for."""
+    """The API of the server, read by pages unless changed."""
     endpoint = Api(access, f"{server.base}/v1/things", {}, "data.items", paging, "total", 100)
     return dataclasses.replace(endpoint, **changes)
 
@@ -211,18 +211,18 @@ def test_a_token_is_sent_and_never_told_or_passed_on(server: FaultyApi, tmp_path
     with serving(server.rows) as other:
         server.script.append(faulty.status(302, Location=f"{other.base}/v1/things?page=1&size=2"))
         assert read(api(server, access=access), tmp_path) == FIVE
-        assert [seen.headers.get("authorization") for seen in server.requests] == ["Bearer s3cret"] * 3
-        assert [seen.headers.get("authorization") for seen in other.requests] == [None]
+        assert [request.headers.get("authorization") for request in server.requests] == ["Bearer s3cret"] * 3
+        assert [request.headers.get("authorization") for request in other.requests] == [None]
         server.then = faulty.status(403, "s3cret may not")
         with pytest.raises(ExternalError, match=r"'\*\*\* may not'") as caught:
             read(api(server, access=access), tmp_path / "b")
         assert "s3cret" not in f"{caught.value} {access} {api(server, access=access)}"
         server.then, link = None, f'<{other.base}/v1>; rel="next"'
-        server.script.append(lambda handler, seen: handler.send(200, handler.good(seen), {"Link": link}))
+        server.script.append(lambda handler, request: handler.send(200, handler.good(request), {"Link": link}))
         with pytest.raises(ExternalError, match="on another host than"):
             read(api(server, ByLink(by="link", size=2), access=access), tmp_path / "c")
         assert len(other.requests) == 1
-        server.script.append(lambda handler, seen: handler.send(200, handler.good(seen), {"Link": secure}))
+        server.script.append(lambda handler, request: handler.send(200, handler.good(request), {"Link": secure}))
         secure = f'<{server.base.replace("http:", "https:")}/v1>; rel="next"'
         with pytest.raises(ExternalError, match="by another protocol than"):
             read(api(server, ByLink(by="link", size=2), access=access), tmp_path / "d")
@@ -231,7 +231,7 @@ def test_a_token_is_sent_and_never_told_or_passed_on(server: FaultyApi, tmp_path
 def test_a_redirect_on_the_same_host_keeps_the_token(server: FaultyApi, tmp_path: Path) -> None:
     server.script.append(faulty.status(307, Location="/v2/things?page=1&size=2"))
     assert read(api(server, access=dataclasses.replace(ACCESS, token="s3cret")), tmp_path) == FIVE
-    assert {seen.headers["authorization"] for seen in server.requests} == {"Bearer s3cret"}
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer s3cret"}
     server.then = faulty.status(302, Location="/v1/things")
     with pytest.raises(ExternalError, match="redirects more than 5 times"):
         read(api(server), tmp_path / "b")

@@ -1,4 +1,4 @@
-"""Proxies from the environment: who is asked, what of it is secret, and what goes wrong."""
+"""Proxies from the environment: where requests go, what stays secret, and what fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 class Proxy(http.server.ThreadingHTTPServer):
-    """Answers every request itself, and remembers what was asked for and with which headers."""
+    """Answers every request itself, and records its target and headers."""
 
     def __init__(self, status: int, body: object) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -1,4 +1,4 @@
-"""Database tables land whole, as text, in one state, by several connections; nothing tells the password."""
+"""Database tables land whole, as text, in one state, by several connections. Nothing shows the password."""
 
 from __future__ import annotations
 
@@ -211,9 +211,9 @@ def test_the_version_changes_with_any_row_and_with_nothing_else(
 ) -> None:
     create(postgres, "state", "id int, name text", "insert into state values (1, 'a'), (2, 'b')")
     postgres.execute("create view state_view as select * from state")
-    seen = [make(table).version(spark, PAIRS, YEAR)]
-    assert seen[0].startswith("2:")
-    assert make(table).version(spark, PAIRS, YEAR) == seen[0]
+    versions = [make(table).version(spark, PAIRS, YEAR)]
+    assert versions[0].startswith("2:")
+    assert make(table).version(spark, PAIRS, YEAR) == versions[0]
     for change in (
         "update state set name = 'c' where id = 2",
         "delete from state where id = 1; insert into state values (3, 'a')",
@@ -221,8 +221,8 @@ def test_the_version_changes_with_any_row_and_with_nothing_else(
         "truncate state",
     ):
         postgres.execute(change)
-        seen.append(make(table).version(spark, PAIRS, YEAR))
-    assert len(set(seen)) == 5
+        versions.append(make(table).version(spark, PAIRS, YEAR))
+    assert len(set(versions)) == 5
 
 
 def test_the_version_is_the_intervals_own(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
@@ -287,7 +287,7 @@ def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, 
     cutter = threading.Thread(target=cut)
     with source.reading(spark, PAIRS, YEAR) as rows:
         cutter.start()
-        # Each row takes five milliseconds, so that all are not read before the server is asked to cut.
+        # Each row takes five milliseconds, so that all are not read before the server cuts.
         slow = rows.withColumn("waited", F.expr("java_method('java.lang.Thread', 'sleep', 5L)"))
         with pytest.raises(Py4JJavaError) as caught:
             slow.write.format("noop").mode("overwrite").save()
@@ -301,12 +301,12 @@ def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, 
 def test_the_password_is_in_no_plan_and_no_version(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     pairs(postgres, "many", 1)
     source = make("many")
-    shown = io.StringIO()
-    with source.reading(spark, PAIRS, YEAR) as rows, redirect_stdout(shown):
+    printed = io.StringIO()
+    with source.reading(spark, PAIRS, YEAR) as rows, redirect_stdout(printed):
         rows.explain("extended")
         rows.explain("formatted")
-    texts = [shown.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.location, str(source.model_dump())]
-    assert "JDBCRelation" in shown.getvalue()
+    texts = [printed.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.location, str(source.model_dump())]
+    assert "JDBCRelation" in printed.getvalue()
     assert not [text for text in texts if postgres.password in text]
 
 

@@ -54,7 +54,7 @@ def ids(spark: SparkSession, source: Source) -> list[str]:
     return sorted(row.id for row in source.read(spark, CONTRACT, DAY).collect())
 
 
-def spooled(tmp_path: Path) -> list[str]:
+def spool_files(tmp_path: Path) -> list[str]:
     """The names of spooled pages."""
     return sorted(path.name for path in (tmp_path / "spool").rglob("*.json"))
 
@@ -103,8 +103,8 @@ def test_an_interval_without_records_gives_none(spark: SparkSession, make: Make)
 def test_several_connections_share_pages_and_rate(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     assert ids(spark, make(connections=2, requests_per_second=8, paging={"by": "page", "size": 1})) == FIVE
     assert sorted(server.requested) == FIVE
-    first, *others = [seen for seen in server.requests if seen.query["page"] != "1"]
-    mine = [seen for seen in (first, *others) if int(seen.query["page"]) % 2 == int(first.query["page"]) % 2]
+    first, *others = [request for request in server.requests if request.query["page"] != "1"]
+    mine = [request for request in (first, *others) if int(request.query["page"]) % 2 == int(first.query["page"]) % 2]
     assert mine[1].at - mine[0].at >= 0.15  # 0.25 where it is sent, less what the first took to arrive
 
 
@@ -121,7 +121,7 @@ def test_when_pages_keep_shifting_it_is_exit_5(spark: SparkSession, server: Faul
     server.edits = {number: lambda rows: rows.insert(0, {"id": 0}) for number in range(1, 20)}
     with pytest.raises(ExternalError, match=r"records came or went while the pages were read, 2 times: the total changed"):
         ids(spark, make(rereads=1))
-    assert spooled(tmp_path) == []
+    assert spool_files(tmp_path) == []
 
 
 def test_a_server_that_ignores_the_page_is_exit_5(spark: SparkSession, make: Make, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_an_executors_error_is_the_drivers(
     server.then = fault
     with pytest.raises(error, match=message):
         ids(spark, make())
-    assert spooled(tmp_path) == ["page-000001.json"]
+    assert spool_files(tmp_path) == ["page-000001.json"]
 
 
 def test_a_run_that_broke_off_is_resumed(spark: SparkSession, server: FaultyApi, make: Make, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_run_that_broke_off_is_resumed(spark: SparkSession, server: FaultyApi,
     assert ids(spark, make()) == FIVE
     assert server.requested == ["1", "2", "3", "3"]
     make().forget(CONTRACT, DAY)
-    assert spooled(tmp_path) == []
+    assert spool_files(tmp_path) == []
     assert ids(spark, make()) == FIVE
     assert server.requested[4:] == ["1", "2", "3"]
 
@@ -216,7 +216,7 @@ def test_the_token_is_sent_and_is_nowhere_else(
     rows.explain("formatted")
     rows.explain(True)
     assert len(rows.collect()) == 5
-    assert {seen.headers.get("authorization") for seen in server.requests} == {"Bearer s3cret-t0ken"}
+    assert {request.headers.get("authorization") for request in server.requests} == {"Bearer s3cret-t0ken"}
     spool_bytes = b"".join(path.read_bytes() for path in (tmp_path / "spool").rglob("*") if path.is_file())
     out, err = capfd.readouterr()
     assert "ringmill_things" in out

@@ -66,10 +66,10 @@ class Browser:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._commands, json.dumps(message).encode() + b"\0")
-        while (answer := self._receive()).get("id") != self._number:
-            self._messages.append(answer)
-        assert "error" not in answer, f"{method}: {answer['error']}"
-        result: dict[str, Any] = answer["result"]
+        while (response := self._receive()).get("id") != self._number:
+            self._messages.append(response)
+        assert "error" not in response, f"{method}: {response['error']}"
+        result: dict[str, Any] = response["result"]
         return result
 
     def _receive(self) -> dict[str, Any]:
@@ -95,9 +95,9 @@ class Browser:
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, a promise's once it is there."""
-        found = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        response = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in response, response["exceptionDetails"]
+        return response["result"].get("value")
 
     def wait_for(self, expression: str) -> Any:
         """The value of a JavaScript expression, once it is true."""
@@ -112,7 +112,7 @@ class Browser:
         return str(self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText"))
 
     def fill(self, selector: str, text: str) -> None:
-        """Type a text into a field, in the place of what is in it."""
+        """Replace the text of a field, as if typed."""
         self.evaluate(f"document.querySelector({json.dumps(selector)}).select()")
         self.send("Input.insertText", text=text)
 

@@ -56,8 +56,8 @@ class BudgetGuard:
         """Print the slowest modules, and those that are too slow."""
         slowest = sorted(self._seconds.items(), key=lambda item: -item[1])[:SLOWEST]
         terminalreporter.section("slowest modules")
-        for module, taken in slowest:
-            terminalreporter.write_line(f"{taken:6.0f} s of {budget(module):4.0f}  {module}")
+        for module, spent in slowest:
+            terminalreporter.write_line(f"{spent:6.0f} s of {budget(module):4.0f}  {module}")
         for module, bound in too_slow(self._seconds).items():
             terminalreporter.write_line(
                 f"TOO SLOW: {module} took {self._seconds[module]:.0f} s, more than {bound:.0f} (twice its budget in "

@@ -54,20 +54,20 @@ def in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 @contextmanager
 def watched_processes(secrets: list[str]) -> Iterator[set[str]]:
     """The command lines of all processes that show a secret meanwhile."""
-    shown: set[str] = set()
+    leaking: set[str] = set()
     over = threading.Event()
 
-    def look() -> None:
+    def scan() -> None:
         while not over.wait(SECONDS_BETWEEN_LOOKS):
             for process in Path("/proc").glob("[0-9]*"):
                 with suppress(OSError):  # it has ended
                     if holds(line := (process / "cmdline").read_bytes(), secrets):
-                        shown.add(line.replace(b"\0", b" ").decode(errors="replace"))
+                        leaking.add(line.replace(b"\0", b" ").decode(errors="replace"))
 
-    watcher = threading.Thread(target=look, daemon=True)
+    watcher = threading.Thread(target=scan, daemon=True)
     watcher.start()
     try:
-        yield shown
+        yield leaking
     finally:
         over.set()
         watcher.join()

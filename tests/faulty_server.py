@@ -46,7 +46,7 @@ class FaultyApi(rest_server.JsonApi):
         self.edits: dict[int, Callable[[list[Row]], object]] = {}
 
     @property
-    def asked(self) -> list[str]:
+    def requested(self) -> list[str]:
         """The page (or cursor) that each request was for; empty for one that named none."""
         return [seen.query.get("page", seen.query.get("cursor", "")) for seen in self.requests]
 
@@ -160,7 +160,7 @@ def short_chunk(handler: FaultyHandler, seen: rest_server.Seen) -> None:
 
 
 def zipped(handler: FaultyHandler, seen: rest_server.Seen) -> None:
-    """Answer well, compressed where that was asked for."""
+    """Answer well, compressed as the request accepts."""
     assert "gzip" in seen.headers["accept-encoding"]
     body = gzip.compress(handler.good(seen))
     handler.send(200, body, {"Content-Encoding": "gzip", "Content-Length": str(len(body))})

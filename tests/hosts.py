@@ -63,7 +63,7 @@ class Host:
 
 
 def missing_permission() -> str | None:
-    """Why hosts can't be made here, such as a container without the right to; None where they can."""
+    """Why hosts can't be created here, such as a container without the right to; None where they can."""
     name = f"ringmill-probe-{os.getpid()}"
     try:
         run("ip", "netns", "add", name)
@@ -133,9 +133,9 @@ def _java() -> dict[Path, str]:
 
 def java_home() -> Path:
     """The folder of the Java that this machine uses."""
-    found = shutil.which("java", path=f"{os.environ.get('JAVA_HOME', '')}/bin:{os.environ['PATH']}")
-    assert found, "no Java on this machine"
-    return Path(found).resolve().parents[1]
+    java = shutil.which("java", path=f"{os.environ.get('JAVA_HOME', '')}/bin:{os.environ['PATH']}")
+    assert java, "no Java on this machine"
+    return Path(java).resolve().parents[1]
 
 
 def run(*command: str) -> str:

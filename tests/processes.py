@@ -18,8 +18,8 @@ def environment() -> dict[str, str]:
 
 def running(names: tuple[str, ...] = NAMES) -> set[psutil.Process]:
     """Executors, ranks and launchers that run now, but for those that another worker's tests started."""
-    found = psutil.process_iter(["cmdline"])
-    named = {process for process in found if any(name in " ".join(process.info["cmdline"] or []) for name in names)}
+    processes = psutil.process_iter(["cmdline"])
+    named = {process for process in processes if any(name in " ".join(process.info["cmdline"] or []) for name in names)}
     return {process for process in named if not _of_another(process)}
 
 

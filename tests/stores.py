@@ -21,7 +21,7 @@ from setup.postgres import free_port
 
 HADOOP = "3.4.2"  # that of pyspark's own client
 AWS_SDK = "2.29.52"  # that which this Hadoop was built with
-# Hadoop's client for S3, with the parts of the SDK that it uses in the place of the bundle of everything.
+# Hadoop's client for S3, with the parts of the SDK that it uses instead of the bundle of everything.
 S3_PACKAGES = (
     f"org.apache.hadoop:hadoop-aws:{HADOOP}",
     *(f"software.amazon.awssdk:{part}:{AWS_SDK}" for part in ("s3", "s3-transfer-manager", "sts")),
@@ -41,10 +41,10 @@ def fetched(*packages: str) -> list[Path]:
     left_out = "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime,software.amazon.awssdk:bundle"
     options = f"--master local[1] --packages {','.join(packages)} --exclude-packages {left_out} pyspark-shell"
     environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": options}
-    done = subprocess.run([sys.executable, "-c", FETCH], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"packages {', '.join(packages)} could not be fetched: {done.stderr[-2000:]}")
-    return [Path(urlparse(jar).path) for jar in done.stdout.split()]
+    completed = subprocess.run([sys.executable, "-c", FETCH], env=environment, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        raise RuntimeError(f"packages {', '.join(packages)} could not be fetched: {completed.stderr[-2000:]}")
+    return [Path(urlparse(jar).path) for jar in completed.stdout.split()]
 
 
 @contextmanager

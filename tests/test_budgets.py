@@ -69,7 +69,7 @@ def test_a_module_beyond_its_budget_fails_the_suite_and_is_named(tmp_path: Path)
     )
     plain = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *plain, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 1, done.stdout
-    assert "TOO SLOW: " in done.stdout
-    assert "test_late.py took 0 s" in done.stdout
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert completed.returncode == 1, completed.stdout
+    assert "TOO SLOW: " in completed.stdout
+    assert "test_late.py took 0 s" in completed.stdout

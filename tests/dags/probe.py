@@ -97,12 +97,12 @@ for url in ("WEBHOOK", "NO_ADDRESS", "NOT_SET"):  # none of them raises
     notify_failure({"dag": dag, "run_id": url, "reason": "task_failure"}, "p", {"url": url, "timeout_seconds": 5})
 notify_failure({"dag": dag, "run_id": "unwanted"}, "p", {"url": "WEBHOOK", "events": ["drift"]})
 notify_failure({"dag": dag, "run_id": "without a section"}, "p", {})
-found = {name: described(dag) for name, dag in bag.dags.items()}
+dags = {name: described(dag) for name, dag in bag.dags.items()}
 silent_job_ends = orphaned(Path(sys.argv[2]).parent)
 result = {
     "errors": bag.import_errors,
     "silent job ends": silent_job_ends,
-    "dags": found,
+    "dags": dags,
     "endings": endings,
     "waiting": waiting,
 }

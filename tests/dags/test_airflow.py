@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 MONTHS = ("2013-01", "2013-02")
 SECONDS = 400  # until all tasks have ended, on a machine with much else to do
 SUBMIT = """#!/usr/bin/env bash
-# In the place of spark-submit: the real one, but for the pipelines that show what the scheduler alone does.
+# Instead of spark-submit: the real one, but for the pipelines that show what the scheduler alone does.
 case "$*" in
   *conf/days.yaml*) echo "$*" >>"$RINGMILL_HOME/submitted" ;;
   *conf/failing.yaml*) echo "ringmill: ingest failed: flights.dep_time: not a number"; exit 3 ;;

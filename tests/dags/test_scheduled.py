@@ -33,7 +33,7 @@ schedule:
   training: {cron: 0 5 1 * *, window: 2 months}
 """
 SUBMIT = """#!/usr/bin/env bash
-# In the place of spark-submit: a job that is named after its exit code.
+# Instead of spark-submit: a job that is named after its exit code.
 code=$(basename "$1" .py)
 [ "$code" = silent ] && echo "$$" >"$RINGMILL_HOME/silent.pid" && exec sleep 60
 echo "ringmill: an earlier line"; echo "ringmill: $code failed: in the last line"; echo "a line of Java"
@@ -67,8 +67,8 @@ def probed(webhook: Webhook, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "AIRFLOW_HOME": str(home / "airflow")}
     environment |= {"RINGMILL_HOME": str(home), "WEBHOOK": webhook.url, "NO_ADDRESS": "127.0.0.1:1"}
     command = [str(AIRFLOW), str(Path(__file__).with_name("probe.py")), str(ROOT / "dags"), str(home / "probed.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=home)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=home)
+    assert completed.returncode == 0, completed.stderr
     result: dict[str, Any] = json.loads((home / "probed.json").read_text())
     assert result["errors"] == {}
     return result
@@ -77,8 +77,8 @@ def probed(webhook: Webhook, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.fixture(scope="module")
 def dags(probed: dict[str, Any]) -> dict[str, Any]:
     """The DAGs by name."""
-    found: dict[str, Any] = probed["dags"]
-    return found
+    by_name: dict[str, Any] = probed["dags"]
+    return by_name
 
 
 def test_each_configuration_with_a_schedule_has_its_dags(dags: dict[str, Any]) -> None:
@@ -194,7 +194,7 @@ def test_a_job_that_prints_nothing_ends_with_the_supervisor_of_its_task(probed: 
     assert probed["silent job ends"] is True
 
 
-def test_a_training_goes_on_once_a_night_is_cleaned_up_to_its_end(probed: dict[str, Any]) -> None:
+def test_a_training_starts_once_a_night_is_cleaned_up_to_its_end(probed: dict[str, Any]) -> None:
     waiting = {"nothing": True, "by hand": True, "before": True, "the night": False, "in UTC": False, "later": False}
     assert probed["waiting"] == waiting
 

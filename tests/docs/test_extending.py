@@ -20,35 +20,37 @@ BLOCK = re.compile(r"(?:^`([\w./]+)`\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE |
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree with all that the page adds."""
-    made = tmp_path_factory.mktemp("tree")
+    copy = tmp_path_factory.mktemp("tree")
     for name in TREE:
         ignored = shutil.ignore_patterns("__pycache__", "results")
         (
-            shutil.copytree(ROOT / name, made / name, ignore=ignored)
+            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
             if (ROOT / name).is_dir()
-            else shutil.copy(ROOT / name, made)
+            else shutil.copy(ROOT / name, copy)
         )
-    (made / ".venv").symlink_to(ROOT / ".venv")
-    (made / "data").mkdir()
-    (made / "data" / "nycflights13").symlink_to(ROOT / "data" / "nycflights13")
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / "data").mkdir()
+    (copy / "data" / "nycflights13").symlink_to(ROOT / "data" / "nycflights13")
     files = 0
     for path, language, content in BLOCK.findall((ROOT / "docs" / "extending.md").read_text(encoding="utf-8")):
         if language == "diff":
-            done = subprocess.run(["git", "apply", "-"], input=content, text=True, cwd=made, capture_output=True, check=False)
-            assert done.returncode == 0, f"{done.stderr}\n{content}"
+            completed = subprocess.run(
+                ["git", "apply", "-"], input=content, text=True, cwd=copy, capture_output=True, check=False
+            )
+            assert completed.returncode == 0, f"{completed.stderr}\n{content}"
             continue
         assert path, f"a block without a file's name: {content}"
-        assert not (made / path).exists(), f"{path} is there already"
-        (made / path).write_text(content, encoding="utf-8")
+        assert not (copy / path).exists(), f"{path} is there already"
+        (copy / path).write_text(content, encoding="utf-8")
         files += 1
     assert files == 7
-    return made
+    return copy
 
 
 def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the environment in the copy."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "PYSPARK_"))}
-    environment = {**kept, "PYTHONPATH": str(tree), "SPARK_CONF_DIR": str(tree / "conf" / "spark")}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "PYSPARK_"))}
+    environment = {**inherited, "PYTHONPATH": str(tree), "SPARK_CONF_DIR": str(tree / "conf" / "spark")}
     if "PYSPARK_PYTHON" in os.environ:
         environment["PYSPARK_PYTHON"] = os.environ["PYSPARK_PYTHON"]
     program = Path(sys.executable).with_name(command[0])
@@ -67,8 +69,8 @@ def test_what_the_page_adds_passes_the_linter_and_its_own_test(tree: Path) -> No
 @pytest.mark.slow
 def test_the_pages_pipeline_runs_and_beats_its_baseline(tree: Path) -> None:
     assert run(tree, "python", "setup/airports.py").returncode == 0
-    done = run(tree, "spark-submit", "jobs/pipeline.py", "--config", "conf/air_time.yaml")
-    assert done.returncode == 0, done.stdout
-    mae = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["mae"]).split()
+    completed = run(tree, "spark-submit", "jobs/pipeline.py", "--config", "conf/air_time.yaml")
+    assert completed.returncode == 0, completed.stdout
+    mae = next(line for line in completed.stdout.splitlines() if line.split()[:1] == ["mae"]).split()
     assert float(mae[2]) < 0.7 * float(mae[3])
-    assert re.search(r"ingest +airports +1,458 +1,458", done.stdout)
+    assert re.search(r"ingest +airports +1,458 +1,458", completed.stdout)

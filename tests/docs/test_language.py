@@ -45,8 +45,8 @@ def test_a_pages_sentences_are_short(page: str) -> None:
 
 
 def test_sentences_are_those_of_paragraphs_and_list_items() -> None:
-    found = [(sentence, words(sentence)) for sentence in sentences(PAGE)]
-    assert found == [
+    counts = [(sentence, words(sentence)) for sentence in sentences(PAGE)]
+    assert counts == [
         ("Two words.", 2),
         ("It ends with a link!", 5),
         ("Does `spark-submit jobs/x.py` count?", 4),

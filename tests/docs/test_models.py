@@ -61,9 +61,9 @@ def test_the_pages_blocks_load_every_format_and_their_scores_are_right(tmp_path:
     model, width = exported(tmp_path)
     blocks = BLOCK.findall((ROOT / "docs" / "models.md").read_text(encoding="utf-8"))
     assert len(blocks) == 5
-    done = run_page(FOLDER.sub(f"folder = {model!r}", "\n".join([*blocks, PRINTED])), tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    completed = run_page(FOLDER.sub(f"folder = {model!r}", "\n".join([*blocks, PRINTED])), tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    lines = completed.stdout.splitlines()
     assert lines[:2] == ["{'distance': 'numeric', 'departure': 'time', 'carrier': 'categorical'}", "binary"]
     for scores in json.loads(lines[-1]):
         assert scores == pytest.approx(expected(width), abs=1e-6)

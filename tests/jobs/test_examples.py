@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 Table = Callable[[str], DataFrame]
 
 
-def ran(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: dict[str, float]) -> Table:
+def run_pipeline(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: dict[str, float]) -> Table:
     """Run a whole example with few epochs; reads its tables."""
     content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
     content["lake"]["warehouse"] = str(folder / "warehouse")
@@ -26,9 +26,9 @@ def ran(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: d
     content["evaluate"] = evaluate
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
-    done = submit("pipeline", "--config", str(path))
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.count("nothing to do") == 0
+    completed = submit("pipeline", "--config", str(path))
+    assert completed.returncode == 0, completed.stdout
+    assert completed.stdout.count("nothing to do") == 0
     report = next((folder / "warehouse" / "_artifacts" / name / "reports").glob("*/report.html"))
     assert report.read_text().count("<svg") >= 3
     session = session_on(spark, folder / "warehouse")
@@ -36,10 +36,10 @@ def ran(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: d
 
 
 def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path) -> None:
-    table = ran(spark, tmp_path, "weather", 3, maximum={"mae": 5.0})
+    table = run_pipeline(spark, tmp_path, "weather", 3, maximum={"mae": 5.0})
     rows = table("evaluation_metrics").where("split = 'test'").collect()
-    found = {(row.baseline, row.metric): row.value for row in rows}
-    assert found[None, "mae"] < 0.9 * found["persistence", "mae"] < 0.9 * found["same_hour_yesterday", "mae"]
+    metrics = {(row.baseline, row.metric): row.value for row in rows}
+    assert metrics[None, "mae"] < 0.9 * metrics["persistence", "mae"] < 0.9 * metrics["same_hour_yesterday", "mae"]
     # The baselines by pandas, from the clean rows.
     clean = table("clean_weather").select("origin", "time_hour", "temp").toPandas()
     temp = clean.set_index(["origin", "time_hour"])["temp"].sort_index()
@@ -57,8 +57,8 @@ def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path)
     assert (ends["test"][0] - ends["validation"][1]).total_seconds() > 24 * 3600
 
 
-def test_digits_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:
-    table = ran(spark, tmp_path, "digits", 12, minimum={"accuracy": 0.93, "macro_f1": 0.93})
+def test_digits_are_classified(spark: SparkSession, tmp_path: Path) -> None:
+    table = run_pipeline(spark, tmp_path, "digits", 12, minimum={"accuracy": 0.93, "macro_f1": 0.93})
     predictions = table("predictions").where("split = 'test'").toPandas()
     assert (predictions["predicted"] == predictions["label"]).mean() > 0.93
     assert predictions["predictions"].map(len).unique().tolist() == [10]
@@ -68,7 +68,7 @@ def test_digits_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:
 
 
 def test_sentiment_is_felt(spark: SparkSession, tmp_path: Path) -> None:
-    table = ran(spark, tmp_path, "sentiment", 3, minimum={"auc": 0.79})
+    table = run_pipeline(spark, tmp_path, "sentiment", 3, minimum={"auc": 0.79})
     stats = table("feature_stats").collect()[0]
     assert (stats.kind, stats.missing) == ("text", 0)
     train = table("features").where("split = 'train'")

@@ -40,7 +40,7 @@ def submit(job: str, *arguments: str, master: str | None = None, **given: str) -
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=600)
 
 
-def written(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> str:
+def write_config(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> str:
     """A configuration file over the sample in `folder`."""
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(configured(folder, "jobs", edit)))
@@ -57,13 +57,13 @@ def applications() -> set[Path]:
 @pytest.fixture(scope="module")
 def folder(flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample of the data, on which every job has run alone, one after the other, each by its own spark-submit."""
-    made = tmp_path_factory.mktemp("jobs")
-    write_sample(flights_csv, made)
-    config = written(made, "flights")
+    directory = tmp_path_factory.mktemp("jobs")
+    write_sample(flights_csv, directory)
+    config = write_config(directory, "flights")
     for step in STEPS:
-        done = submit(step, "--config", config)
-        assert done.returncode == 0, f"{step}: {done.stdout}\n{done.stderr}"
-    return made
+        completed = submit(step, "--config", config)
+        assert completed.returncode == 0, f"{step}: {completed.stdout}\n{completed.stderr}"
+    return directory
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def test_two_ranks_saw_every_train_row_once_an_epoch(table: Callable[[str], Data
 
 @pytest.mark.slow
 def test_metrics_are_scikit_learns_on_the_predictions_table(table: Callable[[str], DataFrame]) -> None:
-    found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
+    metrics: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
     for row in table("evaluation_metrics").collect():
-        found[row.split][row.metric] = row.value
-    for split, values in found.items():
+        metrics[row.split][row.metric] = row.value
+    for split, values in metrics.items():
         rows = table("predictions").where(f"split = '{split}'").toPandas()
         label, score = rows["label"].to_numpy().astype(int), rows["score"].to_numpy().astype(np.float64)
         verdict = score >= values["threshold"]
@@ -123,7 +123,7 @@ def test_metrics_are_scikit_learns_on_the_predictions_table(table: Callable[[str
             "rows": len(rows),
         }
         assert {name: values[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-9)
-    assert len(table("predictions").collect()) == sum(values["rows"] for values in found.values())
+    assert len(table("predictions").collect()) == sum(values["rows"] for values in metrics.values())
 
 
 @pytest.mark.slow
@@ -143,27 +143,27 @@ def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], Data
 
 @pytest.mark.slow
 def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(folder: Path) -> None:
-    before, folders, seen = running(), applications(), set()
+    before, folders, new_folders = running(), applications(), set()
     (temporary := folder / "tmp").mkdir()
     with ThreadPoolExecutor(1) as pool:
         # On executors of their own, which keep their folders while they run.
         arguments = ("pipeline", "--config", str(folder / "flights.yaml"))
         job = pool.submit(submit, *arguments, master="local-cluster[1,2,2048]", TMPDIR=str(temporary))
         while not job.done():
-            seen |= applications() - folders
+            new_folders |= applications() - folders
             time.sleep(0.1)
-    done = job.result()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("nothing to do") == 5
+    completed = job.result()
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.count("nothing to do") == 5
     for heading in ("Rows", "Training", "Metrics", "Seconds", "Tables", "Model", "Report", "make sql"):
-        assert heading in done.stdout
-    assert "Champion version 1 of run " in done.stdout
-    assert f"spark-submit jobs/predict.py --model champion --config {folder / 'flights.yaml'}" in done.stdout
-    assert f"python -m pipelines.serving --model champion --config {folder / 'flights.yaml'}" in done.stdout
+        assert heading in completed.stdout
+    assert "Champion version 1 of run " in completed.stdout
+    assert f"spark-submit jobs/predict.py --model champion --config {folder / 'flights.yaml'}" in completed.stdout
+    assert f"python -m pipelines.serving --model champion --config {folder / 'flights.yaml'}" in completed.stdout
     assert left_since(before) == set()
     assert left_in(temporary) == []
     # Named by its process as well: jobs may start in the same second.
-    assert [bool(re.fullmatch(r"app-\d{14}-0000-\d+", made.name)) for made in seen] == [True]
+    assert [bool(re.fullmatch(r"app-\d{14}-0000-\d+", path.name)) for path in new_folders] == [True]
     assert applications() <= folders
 
 
@@ -189,10 +189,10 @@ def afterwards(spark: SparkSession, folder: Path) -> Afterwards:
     names = ("raw_flights", "clean_flights", "quarantine", "row_ledger", "features")
     rows = {name: session.table(f"lake.jobs.{name}").count() for name in names}
     tables = session.sql("SHOW TABLES IN lake.jobs").count()
-    tidy = written(folder, "tidy", lambda content: content.update(maintain={"snapshot_days": 0}))
-    moved = written(folder, "moved", lambda content: content.update(drift={"psi": {"warn": 1e-6, "fail": 1e-5}}))
-    strict = written(folder, "strict", lambda content: content.update(evaluate={"minimum": {"auc": 0.999}}))
-    wide = written(folder, "wide", lambda content: content["train"].update(ranks=5))
+    tidy = write_config(folder, "tidy", lambda content: content.update(maintain={"snapshot_days": 0}))
+    moved = write_config(folder, "moved", lambda content: content.update(drift={"psi": {"warn": 1e-6, "fail": 1e-5}}))
+    strict = write_config(folder, "strict", lambda content: content.update(evaluate={"minimum": {"auc": 0.999}}))
+    wide = write_config(folder, "wide", lambda content: content["train"].update(ranks=5))
     jobs = {
         "plan": ("maintain", "--config", tidy, "--dry-run"),
         "maintain": ("maintain", "--config", tidy),
@@ -204,9 +204,9 @@ def afterwards(spark: SparkSession, folder: Path) -> Afterwards:
     }
     (folder / "jobs.json").write_text(json.dumps(list(jobs.values())))
     before, command = running(), [str(Path(sys.executable).with_name("spark-submit")), "tests/jobs/several.py"]
-    done = subprocess.run([*command, "--config", tidy, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT,
+    completed = subprocess.run([*command, "--config", tidy, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT,
                           env=environment(), timeout=600)  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     assert left_since(before) == set()
     ended = json.loads((folder / "ended.json").read_text())
     return Afterwards(rows, tables, {name: Ended(*end) for name, end in zip(jobs, ended, strict=True)})
@@ -216,10 +216,10 @@ def afterwards(spark: SparkSession, folder: Path) -> Afterwards:
 def test_maintain_tidies_every_table_and_training_can_be_repeated_from_its_tag(
     afterwards: Afterwards, table: Callable[[str], DataFrame]
 ) -> None:
-    plan, done, again = (afterwards.jobs[name] for name in ("plan", "maintain", "again"))
+    plan, completed, again = (afterwards.jobs[name] for name in ("plan", "maintain", "again"))
     assert (plan.code, plan.printed.count("would go: ")) == (0, afterwards.tables), plan.printed
-    assert done.code == 0, done.printed
-    assert all(f"{name}: files" in done.printed for name in afterwards.rows)
+    assert completed.code == 0, completed.printed
+    assert all(f"{name}: files" in completed.printed for name in afterwards.rows)
     assert {name: table(name).count() for name in afterwards.rows} == afterwards.rows
     # The plan has left none.
     assert [row.status for row in table("runs").where("job = 'maintain'").collect()] == ["succeeded"]
@@ -229,17 +229,17 @@ def test_maintain_tidies_every_table_and_training_can_be_repeated_from_its_tag(
 
 @pytest.mark.slow
 def test_drift_beyond_a_bound_is_exit_4(afterwards: Afterwards, table: Callable[[str], DataFrame]) -> None:
-    done = afterwards.jobs["drift"]
-    assert done.code == 4, done.printed
-    assert "features have moved from what the model was trained on" in done.printed
+    completed = afterwards.jobs["drift"]
+    assert completed.code == 4, completed.printed
+    assert "features have moved from what the model was trained on" in completed.printed
     assert table("drift_metrics").where("compared = 'interval'").count() == table("feature_stats").count()
 
 
 @pytest.mark.slow
 def test_replay_says_what_passes_and_moves_nothing_else(afterwards: Afterwards, table: Callable[[str], DataFrame]) -> None:
-    done = afterwards.jobs["replay"]
-    assert done.code == 0, done.printed
-    assert "weather: 0 rows pass now, 1 do not" in done.printed
+    completed = afterwards.jobs["replay"]
+    assert completed.code == 0, completed.printed
+    assert "weather: 0 rows pass now, 1 do not" in completed.printed
     assert [row.source for row in table("quarantine").collect()] == ["weather"]
 
 
@@ -247,29 +247,29 @@ def test_replay_says_what_passes_and_moves_nothing_else(afterwards: Afterwards, 
 def test_a_span_is_ingested_in_parts_by_one_command(flights_csv: Path, tmp_path: Path) -> None:
     write_sample(flights_csv, tmp_path)
     span = ("--from", "2013-01-01", "--to", "2013-03-01", "--every", "month")
-    done = submit("ingest", "--config", written(tmp_path, "span"), *span, master="local[1]")
-    assert done.returncode == 0, done.stdout
-    assert "interval 2 of 2: 2013-02-01 00:00 to 2013-03-01 00:00, about" in done.stdout
-    wrong = submit("ingest", "--config", written(tmp_path, "span"), *span[:3], "2013-03-02", *span[4:], master="local[1]")
+    completed = submit("ingest", "--config", write_config(tmp_path, "span"), *span, master="local[1]")
+    assert completed.returncode == 0, completed.stdout
+    assert "interval 2 of 2: 2013-02-01 00:00 to 2013-03-01 00:00, about" in completed.stdout
+    wrong = submit("ingest", "--config", write_config(tmp_path, "span"), *span[:3], "2013-03-02", *span[4:], master="local[1]")
     assert wrong.returncode == 2
     assert "--every: 2013-01-01 00:00:00-05:00 to 2013-03-02 00:00:00-05:00 is not a whole number of 'month'" in wrong.stdout
 
 
 @pytest.mark.slow
 def test_a_missed_gate_is_exit_4_and_is_recorded(afterwards: Afterwards, table: Callable[[str], DataFrame]) -> None:
-    done = afterwards.jobs["gate"]
-    assert done.code == 4
-    assert "the model misses its gate on test: auc 0." in done.printed
-    assert "Traceback" not in done.printed
+    completed = afterwards.jobs["gate"]
+    assert completed.code == 4
+    assert "the model misses its gate on test: auc 0." in completed.printed
+    assert "Traceback" not in completed.printed
     failed = table("runs").where("status = 'failed' and job = 'evaluate'").collect()
     assert ["misses its gate" in str(row.error) for row in failed] == [True]
 
 
 @pytest.mark.slow
 def test_more_ranks_than_slots_is_exit_2(afterwards: Afterwards) -> None:
-    done = afterwards.jobs["wide"]
-    assert done.code == 2
-    assert "5 ranks need 5 slots at once, the cluster has 2" in done.printed
+    completed = afterwards.jobs["wide"]
+    assert completed.code == 2
+    assert "5 ranks need 5 slots at once, the cluster has 2" in completed.printed
 
 
 @pytest.mark.slow
@@ -277,12 +277,12 @@ def test_eight_intervals_that_eight_processes_ingest_at_once_all_land(
     flights_csv: Path, tmp_path: Path, spark: SparkSession
 ) -> None:
     write_sample(flights_csv, tmp_path)
-    config = written(tmp_path, "parallel")
+    config = write_config(tmp_path, "parallel")
     days = [f"2013-0{month}-01" for month in range(1, 10)]
     intervals = [("--config", config, "--from", start, "--to", end) for start, end in pairwise(days)]
     with ThreadPoolExecutor(len(intervals)) as pool:
-        done = list(pool.map(lambda arguments: submit("ingest", *arguments, master="local[1]"), intervals))
-    assert [(job.returncode, job.stdout) for job in done if job.returncode] == []
+        completed = list(pool.map(lambda arguments: submit("ingest", *arguments, master="local[1]"), intervals))
+    assert [(job.returncode, job.stdout) for job in completed if job.returncode] == []
     session = session_on(spark, tmp_path / "warehouse")
     for name, rows in {"raw_flights": 8420, "raw_weather": 26115, "raw_airlines": 16}.items():
         landed = session.table(f"lake.jobs.{name}").groupBy("interval_from").count().collect()
@@ -302,10 +302,12 @@ def test_eight_intervals_that_eight_processes_ingest_at_once_all_land(
     ],
 )
 def test_wrong_arguments_are_one_clear_line(arguments: list[str], code: int, message: str) -> None:
-    done = subprocess.run([sys.executable, "jobs/ingest.py", *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (code, "")
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    completed = subprocess.run(
+        [sys.executable, "jobs/ingest.py", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (completed.returncode, completed.stdout) == (code, "")
+    assert message in completed.stderr
+    assert len(completed.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -318,12 +320,12 @@ def test_wrong_arguments_are_one_clear_line(arguments: list[str], code: int, mes
         ("search", lambda c: c.pop("search"), 2, "search: the configuration has no section search"),
     ],
 )
-def test_a_wrong_configuration_is_said_before_spark_starts(
+def test_a_wrong_configuration_is_reported_before_spark_starts(
     tmp_path: Path, job: str, edit: Callable[[dict[str, Any]], object], code: int, message: str
 ) -> None:
-    config = written(tmp_path, "wrong", edit)
+    config = write_config(tmp_path, "wrong", edit)
     command = [sys.executable, f"jobs/{job}.py", "--config", config]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == code
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert completed.returncode == code
+    assert message in completed.stderr
+    assert "Traceback" not in completed.stderr

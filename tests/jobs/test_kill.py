@@ -32,7 +32,7 @@ from tests.processes import environment
 from tests.sample import SMALL, configured
 
 KILLS = int(os.environ.get("RINGMILL_KILLS", "3"))
-PAUSE_SECONDS = 0.3  # between two looks, for the run that is watched
+PAUSE_SECONDS = 0.3  # between two reads, for the run that is watched
 SEED = int(os.environ.get("RINGMILL_SEED") or random.SystemRandom().randrange(10**6))
 SOURCES = ("flights", *SMALL)
 RAW, CLEAN = ([f"{kind}_{source}" for source in SOURCES] for kind in ("raw", "clean"))
@@ -89,8 +89,8 @@ class Job:
 
     def finish(self) -> float:
         """Wait; check that it went well; seconds that it took."""
-        said, _ = self._process.communicate(timeout=300)
-        assert self._process.returncode == 0, said
+        output, _ = self._process.communicate(timeout=300)
+        assert self._process.returncode == 0, output
         assert left_in(self.temporary) == []
         return time.time() - self.began
 
@@ -109,8 +109,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a reader found in a table: its rows, and the run that published them."""
+class TableContent:
+    """A table as a reader sees it: its rows, and the run that published them."""
 
     state: State
     run: str
@@ -138,17 +138,17 @@ class Reader:
             rows = rows.where(F.col("step") == step)
         return rows, "" if step else table.summary()["run_id"]
 
-    def see(self, name: str) -> Seen:
+    def read(self, name: str) -> TableContent:
         """One table, in one read of one snapshot."""
         rows, run = self.rows(name)
         content = F.xxhash64(*(F.col(c).cast("string") for c in rows.columns if c not in OF_A_RUN)) % 1_000_003
         runs = F.array_join(F.array_sort(F.collect_set("run_id")), " ") if "run_id" in rows.columns else F.lit(run)
-        found = rows.agg(F.count("*"), F.coalesce(F.sum(content), F.lit(0)), runs).collect()[0]
-        return Seen((found[0], found[1]), found[2])
+        aggregate = rows.agg(F.count("*"), F.coalesce(F.sum(content), F.lit(0)), runs).collect()[0]
+        return TableContent((aggregate[0], aggregate[1]), aggregate[2])
 
-    def all(self) -> dict[str, Seen]:
+    def read_all(self) -> dict[str, TableContent]:
         """Every table, one after the other."""
-        return {name: self.see(name) for name in TABLES}
+        return {name: self.read(name) for name in TABLES}
 
     def counted(self, step: str) -> dict[tuple[str, str], int]:
         """What a step's ledger says came out, by source and run."""
@@ -161,27 +161,29 @@ class Reader:
         return {f"{name} {branch}" for name in names for branch in self.table(name).references() if branch != "main"}
 
 
-def watch(reader: Reader, states: list[dict[str, State]], stop: threading.Event, found: list[str], looks: Counter[str]) -> None:
-    """Until told to stop: each table is whole, of one run, and what its run's ledger says."""
+def watch_tables(
+    reader: Reader, states: list[dict[str, State]], stop: threading.Event, problems: list[str], checks: Counter[str]
+) -> None:
+    """Check until `stop` is set that each table is whole, of one run, and as its run's ledger says."""
     while not stop.is_set():
         for step, tables in (("ingest", RAW), ("clean", CLEAN)):
             counted = reader.counted(step)
             for name in tables:
-                seen = reader.see(name)
-                looks["tables"] += 1
+                content = reader.read(name)
+                checks["tables"] += 1
                 stop.wait(PAUSE_SECONDS)
-                out = counted.get((name.partition("_")[2], seen.run), seen.state[0])
-                if out != seen.state[0]:
-                    found.append(f"{name}: {seen}, but its run's ledger says {out} rows")
-                if (name, seen.state) not in {(name, state[name]) for state in states}:
-                    found.append(f"{name}: {seen} is neither state: {[state[name] for state in states]}")
+                out = counted.get((name.partition("_")[2], content.run), content.state[0])
+                if out != content.state[0]:
+                    problems.append(f"{name}: {content}, but its run's ledger says {out} rows")
+                if (name, content.state) not in {(name, state[name]) for state in states}:
+                    problems.append(f"{name}: {content} is neither state: {[state[name] for state in states]}")
         for name in TABLES[len(RAW) + len(CLEAN) :]:
-            seen = reader.see(name)
-            if seen.state not in [state[name] for state in states] or " " in seen.run:
-                found.append(f"{name}: {seen} is neither state, or of several runs")
+            content = reader.read(name)
+            if content.state not in [state[name] for state in states] or " " in content.run:
+                problems.append(f"{name}: {content} is neither state, or of several runs")
 
 
-def phase(before: dict[str, Seen], after: dict[str, Seen], branches: set[str]) -> str:
+def phase(before: dict[str, TableContent], after: dict[str, TableContent], branches: set[str]) -> str:
     """How far the killed run came, by what it published and what it left staged."""
     new = {name for name in TABLES if after[name].run != before[name].run}
     staged = {name.split()[0].partition("_")[0] for name in branches}
@@ -208,9 +210,9 @@ def test_runs_killed_at_any_moment_leave_whole_tables_and_heal(spark: SparkSessi
         job = Job(str(config), "--force")
         seconds = job.finish()
         reader = Reader(spark, tmp_path)
-        seen = reader.all()
-        assert {name: one.state[0] for name, one in seen.items()} == expected[state]
-        states.append({name: one.state for name, one in seen.items()})
+        contents = reader.read_all()
+        assert {name: one.state[0] for name, one in contents.items()} == expected[state]
+        states.append({name: one.state for name, one in contents.items()})
     assert reduce(or_, ({name} if states[0][name] == states[1][name] else set() for name in TABLES)) == set()
     started_at = reader._session.table("lake.kill.runs").where("job = 'ingest'").agg(F.max(F.unix_millis("started_at")))
     start = started_at.collect()[0][0] / 1000 - job.began
@@ -226,24 +228,24 @@ def kill_and_heal(
     phases: Counter[str] = Counter()
     config, old = str(folder / "kill.yaml"), set(reader.branches())
     for number in range(KILLS):
-        before, state = reader.all(), number % 2
+        before, state = reader.read_all(), number % 2
         write_state(data, folder, state)
-        stop, found, looks = threading.Event(), list[str](), Counter[str]()
-        watcher = threading.Thread(target=watch, args=(reader, states, stop, found, looks))
+        stop, problems, checks = threading.Event(), list[str](), Counter[str]()
+        watcher = threading.Thread(target=watch_tables, args=(reader, states, stop, problems, checks))
         watcher.start()
         try:
             job, after = Job(config, "--force"), moment()
             job.kill(after)
-            left = reader.branches()
-            came = phase(before, reader.all(), left - old)
+            branches = reader.branches()
+            reached = phase(before, reader.read_all(), branches - old)
             Job(config).finish()
         finally:
             stop.set()
             watcher.join()
-        print(f"kill {number + 1} after {after:.1f} s: {came}; {looks['tables']} tables looked at", flush=True)
-        assert found == []
-        assert looks["tables"] > 0
-        assert {name: one.state for name, one in reader.all().items()} == states[state]
+        print(f"kill {number + 1} after {after:.1f} s: {reached}; {checks['tables']} tables checked", flush=True)
+        assert problems == []
+        assert checks["tables"] > 0
+        assert {name: one.state for name, one in reader.read_all().items()} == states[state]
         old = set(reader.branches())
-        phases[came] += 1
+        phases[reached] += 1
     return phases

@@ -71,9 +71,9 @@ def interrupted(config: str, send: Callable[[int], None], folder: Path) -> tuple
 def left_in(folder: Path, seconds: float = 10) -> list[str]:
     """What is in a folder once it is empty, or after some seconds."""
     deadline = time.monotonic() + seconds
-    while (found := sorted(path.name for path in folder.iterdir())) and time.monotonic() < deadline:
+    while (names := sorted(path.name for path in folder.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return found
+    return names
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -33,7 +33,7 @@ CANARY = secrets.token_hex(16)
 
 @dataclass(frozen=True)
 class Stores:
-    """What runs, and how a job is told of it."""
+    """The servers, and the options and variables by which a job reaches them."""
 
     objects: fs.S3FileSystem
     hdfs: str
@@ -70,12 +70,12 @@ def stores(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         }
         (folder / "events").mkdir()
         options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
-        held = {
+        credentials = {
             "RINGMILL_CATALOG_PASSWORD": postgres.password,
             "RINGMILL_CANARY": CANARY,
             "RINGMILL_WEBHOOK": f"http://127.0.0.1:1/{CANARY}",
         }
-        yield Stores(s3_files(s3), hdfs, options, {**environment(), **access, **held}, folder)
+        yield Stores(s3_files(s3), hdfs, options, {**environment(), **access, **credentials}, folder)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,8 @@ def config(stores: Stores, postgres: PostgresServer, flights_csv: Path, tmp_path
         "folder = path(sys.argv[1])\nfiles = folder.getFileSystem(settings)\nfiles.mkdirs(folder)\n"
         "for source in sys.argv[2:]:\n    files.copyFromLocalFile(path(source), folder)\nspark.stop()\n"
     )
-    done = stores.submit(str(put), f"{stores.hdfs}/in/", *(str((folder / name).resolve()) for name in ON_HDFS))
-    assert done.returncode == 0, done.stderr
+    completed = stores.submit(str(put), f"{stores.hdfs}/in/", *(str((folder / name).resolve()) for name in ON_HDFS))
+    assert completed.returncode == 0, completed.stderr
 
     def edit(content: dict[str, Any]) -> None:
         catalog = {"type": "jdbc", "uri": postgres.url, "jdbc.user": postgres.user, "jdbc.schema-version": "V1"}
@@ -114,12 +114,14 @@ def config(stores: Stores, postgres: PostgresServer, flights_csv: Path, tmp_path
     return path
 
 
-def left_of(stores: Stores, done: subprocess.CompletedProcess[str], postgres: PostgresServer) -> Iterator[tuple[str, bytes]]:
+def left_of(
+    stores: Stores, completed: subprocess.CompletedProcess[str], postgres: PostgresServer
+) -> Iterator[tuple[str, bytes]]:
     """All that a run wrote: output, catalog, tables with their metadata, models, reports, event logs, executors' logs."""
-    yield "output", (done.stdout + done.stderr).encode()
+    yield "output", (completed.stdout + completed.stderr).encode()
     yield "catalog", postgres.execute("select * from iceberg_tables; select * from iceberg_namespace_properties").encode()
-    found = stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True))
-    files = [(info.path, stores.objects.open_input_file(info.path).readall()) for info in found if info.is_file]
+    infos = stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True))
+    files = [(info.path, stores.objects.open_input_file(info.path).readall()) for info in infos if info.is_file]
     logs = list(in_folder(stores.logs))
     kinds = {Path(name).suffix for name, _ in files}
     assert {".parquet", ".avro", ".json", ".html", ".keras", ".npz"} <= kinds
@@ -133,24 +135,24 @@ def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(
     stores: Stores, postgres: PostgresServer, config: Path
 ) -> None:
     before = running()
-    held = [postgres.password, CANARY]
-    with watched_processes(held) as shown:
-        done = stores.submit("jobs/pipeline.py", "--config", str(config))
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    credentials = [postgres.password, CANARY]
+    with watched_processes(credentials) as leaking:
+        completed = stores.submit("jobs/pipeline.py", "--config", str(config))
+    assert completed.returncode == 0, f"{completed.stdout}\n{completed.stderr}"
     assert not left_since(before)
-    assert re.search(r"ingest +flights +8,420 +8,420 +0 +0 +0", done.stdout), done.stdout
-    found = [info.path for info in stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True)) if info.is_file]
-    artifacts = "\n".join(path for path in found if path.startswith("lake/tables/_artifacts/stores"))
+    assert re.search(r"ingest +flights +8,420 +8,420 +0 +0 +0", completed.stdout), completed.stdout
+    paths = [info.path for info in stores.objects.get_file_info(fs.FileSelector("lake/tables", recursive=True)) if info.is_file]
+    artifacts = "\n".join(path for path in paths if path.startswith("lake/tables/_artifacts/stores"))
     for file in ("manifest.json", "saved_model/saved_model.pb", "model.keras", "report.html", ".npz"):
         assert file in artifacts
-    assert not [path for path in found if "partial" in path]
+    assert not [path for path in paths if "partial" in path]
     assert int(postgres.execute("select count(*) from iceberg_tables where table_namespace = 'stores'")) > 15
-    assert not shown
-    assert leaks(left_of(stores, done, postgres), held) == []
+    assert not leaking
+    assert leaks(left_of(stores, completed, postgres), credentials) == []
 
     again = stores.submit("jobs/pipeline.py", "--config", str(config))
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
     steps = ["ingest", "clean", "features", "train", "evaluate", "publish"]
     assert re.findall(r"(\w+): nothing to do", again.stdout) == steps, again.stdout
-    kept = stores.submit("jobs/maintain.py", "--config", str(config))
-    assert kept.returncode == 0, f"{kept.stdout}\n{kept.stderr}"
+    maintained = stores.submit("jobs/maintain.py", "--config", str(config))
+    assert maintained.returncode == 0, f"{maintained.stdout}\n{maintained.stderr}"

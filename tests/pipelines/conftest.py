@@ -47,10 +47,10 @@ def runner(spark: SparkSession, data: Path, folder: Path) -> Run:
     ) -> Context:
         if not (folder / "flights.csv").exists():
             write_sample(data, folder, rows)
-        made = pipeline(folder, f"{name}_{abs(hash(folder)) % 10**8}", config)
-        lake = Lake(spark, made.pipeline, f"run{next(numbers)}")
-        interval = made.interval.located(made.timezone)
-        context = Context(made, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
+        pipeline_config = pipeline(folder, f"{name}_{abs(hash(folder)) % 10**8}", config)
+        lake = Lake(spark, pipeline_config.pipeline, f"run{next(numbers)}")
+        interval = pipeline_config.interval.located(pipeline_config.timezone)
+        context = Context(pipeline_config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
         for step in steps:
             execute(step, context, force=force)
         return context
@@ -105,10 +105,10 @@ def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             config(content)
 
         monkeypatch.setitem(visits.SOURCES, "visits", contract)
-        made = pipeline(tmp_path, f"visits_{abs(hash(tmp_path)) % 10**8}", edit)
-        lake = Lake(spark, made.pipeline, f"run{next(numbers)}")
-        interval = made.interval.located(made.timezone)
-        context = Context(made, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
+        pipeline_config = pipeline(tmp_path, f"visits_{abs(hash(tmp_path)) % 10**8}", edit)
+        lake = Lake(spark, pipeline_config.pipeline, f"run{next(numbers)}")
+        interval = pipeline_config.interval.located(pipeline_config.timezone)
+        context = Context(pipeline_config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
         run_steps(steps, context, force=force)
         return context
 

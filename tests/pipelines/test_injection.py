@@ -204,17 +204,17 @@ def test_a_name_in_a_databases_sql_is_one_name(name: str) -> None:
 
 
 def test_templates_reach_the_bounds_of_a_period_and_nothing_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = "{0.__class__}{from.__class__}{from!r}{from[0]}{self}{}${HOME}"
-    files = CsvFiles.model_validate({"kind": "csv", "path": f"d/{{from:%Y-%m}}-{{to}}/{kept}"})
-    assert files.path_for(YEAR) == f"d/2013-01-2014-01-01/{kept}"
+    literal = "{0.__class__}{from.__class__}{from!r}{from[0]}{self}{}${HOME}"
+    files = CsvFiles.model_validate({"kind": "csv", "path": f"d/{{from:%Y-%m}}-{{to}}/{literal}"})
+    assert files.path_for(YEAR) == f"d/2013-01-2014-01-01/{literal}"
     monkeypatch.setenv("WHERE", "{from.__class__}")
     api = RestApi.model_validate(
         {"kind": "rest", "url": "http://h/${WHERE}/{from:%Y}", "params": {"q": "{from.year}{to:%Y}", "&x=1#": "a&b=c d"}}
     )
-    asked = api._api(PAIRS, YEAR, token=None)
-    assert asked.url == "http://h/{from.__class__}/2013"
-    assert asked.params == {"q": "{from.year}2014", "&x=1#": "a&b=c d"}
-    assert asked.address(1).endswith("?q=%7Bfrom.year%7D2014&%26x%3D1%23=a%26b%3Dc+d")
+    endpoint = api._api(PAIRS, YEAR, token=None)
+    assert endpoint.url == "http://h/{from.__class__}/2013"
+    assert endpoint.params == {"q": "{from.year}2014", "&x=1#": "a&b=c d"}
+    assert endpoint.address(1).endswith("?q=%7Bfrom.year%7D2014&%26x%3D1%23=a%26b%3Dc+d")
 
 
 class Tags(HTMLParser):

@@ -28,9 +28,9 @@ with process.shielded():
 def process() -> Iterator[Interruption]:
     """Signals of this process; what handled them before does so again afterwards."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    made = Interruption()
-    made.begin()
-    yield made
+    interruption = Interruption()
+    interruption.begin()
+    yield interruption
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -70,8 +70,8 @@ def test_later_signals_are_ignored_while_the_run_records_itself(process: Interru
 
 
 def test_one_more_signal_after_that_ends_the_process_with_one_line() -> None:
-    done = subprocess.run([sys.executable, "-c", TWICE], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (143, "", [Interruption().last_words])
+    completed = subprocess.run([sys.executable, "-c", TWICE], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (completed.returncode, completed.stdout, completed.stderr.splitlines()) == (143, "", [Interruption().last_words])
 
 
 def test_when_all_is_done_a_signal_changes_nothing(process: Interruption) -> None:

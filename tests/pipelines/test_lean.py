@@ -19,5 +19,5 @@ print(pandas is sys.modules["pandas"])
 
 
 def test_keras_comes_alone_and_the_others_can_be_imported_afterwards() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "(2, 1) (1, 1)", "True"]
+    completed = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert completed.stdout.splitlines() == ["[]", "(2, 1) (1, 1)", "True"]

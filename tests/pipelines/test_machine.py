@@ -59,8 +59,8 @@ def test_a_machine_that_has_what_its_wheels_need_is_fit(changes: dict[str, objec
     assert FIT._replace(**changes).problem() is None  # type: ignore[arg-type]
 
 
-def test_the_c_library_that_a_binary_asks_for_is_read_from_its_header(tmp_path: Path) -> None:
-    """Expected is what the compiler was told to ask for: memcpy has been versioned anew in 2.14, pthread_create in 2.34."""
+def test_the_c_library_that_a_binary_needs_is_read_from_its_header(tmp_path: Path) -> None:
+    """Expected are the versions that the compiler was given: memcpy has been versioned anew in 2.14, pthread_create in 2.34."""
     source = tmp_path / "memory.c"
     source.write_text("#include <string.h>\nvoid *copy(void *to, void *of, size_t n) { return memcpy(to, of, n); }\n")
     library = tmp_path / "memory.so"

@@ -55,7 +55,7 @@ def test_a_folder_goes_at_its_end_and_with_the_object_that_has_it(tmp: Path) -> 
     assert list(tmp.iterdir()) == []
 
 
-def test_what_a_killed_process_left_goes_with_the_next_folder_and_that_of_a_running_one_stays(tmp: Path) -> None:
+def test_the_next_folder_removes_files_of_a_killed_process_and_no_running_ones(tmp: Path) -> None:
     with process(FOLDER, tmp) as (_, alive):
         with process(FOLDER, tmp) as (_, dead):
             (dead / "variables").write_bytes(b"weights")

@@ -1,4 +1,4 @@
-"""Archives on Python's path are not looked at anew before every task, and what is in them is still found."""
+"""Archives on Python's path are not read again before every task, and their modules are still imported."""
 
 import importlib
 import sys
@@ -11,11 +11,11 @@ import pytest
 from pipelines.workers import forget_archives
 
 
-def test_what_is_forgotten_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forgotten_archive_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "packed.zip"
-    with zipfile.ZipFile(archive, "w") as made:
-        made.writestr("packed_one.py", "VALUE = 1")
-        made.writestr("packed_two.py", "VALUE = 2")
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("packed_one.py", "VALUE = 1")
+        content.writestr("packed_two.py", "VALUE = 2")
     monkeypatch.syspath_prepend(str(archive))
     assert importlib.import_module("packed_one").VALUE == 1
     assert any(isinstance(finder, zipimporter) for finder in sys.path_importer_cache.values())

@@ -104,14 +104,14 @@ MISREAD_FORMATS = {
 }
 
 
-def said(problem: str | None) -> str:
+def message_of(problem: str | None) -> str:
     return problem or "nothing"
 
 
 def test_rules_are_refused_as_spark_refuses_them(spark: SparkSession) -> None:
     assert {sql: sql_problem(sql, TYPES, truth=True) for sql in RULES} == dict.fromkeys(RULES)
     for sql, problem in WRONG_RULES.items():
-        assert said(sql_problem(sql, TYPES, truth=True)).startswith(problem), sql
+        assert message_of(sql_problem(sql, TYPES, truth=True)).startswith(problem), sql
     schema = ", ".join(f"`{name}` {type_}" for name, type_ in TYPES.items())
     nothing = spark.createDataFrame([], schema)
     kinds = {field.dataType.simpleString() for field in nothing.select(*(F.expr(sql) for sql in RULES)).schema}
@@ -130,7 +130,7 @@ def test_patterns_are_refused_as_java_refuses_them(spark: SparkSession) -> None:
     for pattern in PATTERNS:
         assert compiled(pattern).pattern() == pattern
     for pattern, problem in WRONG_PATTERNS.items():
-        assert said(pattern_problem(pattern)).startswith(problem), pattern
+        assert message_of(pattern_problem(pattern)).startswith(problem), pattern
         with pytest.raises(PySparkException):
             compiled(pattern)
 
@@ -140,7 +140,7 @@ def test_formats_are_refused_as_spark_refuses_them(spark: SparkSession) -> None:
     text = spark.sql("SELECT '2020-12-31' AS text")
     assert text.select(*(F.try_to_timestamp("text", F.lit(written)) for written in FORMATS)).collect()[0][0].month == 12
     for written, problem in {**WRONG_FORMATS, **MISREAD_FORMATS}.items():
-        assert said(format_problem(written)).startswith(problem), written
+        assert message_of(format_problem(written)).startswith(problem), written
     for written in list(WRONG_FORMATS)[1:]:
         with pytest.raises(PySparkException):
             text.select(F.try_to_timestamp("text", F.lit(written))).collect()
@@ -155,7 +155,7 @@ def test_a_format_by_which_spark_reads_another_time_is_refused(spark: SparkSessi
 
 def test_of_very_many_columns_a_message_names_the_nearest() -> None:
     types = {f"column_{number}": "int" for number in range(2000)}
-    problem = said(sql_problem("colum_77 > 3", types, truth=True))
+    problem = message_of(sql_problem("colum_77 > 3", types, truth=True))
     assert "column_77," in problem
     assert "(2,000 in all)" in problem
     assert len(problem) < 200

@@ -19,12 +19,14 @@ from tests.conftest import ROOT
 def doctor(config: str = "conf/flights.yaml", *, whole: bool = False, **environment: str) -> tuple[int, dict[str, str]]:
     """Run the doctor, whole or in its light form; its exit code and its lines by check."""
     command = [sys.executable, "setup/doctor.py", "--config", config, *([] if whole else ["--light"])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **environment})
-    lines = [line.strip() for line in done.stdout.splitlines()]
-    assert done.returncode in (0, 5), done.stderr
+    completed = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **environment}
+    )
+    lines = [line.strip() for line in completed.stdout.splitlines()]
+    assert completed.returncode in (0, 5), completed.stderr
     names = ["Java", "C++ compiler", "process tools", "processor", "jars", "ports", "disk", "slots", "executors"]
     names += ["Horovod"] if whole else []
-    return done.returncode, {name: next(line for line in lines if name in line[:22]) for name in names}
+    return completed.returncode, {name: next(line for line in lines if name in line[:22]) for name in names}
 
 
 def test_a_ready_machine_is_well() -> None:
@@ -47,7 +49,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path) -> None:
     assert "no g++ found" in lines["C++ compiler"]
 
 
-def test_more_ranks_than_slots_is_told_before_a_run(write: Callable[[str, str], str]) -> None:
+def test_more_ranks_than_slots_is_reported_before_a_run(write: Callable[[str, str], str]) -> None:
     content = yaml.safe_load((ROOT / "conf/flights.yaml").read_text())
     content["train"]["ranks"] = 7
     code, lines = doctor(write("c.yaml", yaml.safe_dump(content)))
@@ -65,16 +67,16 @@ def test_a_wrong_configuration_is_no_traceback(write: Callable[[str, str], str])
 def test_the_light_form_is_json_of_names_sights_and_fixes_and_takes_under_2_seconds(tmp_path: Path) -> None:
     command = [sys.executable, "setup/doctor.py", "--config", "conf/flights.yaml", "--light", "--json"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
+    completed = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "JAVA_HOME": str(tmp_path)}
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 5, done.stderr
-    found = {each["name"]: each for each in json.loads(done.stdout)}
-    assert "Horovod" not in found and {"Java", "processor", "slots", "executors"} <= set(found)
-    assert {name for name, each in found.items() if not each["ok"]} == {"Java"}
-    assert found["Java"]["saw"].startswith("no Java found (")
-    assert found["Java"]["fix"] == "Install openjdk-17-jre-headless, or set JAVA_HOME."
+    assert completed.returncode == 5, completed.stderr
+    findings = {each["name"]: each for each in json.loads(completed.stdout)}
+    assert "Horovod" not in findings and {"Java", "processor", "slots", "executors"} <= set(findings)
+    assert {name for name, each in findings.items() if not each["ok"]} == {"Java"}
+    assert findings["Java"]["saw"].startswith("no Java found (")
+    assert findings["Java"]["fix"] == "Install openjdk-17-jre-headless, or set JAVA_HOME."
     assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 2  # a busy machine takes longer
 
 

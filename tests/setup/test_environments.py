@@ -1,4 +1,4 @@
-"""setup/environments.py: an environment is made once, anew for other pins, and what fails is said in a line."""
+"""setup/environments.py creates an environment once, anew for other pins, and reports a failure in a line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from setup.environments import EnvironmentFailedError, environment, run_in
 
 
-def test_an_environment_is_made_once_and_anew_for_other_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_is_created_once_and_anew_for_other_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     requirements = tmp_path / "requirements.txt"

@@ -16,13 +16,15 @@ PYTHON = "import locale, sys; print(sys.getfilesystemencoding(), locale.getprefe
 def test_java_and_python_speak_utf8(settings: dict[str, str], script: str) -> None:
     inherited = {key: value for key, value in os.environ.items() if key != "LANG" and not key.startswith(("LC_", "PYTHON"))}
     command = f". {ROOT / script}; {JAVA}; {ROOT}/.venv/bin/python -c '{PYTHON}'"
-    done = subprocess.run(["bash", "-c", command], env={**inherited, **settings}, capture_output=True, text=True, check=False)
-    words = done.stdout.split()
-    assert (words.count("UTF-8") + words.count("utf-8"), "ANSI" in done.stdout) == (5, False), done
+    completed = subprocess.run(
+        ["bash", "-c", command], env={**inherited, **settings}, capture_output=True, text=True, check=False
+    )
+    words = completed.stdout.split()
+    assert (words.count("UTF-8") + words.count("utf-8"), "ANSI" in completed.stdout) == (5, False), completed
 
 
 def test_a_locale_of_utf8_stays() -> None:
     environment = {**os.environ, "LC_ALL": "C.utf8"}
     command = f". {ROOT}/setup/env.sh; echo $LC_ALL"
-    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "C.utf8"
+    completed = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "C.utf8"

@@ -30,11 +30,11 @@ def test_nights_with_late_corrected_and_replayed_flights_end_as_one_interval_doe
         sources[name] = section.model_copy(update={"path": str(path)})
     clean = config.clean.model_copy(update={"max_quarantined_share": 0.2})
     config = config.model_copy(update={"sources": sources, "clean": clean, "pipeline": "nights"})
-    said = begin_log("nightly", json_lines=False).console = Console(file=io.StringIO(), width=200)
+    console = begin_log("nightly", json_lines=False).console = Console(file=io.StringIO(), width=200)
     request.addfinalizer(end_log)
-    play(spark, config, NIGHTS, said, learns=False)
-    assert matches_whole(spark, config, NIGHTS, said)
-    told = said.file.getvalue()  # type: ignore[attr-defined]
-    assert told.count("rows came late for 2013-01-01 00:00 to 2013-01-02 00:00, which is done again") == 1  # the late ones
-    assert told.count("rows came late for 2013-01-02 00:00 to 2013-01-03 00:00, which is done again") == 1  # the corrections
-    assert "replay: flights: 5 rows pass now, 0 do not" in told
+    play(spark, config, NIGHTS, console, learns=False)
+    assert matches_whole(spark, config, NIGHTS, console)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert output.count("rows came late for 2013-01-01 00:00 to 2013-01-02 00:00, which is done again") == 1  # the late ones
+    assert output.count("rows came late for 2013-01-02 00:00 to 2013-01-03 00:00, which is done again") == 1  # the corrections
+    assert "replay: flights: 5 rows pass now, 0 do not" in output

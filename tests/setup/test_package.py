@@ -83,9 +83,9 @@ def test_a_host_with_an_older_c_library_is_refused(tmp_path: Path) -> None:
     shutil.copy2(ROOT / "setup" / "package" / "submit.sh", tmp_path)
     (tmp_path / "manifest.json").write_text('{\n "glibc": "99.1",\n "machine": "x86_64"\n}\n')
     command = [str(tmp_path / "submit.sh"), "--unpack", str(tmp_path / "unpacked")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 5
-    assert "the package needs 99.1 or later" in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 5
+    assert "the package needs 99.1 or later" in completed.stderr
     assert not (tmp_path / "unpacked").exists()
 
 
@@ -99,9 +99,9 @@ def test_a_host_with_an_older_c_library_is_refused(tmp_path: Path) -> None:
 )
 def test_wrong_arguments_are_named(arguments: list[str], reason: str) -> None:
     command = [str(ROOT / "setup" / "package" / "submit.sh"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert f"submit.sh: {reason}" in done.stderr and "./submit.sh JOB" in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 2
+    assert f"submit.sh: {reason}" in completed.stderr and "./submit.sh JOB" in completed.stderr
 
 
 def test_a_pipeline_on_bare_hosts_has_the_ordinary_run_s_metrics(
@@ -120,8 +120,8 @@ def test_a_pipeline_on_bare_hosts_has_the_ordinary_run_s_metrics(
         assert _run(one, "python3.11", "-c", "import tensorflow").returncode
         master = stack.enter_context(_standalone(driver, [one, two]))
         traffic = stack.enter_context(_traffic(driver, folder / "traffic.json"))
-        done = _submit(driver, master, "pipeline", str(shared / "packaged.yaml"))
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        completed = _submit(driver, master, "pipeline", str(shared / "packaged.yaml"))
+        assert completed.returncode == 0, f"{completed.stdout}\n{completed.stderr}"
         traffic.terminate()
         traffic.wait()
     counts = json.loads((folder / "traffic.json").read_text())

@@ -10,9 +10,9 @@ import pytest
 from setup.run_airflow import Airflow, main
 
 
-def test_a_port_that_is_in_use_is_named_before_anything_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_that_is_in_use_is_named_before_anything_is_created(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         assert main(["--port", str(port), "--home", str(tmp_path / "home")]) == 2
     assert capsys.readouterr().err == f"ringmill: port {port} is in use; give another, such as ARGS='--port 8090'.\n"
     assert not (tmp_path / "home").exists()

@@ -33,7 +33,7 @@ def lines_of(process: subprocess.Popen[str], count: int = 3) -> list[str]:
     return [process.stdout.readline().rstrip("\n") for _ in range(count)]
 
 
-def gone(path: Path, seconds: float = 10) -> bool:
+def disappears(path: Path, seconds: float = 10) -> bool:
     """Whether a path is gone within some seconds."""
     deadline = time.monotonic() + seconds
     while path.exists() and time.monotonic() < deadline:
@@ -60,7 +60,7 @@ def test_the_folder_goes_with_the_run_however_it_ends(tmp: Path, number: int) ->
         (Path(folder) / "blockmgr-1" / "00").mkdir(parents=True)
         assert Path(folder).exists()
         os.killpg(run.pid, number)
-    assert gone(Path(folder))
+    assert disappears(Path(folder))
     assert list(tmp.iterdir()) == []
 
 
@@ -76,7 +76,7 @@ def test_who_reads_a_runs_output_by_a_pipe_sees_its_end_with_the_run(tmp: Path) 
         assert select.select([end], [], [], 4) == ([end], [], [])
         assert os.read(end, 1) == b""
     os.close(end)
-    assert gone(Path(folder))
+    assert disappears(Path(folder))
 
 
 def test_what_a_dead_run_left_goes_with_the_next_and_that_of_a_running_one_stays(tmp: Path) -> None:
@@ -88,12 +88,12 @@ def test_what_a_dead_run_left_goes_with_the_next_and_that_of_a_running_one_stays
     with (alive / ".lock").open() as lock, start(tmp) as run:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lines_of(run)
-        assert gone(dead)
+        assert disappears(dead)
         assert sorted(path.name for path in alive.iterdir()) == [".lock", "liblz4-java-1.so"]
         run.kill()
 
 
-def test_what_a_dead_service_left_goes_with_the_next_run_and_that_of_a_running_one_stays(tmp: Path) -> None:
+def test_the_next_run_removes_files_of_a_dead_service_and_no_running_ones(tmp: Path) -> None:
     dead, alive = tmp / "ringmill-tmp-model-a", tmp / "ringmill-tmp-model-b"
     for folder in (dead, alive):
         (folder / "saved_model").mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_files_of_killed_proxies_go_and_those_in_use_stay(tmp: Path) -> None:
             lines_of(run)
             assert (old.exists(), new.exists()) == (False, True)
             run.kill()
-        assert gone(new, 20)  # it is old enough by the time that the run's folder is gone
+        assert disappears(new, 20)  # it is old enough by the time that the run's folder is gone
     finally:
         for file in (old, new):
             file.unlink(missing_ok=True)

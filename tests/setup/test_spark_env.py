@@ -1,4 +1,4 @@
-"""What conf/spark/spark-env.sh has Java do, by what it is asked to run."""
+"""What conf/spark/spark-env.sh has Java do, by the class that it runs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def options(*arguments: str, **environment: str) -> tuple[str, str]:
     script = f'. "{CONF}/spark-env.sh"; printf "%s\\n%s" "$SPARK_SUBMIT_OPTS" "$SPARK_DIST_CLASSPATH"'
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "HADOOP_"))}
     given = {**clean, "RINGMILL_ROOT": str(ROOT), "SPARK_CONF_DIR": str(CONF), **environment}
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", script, "bash", *arguments], capture_output=True, text=True, check=True, env=given, cwd=ROOT
     )
-    submit, _, path = done.stdout.partition("\n")
+    submit, _, path = completed.stdout.partition("\n")
     return submit, path
 
 

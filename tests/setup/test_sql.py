@@ -49,8 +49,8 @@ def test_mistakes_are_one_sentence_and_a_missing_table_names_those_there_are(
     with pytest.raises(ConfigError) as missing:
         shell.run("select * from run")
     assert str(missing.value) == "table run does not exist. The tables of asked are: broken_rules, runs."
-    for statement, said in (("select nope from runs", "nope"), ("selec 1", "selec"), ("select raise_error('no')", "no")):
+    for statement, message in (("select nope from runs", "nope"), ("selec 1", "selec"), ("select raise_error('no')", "no")):
         with pytest.raises(ConfigError) as wrong:
             shell.run(statement)
-        assert said in str(wrong.value)
+        assert message in str(wrong.value)
         assert "\n" not in str(wrong.value)

@@ -13,7 +13,7 @@ def test_closed_accounts_pass() -> None:
 
 
 @pytest.mark.parametrize(("rows_out", "leak"), [(4, "+1"), (6, "-1")])
-def test_one_row_lost_or_made_is_exit_3(rows_out: int, leak: str) -> None:
+def test_one_row_too_few_or_too_many_is_exit_3(rows_out: int, leak: str) -> None:
     with pytest.raises(AccountingError, match=rf"clean of a: in 10 .*= \{leak}, expected 0") as caught:
         check_accounts([Account("clean", "a", 10, rows_out, 2, 2, 1)])
     assert caught.value.exit_code == 3

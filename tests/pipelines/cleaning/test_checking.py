@@ -39,7 +39,7 @@ def test_the_shared_condition_refuses_what_the_checks_of_a_number_refuse(spark: 
     checks = all_checks(contract, {})
     values = ", ".join(f"n as {name}, cast(t as string) as `{text_name(contract.column(name))}`" for name in BOUNDS)
     rows = spark.createDataFrame([(n, number, text) for n, number in enumerate(NUMBERS)], "i int, n double, t string")
-    judged = rows.selectExpr("i", *values.split(", ")).select(
+    checked = rows.selectExpr("i", *values.split(", ")).select(
         "i",
         *(F.expr(f"coalesce({refusing_sql(refusing(checks, name))}, false)").alias(f"shared_{name}") for name in BOUNDS),
         *(
@@ -47,16 +47,16 @@ def test_the_shared_condition_refuses_what_the_checks_of_a_number_refuse(spark: 
             for name in BOUNDS
         ),
     )
-    found = judged.orderBy("i").collect()
+    collected = checked.orderBy("i").collect()
     for name, refused in REFUSED.items():
         # A value is read from its text: without one there is none, and nothing is refused.
         expected = refused if text else [False] * len(refused)
-        rows_read = found if text else found[:1]
+        rows_read = collected if text else collected[:1]
         assert [row[f"shared_{name}"] for row in rows_read] == expected[: len(rows_read)]
         assert [row[f"each_{name}"] for row in rows_read] == expected[: len(rows_read)]
 
 
-def test_a_number_is_looked_at_once() -> None:
+def test_each_number_is_checked_once() -> None:
     contract = Table("t", (Column("n", "double", minimum=0, maximum=1), Column("w", "string")))
     checks = [check for check in all_checks(contract, {}) if check.severity == "quarantine"]
     assert len([check for check in checks if check.shown_columns[0].name == "n"]) == 4

@@ -67,13 +67,13 @@ def test_a_contract_of_odd_names_is_cleaned_and_stored(spark: SparkSession, lake
     known = spark.createDataFrame([("a",), ("it's",)], "`its.id` string")
     inputs = CleaningInputs({"other": known}, fit_fences(raw, CONTRACT))
     assert inputs.fences == {"a.number": (1.0, 7.0)}  # 10 is above the maximum
-    judged = validate_rows(raw, CONTRACT, START, END, inputs).persist()
-    counts = judged.agg(*verdicts(CONTRACT)).collect()[0]
+    validated = validate_rows(raw, CONTRACT, START, END, inputs).persist()
+    counts = validated.agg(*verdicts(CONTRACT)).collect()[0]
     assert (counts.clean, counts.duplicate, counts.quarantined) == (2, 1, 1)
-    broken = {row["name"]: row["rows"] for row in count_broken(judged).collect()}
+    broken = {row["name"]: row["rows"] for row in count_broken(validated).collect()}
     assert broken["rule: a.rule of `*`"] == 1
     assert broken["reference: user.id in other"] == 2
-    parts = split_validated(judged, CONTRACT, inputs)
+    parts = split_validated(validated, CONTRACT, inputs)
     stamped = parts.clean.withColumns({"run_id": F.lit("r"), "interval_from": F.lit(START), "interval_to": F.lit(END)})
     table = tables.clean(CONTRACT)
     with Audit(lake, "clean") as audit:
@@ -85,18 +85,18 @@ def test_a_contract_of_odd_names_is_cleaned_and_stored(spark: SparkSession, lake
     [refused] = parts.quarantined.collect()
     words = {f"{name}: expected one of a, b, it's, received 'c'" for name in TEXTS}
     assert set(refused.reasons) == {"a.number: expected at most 9.5, received '10'", *words}
-    judged.unpersist()
+    validated.unpersist()
 
 
-def test_one_look_and_replay_take_odd_names_too(spark: SparkSession) -> None:
+def test_the_first_pass_and_replay_take_odd_names_too(spark: SparkSession) -> None:
     contract = Table("s", CONTRACT.columns, key=CONTRACT.key, event_time=CONTRACT.event_time)
     names = ", ".join(f"`{name.replace('`', '``')}` string" for name in CONTRACT.column_names)
     raw = spark.createDataFrame(
         [(*row, None, "f", 0, at, None, None, None) for at, row in enumerate(ROWS)], f"{names}, {LANDED}"
     )
     validator = TwoPassValidator(contract, START, END, CleaningInputs(), shared_keys(raw, contract, CleaningInputs()))
-    looked = validator.first_pass(raw)
-    assert sorted(row[-2] for row in looked.collect()) == ["clean", "suspect", "suspect", "suspect"]
+    passed = validator.first_pass(raw)
+    assert sorted(row[-2] for row in passed.collect()) == ["clean", "suspect", "suspect", "suspect"]
     refused = split_validated(validate_rows(raw, contract, START, END), contract).quarantined.withColumn(
         "source_line", F.lit(1)
     )

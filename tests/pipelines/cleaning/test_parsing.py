@@ -20,10 +20,10 @@ def parsed(spark: SparkSession, column: Column, *texts: str | None) -> list[Any]
     value = value_of(received_text(column, table), column)
     if column.type == "timestamp":
         value = F.unix_micros(value)
-    found = [row.v for row in frame.select("n", value.alias("v")).orderBy("n").collect()]
+    values = [row.v for row in frame.select("n", value.alias("v")).orderBy("n").collect()]
     if column.type == "timestamp":
-        return [v if v is None else datetime.fromtimestamp(v / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] for v in found]
-    return found
+        return [v if v is None else datetime.fromtimestamp(v / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] for v in values]
+    return values
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_what_is_no_whole_timestamp_is_none(spark: SparkSession, text: str) -> N
 )
 def test_the_hour_that_clocks_show_twice(spark: SparkSession, repeated_hour: Any, expected: str | None) -> None:
     column = Column("v", "timestamp", zone=NEW_YORK, repeated_hour=repeated_hour)
-    found = parsed(spark, column, "2013-11-03 01:30:00", "2013-11-03 00:59:59", "2013-11-03 02:00:00")
-    assert found == [expected and f"{expected}:00.000", "2013-11-03 04:59:59.000", "2013-11-03 07:00:00.000"]
+    times = parsed(spark, column, "2013-11-03 01:30:00", "2013-11-03 00:59:59", "2013-11-03 02:00:00")
+    assert times == [expected and f"{expected}:00.000", "2013-11-03 04:59:59.000", "2013-11-03 07:00:00.000"]
 
 
 def test_the_hour_that_clocks_skip_is_no_time(spark: SparkSession) -> None:
-    found = parsed(spark, Column("v", "timestamp", zone=NEW_YORK), "2013-03-10 02:30:00", "2013-03-10 03:00:00")
-    assert found == [None, "2013-03-10 07:00:00.000"]
+    times = parsed(spark, Column("v", "timestamp", zone=NEW_YORK), "2013-03-10 02:30:00", "2013-03-10 03:00:00")
+    assert times == [None, "2013-03-10 07:00:00.000"]
 
 
 def test_a_clock_that_is_put_back_by_half_an_hour(spark: SparkSession) -> None:

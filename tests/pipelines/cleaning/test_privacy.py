@@ -37,23 +37,23 @@ PEOPLE = Table(
 @given(texts=st.lists(st.text(st.characters(codec="utf-8")), min_size=1))
 def test_hashes_are_those_of_hmac_sha256(spark: SparkSession, key: bytes, texts: list[str]) -> None:
     frame = with_key(spark.createDataFrame([(text,) for text in texts], "t string"), hash_key(spark, key))
-    found = {row.t: row.hash for row in frame.select("t", hashed(F.col("t")).alias("hash")).collect()}
-    assert found == {text: hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in texts}
+    hashes = {row.t: row.hash for row in frame.select("t", hashed(F.col("t")).alias("hash")).collect()}
+    assert hashes == {text: hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for text in texts}
 
 
 def test_personal_values_leave_raw_as_hashes_or_not_at_all(spark: SparkSession) -> None:
     inputs = CleaningInputs(key=hash_key(spark, KEY))
     rows = [("1", "Ann@x.org", "555", "30"), ("x", "bob@x.org", "556", "31"), ("3", "carl", "557", "32")]
-    judged = validate_rows(landed(spark, PEOPLE, *rows, "4,broken dora@x.org"), PEOPLE, START, END, inputs)
-    parts = split_validated(judged, PEOPLE, inputs)
+    validated = validate_rows(landed(spark, PEOPLE, *rows, "4,broken dora@x.org"), PEOPLE, START, END, inputs)
+    parts = split_validated(validated, PEOPLE, inputs)
     ann = hmac.new(KEY, b"Ann@x.org", hashlib.sha256).hexdigest()
     assert [row.asDict() for row in parts.clean.collect()] == [{"id": 1, "mail": ann, "age": 30}]
     refused = parts.quarantined.orderBy("raw").collect()
-    seen = " ".join(f"{row.raw} {row.reasons}" for row in refused)
-    assert [word for word in ("bob", "carl", "dora", "x.org", "555", "556", "557") if word in seen] == []
-    assert "mail: expected text like @, received a personal value" in seen
-    assert "withheld, since this source has personal columns" in seen
-    assert hmac.new(KEY, b"bob@x.org", hashlib.sha256).hexdigest() in seen
+    quarantine_text = " ".join(f"{row.raw} {row.reasons}" for row in refused)
+    assert [word for word in ("bob", "carl", "dora", "x.org", "555", "556", "557") if word in quarantine_text] == []
+    assert "mail: expected text like @, received a personal value" in quarantine_text
+    assert "withheld, since this source has personal columns" in quarantine_text
+    assert hmac.new(KEY, b"bob@x.org", hashlib.sha256).hexdigest() in quarantine_text
     assert tables.clean(PEOPLE).column_names[:3] == ("id", "mail", "age")
 
 

@@ -43,22 +43,22 @@ def verdicts_in_order(frame: DataFrame) -> list[str]:
     return [row[VERDICT] for row in frame.orderBy("id", "at").collect()]
 
 
-def counted(judged: DataFrame) -> Row:
+def counted(validated: DataFrame) -> Row:
     """How many rows got each verdict."""
-    return judged.agg(*verdicts(CONTRACT)).collect()[0]
+    return validated.agg(*verdicts(CONTRACT)).collect()[0]
 
 
 def test_a_good_row_is_parsed(spark: SparkSession) -> None:
-    judged = validate_rows(landed(spark, (" 7 ", AT, "0.5", "a", "XY")), CONTRACT, START, END)
-    row = split_validated(judged, CONTRACT).clean.collect()[0]
+    validated = validate_rows(landed(spark, (" 7 ", AT, "0.5", "a", "XY")), CONTRACT, START, END)
+    row = split_validated(validated, CONTRACT).clean.collect()[0]
     assert (row.id, row.share, row.kind, row.code) == (7, 0.5, "a", "XY")
 
 
 def test_null_tokens_are_missing_values(spark: SparkSession) -> None:
     rows = [(str(number), AT, token, "a", token) for number, token in enumerate(("", "NA", " NA ", None))]
-    judged = validate_rows(landed(spark, *rows), CONTRACT, START, END)
-    found = split_validated(judged, CONTRACT).clean.orderBy("id").collect()
-    assert [(row.id, row.share, row.code) for row in found] == [(number, None, None) for number in range(4)]
+    validated = validate_rows(landed(spark, *rows), CONTRACT, START, END)
+    clean = split_validated(validated, CONTRACT).clean.orderBy("id").collect()
+    assert [(row.id, row.share, row.code) for row in clean] == [(number, None, None) for number in range(4)]
 
 
 BAD_ROWS: list[tuple[tuple[Any, ...] | str, str]] = [
@@ -80,8 +80,8 @@ BAD_ROWS: list[tuple[tuple[Any, ...] | str, str]] = [
 @pytest.fixture(scope="module")
 def reasons(spark: SparkSession) -> dict[int, list[str]]:
     """The reasons of each bad row, by its number."""
-    judged = validate_rows(landed(spark, *(row for row, _ in BAD_ROWS)), CONTRACT, START, END)
-    return {row.source_row: row.reasons for row in split_validated(judged, CONTRACT).quarantined.collect()}
+    validated = validate_rows(landed(spark, *(row for row, _ in BAD_ROWS)), CONTRACT, START, END)
+    return {row.source_row: row.reasons for row in split_validated(validated, CONTRACT).quarantined.collect()}
 
 
 @pytest.mark.parametrize(("number", "reason"), [*enumerate(reason for _, reason in BAD_ROWS)])
@@ -90,21 +90,21 @@ def test_a_bad_row_is_quarantined_with_the_reason(reasons: dict[int, list[str]],
 
 
 def test_every_reason_is_given_and_the_row_is_kept_as_received(spark: SparkSession) -> None:
-    judged = validate_rows(landed(spark, ("x", AT, "7", "c", "xyz")), CONTRACT, START, END)
-    found = split_validated(judged, CONTRACT).quarantined.collect()[0]
-    assert list(found.reasons) == [
+    validated = validate_rows(landed(spark, ("x", AT, "7", "c", "xyz")), CONTRACT, START, END)
+    quarantined = split_validated(validated, CONTRACT).quarantined.collect()[0]
+    assert list(quarantined.reasons) == [
         "id: expected a value of type int, received 'x'",
         "share: expected at most 1, received '7'",
         "kind: expected one of a, b, received 'c'",
         "code: expected text like ^[A-Z]{2}$, received 'xyz'",
     ]
-    assert found.raw == '{"id":"x","at":"2013-01-10T08:00:00Z","share":"7","kind":"c","code":"xyz"}'
-    assert found.source_file == "file.csv"
+    assert quarantined.raw == '{"id":"x","at":"2013-01-10T08:00:00Z","share":"7","kind":"c","code":"xyz"}'
+    assert quarantined.source_file == "file.csv"
 
 
 def test_a_broken_line_is_kept_whole(spark: SparkSession) -> None:
-    judged = validate_rows(landed(spark, "1;2;3"), CONTRACT, START, END)
-    assert split_validated(judged, CONTRACT).quarantined.collect()[0].raw == "1;2;3"
+    validated = validate_rows(landed(spark, "1;2;3"), CONTRACT, START, END)
+    assert split_validated(validated, CONTRACT).quarantined.collect()[0].raw == "1;2;3"
 
 
 def test_the_interval_is_half_open(spark: SparkSession) -> None:
@@ -120,8 +120,8 @@ def test_the_interval_is_half_open(spark: SparkSession) -> None:
 
 def test_of_one_key_the_latest_wins_and_the_others_are_duplicates(spark: SparkSession) -> None:
     rows = [("1", "2013-01-02T00:00:00Z", "0.1", "a", "XY"), ("1", "2013-01-03T00:00:00Z", "0.2", "a", "XY")]
-    judged = validate_rows(landed(spark, *rows, ("2", AT, "0.3", "a", "XY")), CONTRACT, START, END)
-    assert verdicts_in_order(judged) == ["duplicate", "clean", "clean"]
+    validated = validate_rows(landed(spark, *rows, ("2", AT, "0.3", "a", "XY")), CONTRACT, START, END)
+    assert verdicts_in_order(validated) == ["duplicate", "clean", "clean"]
 
 
 def test_a_tie_falls_the_same_way_whatever_the_order(spark: SparkSession) -> None:
@@ -151,7 +151,7 @@ def test_the_counts_add_up(spark: SparkSession) -> None:
     assert counts.example == "id: expected a value of type int, received 'x'"
 
 
-def test_copies_are_told_from_other_rows_of_the_same_key(spark: SparkSession) -> None:
+def test_copies_are_counted_apart_from_other_rows_of_the_same_key(spark: SparkSession) -> None:
     older = ("1", "2013-01-02T00:00:00Z", "0.2", "a", "XY")
     rows = [("1", AT, "0.1", "a", "XY"), ("1", AT, "0.10", "a", " XY"), older, ("2", AT, "0.1", "a", "XY")]
     counts = counted(validate_rows(landed(spark, *rows), CONTRACT, START, END))
@@ -161,8 +161,8 @@ def test_copies_are_told_from_other_rows_of_the_same_key(spark: SparkSession) ->
 def test_without_a_key_equal_rows_count_once(spark: SparkSession) -> None:
     contract = replace(CONTRACT, key=(), latest_by=())
     rows = [("1", AT, "0.1", "a", "XY"), ("1", AT, "0.1", "a", "XY"), ("1", AT, None, "a", "XY"), ("1", AT, None, "a", "XY")]
-    judged = validate_rows(landed(spark, *rows, ("1", AT, "0.2", "a", "XY")), contract, START, END)
-    counts = judged.agg(*verdicts(contract)).collect()[0]
+    validated = validate_rows(landed(spark, *rows, ("1", AT, "0.2", "a", "XY")), contract, START, END)
+    counts = validated.agg(*verdicts(contract)).collect()[0]
     assert (counts.clean, counts.repeated, counts.duplicate) == (3, 2, 0)
 
 
@@ -174,11 +174,11 @@ def test_values_that_are_unique_refuse_all_but_one(spark: SparkSession) -> None:
         ("3", AT, "0", "a", ""),
         ("4", AT, "0", "a", ""),
     ]
-    judged = validate_rows(landed(spark, *rows), contract, START, END)
-    assert verdicts_in_order(judged) == ["quarantined", "clean", "clean", "clean"]
-    found = split_validated(judged, contract).quarantined.collect()[0]
-    assert list(found.reasons) == ["unique: code: expected no other row with XY"]
-    assert found.raw.startswith('{"id":"1"')
+    validated = validate_rows(landed(spark, *rows), contract, START, END)
+    assert verdicts_in_order(validated) == ["quarantined", "clean", "clean", "clean"]
+    quarantined = split_validated(validated, contract).quarantined.collect()[0]
+    assert list(quarantined.reasons) == ["unique: code: expected no other row with XY"]
+    assert quarantined.raw.startswith('{"id":"1"')
 
 
 def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
@@ -190,10 +190,10 @@ def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
         ("2", AT, None, "a", "XY"),
         ("4", "2012-01-01", "1", "a", "XY"),
     ]
-    judged = validate_rows(landed(spark, *rows), contract, START, END)
-    assert verdicts_in_order(judged) == ["clean", "clean", "filtered", "quarantined"]
-    found = {(row["name"], row.severity, row["rows"]) for row in count_broken(judged).collect()}
-    assert found == {
+    validated = validate_rows(landed(spark, *rows), contract, START, END)
+    assert verdicts_in_order(validated) == ["clean", "clean", "filtered", "quarantined"]
+    counts = {(row["name"], row.severity, row["rows"]) for row in count_broken(validated).collect()}
+    assert counts == {
         ("rule: low", "warn", 1),
         ("rule: even", "fail", 1),
         ("rule: small", "quarantine", 1),
@@ -201,13 +201,13 @@ def test_severities_refuse_a_row_or_only_count_it(spark: SparkSession) -> None:
     }
 
 
-def test_a_reference_must_be_found_where_it_is_given(spark: SparkSession) -> None:
+def test_a_reference_must_exist_where_it_is_given(spark: SparkSession) -> None:
     contract = replace(CONTRACT, references=(Reference(("kind", "code"), "kinds", ("name", "code")),))
     known = spark.createDataFrame([("a", "XY"), ("a", "XY"), ("b", None)], "name string, code string")
     rows = [("1", AT, "0", "a", "XY"), ("2", AT, "0", "b", "XY"), ("3", AT, "0", "b", None)]
-    judged = validate_rows(landed(spark, *rows), contract, START, END, CleaningInputs({"kinds": known}))
-    assert verdicts_in_order(judged) == ["clean", "quarantined", "clean"]
-    reasons = [list(row.reasons) for row in split_validated(judged, contract).quarantined.collect()]
+    validated = validate_rows(landed(spark, *rows), contract, START, END, CleaningInputs({"kinds": known}))
+    assert verdicts_in_order(validated) == ["clean", "quarantined", "clean"]
+    reasons = [list(row.reasons) for row in split_validated(validated, contract).quarantined.collect()]
     assert reasons == [["reference: expected kind, code in kinds, received 'b', 'XY'"]]
 
 
@@ -228,13 +228,13 @@ def test_outliers_are_clipped_flagged_or_refused(
     fences = fit_fences(raw, contract)
     assert fences == {"share": (0.1, 0.9)}
     inputs = CleaningInputs(fences=fences)
-    judged = validate_rows(raw, contract, START, END, inputs)
-    assert verdicts_in_order(judged)[9] == verdict
-    clean = {row.id: row.asDict() for row in split_validated(judged, contract, inputs).clean.collect()}
+    validated = validate_rows(raw, contract, START, END, inputs)
+    assert verdicts_in_order(validated)[9] == verdict
+    clean = {row.id: row.asDict() for row in split_validated(validated, contract, inputs).clean.collect()}
     assert clean[5]["share"] == 0.5
     assert clean.get(10, {}).get("share") == share
     assert clean.get(10, {}).get("share_outlier") == flag
-    broken = {(row["name"], row["rows"]) for row in count_broken(judged).collect()}
+    broken = {(row["name"], row["rows"]) for row in count_broken(validated).collect()}
     assert broken == {("share: between the fences 0.1 and 0.9", 2), ("share: at most 1", 1)}
 
 
@@ -246,12 +246,12 @@ def test_tukeys_fences_reach_beyond_the_quartiles(spark: SparkSession) -> None:
     }
 
 
-def test_extra_fields_are_taken_once_the_contract_knows_them(spark: SparkSession) -> None:
+def test_extra_fields_are_read_once_the_contract_knows_them(spark: SparkSession) -> None:
     raw = landed(spark, ("1", AT, "0", "a", None)).withColumn("extra", F.create_map(F.lit("code"), F.lit("XY")))
-    found = [
+    codes = [
         split_validated(validate_rows(raw, CONTRACT, START, END, CleaningInputs(extras=extras)), CONTRACT)
         .clean.collect()[0]
         .code
         for extras in (True, False)
     ]
-    assert found == ["XY", None]
+    assert codes == ["XY", None]

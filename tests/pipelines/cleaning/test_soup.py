@@ -62,28 +62,28 @@ def mutated(draw: st.DrawFn, original: bytes) -> bytes:
 
 
 def account_for(spark: SparkSession, source: Source) -> None:
-    """Read and judge what is there; an error must be one of ours, and without one every row has its place."""
-    told: RingmillError | None
+    """Read and validate the source. An error must be one of ours; without one every row is accounted for."""
+    failure: RingmillError | None
     try:
         rows = source.read(spark, CONTRACT, MAY)
         landed = rows.count()
     except RingmillError as error:
-        told = error
+        failure = error
     else:
-        told = None
-    if told:
-        assert (told.exit_code, "source soup" in str(told)) in {(3, True), (5, True)}
+        failure = None
+    if failure:
+        assert (failure.exit_code, "source soup" in str(failure)) in {(3, True), (5, True)}
         return
-    judged = validate_rows(rows, CONTRACT, MAY.start, MAY.end)
-    counts = judged.agg(*verdicts(CONTRACT)).collect()[0]
+    validated = validate_rows(rows, CONTRACT, MAY.start, MAY.end)
+    counts = validated.agg(*verdicts(CONTRACT)).collect()[0]
     assert sum(counts[verdict] for verdict in VERDICTS) == landed
-    refused = split_validated(judged, CONTRACT).quarantined.where(F.col("raw").isNull() | (F.size("reasons") == 0))
+    refused = split_validated(validated, CONTRACT).quarantined.where(F.col("raw").isNull() | (F.size("reasons") == 0))
     assert refused.count() == 0
-    clean = split_validated(judged, CONTRACT).clean.collect()
+    clean = split_validated(validated, CONTRACT).clean.collect()
     assert len({row.id for row in clean}) == len(clean) == counts["clean"]
 
 
-def put(folder: Path, content: bytes) -> str:
+def write_file(folder: Path, content: bytes) -> str:
     """Write a file of its own for each example: Spark may remember what it saw."""
     path = folder / f"{random.getrandbits(64)}.txt"
     path.write_bytes(content)
@@ -100,7 +100,7 @@ quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCh
 def test_byte_soup_as_csv(
     spark: SparkSession, tmp_path: Path, content: bytes, header: bool, multiline: bool, drift: Any
 ) -> None:
-    path = put(tmp_path, HEADER * header + content)
+    path = write_file(tmp_path, HEADER * header + content)
     account_for(spark, CsvFiles(kind="csv", path=path, multiline=multiline, drift=drift))
 
 
@@ -108,11 +108,11 @@ def test_byte_soup_as_csv(
 @quick
 @given(content=mutated(HEADER + CSV_ROWS), encoding=st.sampled_from(["utf-8", "windows-1252", "iso-8859-1"]))
 def test_mutated_csv(spark: SparkSession, tmp_path: Path, content: bytes, encoding: Any) -> None:
-    account_for(spark, CsvFiles(kind="csv", path=put(tmp_path, content), encoding=encoding))
+    account_for(spark, CsvFiles(kind="csv", path=write_file(tmp_path, content), encoding=encoding))
 
 
 @pytest.mark.slow
 @quick
 @given(content=soup | mutated(JSON_ROWS), drift=DRIFTS)
 def test_byte_soup_and_mutated_lines_as_json(spark: SparkSession, tmp_path: Path, content: bytes, drift: Any) -> None:
-    account_for(spark, JsonFiles(kind="jsonl", path=put(tmp_path, content), drift=drift))
+    account_for(spark, JsonFiles(kind="jsonl", path=write_file(tmp_path, content), drift=drift))

@@ -21,7 +21,7 @@ def values(spark: SparkSession, column: Column, *texts: str) -> list[Any]:
     return [row.v for row in frame.select(value_of(received_text(column, contract), column).alias("v")).collect()]
 
 
-def around(text: str) -> list[str]:
+def with_spaces(text: str) -> list[str]:
     """A text with each kind of white space before it, behind it, and around it."""
     return [lead + text + tail for kind in KINDS for lead, tail in ((kind, ""), ("", kind), (kind + " " + kind, kind * 2))]
 
@@ -46,22 +46,22 @@ def around(text: str) -> list[str]:
     ],
 )
 def test_white_space_around_a_value_is_none_of_it(spark: SparkSession, column: Column, text: str, value: Any) -> None:
-    texts = [text, *around(text)]
+    texts = [text, *with_spaces(text)]
     assert values(spark, column, *texts) == [value] * len(texts)
 
 
 @pytest.mark.parametrize(("form", "text"), [(None, "2013-03-10"), ("dd.MM.yyyy", "10.03.2013")])
 def test_white_space_around_a_date_or_time_is_none_of_it(spark: SparkSession, form: str | None, text: str) -> None:
-    texts = [text, *around(text)]
+    texts = [text, *with_spaces(text)]
     assert {str(day) for day in values(spark, Column("v", "date", format=form), *texts)} == {"2013-03-10"}
     column = Column("v", "timestamp", zone="America/New_York")
-    frame = spark.createDataFrame([(text,) for text in around("2013-03-10 12:00:00")], "v string")
+    frame = spark.createDataFrame([(text,) for text in with_spaces("2013-03-10 12:00:00")], "v string")
     seconds = F.unix_seconds(value_of(received_text(column, Table("t", (column,))), column))
     assert {row.s for row in frame.select(seconds.alias("s")).collect()} == {1362931200}  # 16:00 UTC
 
 
 def test_kept_white_space_is_kept(spark: SparkSession) -> None:
-    texts = around("a  b")
+    texts = with_spaces("a  b")
     assert values(spark, Column("v", "string", spaces="keep"), *texts) == texts
 
 

@@ -1,4 +1,4 @@
-"""The first look decides most rows, the second the few others: together they say what judging all rows whole says."""
+"""The first pass decides most rows, the second the few others. Together they give the verdicts of one pass over all rows."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ def mixed(spark: SparkSession, seed: int, count: int) -> DataFrame:
 
 
 def two_passes(raw: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
-    """Clean rows, counts, broken promises and refused rows, by both looks."""
+    """Clean rows, counts, broken promises and refused rows, by both passes."""
     validator = TwoPassValidator(VISITS, START, END, inputs, shared_keys(raw, VISITS, inputs))
-    seen = Observation()
-    first = validator.first_pass(raw).observe(seen, *validator.first_pass_counts())
+    observation = Observation()
+    first = validator.first_pass(raw).observe(observation, *validator.first_pass_counts())
     clean = texts(clean_rows(first, VISITS, inputs))
-    result = validator.first_pass_result(seen.get)
+    result = validator.first_pass_result(observation.get)
     row_buckets = raw.sparkSession.createDataFrame(pd.DataFrame({ROW_BUCKET: pd.Series(result.row_buckets, dtype="int32")}))
     validated = validator.second_pass(raw, row_buckets)
-    second_clean, counts, broken, refused = whole(validated, inputs)
+    second_clean, counts, broken, refused = outcome(validated, inputs)
     counts |= {"clean": counts["clean"] + len(clean), "filtered": counts["filtered"] + result.filtered}
     return sorted(clean + second_clean), counts, sorted(merge_broken([*result.broken, *broken])), refused
 
 
-def whole(validated: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
-    """The same of judged rows."""
+def outcome(validated: DataFrame, inputs: CleaningInputs) -> tuple[list[str], dict[str, Any], list[BrokenRule], list[str]]:
+    """The same of rows that were validated in one pass."""
     clean, refused = map(texts, split_validated(validated, VISITS, inputs))
     counts = validated.agg(*verdicts(VISITS)).drop("example", "newest", "broken").collect()[0].asDict()
     broken = [BrokenRule("visits", r["name"], r.severity, r.rows, r.message) for r in count_broken(validated).collect()]
@@ -78,17 +78,17 @@ def texts(rows: DataFrame) -> list[str]:
 
 
 @pytest.mark.parametrize("row_buckets", [1, 7, 2**20])
-def test_two_looks_say_what_one_judgement_says(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, row_buckets: int) -> None:
+def test_two_passes_give_the_verdicts_of_one(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, row_buckets: int) -> None:
     monkeypatch.setattr(two_pass, "ROW_BUCKETS", row_buckets)
     raw = mixed(spark, row_buckets, 60)
     inputs = CleaningInputs({"kinds": spark.createDataFrame([("a",)], "kind string")}, fit_fences(raw, VISITS))
-    clean, counts, broken, refused = whole(validate_rows(raw, VISITS, START, END, inputs), inputs)
+    clean, counts, broken, refused = outcome(validate_rows(raw, VISITS, START, END, inputs), inputs)
     assert min(counts.values()) > 0, counts
-    assert {found.rule for found in broken} > {"rule: an a has none", "reference: kind in kinds"}
+    assert {rule.rule for rule in broken} > {"rule: an a has none", "reference: kind in kinds"}
     assert two_passes(raw, inputs) == (clean, counts, broken, refused)
 
 
-def test_the_first_look_tells_the_newest_of_its_clean_rows(spark: SparkSession) -> None:
+def test_the_first_pass_reports_the_newest_of_its_clean_rows(spark: SparkSession) -> None:
     contract = replace(VISITS, references=())
     rows = ("1", "2013-01-10 07:00:00Z", "0", "a"), ("2", "2013-02-10", "0", "a"), ("3", "2013-01-20", "7", "a")
     raw = landed(spark, contract, *rows)
@@ -98,20 +98,20 @@ def test_the_first_look_tells_the_newest_of_its_clean_rows(spark: SparkSession) 
     assert first_pass_of(raw.where("id = 2"), contract) == FirstPassResult(1, None, [], [])
 
 
-def test_no_row_is_suspect_of_a_contract_without_event_time(spark: SparkSession) -> None:
+def test_without_event_time_the_first_pass_refuses_no_row_for_its_time(spark: SparkSession) -> None:
     contract = replace(VISITS, references=(), event_time=None)
     raw = landed(spark, contract, ("1", "2010-01-10", "0", "b"))
     assert first_pass_of(raw, contract) == FirstPassResult(0, None, [], [])
 
 
 def first_pass_of(raw: DataFrame, contract: Table) -> FirstPassResult:
-    """What the first look sees."""
-    validator, seen = (
+    """What the first pass reports."""
+    validator, observation = (
         TwoPassValidator(contract, START, END, CleaningInputs(), shared_keys(raw, contract, CleaningInputs())),
         Observation(),
     )
-    validator.first_pass(raw).observe(seen, *validator.first_pass_counts()).collect()
-    return validator.first_pass_result(seen.get)
+    validator.first_pass(raw).observe(observation, *validator.first_pass_counts()).collect()
+    return validator.first_pass_result(observation.get)
 
 
 def row_buckets_of(raw: DataFrame, *ids: str) -> list[int]:

@@ -43,9 +43,11 @@ ODD: list[Any] = [
 # Every message begins with the key, the file or the contract that it is about.
 NAMED = re.compile(r"(config /\S+\.yaml|contracts|contract [^:]+|[\w.]+ EXAMPLES|[a-z_]+(\.[^:]+)?)(, line \d+[^:]*)?: ")
 odd = st.sampled_from(ODD) | st.text(max_size=6) | st.integers() | st.floats()
-places = st.integers(0, 2**16)
-changes = st.lists(st.tuples(st.sampled_from(("delete", "rename", "replace", "wrap", "swap")), places, odd, places), max_size=3)
-lines = st.none() | st.tuples(st.sampled_from(("twice", "none", "cut")), places)
+positions = st.integers(0, 2**16)
+changes = st.lists(
+    st.tuples(st.sampled_from(("delete", "rename", "replace", "wrap", "swap")), positions, odd, positions), max_size=3
+)
+lines = st.none() | st.tuples(st.sampled_from(("twice", "none", "cut")), positions)
 
 
 def bounded(examples: int) -> settings:
@@ -63,13 +65,13 @@ def nodes(content: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def mutate(content: Any, change: str, at: int, value: Any, other: int) -> None:
-    """Change a content in one place."""
+    """Change a content at one position."""
     value = copy.deepcopy(value)  # what one change puts in, another may change
     known = list(nodes(content))
     if not known:
         return
     section, key = known[at % len(known)]
-    target, there = known[other % len(known)]
+    target, source_key = known[other % len(known)]
     if change == "delete":
         section.pop(key)
     elif change == "rename" and isinstance(section, dict):
@@ -78,17 +80,19 @@ def mutate(content: Any, change: str, at: int, value: Any, other: int) -> None:
         section[key] = value
     elif change == "wrap":
         section[key] = [section[key]] if other % 2 else {"a": section[key]}
-    elif there in target if isinstance(target, dict) else there < len(target):
-        section[key] = copy.deepcopy(target[there])
+    elif source_key in target if isinstance(target, dict) else source_key < len(target):
+        section[key] = copy.deepcopy(target[source_key])
 
 
 def edited(text: str, edit: tuple[str, int] | None) -> str:
     """A text with one line twice, without one, or with one cut."""
     if edit is None:
         return text
-    kept, at = text.splitlines(), edit[1] % len(text.splitlines())
-    kept[at : at + 1] = {"twice": [kept[at]] * 2, "none": [], "cut": [kept[at][: len(kept[at]) // 2]]}[edit[0]]
-    return "\n".join(kept)
+    text_lines, at = text.splitlines(), edit[1] % len(text.splitlines())
+    text_lines[at : at + 1] = {"twice": [text_lines[at]] * 2, "none": [], "cut": [text_lines[at][: len(text_lines[at]) // 2]]}[
+        edit[0]
+    ]
+    return "\n".join(text_lines)
 
 
 def check(path: Path) -> Pipeline | None:
@@ -135,17 +139,17 @@ OF_CONTRACTS = [*ODD, *NESTED, ("a",), ("id", "id"), (1,), ((),), (("a",),), "st
 def mutated(declared: Any, at: int, value: Any) -> Any:
     """A declaration with another value in one field, or in one of those that it holds."""
     inner = [
-        (name.name, place)
+        (name.name, position)
         for name in fields(declared)
-        if isinstance(held := getattr(declared, name.name), tuple)
-        for place, each in enumerate(held)
+        if isinstance(parts := getattr(declared, name.name), tuple)
+        for position, each in enumerate(parts)
         if isinstance(each, Column | Rule | Reference)
     ]
     if inner and at % 5:
-        name, place = inner[at // 5 % len(inner)]
-        held = list(getattr(declared, name))
-        held[place] = mutated(held[place], at // 7, value)
-        return replace(declared, **{name: tuple(held)})
+        name, position = inner[at // 5 % len(inner)]
+        parts = list(getattr(declared, name))
+        parts[position] = mutated(parts[position], at // 7, value)
+        return replace(declared, **{name: tuple(parts)})
     names = [field.name for field in fields(declared)]
     return replace(declared, **{names[at % len(names)]: value})
 
@@ -163,21 +167,21 @@ def refused(declare: Any) -> bool:
 @bounded(CONTRACTS)
 @given(
     module=st.sampled_from(MODULES),
-    at=places,
-    changed=st.lists(st.tuples(places, st.sampled_from(OF_CONTRACTS) | odd), min_size=1, max_size=2),
+    at=positions,
+    changed=st.lists(st.tuples(positions, st.sampled_from(OF_CONTRACTS) | odd), min_size=1, max_size=2),
 )
 def test_a_mutated_contract_is_used_or_refused(module: ModuleType, at: int, changed: list[Any]) -> None:
     tables = {**module.SOURCES, "EXAMPLES": module.EXAMPLES}
     name = sorted(tables)[at % len(tables)]
-    made = [tables[name]]
-    for place, value in changed:
-        if refused(lambda place=place, value=value: made.append(mutated(made[-1], place, value))):
+    contracts = [tables[name]]
+    for position, value in changed:
+        if refused(lambda position=position, value=value: contracts.append(mutated(contracts[-1], position, value))):
             return
-    tables[name] = made[-1]
-    held: Any = ModuleType("mutated_contracts")
-    held.EXAMPLES = tables.pop("EXAMPLES")
-    held.SOURCES = tables
-    sys.modules["mutated_contracts"] = held
+    tables[name] = contracts[-1]
+    declarations: Any = ModuleType("mutated_contracts")
+    declarations.EXAMPLES = tables.pop("EXAMPLES")
+    declarations.SOURCES = tables
+    sys.modules["mutated_contracts"] = declarations
     config = read_config(ROOT / "conf" / f"{module.__name__.rpartition('.')[2]}.yaml")
     try:
         check_config(config.model_copy(update={"contracts": "mutated_contracts"}))

@@ -1,4 +1,4 @@
-"""Configuration: what is wrong in it is named, with what was expected and how to fix it."""
+"""A mistake in the configuration is named, with what was expected and how to fix it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -440,7 +440,7 @@ def test_a_sources_contract_leaves_the_layout_to_ringmill(monkeypatch: pytest.Mo
         check_config(read_config(FLIGHTS))
 
 
-def test_interval_is_placed_in_the_pipelines_zone() -> None:
+def test_an_interval_is_located_in_the_pipelines_zone() -> None:
     interval = Interval(start=datetime(2013, 1, 1), end=datetime(2013, 7, 1)).located("America/New_York")
     assert interval.start.astimezone(UTC) == datetime(2013, 1, 1, 5, tzinfo=UTC)
     assert interval.end.astimezone(UTC) == datetime(2013, 7, 1, 4, tzinfo=UTC)

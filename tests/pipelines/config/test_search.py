@@ -19,10 +19,10 @@ def space(**values: Any) -> dict[str, Any]:
     return {"space": {path.replace("__", "."): value for path, value in values.items()}}
 
 
-def test_values_take_the_place_of_those_at_their_paths() -> None:
-    found = replaced(TrainConfig(), {"optimizer.learning_rate": 0.5, "network.hidden": [3], "batch_size": 8})
-    assert (found.optimizer.learning_rate, found.network.hidden, found.batch_size) == (0.5, (3,), 8)
-    assert found.optimizer.name == "Adam"
+def test_values_replace_those_at_their_paths() -> None:
+    config = replaced(TrainConfig(), {"optimizer.learning_rate": 0.5, "network.hidden": [3], "batch_size": 8})
+    assert (config.optimizer.learning_rate, config.network.hidden, config.batch_size) == (0.5, (3,), 8)
+    assert config.optimizer.name == "Adam"
     assert replaced(TrainConfig(), {"optimizer.options.momentum": 0.9}).optimizer.options == {"momentum": 0.9}
     assert replaced(TrainConfig(), {"loss": {"name": "focal", "gamma": 1}}).loss is not None
 

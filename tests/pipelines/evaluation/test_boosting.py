@@ -47,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def test_predictions_are_scikit_learns_on_the_sample(files: dict[str, str]) -> None:
     boosted = fit_boosting(SETTINGS, Binary(), SPEC, [files["train"], files["more"]])
-    found = boosted_predictions(boosted, Binary(), SPEC, {"validation": [files["validation"]], "test": [files["test"]]})
+    predictions = boosted_predictions(boosted, Binary(), SPEC, {"validation": [files["validation"]], "test": [files["test"]]})
     # Half of each file: 450 and 150 rows.
     parts = [pq.read_table(files[name]).slice(0, rows) for name, rows in (("train", 450), ("more", 150))]
     assert boosted.rows == 600 and boosted.seconds > 0
@@ -60,10 +60,10 @@ def test_predictions_are_scikit_learns_on_the_sample(files: dict[str, str]) -> N
     peer = HistGradientBoostingClassifier(max_iter=20, early_stopping=False, categorical_features=[1], random_state=0)
     peer.fit(matrix(train), train["label"].to_numpy())
     test = pq.read_table(files["test"])
-    ours = found.filter(pa.compute.equal(found["split"], "test"))
+    ours = predictions.filter(pa.compute.equal(predictions["split"], "test"))
     assert ours["row_id"].to_pylist() == test["row_id"].to_pylist()
     np.testing.assert_allclose(ours["score"].to_numpy(), peer.predict_proba(matrix(test))[:, 1], atol=1e-6)
-    assert found.num_rows == 600
+    assert predictions.num_rows == 600
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_predictions_are_scikit_learns_on_the_sample(files: dict[str, str]) -> N
 def test_classes_and_numbers_are_predicted_too(tmp_path: Path, task: Task, columns: set[str]) -> None:
     path = write(tmp_path / "rows.parquet", 500, 1, classes=3)
     boosted = fit_boosting(SETTINGS, task, SPEC, [path])
-    found = boosted_predictions(boosted, task, SPEC, {"test": [path]})
-    assert set(found.column_names) == {"row_id", "label", "split", *columns}
-    error = np.abs(found["predicted"].to_numpy() - found["label"].to_numpy())
+    predictions = boosted_predictions(boosted, task, SPEC, {"test": [path]})
+    assert set(predictions.column_names) == {"row_id", "label", "split", *columns}
+    error = np.abs(predictions["predicted"].to_numpy() - predictions["label"].to_numpy())
     assert error.mean() < 0.3
     if "predictions" in columns:
-        shares = np.array(found["predictions"].to_pylist())
+        shares = np.array(predictions["predictions"].to_pylist())
         assert shares.shape == (500, 4)
         assert shares.sum(axis=1) == pytest.approx(1, abs=1e-5)
         assert (shares[:, 3] == 0).all()  # the sample has no row of this class

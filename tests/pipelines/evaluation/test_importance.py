@@ -41,16 +41,16 @@ def test_importance_is_about_scikit_learns() -> None:
     rows = sample()
     whole = primary_metric(score(rows), BINARY)
     assert whole == pytest.approx(roc_auc_score(rows.column("label").to_numpy(), score(rows).column("score").to_numpy()))
-    found = {f.name: importance_of(f, rows, whole, BINARY, score, seed=3) for f in (NUMBER, ANGLE, UNUSED)}
+    importances = {f.name: importance_of(f, rows, whole, BINARY, score, seed=3) for f in (NUMBER, ANGLE, UNUSED)}
 
     values = np.column_stack([rows.column(name).to_numpy() for name in ("x", "angle_sin")])
     labels = rows.column("label").to_numpy()
     model = LinearRegression().fit(values, values.sum(axis=1))
     peer = permutation_importance(model, values, labels, scoring=_auc, random_state=0)
-    assert [found["x"].loss, found["angle"].loss] == pytest.approx(peer.importances_mean, abs=0.02)
-    assert (found["word"].loss, found["word"].deviation) == (0, 0)
-    assert found["x"].deviation < 0.02
-    assert importance_of(NUMBER, rows, whole, BINARY, score, seed=3) == found["x"]
+    assert [importances["x"].loss, importances["angle"].loss] == pytest.approx(peer.importances_mean, abs=0.02)
+    assert (importances["word"].loss, importances["word"].deviation) == (0, 0)
+    assert importances["x"].deviation < 0.02
+    assert importance_of(NUMBER, rows, whole, BINARY, score, seed=3) == importances["x"]
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def predictions(draw: st.DrawFn) -> tuple[Floats, npt.NDArray[np.int64]]:
 
 
 @given(predictions(), st.floats(0, 1))
-def test_all_metrics_are_scikit_learns(found: tuple[Floats, npt.NDArray[np.int64]], threshold: float) -> None:
-    scores, labels = found
+def test_all_metrics_are_scikit_learns(predicted: tuple[Floats, npt.NDArray[np.int64]], threshold: float) -> None:
+    scores, labels = predicted
     verdict = scores.astype(float) >= threshold
     tn, fp, fn, tp = peer.confusion_matrix(labels, verdict, labels=[0, 1]).ravel()
     expected = {
@@ -72,8 +72,8 @@ def test_all_metrics_are_scikit_learns(found: tuple[Floats, npt.NDArray[np.int64
 
 
 @given(predictions())
-def test_no_threshold_gives_a_better_f1(found: tuple[Floats, npt.NDArray[np.int64]]) -> None:
-    scores, labels = found
+def test_no_threshold_gives_a_better_f1(predicted: tuple[Floats, npt.NDArray[np.int64]]) -> None:
+    scores, labels = predicted
     chosen = best_f1_threshold(curve(scores, labels))
     best = max(peer.f1_score(labels, scores >= threshold, zero_division=0) for threshold in np.unique(scores))
     assert peer.f1_score(labels, scores.astype(float) >= chosen, zero_division=0) == pytest.approx(best, abs=1e-12)
@@ -88,8 +88,8 @@ def test_calibration_error_by_hand() -> None:
 
 
 def test_a_score_on_the_threshold_is_a_positive() -> None:
-    found = confusion(curve(np.array([0.5, 0.4], np.float32), np.array([1, 0])), 0.5)
-    assert found == (1, 0, 0, 1)
+    counts = confusion(curve(np.array([0.5, 0.4], np.float32), np.array([1, 0])), 0.5)
+    assert counts == (1, 0, 0, 1)
 
 
 def test_one_class_has_no_auc() -> None:
@@ -126,5 +126,5 @@ def test_a_precision_floor_takes_the_greatest_recall_by_hand() -> None:
 def test_the_configuration_chooses_the_threshold() -> None:
     costs = EvaluateConfig(threshold_by="cost", costs=Costs(false_positive=3, false_negative=1))
     floor = EvaluateConfig(threshold_by="precision", minimum_precision=1.0)
-    found = [choose_threshold(hand_curve(), config)[0] for config in (EvaluateConfig(), costs, floor)]
-    assert found == [0.6, 0.9, 0.9]
+    thresholds = [choose_threshold(hand_curve(), config)[0] for config in (EvaluateConfig(), costs, floor)]
+    assert thresholds == [0.6, 0.9, 0.9]

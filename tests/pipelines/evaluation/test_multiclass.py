@@ -12,11 +12,11 @@ from pipelines.evaluation.regression import Errors, regression_metrics
 def test_classes(classes: int) -> None:
     random = np.random.default_rng(classes)
     true, predicted = random.integers(0, classes, 200), random.integers(0, max(classes - 1, 1), 200)  # one is never predicted
-    found = multiclass_metrics(metrics.confusion_matrix(true, predicted, labels=range(classes)).astype(float), losses=50.0)
-    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(true, predicted))
+    ours = multiclass_metrics(metrics.confusion_matrix(true, predicted, labels=range(classes)).astype(float), losses=50.0)
+    assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(true, predicted))
     expected = metrics.precision_recall_fscore_support(true, predicted, average="macro", zero_division=0)
-    assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == pytest.approx(expected[:3])
-    assert (found["log_loss"], found["rows"]) == (0.25, 200)
+    assert (ours["macro_precision"], ours["macro_recall"], ours["macro_f1"]) == pytest.approx(expected[:3])
+    assert (ours["log_loss"], ours["rows"]) == (0.25, 200)
 
 
 def test_classes_that_do_not_occur_count_for_nothing() -> None:
@@ -31,9 +31,9 @@ def test_numbers() -> None:
     predicted = true + random.normal(1, 5, true.shape)
     error = predicted - true
     values = (np.ones_like(true), error, np.abs(error), error**2, true, true**2, error >= 0)
-    found = regression_metrics(Errors(*(value.sum(axis=0) for value in values)))
-    assert found["mae"] == pytest.approx(metrics.mean_absolute_error(true, predicted))
-    assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(true.ravel(), predicted.ravel()))
-    assert found["r2"] == pytest.approx(metrics.r2_score(true.ravel(), predicted.ravel()))
-    assert (found["bias"], found["rows"]) == pytest.approx((error.mean(), 300))
-    assert found["coverage"] == pytest.approx((true <= predicted).mean())
+    ours = regression_metrics(Errors(*(value.sum(axis=0) for value in values)))
+    assert ours["mae"] == pytest.approx(metrics.mean_absolute_error(true, predicted))
+    assert ours["rmse"] == pytest.approx(metrics.root_mean_squared_error(true.ravel(), predicted.ravel()))
+    assert ours["r2"] == pytest.approx(metrics.r2_score(true.ravel(), predicted.ravel()))
+    assert (ours["bias"], ours["rows"]) == pytest.approx((error.mean(), 300))
+    assert ours["coverage"] == pytest.approx((true <= predicted).mean())

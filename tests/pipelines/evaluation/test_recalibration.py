@@ -32,21 +32,21 @@ def curve(scores: np.ndarray[tuple[int], np.dtype[np.float64]], labels: np.ndarr
 @pytest.mark.parametrize("levels", [7, 10_000])
 def test_isotonic_is_scikit_learns(levels: int) -> None:
     scores, labels = sample(levels)
-    found = fit_isotonic(curve(scores, labels))
+    fitted = fit_isotonic(curve(scores, labels))
     peer = IsotonicRegression(out_of_bounds="clip").fit(scores, labels)
     anywhere = np.linspace(-0.1, 1.1, 500)
-    np.testing.assert_allclose(found.apply(anywhere), peer.predict(anywhere), atol=1e-9)
-    assert ANY.validate_json(found.model_dump_json()) == found
+    np.testing.assert_allclose(fitted.apply(anywhere), peer.predict(anywhere), atol=1e-9)
+    assert ANY.validate_json(fitted.model_dump_json()) == fitted
 
 
 def test_platt_is_an_unpenalized_logistic_regression_of_the_logit() -> None:
     scores, labels = sample(1000)
-    found = fit_platt(curve(scores, labels))
+    fitted = fit_platt(curve(scores, labels))
     logits = np.log(scores / (1 - scores))[:, None]
     peer = LogisticRegression(C=1e12, tol=1e-10, max_iter=1000).fit(logits, labels)
-    assert (found.slope, found.intercept) == pytest.approx((peer.coef_[0, 0], peer.intercept_[0]), abs=1e-5)
-    np.testing.assert_allclose(found.apply(scores), peer.predict_proba(logits)[:, 1], atol=1e-6)
-    assert ANY.validate_json(found.model_dump_json()) == found
+    assert (fitted.slope, fitted.intercept) == pytest.approx((peer.coef_[0, 0], peer.intercept_[0]), abs=1e-5)
+    np.testing.assert_allclose(fitted.apply(scores), peer.predict_proba(logits)[:, 1], atol=1e-6)
+    assert ANY.validate_json(fitted.model_dump_json()) == fitted
 
 
 def test_a_calibrated_curve_is_calibrated_and_ranks_no_better() -> None:

@@ -79,21 +79,21 @@ def test_replicates_of_classes_are_scikit_learns() -> None:
 def test_replicates_of_numbers_are_scikit_learns() -> None:
     random = np.random.default_rng(2)
     ids, true = np.arange(400), random.normal(50, 20, (400, 3))
-    said = true + random.normal(1, 5, true.shape)
+    predicted = true + random.normal(1, 5, true.shape)
     weights = poisson_weights(ids, DRAWN)
     accumulator = RegressionReplicates(len(DRAWN))
-    rows = batch(ids, true=pa.array(true.tolist()), predicted=pa.array(said.tolist()))
+    rows = batch(ids, true=pa.array(true.tolist()), predicted=pa.array(predicted.tolist()))
     for cut in (slice(0, 150), slice(150, 400)):
         accumulator.add(rows.slice(cut.start, cut.stop - cut.start), weights[cut].astype(float))
     ours = accumulator.metrics()
     for at, weight in enumerate(weights.T.astype(float)):
-        every, errors = np.repeat(weight, 3), (said - true).ravel()
+        every, errors = np.repeat(weight, 3), (predicted - true).ravel()
         expected = {
-            "mae": peer.mean_absolute_error(true.ravel(), said.ravel(), sample_weight=every),
-            "rmse": peer.root_mean_squared_error(true.ravel(), said.ravel(), sample_weight=every),
+            "mae": peer.mean_absolute_error(true.ravel(), predicted.ravel(), sample_weight=every),
+            "rmse": peer.root_mean_squared_error(true.ravel(), predicted.ravel(), sample_weight=every),
             "bias": np.average(errors, weights=every),
-            "r2": peer.r2_score(true.ravel(), said.ravel(), sample_weight=every),
-            "coverage": np.average((true <= said).ravel(), weights=every),
+            "r2": peer.r2_score(true.ravel(), predicted.ravel(), sample_weight=every),
+            "coverage": np.average((true <= predicted).ravel(), weights=every),
         }
         assert {name: values[at] for name, values in ours.items()} == pytest.approx(expected, rel=0, abs=1e-9)
 
@@ -127,7 +127,7 @@ def test_interval_widths_are_scipys() -> None:
     true = random.normal(size=400)
     champion, challenger = true + random.normal(0, 1.0, 400), true + random.normal(0, 0.9, 400)
     weights = poisson_weights(np.arange(400), range(2001)).astype(float)
-    mae = [np.abs(said - true) @ weights / weights.sum(axis=0) for said in (champion, challenger)]
+    mae = [np.abs(predicted - true) @ weights / weights.sum(axis=0) for predicted in (champion, challenger)]
     first, second = (Replicates({"mae": values}, 400, 7) for values in mae)
     ours = paired_difference(first, second, "mae")
 

@@ -34,8 +34,8 @@ CONTRAST = """
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser, or the tests are skipped."""
-    with chromium() as found:
-        yield found
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

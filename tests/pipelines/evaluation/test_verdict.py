@@ -42,18 +42,18 @@ def test_a_better_model_that_passes() -> None:
 def test_a_worse_model_that_fails() -> None:
     differences = {"persistence": ConfidenceInterval(0.5, 0.4, 0.6), "yesterday": ConfidenceInterval(-0.5, -1.0, 0.1)}
     gate = GateOutcome(["mae at most 5"], ["mae 6.1000 > 5"])
-    found = verdict("regression", ConfidenceInterval(6.1, 6.0, 6.2), differences, gate, 0.9, replicates=100)
-    assert "a mean absolute error of 6.1000 (90% interval 6.0000 to 6.2000)" in found
-    assert "It is worse than persistence: its mean absolute error is higher by 0.5000" in found
-    assert "It is not clearly better or worse than yesterday: its mean absolute error is lower by 0.5000" in found
-    assert "(90% interval -0.1000 to 1.0000), which includes 0" in found
-    assert found.endswith("It does not pass its gate: mae 6.1000 > 5.")
+    text = verdict("regression", ConfidenceInterval(6.1, 6.0, 6.2), differences, gate, 0.9, replicates=100)
+    assert "a mean absolute error of 6.1000 (90% interval 6.0000 to 6.2000)" in text
+    assert "It is worse than persistence: its mean absolute error is higher by 0.5000" in text
+    assert "It is not clearly better or worse than yesterday: its mean absolute error is lower by 0.5000" in text
+    assert "(90% interval -0.1000 to 1.0000), which includes 0" in text
+    assert text.endswith("It does not pass its gate: mae 6.1000 > 5.")
 
 
 def test_without_replicates_or_baselines_nothing_is_claimed() -> None:
     unsure = {"trees": ConfidenceInterval(0.1, NAN, NAN)}
-    found = verdict("multiclass", ConfidenceInterval(0.9, NAN, NAN), unsure, NO_GATE, 0.95, replicates=0)
-    assert found == (
+    text = verdict("multiclass", ConfidenceInterval(0.9, NAN, NAN), unsure, NO_GATE, 0.95, replicates=0)
+    assert text == (
         "On test the model has an accuracy of 0.9000. Compared with trees, its accuracy is higher by 0.1000; there is no "
         "interval that says how certain that is. It had no gate to pass."
     )

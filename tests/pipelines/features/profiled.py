@@ -22,7 +22,7 @@ def by_group(rows: ArrowRows) -> Words:
 
 def profiled(rows: DataFrame, requests: Iterable[Request], by: Column | str, **thinned: int) -> dict[str, Profiles]:
     """The profiles of each group of rows."""
-    profile_request = ProfileRequest(tuple(requests), by_group, (GROUP,), **thinned)
-    with TemporaryDirectory() as made:
-        rows.withColumn(GROUP, F.col(by) if isinstance(by, str) else by).write.parquet(f"{made}/rows")
-        return profile(rows.sparkSession, files_of(f"{made}/rows"), [profile_request])[0]
+    request = ProfileRequest(tuple(requests), by_group, (GROUP,), **thinned)
+    with TemporaryDirectory() as folder:
+        rows.withColumn(GROUP, F.col(by) if isinstance(by, str) else by).write.parquet(f"{folder}/rows")
+        return profile(rows.sparkSession, files_of(f"{folder}/rows"), [request])[0]

@@ -12,7 +12,7 @@ SHAPES = [(0, 3), (1, 1), (7, 2), (TURNED_BYTES // 4 + 1, 1), (20_001, 33), (3, 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 @pytest.mark.parametrize(("rows", "names"), SHAPES)
-def test_a_matrix_has_each_column_in_its_place(rows: int, names: int, dtype: npt.DTypeLike) -> None:
+def test_a_matrix_has_each_column_at_its_position(rows: int, names: int, dtype: npt.DTypeLike) -> None:
     expected: npt.NDArray[np.generic] = np.arange(rows * names, dtype=dtype).reshape(rows, names)
     table = pa.table({f"c{name}": expected[:, name] for name in range(names)})
     filled = np.full((rows, names), -1, dtype)

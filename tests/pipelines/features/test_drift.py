@@ -120,7 +120,7 @@ def test_images_are_held_by_how_long_they_are(spark: SparkSession) -> None:
     assert moved.missing == 0.5
 
 
-def test_the_harder_bound_is_said_and_measures_without_one_are_not() -> None:
+def test_the_harder_bound_is_reported_and_measures_without_one_are_not() -> None:
     config = DriftConfig(psi=DriftBounds(warn=0.1, fail=0.3), ks=DriftBounds(fail=0.2), missing=DriftBounds(warn=None))
     assert list(exceeded(FeatureDrift("x", 0.2, 0.1, 0.9), config)) == [("warn", "x: psi 0.200 is above 0.1")]
     assert [severity for severity, _ in exceeded(FeatureDrift("x", 0.4, 0.5, 0), config)] == ["fail", "fail"]
@@ -146,7 +146,7 @@ def test_a_value_that_fills_a_bin_is_seen_to_move(before: list[float], after: li
     assert measure_drift("x", numbers(before), numbers(random.choice(before, 1000).tolist())).psi < 0.03
 
 
-def test_a_boolean_is_held_against_its_shares_by_hand() -> None:
+def test_the_psi_of_a_boolean_is_that_of_its_shares_by_hand() -> None:
     before, after = (Stats(1000, 0, percentiles=(0.0,) * zeros + (1.0,) * (199 - zeros)) for zeros in (10, 100))
     # Of 200 parts, 10 and 190 in train, then 100 and 100.
     expected = (0.5 - 0.05) * math.log(0.5 / 0.05) + (0.5 - 0.95) * math.log(0.5 / 0.95)
@@ -182,7 +182,7 @@ def few(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
     return random.choice(7, rows, p=[0.5, 0.3, 0.1, 0.06, 0.03, 0.007, 0.003]).astype(float)
 
 
-def whole(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
+def whole_numbers(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
     """Up to 1,500 whole numbers, most of them small."""
     return np.floor(random.lognormal(4, 1, rows)).clip(0, 1_500)
 
@@ -192,24 +192,24 @@ def tied(random: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
     return np.where(random.random(rows) < 0.896, 0.0, random.exponential(1, rows))
 
 
-@pytest.mark.parametrize("drawn", [few, whole, tied])
+@pytest.mark.parametrize("drawn", [few, whole_numbers, tied])
 @pytest.mark.parametrize("moved", [1.0, 0.8])
 def test_psi_is_that_of_exact_counts_where_values_are_few_whole_or_tied(drawn: Drawn, moved: float) -> None:
     random = np.random.default_rng(11)
     before, after = drawn(random, 20_000), drawn(random, 6_000)
     after = np.where(random.random(6_000) < moved, after, 1.0)
-    found = measure_drift("x", counted(before), counted(after))
+    drift = measure_drift("x", counted(before), counted(after))
     tolerance = 1e-12 if drawn is not tied else 5e-4  # between its counted levels it is a straight line
-    assert found.psi == pytest.approx(exact_index(before, after), abs=tolerance)
-    assert found.ks == pytest.approx(ks_2samp(before, after).statistic, abs=1e-12 if drawn is not tied else 0.005)
-    assert (found.psi < 0.005) == (moved == 1.0)
+    assert drift.psi == pytest.approx(exact_index(before, after), abs=tolerance)
+    assert drift.ks == pytest.approx(ks_2samp(before, after).statistic, abs=1e-12 if drawn is not tied else 0.005)
+    assert (drift.psi < 0.005) == (moved == 1.0)
 
 
 def test_counted_levels_come_from_the_pass_over_the_rows(spark: SparkSession) -> None:
     values = np.repeat([0.0, 2.0, 5.0], [50, 1, 9])
-    made = stats(spark, NUMBER, [*values.tolist(), None])
-    assert made == counted(values, missing=1)
-    assert [list(each or ()) for each in (made.levels, made.rows_below, made.rows_at_most)] == [
+    column_stats = stats(spark, NUMBER, [*values.tolist(), None])
+    assert column_stats == counted(values, missing=1)
+    assert [list(each or ()) for each in (column_stats.levels, column_stats.rows_below, column_stats.rows_at_most)] == [
         [0, 2, 5], [0, 50, 51], [50, 51, 60],
     ]  # fmt: skip
 
@@ -231,7 +231,7 @@ def broken(before: Stats, after: Stats) -> list[str]:
 @pytest.mark.parametrize("rows", [1, 5, 9, 20, 60, 150])
 def test_rows_of_the_same_distribution_break_no_bound_however_few_they_are(rows: int) -> None:
     random = np.random.default_rng(2)
-    kinds = (few, whole, tied, lambda random, rows: random.normal(size=rows))
+    kinds = (few, whole_numbers, tied, lambda random, rows: random.normal(size=rows))
     exceeding, reported = 0, []
     for drawn in kinds:
         before = counted(drawn(random, 5_000), missing=200)
@@ -262,8 +262,8 @@ def test_what_moved_beyond_chance_breaks_its_bounds_with_few_rows_too() -> None:
     assert broken(words, Stats(40, 0, shares=(0.05, 0.3))) == ["psi"]
 
 
-def test_rows_of_a_sample_count_as_those_that_were_looked_at() -> None:
+def test_a_sample_counts_as_its_own_rows_and_not_as_all() -> None:
     before, after = counted(np.arange(1000.0)), counted(np.full(8, 1e6))
-    whole_split = after._replace(rows=8_000)  # of which every thousandth was looked at
+    whole_split = after._replace(rows=8_000)  # of which every thousandth was sampled
     assert broken(before, whole_split) == []
     assert broken(before, whole_split._replace(rows_below=(0.0,), rows_at_most=(8_000.0,))) == ["psi", "ks"]

@@ -40,7 +40,9 @@ ROWS: list[tuple[int, str, float | None, bool | None, float | None, datetime, st
 NAMES = ("row_id", "split", "label", "flag", "size", "at", "word")
 
 
-def written(folder: Path, *features: FittedFeature, every: int = 1) -> tuple[dict[str, list[dict[str, Any]]], list[Any]]:
+def transform_and_read(
+    folder: Path, *features: FittedFeature, every: int = 1
+) -> tuple[dict[str, list[dict[str, Any]]], list[Any]]:
     """The rows of each split's file as they lie there, and the samples."""
     (folder / "examples").mkdir(exist_ok=True)
     columns = dict(zip(NAMES, map(list, zip(*ROWS, strict=True)), strict=True))
@@ -65,7 +67,7 @@ def written(folder: Path, *features: FittedFeature, every: int = 1) -> tuple[dic
 
 
 def test_rows_lie_by_split_in_the_order_of_their_ids_and_refused_ones_are_left_out(tmp_path: Path) -> None:
-    rows, _ = written(tmp_path, FLAG, SIZE, CLOCK)
+    rows, _ = transform_and_read(tmp_path, FLAG, SIZE, CLOCK)
     assert {split: [row["row_id"] for row in of] for split, of in rows.items()} == {"train": [-60, -20], "test": [30, 70]}
     assert rows["test"][0] == {
         "row_id": 30, "begins": BEGINS, "split": "test", "label": 1, "flag": 1, "size": 1, "size_missing": 0, "at_hour": 9,
@@ -77,7 +79,7 @@ def test_rows_lie_by_split_in_the_order_of_their_ids_and_refused_ones_are_left_o
 
 
 def test_samples_are_rows_of_the_table_with_their_raw_values_as_a_model_takes_them(tmp_path: Path) -> None:
-    rows, samples = written(tmp_path, FLAG, SIZE, CLOCK, every=20)
+    rows, samples = transform_and_read(tmp_path, FLAG, SIZE, CLOCK, every=20)
     table = {row["row_id"]: row for of in rows.values() for row in of}
     assert {sample.row_id for sample in samples} == {-60, -20}
     for sample in samples:
@@ -89,7 +91,7 @@ def test_samples_are_rows_of_the_table_with_their_raw_values_as_a_model_takes_th
 
 
 def test_rows_of_train_have_the_mean_of_the_other_folds_and_are_no_samples(tmp_path: Path) -> None:
-    rows, samples = written(tmp_path, MEAN, every=10)
+    rows, samples = transform_and_read(tmp_path, MEAN, every=10)
     of_fold = [{"a": 2.0, None: 4.0}, {"a": 3.0, None: 5.0}]
     for row in rows["train"]:
         fold = int(folds_of(pa.array([row["row_id"]], pa.int64()).to_numpy(), 2)[0])
@@ -100,19 +102,19 @@ def test_rows_of_train_have_the_mean_of_the_other_folds_and_are_no_samples(tmp_p
 
 
 def test_a_time_before_1970_has_the_clock_of_its_day(tmp_path: Path) -> None:
-    rows, _ = written(tmp_path, CLOCK)
+    rows, _ = transform_and_read(tmp_path, CLOCK)
     hours = {row["row_id"]: row["at_hour"] for row in rows["train"]}
     assert hours[-60] == 13  # 16 o'clock in Greenwich is noon in New York, by summer time
     assert hours[-20] == pytest.approx(8)
 
 
 def test_large_rows_are_written_before_they_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, samples = written(tmp_path, FLAG, CLOCK)
+    whole, samples = transform_and_read(tmp_path, FLAG, CLOCK)
     monkeypatch.setattr(batches, "BATCH_BYTES", 16)  # two rows of 8 bytes
     monkeypatch.setattr(feature_files, "HELD_BYTES", 0)
     folder = tmp_path / "small"
     folder.mkdir()
-    rows, again = written(folder, FLAG, CLOCK)
+    rows, again = transform_and_read(folder, FLAG, CLOCK)
     assert len(list((folder / "train").iterdir())) == 3  # of -20; of 10; of -40 and -60
     ids = {split: sorted(row["row_id"] for row in of) for split, of in whole.items()}
     assert {split: sorted(row["row_id"] for row in of) for split, of in rows.items()} == ids

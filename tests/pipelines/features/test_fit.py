@@ -37,10 +37,10 @@ def frame(spark: SparkSession, train: list[Value], test: list[Value] | None = No
 
 def fitted(config: FeaturesConfig, data: DataFrame) -> FitResult:
     """Fit on the train rows."""
-    return fit(config, asked(data, config)["train"], sum_labels(data, config))
+    return fit(config, profiles_of(data, config)["train"], sum_labels(data, config))
 
 
-def asked(data: DataFrame, config: FeaturesConfig, values: int = 1) -> dict[str, Profiles]:
+def profiles_of(data: DataFrame, config: FeaturesConfig, values: int = 1) -> dict[str, Profiles]:
     """The profiles of each split."""
     return profiled(data, requests(config), "split", values=values)
 
@@ -84,9 +84,9 @@ def test_moments_with_imputed_values_are_scikit_learns(spark: SparkSession, impu
 def test_log_and_clip_come_before_the_statistics(spark: SparkSession) -> None:
     config = spec(numeric={"x": {"clip": [0, 10], "log1p": True, "scale": "zscore", "impute": 3.0}})
     feature = numeric(config, frame(spark, [-5.0, 0.0, 3.0, 1000.0]))
-    bent = np.log1p([0, 0, 3, 10])
-    assert feature.offset == pytest.approx(bent.mean(), rel=1e-12)
-    assert feature.scale == pytest.approx(bent.std(), rel=1e-12)
+    logarithms = np.log1p([0, 0, 3, 10])
+    assert feature.offset == pytest.approx(logarithms.mean(), rel=1e-12)
+    assert feature.scale == pytest.approx(logarithms.std(), rel=1e-12)
 
 
 def test_the_median_that_stands_in_is_in_the_features_own_unit(spark: SparkSession) -> None:
@@ -140,7 +140,7 @@ def test_whatever_the_other_splits_hold_no_kind_of_feature_is_fitted_on_it(spark
     def fit_on(more: list[tuple[Any, ...]]) -> FitResult:
         data = spark.createDataFrame([*train, *more], schema)
         rows = data.where("split = 'train'")
-        return fit(config, asked(data, config)["train"], sum_labels(rows, config))
+        return fit(config, profiles_of(data, config)["train"], sum_labels(rows, config))
 
     none, one, other = (fit_on(more) for more in ([], others[:1], others[1:] * 3))
     assert none == one == other
@@ -154,7 +154,7 @@ def test_a_vocabulary_is_by_frequency_then_name(spark: SparkSession) -> None:
     assert feature.ids == {"x": 4}
 
 
-def test_what_a_model_cannot_tell_apart_is_no_word(spark: SparkSession) -> None:
+def test_what_a_model_cannot_distinguish_is_no_word(spark: SparkSession) -> None:
     data = frame(spark, ["a", "", "a\0", "\ufffe", "[UNK]", None], kind="string")
     feature = fitted(spec(categorical={"x": {}}), data).spec.features[0]
     assert isinstance(feature, FittedCategorical)
@@ -171,7 +171,7 @@ def test_a_feature_that_does_not_vary_is_exit_3(spark: SparkSession, scale: str)
     constants = {"x": 0.0, "y": 7.25, "z": 1e9}
     rows = [("train", *constants.values())] * 2 + [("train", None, None, None), ("test", *[1.0] * 3), ("test", *[2.0] * 3)]
     data = spark.createDataFrame(rows, "split string, x double, y double, z double")
-    profiles = asked(data, spec(numeric={name: {"scale": scale} for name in constants}))["train"]
+    profiles = profiles_of(data, spec(numeric={name: {"scale": scale} for name in constants}))["train"]
     for name in constants:
         with pytest.raises(DataError, match=rf"features\.numeric\.{name}: no variance in the train split") as caught:
             fit(spec(numeric={name: {"scale": scale}}), profiles)
@@ -185,10 +185,10 @@ def test_a_feature_without_a_value_is_refused(spark: SparkSession) -> None:
 
 def test_buckets_are_those_declared_and_missing_values_are_counted(spark: SparkSession) -> None:
     config = spec(bucketized={"x": {"edges": [0, 10]}})
-    found = fitted(config, frame(spark, [1.0, None, float("nan"), 12.0], [None, 5.0]))
-    assert found.spec.features == (FittedBucketized(name="x", edges=(0, 10)),)
-    assert found.spec.sizes == {"x": 4}
-    assert (found.stats[0].rows, found.stats[0].missing) == (4, 2)
+    result = fitted(config, frame(spark, [1.0, None, float("nan"), 12.0], [None, 5.0]))
+    assert result.spec.features == (FittedBucketized(name="x", edges=(0, 10)),)
+    assert result.spec.sizes == {"x": 4}
+    assert (result.stats[0].rows, result.stats[0].missing) == (4, 2)
     with pytest.raises(DataError, match=r"features\.x: no value at all"):
         fitted(config, frame(spark, [None, float("nan")]))
 
@@ -210,7 +210,7 @@ def test_moments_are_those_of_exact_fractions(spark: SparkSession) -> None:
 
 def test_an_empty_train_split_is_refused(spark: SparkSession) -> None:
     config = spec(numeric={"x": {}})
-    assert "train" not in asked(frame(spark, [], [1.0]), config)
+    assert "train" not in profiles_of(frame(spark, [], [1.0]), config)
     with pytest.raises(DataError, match="the train split is empty"):
         fit(config, Profiles())
 
@@ -225,9 +225,9 @@ def test_a_boolean_is_one_or_nought(spark: SparkSession) -> None:
 def test_an_ordinal_word_that_is_missing_is_the_median(spark: SparkSession) -> None:
     order = ["none", "some", "much", "most"]
     data = frame(spark, ["none", "some", "some", "much", "", None], ["most", "strange"] * 9, kind="string")
-    found = fitted(spec(ordinal={"x": {"order": order}}), data)
-    assert found.spec.features == (FittedOrdinal(name="x", vocabulary=tuple(order), fill=1 / 3),)
-    assert found.stats[0].shares == pytest.approx((1 / 6, 2 / 6, 1 / 6, 0))
+    result = fitted(spec(ordinal={"x": {"order": order}}), data)
+    assert result.spec.features == (FittedOrdinal(name="x", vocabulary=tuple(order), fill=1 / 3),)
+    assert result.stats[0].shares == pytest.approx((1 / 6, 2 / 6, 1 / 6, 0))
     with pytest.raises(DataError, match=r"features\.ordinal\.x: no word .* is in its order \(a, b\); found .*much, none"):
         fitted(spec(ordinal={"x": {"order": ["a", "b"]}}), data)
 
@@ -241,10 +241,10 @@ def test_an_ordinal_word_of_train_that_the_order_lacks_is_exit_3(spark: SparkSes
 def test_words_are_crossed_and_missing_where_one_is(spark: SparkSession) -> None:
     rows = [("a", "u"), ("a", "u"), ("a", "v"), (None, "v"), ("", "v"), ("b", "v\x1fw")]
     data = spark.createDataFrame([("train", *row) for row in rows], "split string, p string, q string")
-    found = fitted(spec(crossed={"x": {"of": ["p", "q"]}}), data)
-    assert found.spec.features == (FittedCrossed(name="x", of=("p", "q"), vocabulary=("a\x1fu", "a\x1fv")),)
-    assert (found.stats[0].missing, found.spec.sizes) == (3, {"x": 3})
-    assert found.spec.inputs == {"p": Raw("string"), "q": Raw("string")}
+    result = fitted(spec(crossed={"x": {"of": ["p", "q"]}}), data)
+    assert result.spec.features == (FittedCrossed(name="x", of=("p", "q"), vocabulary=("a\x1fu", "a\x1fv")),)
+    assert (result.stats[0].missing, result.spec.sizes) == (3, {"x": 3})
+    assert result.spec.inputs == {"p": Raw("string"), "q": Raw("string")}
 
 
 def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: SparkSession) -> None:
@@ -252,7 +252,7 @@ def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: Sp
     config = spec(numeric={"x": {"scale": "zscore"}, **{f"x{at}": {} for at in range(9)}})
     data = data.withColumns({f"x{at}": F.col("x") * at + F.col("row_id") for at in range(9)})
     whole = fitted(config, data)
-    of_some = fit(config, asked(data, config, values=sampling_step(20_000, sample_rows=5_000))["train"])
+    of_some = fit(config, profiles_of(data, config, values=sampling_step(20_000, sample_rows=5_000))["train"])
     assert of_some.stats[0][:6] == whole.stats[0][:6]
     assert of_some.stats[0].percentiles != whole.stats[0].percentiles
     assert of_some.stats[0].quartiles == pytest.approx(whole.stats[0].quartiles, rel=0.05)
@@ -266,7 +266,7 @@ def test_percentiles_of_a_sample_are_close_and_moments_are_of_all_rows(spark: Sp
 def test_a_value_too_rare_for_percentiles_is_refused(spark: SparkSession) -> None:
     config = spec(numeric={"x": {}})
     with pytest.raises(DataError, match=r"features\.x: 2 values in the train split of 3 rows, too few for percentiles"):
-        fit(config, asked(frame(spark, [1.0, 2.0, None]).withColumn("row_id", F.lit(1)), config, values=10)["train"])
+        fit(config, profiles_of(frame(spark, [1.0, 2.0, None]).withColumn("row_id", F.lit(1)), config, values=10)["train"])
 
 
 @pytest.mark.parametrize("impute", ["mean", "median"])
@@ -275,9 +275,9 @@ def test_numbers_that_are_not_finite_are_missing_to_the_statistics(spark: SparkS
     odd = [float("nan"), float("inf"), float("-inf")]
     for settings in ({"impute": impute}, {"impute": impute, "log1p": True}):
         config = spec(numeric={"x": settings})
-        found, expected = (fitted(config, frame(spark, [*values, *more])) for more in (odd, [None] * 3))
-        assert found == expected
-        assert math.isfinite(found.spec.features[0].model_dump()["scale"])
+        result, expected = (fitted(config, frame(spark, [*values, *more])) for more in (odd, [None] * 3))
+        assert result == expected
+        assert math.isfinite(result.spec.features[0].model_dump()["scale"])
     config = spec(cyclic={"x": {"period": 7}})
     assert fitted(config, frame(spark, [*values, *odd])) == fitted(config, frame(spark, [*values, *[None] * 3]))
     clipped = numeric(spec(numeric={"x": {"clip": [0, 10], "scale": "minmax"}}), frame(spark, [1.0, *odd]))

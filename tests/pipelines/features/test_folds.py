@@ -12,5 +12,5 @@ def test_folds_are_those_of_sparks_hash(spark: SparkSession) -> None:
     rows = spark.createDataFrame([(number,) for number in ids], "row_id long")
     for folds in (2, 5, 97):
         expected = rows.select("row_id", F.pmod(F.xxhash64(F.lit(FOLD_SEED), "row_id"), F.lit(folds)).alias("fold")).collect()
-        found = folds_of(np.array([row.row_id for row in expected], np.int64), folds)
-        assert found.tolist() == [row.fold for row in expected]
+        assigned = folds_of(np.array([row.row_id for row in expected], np.int64), folds)
+        assert assigned.tolist() == [row.fold for row in expected]

@@ -50,10 +50,10 @@ def test_grey_colour_and_what_is_no_image(spark: SparkSession) -> None:
         (7, png("L", (2, 1), bytes(2))[:60]),
         (8, bomb),
     ]
-    found = transform(spark.createDataFrame(rows, "key int, picture string"), spec, ("key",))
-    made = {row.key: row.picture for row in found.rows.collect()}
-    assert made == {1: pytest.approx([0, 0.2]), 2: pytest.approx([0.299, 0.587])}
-    refused = found.quarantined.collect()
+    result = transform(spark.createDataFrame(rows, "key int, picture string"), spec, ("key",))
+    pictures = {row.key: row.picture for row in result.rows.collect()}
+    assert pictures == {1: pytest.approx([0, 0.2]), 2: pytest.approx([0.299, 0.587])}
+    refused = result.quarantined.collect()
     assert [row.reasons for row in refused] == [
         ["picture: expected finite numbers of it alone (of an image, a PNG as base64)"]
     ] * 6

@@ -17,13 +17,13 @@ def test_numbers_of_any_type_are_profiled(spark: SparkSession) -> None:
     rows = spark.sql("SELECT * FROM VALUES ('1'), ('0'), (NULL), ('1') AS t(text)")
     rows = rows.select(*(F.col("text").cast(kind).alias(f"x{at}") for at, kind in enumerate(kinds)))
     requests = [each for at in range(len(kinds)) for each in (number(f"x{at}"), _logarithm(f"l{at}", f"x{at}"))]
-    found = profiled(rows, requests, F.lit("all"))["all"]
-    assert found.rows == 4
+    profiles = profiled(rows, requests, F.lit("all"))["all"]
+    assert profiles.rows == 4
     for at in range(len(kinds)):
-        whole = found.of(f"x{at}")
+        whole = profiles.of(f"x{at}")
         assert (whole.present, whole.minimum, whole.maximum) == (3, 0, 1)
         assert whole.mean == pytest.approx(2 / 3)
-        assert found.of(f"l{at}").mean == pytest.approx(2 / 3 * 0.6931471805599453)
+        assert profiles.of(f"l{at}").mean == pytest.approx(2 / 3 * 0.6931471805599453)
 
 
 def _logarithm(name: str, column: str) -> Request:
@@ -32,10 +32,15 @@ def _logarithm(name: str, column: str) -> Request:
 
 def test_words_need_not_be_texts_and_may_be_of_several_columns(spark: SparkSession) -> None:
     rows = spark.sql("SELECT * FROM VALUES (1, 'a'), (1, NULL), (2, 'b'), (NULL, 'b') AS t(x, y)")
-    found = profiled(rows, [word("x"), crossed_word("both", ("x", "y")), presence("y")], F.when(F.col("y") != "none", "some"))
-    assert found["some"].rows == 3
-    assert (found["some"].of("x").counts, found["some"].of("both").counts) == ({"1": 1, "2": 1}, {"1\x1fa": 1, "2\x1fb": 1})
-    assert (found["some"].of("y").present, found["some"].of("never asked")) == (3, ColumnProfile())
+    profiles = profiled(
+        rows, [word("x"), crossed_word("both", ("x", "y")), presence("y")], F.when(F.col("y") != "none", "some")
+    )
+    assert profiles["some"].rows == 3
+    assert (profiles["some"].of("x").counts, profiles["some"].of("both").counts) == (
+        {"1": 1, "2": 1},
+        {"1\x1fa": 1, "2\x1fb": 1},
+    )
+    assert (profiles["some"].of("y").present, profiles["some"].of("never asked")) == (3, ColumnProfile())
 
 
 def test_columns_that_are_not_there_are_named(spark: SparkSession) -> None:

@@ -1,4 +1,4 @@
-"""Mean labels by word, by hand; and no row is told its own label."""
+"""Mean labels by word, by hand. No row's feature has its own label in it."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,8 @@ def rows(spark: SparkSession) -> DataFrame:
 
 def fitted(config: FeaturesConfig, rows: DataFrame) -> FittedTarget:
     """Fit on all rows."""
-    found = profiled(rows, requests(config), "split")["train"]
-    feature = fit(config, found, labels=sum_labels(rows, config)).spec.features[0]
+    profiles = profiled(rows, requests(config), "split")["train"]
+    feature = fit(config, profiles, labels=sum_labels(rows, config)).spec.features[0]
     assert isinstance(feature, FittedTarget)
     return feature
 
@@ -52,9 +52,9 @@ def test_only_the_most_frequent_words_are_kept(rows: DataFrame) -> None:
 def test_train_rows_get_the_means_of_the_other_folds(rows: DataFrame) -> None:
     folds = 4
     feature = fitted(spec(folds=folds, smoothing=2), rows)
-    made = transform(rows, FittedSpec(features=(feature,)), ("id", "label"), out_of_fold=True).rows.collect()
+    transformed = transform(rows, FittedSpec(features=(feature,)), ("id", "label"), out_of_fold=True).rows.collect()
     data = rows.withColumn("fold", fold_of(F.col("row_id"), folds)).toPandas().set_index("id")
-    for row in made:
+    for row in transformed:
         own = data.loc[row.id]
         outside = data[data["fold"] != own["fold"]]
         prior = outside["label"].mean()
@@ -77,6 +77,6 @@ def test_a_word_that_says_nothing_says_nothing(spark: SparkSession) -> None:
     )
     feature = fitted(spec(smoothing=0), rows)
     pair = transform(rows, FittedSpec(features=(feature,)), ("id", "label"), out_of_fold=True).rows.toPandas()
-    told = transform(rows, FittedSpec(features=(feature,)), ("id", "label")).rows.toPandas()
-    assert told["w"].corr(told["label"]) > 0.6
+    transformed = transform(rows, FittedSpec(features=(feature,)), ("id", "label")).rows.toPandas()
+    assert transformed["w"].corr(transformed["label"]) > 0.6
     assert abs(pair["w"].corr(pair["label"])) < 0.2

@@ -53,14 +53,14 @@ def finish(work: Iterator[str]) -> str | None:
     return None
 
 
-def standing(lake: Lake, day: int = 1, tables: list[Table] = TABLES) -> str:
+def published_run(lake: Lake, day: int = 1, tables: list[Table] = TABLES) -> str:
     """The one run whose rows, all of them, are a day's in every table."""
-    found = {
+    rows = {
         contract.name: sorted((row.run, row.n) for row in lake.read(contract.name).where(F.col("day") == day).collect())
         for contract in tables
     }
-    run = found[tables[0].name][0][0]
-    assert found == {contract.name: [(run, 0), (run, 1)] for contract in tables}
+    run = rows[tables[0].name][0][0]
+    assert rows == {contract.name: [(run, 0), (run, 1)] for contract in tables}
     return str(run)
 
 
@@ -69,7 +69,7 @@ def branches(lake: Lake) -> set[str]:
     return {row.name for name in NAMES for row in lake.spark.table(f"{lake.identifier(name)}.refs").collect()}
 
 
-TURNS = 4  # of each run: stage, publish, publish the ledger, look back
+TURNS = 4  # of each run: stage, publish, publish the ledger, check
 
 
 @pytest.mark.slow
@@ -86,7 +86,7 @@ def test_two_runs_of_one_interval_in_every_order_leave_one_run_in_all_tables(lak
             next(works[run], None)
         except ConflictError as error:
             conflicts[run] = str(error)
-    winner = standing(lake, tables=two)
+    winner = published_run(lake, tables=two)
     assert winner in {"run_a", "run_b"} - set(conflicts)
     assert all(f"run {winner} published the same (day 1)" in text for text in conflicts.values())
 
@@ -110,7 +110,7 @@ class Turns:
             self._condition.wait_for(lambda: me not in self._waiting)
 
     def leave(self) -> None:
-        """Let the others go on: the thread that asks is done."""
+        """Let the others continue: the calling thread is done."""
         with self._condition:
             self._running -= 1
             self._pass_on()
@@ -130,7 +130,7 @@ def test_three_runs_of_one_interval_beside_one_of_another_commit_by_commit(
     finish(steps(Lake(lake.spark, lake.namespace, "run_before")))
     works = [(run, 1) for run in runs(lake, 3)] + [(Lake(lake.spark, lake.namespace, "run_other"), 2)]
     turns = Turns(seed, len(works))
-    commit, asked = IcebergTable._commit, IcebergTable.publisher
+    commit, publisher = IcebergTable._commit, IcebergTable.publisher
 
     def slow(call: Callable[..., Any]) -> Callable[..., Any]:
         def _wait(*arguments: Any, **named: Any) -> Any:
@@ -140,7 +140,7 @@ def test_three_runs_of_one_interval_beside_one_of_another_commit_by_commit(
         return _wait
 
     monkeypatch.setattr(IcebergTable, "_commit", slow(commit))
-    monkeypatch.setattr(IcebergTable, "publisher", slow(asked))
+    monkeypatch.setattr(IcebergTable, "publisher", slow(publisher))
 
     def run(work: tuple[Lake, int]) -> str | None:
         try:
@@ -151,10 +151,10 @@ def test_three_runs_of_one_interval_beside_one_of_another_commit_by_commit(
     with ThreadPoolExecutor(len(works)) as pool:
         conflicts = list(pool.map(run, works))
     monkeypatch.undo()
-    winner = standing(lake)
+    winner = published_run(lake)
     assert conflicts["abc".index(winner[-1])] is None
     assert conflicts[3] is None
-    assert standing(lake, day=2) == "run_other"
+    assert published_run(lake, day=2) == "run_other"
     assert branches(lake) == {"main"}
 
 
@@ -169,9 +169,9 @@ def test_the_loser_says_who_won_and_leaves_all_as_it_is(lake: Lake) -> None:
     ) as caught:
         next(work)
     assert caught.value.exit_code == 5
-    assert (standing(lake), branches(lake)) == ("run_a", {"main"})
+    assert (published_run(lake), branches(lake)) == ("run_a", {"main"})
     assert finish(steps(loser)) is None
-    assert standing(lake) == "run_b"
+    assert published_run(lake) == "run_b"
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_intervals_published_at_once_all_land(lake: Lake) -> None:
     works = [steps(run, day) for day, run in enumerate(runs(lake, 5), start=1)]
     with ThreadPoolExecutor(len(works)) as pool:
         assert list(pool.map(finish, works)) == [None] * 5
-    assert [standing(lake, day) for day in range(6)] == ["run1", "run_a", "run_b", "run_c", "run_d", "run_e"]
+    assert [published_run(lake, day) for day in range(6)] == ["run1", "run_a", "run_b", "run_c", "run_d", "run_e"]
     assert branches(lake) == {"main"}
 
 
@@ -204,7 +204,7 @@ def test_when_others_do_not_stop_the_error_says_so(lake: Lake, monkeypatch: pyte
     finish(steps(Lake(lake.spark, lake.namespace, "run2"), day=2))
     with pytest.raises(ConflictError, match=r"apples: others keep publishing to it, run run2 last"):
         next(work)
-    assert (standing(lake, day=2), branches(lake)) == ("run2", {"main"})
+    assert (published_run(lake, day=2), branches(lake)) == ("run2", {"main"})
 
 
 @pytest.mark.slow
@@ -217,8 +217,8 @@ def test_rows_that_are_added_to_staged_ones_are_published_and_staged_anew_with_t
         assert lake.read(table.name).count() == 0
         finish(steps(other, day=2, tables=[table]))  # main moves on, and what is staged is staged anew
         audit.publish()
-    found = {row.day: row["count"] for row in lake.read(table.name).groupBy("day").count().collect()}
-    assert found == {1: 5, 2: 2}
+    counts = {row.day: row["count"] for row in lake.read(table.name).groupBy("day").count().collect()}
+    assert counts == {1: 5, 2: 2}
     assert set(IcebergTable(lake.spark, lake.identifier(table.name)).references()) == {"main"}
 
 

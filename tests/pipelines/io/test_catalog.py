@@ -21,7 +21,7 @@ def test_the_embedded_catalog_is_sqlite_under_the_warehouse(tmp_path: Path) -> N
     assert settings["spark.sql.catalog.lake.uri"].startswith(f"jdbc:sqlite:{tmp_path}/catalog.db?journal_mode=WAL")
 
 
-def test_a_catalog_of_the_configuration_takes_its_place() -> None:
+def test_a_catalog_of_the_configuration_replaces_the_embedded_one() -> None:
     settings = catalog_settings(LakeConfig(warehouse="s3://b/w", catalog={"type": "rest", "uri": "http://127.0.0.1:1"}))
     assert settings == {
         "spark.sql.catalog.lake": "org.apache.iceberg.spark.SparkCatalog",
@@ -43,15 +43,15 @@ def test_a_warehouse_that_cannot_be_written_is_exit_5(tmp_path: Path) -> None:
     assert caught.value.exit_code == 5
 
 
-def test_a_warehouse_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_a_warehouse_is_created_and_stays_empty(tmp_path: Path) -> None:
     check_warehouse(LakeConfig(warehouse=str(tmp_path / "new")))
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_new_catalog_that_many_open_at_once_is_open_to_all(spark: SparkSession, tmp_path: Path) -> None:
-    for made in range(5):
-        sessions = [session_on(spark, tmp_path / str(made)) for _ in range(6)]
-        (tmp_path / str(made)).mkdir()
+    for attempt in range(5):
+        sessions = [session_on(spark, tmp_path / str(attempt)) for _ in range(6)]
+        (tmp_path / str(attempt)).mkdir()
         with ThreadPoolExecutor(len(sessions)) as pool:
             lakes = list(pool.map(lambda session: Lake(session, "shared", "run1"), sessions))
         assert [lake.tables() for lake in lakes] == [[]] * 6

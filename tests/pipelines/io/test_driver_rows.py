@@ -99,7 +99,7 @@ def test_a_table_that_was_never_written_has_no_rows(lake: Lake) -> None:
     assert lake.rows(READINGS, {}) == []
 
 
-def test_staged_rows_take_the_place_of_the_selected_ones_once_they_are_published(lake: Lake) -> None:
+def test_staged_rows_replace_the_selected_ones_once_they_are_published(lake: Lake) -> None:
     lake.append_rows(READINGS, [{**BARE, "day": 1}, {**FULL, "day": 1}])
     with Audit(lake, "readings of b") as audit:
         assert audit.write_rows(READINGS, [{**BARE, "day": day} for day in (2, 3)], {"station": "b"}) == 2

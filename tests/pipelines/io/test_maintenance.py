@@ -29,7 +29,7 @@ SORTED = features((), {"x": "float"})
 LONG_AGO = datetime(2013, 1, 1, tzinfo=UTC)
 
 
-def keep(*, days: float = 0, raw_days: float | None = None) -> Retention:
+def retention_of(*, days: float = 0, raw_days: float | None = None) -> Retention:
     """Snapshots and audit branches of so many days, orphans of three."""
     now = datetime.now(UTC)
     raw_from = None if raw_days is None else now - timedelta(days=raw_days)
@@ -37,23 +37,25 @@ def keep(*, days: float = 0, raw_days: float | None = None) -> Retention:
     return Retention(snapshots=old, orphans=now - timedelta(days=3), audits=old, raw=raw_from, file_bytes=128 << 20)
 
 
-def maintain(lake: Lake, table: str = "things", kept: Retention | None = None, *, dry: bool = False) -> MaintenanceResult:
+def maintain(lake: Lake, table: str = "things", retention: Retention | None = None, *, dry: bool = False) -> MaintenanceResult:
     """Maintain one table; by default everything that nothing refers to is old."""
     time.sleep(0.01)  # so that the newest commit lies before now
-    return Maintenance(lake, table, kept or keep(), dry=dry).run()
+    return Maintenance(lake, table, retention or retention_of(), dry=dry).run()
 
 
-def appended(lake: Lake, times: int = 6) -> list[int]:
+def append_each(lake: Lake, times: int = 6) -> list[int]:
     """Append one row at a time to two days; the snapshots."""
     return [lake.append(THINGS, lake.frame(THINGS, [{"day": n % 2, "n": n}])) for n in range(times)]
 
 
 def state(lake: Lake, table: str = "things") -> tuple[Any, ...]:
     """All that maintenance could change: rows, snapshots, references, files in the folder."""
-    place = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier(table)}").where("col_name = 'Location'").collect()[0].data_type
-    found = IcebergTable(lake.spark, lake.identifier(table))
-    files = sorted(str(path) for path in Path(place).rglob("*"))
-    return sorted(lake.read(table).collect()), found.snapshot_id(), found.references(), files
+    location = (
+        lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier(table)}").where("col_name = 'Location'").collect()[0].data_type
+    )
+    metadata = IcebergTable(lake.spark, lake.identifier(table))
+    files = sorted(str(path) for path in Path(location).rglob("*"))
+    return sorted(lake.read(table).collect()), metadata.snapshot_id(), metadata.references(), files
 
 
 def folder(lake: Lake, table: str = "things") -> Path:
@@ -63,10 +65,10 @@ def folder(lake: Lake, table: str = "things") -> Path:
 
 @pytest.mark.slow
 def test_many_small_appends_become_one_file_a_partition_with_the_same_rows(lake: Lake) -> None:
-    appended(lake)
+    append_each(lake)
     rows = sorted(lake.read("things").collect())
-    done = maintain(lake)
-    assert (done.files, sorted(lake.read("things").collect())) == ((6, 2), rows)
+    result = maintain(lake)
+    assert (result.files, sorted(lake.read("things").collect())) == ((6, 2), rows)
     assert lake.read("things.files").count() == 2
     table = IcebergTable(lake.spark, lake.identifier("things"))
     assert table.manifests() == 1
@@ -97,7 +99,7 @@ def test_features_keep_their_order_and_their_small_row_groups(lake: Lake) -> Non
 
 @pytest.mark.slow
 def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:
-    first, second, *_ = appended(lake)
+    first, second, *_ = append_each(lake)
     IcebergTable(lake.spark, lake.identifier("things")).tag("train_run0", second)
     assert maintain(lake).snapshots >= 4
     assert sorted(row.n for row in lake.read("things", "train_run0").collect()) == [0, 1]
@@ -108,25 +110,25 @@ def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:
 
 @pytest.mark.slow
 def test_what_is_old_goes_to_the_millisecond(lake: Lake) -> None:
-    appended(lake)
+    append_each(lake)
     table = IcebergTable(lake.spark, lake.identifier("things"))
     moments = sorted(row.committed_at.astimezone(UTC) for row in lake.read("things.snapshots").collect())
     since = moments[3]
-    assert maintain(lake, kept=replace(keep(), snapshots=since)).snapshots == 3
+    assert maintain(lake, retention=replace(retention_of(), snapshots=since)).snapshots == 3
     assert sorted(row.committed_at.astimezone(UTC) for row in lake.read("things.snapshots").collect())[0] == since
     assert table.expirable(since) == 0
 
 
 @pytest.mark.slow
 def test_young_snapshots_stay(lake: Lake) -> None:
-    first, *_ = appended(lake)
-    assert maintain(lake, kept=keep(days=1)).snapshots == 0
+    first, *_ = append_each(lake)
+    assert maintain(lake, retention=retention_of(days=1)).snapshots == 0
     assert [row.n for row in lake.read("things", first).collect()] == [0]
 
 
 @pytest.mark.slow
 def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake) -> None:
-    appended(lake)
+    append_each(lake)
     old, young = (folder(lake) / "day=0" / name for name in ("old.parquet", "young.parquet"))
     for path in (old, young):
         path.write_bytes(b"left by a killed run")
@@ -134,17 +136,17 @@ def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake) -> None:
     os.utime(old, (long_ago, long_ago))
     for row in lake.read("things.files").collect():  # old and live
         os.utime(row.file_path.removeprefix("file:"), (long_ago, long_ago))
-    assert maintain(lake, kept=keep(days=1)).orphans == 1
+    assert maintain(lake, retention=retention_of(days=1)).orphans == 1
     assert (old.exists(), young.exists()) == (False, True)
     assert sorted(row.n for row in lake.read("things").collect()) == list(range(6))
 
 
 @pytest.mark.slow
 def test_a_stale_audit_branch_goes_and_a_running_ones_stays(lake: Lake) -> None:
-    appended(lake, 1)
+    append_each(lake, 1)
     now = datetime.now(UTC)
     table = IcebergTable(lake.spark, lake.identifier("things"))
-    # A running ingest's branch begins on a snapshot that may be old: the run's own stamp tells its age.
+    # A running ingest's branch begins on a snapshot that may be old: the run's own stamp has its age.
     names = [f"audit_{now - timedelta(days=days):%Y%m%dt%H%M%S}_abcdef" for days in (-1, 3)]
     for name in (*names, "mine"):
         table.create_branch(name)
@@ -154,17 +156,17 @@ def test_a_stale_audit_branch_goes_and_a_running_ones_stays(lake: Lake) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_began_before_maintenance_still_lands(lake: Lake) -> None:
-    appended(lake)
+    append_each(lake)
     with Audit(lake, "day 1") as audit:
         audit.write(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
-        maintain(lake, kept=keep(days=1))
+        maintain(lake, retention=retention_of(days=1))
         audit.publish()
     assert sorted((row.day, row.n) for row in lake.read("things").collect()) == [(0, 0), (0, 2), (0, 4), (1, 99)]
 
 
 @pytest.mark.slow
 def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
-    appended(lake)
+    append_each(lake)
 
     def write(number: int) -> None:
         run = Lake(lake.spark, lake.namespace, f"run_{number}")
@@ -174,7 +176,7 @@ def test_maintenance_beside_writers_loses_no_row(lake: Lake) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         writes = [pool.submit(write, number) for number in range(10, 16)]
-        maintain(lake, kept=keep(days=1))
+        maintain(lake, retention=retention_of(days=1))
         for written in writes:
             written.result()
     assert sorted(row.n for row in lake.read("things").collect()) == [*range(6), *range(10, 16)]
@@ -189,26 +191,26 @@ def test_raw_rows_of_intervals_long_past_go_and_others_stay(lake: Lake) -> None:
             "day": "1", "run_id": "r", "interval_from": end - timedelta(days=1), "interval_to": end,
         }  # fmt: skip
         lake.append(contract, lake.frame(contract, [row, row]))
-    assert maintain(lake, "raw_things", keep(days=1, raw_days=30), dry=True).rows == 4
+    assert maintain(lake, "raw_things", retention_of(days=1, raw_days=30), dry=True).rows == 4
     assert lake.read("raw_things").count() == 6
     expiring = Lake(lake.spark, lake.namespace, "run_maintain")
-    assert maintain(expiring, "raw_things", keep(days=1, raw_days=30)).rows == 4
-    left = lake.read("raw_things").collect()
-    assert [row.interval_to.astimezone(UTC) for row in left] == [today - timedelta(days=29)] * 2
+    assert maintain(expiring, "raw_things", retention_of(days=1, raw_days=30)).rows == 4
+    remaining = lake.read("raw_things").collect()
+    assert [row.interval_to.astimezone(UTC) for row in remaining] == [today - timedelta(days=29)] * 2
     deleted = lake.read("raw_things.snapshots").where("operation = 'delete'").collect()
     assert [row.summary["run_id"] for row in deleted] == ["run_maintain"]
 
 
 @pytest.mark.slow
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> None:
-    appended(lake)
+    append_each(lake)
     IcebergTable(lake.spark, lake.identifier("things")).create_branch("audit_20130101t000000_abcdef")
     orphan = folder(lake) / "day=0" / "old.parquet"
     orphan.write_bytes(b"")
     os.utime(orphan, (0, 0))
     before = state(lake)
-    said = maintain(lake, dry=True)
-    assert (said.files, said.snapshots, said.orphans, said.branches) == ((6, 2), 5, 1, 1)
+    plan = maintain(lake, dry=True)
+    assert (plan.files, plan.snapshots, plan.orphans, plan.branches) == ((6, 2), 5, 1, 1)
     assert state(lake) == before
 
 

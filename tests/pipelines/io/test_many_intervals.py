@@ -25,7 +25,7 @@ RUNS = {"B": (FIRST, SECOND), "D": (FIRST,), "X": (THIRD,)}
 
 
 def steps(lake: Lake, run: str) -> Generator[str]:
-    """A run of its intervals, a step at a time: stage both tables, publish each, look back."""
+    """A run of its intervals, a step at a time: stage both tables, publish each, check."""
     intervals = RUNS[run]
     span = (intervals[0][0], intervals[-1][1])
     rows = [{"run": run, "interval_from": start, "interval_to": end} for start, end in intervals]

@@ -26,7 +26,7 @@ NEXT = (datetime(2013, 5, 2, tzinfo=UTC), datetime(2013, 5, 3, tzinfo=UTC))
 
 
 def steps(lake: Lake, run: str, interval: tuple[datetime, datetime]) -> Generator[str]:
-    """A run of one interval, a step at a time: stage both tables, publish each, look back."""
+    """A run of one interval, a step at a time: stage both tables, publish each, check."""
     start, end = interval
     apples, ledger = TABLES
     rows = [{"run": run, "interval_from": start, "interval_to": end}]
@@ -49,7 +49,7 @@ def in_turns(works: dict[str, Iterator[str]], order: str) -> dict[str, str]:
     return conflicts
 
 
-def there(lake: Lake) -> list[list[str]]:
+def published_runs(lake: Lake) -> list[list[str]]:
     """The runs whose rows are in each table."""
     return [sorted(row.run for row in lake.read(table.name).collect()) for table in TABLES]
 
@@ -70,7 +70,7 @@ def test_of_a_day_and_a_span_that_covers_it_every_table_has_the_rows_of_one(lake
     list(steps(lake, "N", NEXT)) if winner == "D" else None
     conflicts = in_turns({"D": steps(lake, "D", DAY), "S": steps(lake, "S", SPAN)}, order)
     expected = ["D", "N"] if winner == "D" else ["S"]
-    assert there(lake) == [expected, expected]
+    assert published_runs(lake) == [expected, expected]
     assert winner not in conflicts
     assert all("an interval that overlaps this one" in text for text in conflicts.values())
 
@@ -82,8 +82,8 @@ def test_what_a_killed_span_left_is_not_built_upon(lake: Lake) -> None:
     next(killed)  # its apples are published, its ledger is not
     with pytest.raises(ConflictError, match=r"run S published an interval that overlaps this one .*killed, run its command"):
         list(steps(lake, "D", DAY))
-    assert there(lake) == [["S"], []]
+    assert published_runs(lake) == [["S"], []]
     list(steps(lake, "again", SPAN))
-    assert there(lake) == [["again"], ["again"]]
+    assert published_runs(lake) == [["again"], ["again"]]
     assert lake.read("apples").where(F.col("interval_to") == F.lit(SPAN[1])).count() == 1
     killed.close()

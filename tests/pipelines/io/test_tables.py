@@ -17,7 +17,7 @@ from schemas.tables import ROW_LEDGER
 THINGS = Table("things", (Column("day", "int", nullable=False), Column("n", "int")), partition_by=("day",))
 
 
-def put(lake: Lake, day: int, *numbers: int) -> None:
+def publish_day(lake: Lake, day: int, *numbers: int) -> None:
     """Publish a day's numbers."""
     with Audit(lake, f"day {day}") as audit:
         rows = lake.frame(THINGS, [{"day": day, "n": n} for n in numbers])
@@ -36,20 +36,20 @@ def branches(lake: Lake) -> set[str]:
 
 
 def test_a_day_replaces_itself_and_no_other(lake: Lake) -> None:
-    put(lake, 1, 10, 11)
-    put(lake, 2, 20)
-    put(lake, 1, 12)
+    publish_day(lake, 1, 10, 11)
+    publish_day(lake, 2, 20)
+    publish_day(lake, 1, 12)
     assert content(lake) == [(1, 12), (2, 20)]
 
 
 def test_a_day_can_become_empty(lake: Lake) -> None:
-    put(lake, 1, 10)
-    put(lake, 1)
+    publish_day(lake, 1, 10)
+    publish_day(lake, 1)
     assert content(lake) == []
 
 
 def test_staged_rows_are_seen_on_the_branch_alone(lake: Lake) -> None:
-    put(lake, 1, 10)
+    publish_day(lake, 1, 10)
     with Audit(lake, "day 1") as audit:
         audit.write(THINGS, lake.frame(THINGS, [{"day": 1, "n": 99}]), F.col("day") == 1)
         assert content(lake) == [(1, 10)]
@@ -60,7 +60,7 @@ def test_staged_rows_are_seen_on_the_branch_alone(lake: Lake) -> None:
 
 
 def test_a_failed_check_leaves_main_and_no_branch(lake: Lake) -> None:
-    put(lake, 1, 10)
+    publish_day(lake, 1, 10)
     before = lake.snapshot_id("things")
 
     def fail() -> None:
@@ -74,16 +74,16 @@ def test_a_failed_check_leaves_main_and_no_branch(lake: Lake) -> None:
 
 
 def test_each_write_is_one_commit_stamped_with_its_run(lake: Lake) -> None:
-    put(lake, 1, 10)
+    publish_day(lake, 1, 10)
     table = IcebergTable(lake.spark, lake.identifier("things"))
     assert table.summary()["run_id"] == "run1"
     assert lake.publisher("things", "day 1") == "run1"
 
 
 def test_a_snapshot_can_be_read_again(lake: Lake) -> None:
-    put(lake, 1, 10)
+    publish_day(lake, 1, 10)
     snapshot = lake.snapshot_id("things")
-    put(lake, 1, 11)
+    publish_day(lake, 1, 11)
     assert [row.n for row in lake.read("things", snapshot).collect()] == [10]
 
 
@@ -100,7 +100,7 @@ def test_a_table_that_was_never_written_has_no_snapshot(lake: Lake) -> None:
 
 
 def test_a_contract_may_gain_and_lose_columns(lake: Lake) -> None:
-    put(lake, 1, 10)
+    publish_day(lake, 1, 10)
     columns = (Column("day", "int", nullable=False), Column("word", "string", nullable=False))
     changed = Table("things", columns, partition_by=("day",))
     with Audit(lake, "day 1") as audit:
@@ -129,7 +129,7 @@ def test_a_column_may_become_wider_and_old_snapshots_stay_readable(
 
 
 def test_a_column_may_become_optional(lake: Lake) -> None:
-    put(lake, 1, 10)
+    publish_day(lake, 1, 10)
     optional = Table("things", (Column("day", "int"), Column("n", "int")), partition_by=("day",))
     lake.append(optional, lake.frame(optional, [{"day": None, "n": 11}]))
     assert {tuple(row) for row in lake.read("things").collect()} == {(1, 10), (None, 11)}
@@ -165,7 +165,7 @@ def test_a_table_may_be_partitioned_by_further_columns(lake: Lake) -> None:
 
 
 def test_another_partitioning_is_refused_with_the_way_out(lake: Lake) -> None:
-    put(lake, 1, 10)
+    publish_day(lake, 1, 10)
     with pytest.raises(ConfigError, match=r"is partitioned by day, its contract now says nothing\. Put partition_by back"):
         lake.create(replace(THINGS, partition_by=()))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.io.audit import Audit
@@ -86,36 +87,55 @@ def staged(lake: Lake, tasks: int, repeated: int | None = None) -> int:
 
 def files_below(lake: Lake) -> list[Path]:
     """The data files of the table that lie on disk."""
-    place = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier('measured')}").where("col_name = 'Location'").collect()[0]
-    return sorted(Path(place.data_type.removeprefix("file:")).rglob("*.parquet"))
+    location = lake.spark.sql(f"DESCRIBE EXTENDED {lake.identifier('measured')}").where("col_name = 'Location'").collect()[0]
+    return sorted(Path(location.data_type.removeprefix("file:")).rglob("*.parquet"))
 
 
-def test_what_tasks_write_is_an_ordinary_table_and_no_attempt_counts_twice(lake: Lake) -> None:
+@pytest.fixture(scope="module")
+def measured(spark: SparkSession) -> Lake:
+    """A lake whose table had a row of May and one of June before two tasks, one of them in two attempts, wrote May's rows."""
+    lake = Lake(spark, "t_measured", "run1")
     lake.append_rows(MEASURED, [{"begins": MAY, "part": "odd", "n": -1}, {"begins": JUNE, "part": "odd", "n": -2}])
     assert staged(lake, 2, repeated=1) == 2 * ROWS
-    rows = lake.read("measured")
+    return lake
+
+
+def test_each_row_is_there_once_and_the_intervals_former_rows_are_replaced(measured: Lake) -> None:
+    rows = measured.read("measured")
     assert [row.n for row in rows.where("n < 0").collect()] == [-2]  # May's former rows are replaced, June's are not
-    found = {row.n: (row.x, row["values"], row.late, row.part) for row in rows.where("n >= 0").collect()}
-    assert sorted(found) == list(range(2 * ROWS))
-    assert (found[3], found[4]) == ((None, [3, 0.5], None, "odd"), (2, [4, 0.5], None, "even/1"))
-    pruned = rows.where((F.col("part") == "even/1") & (F.col("n") < ROWS))
+    by_n = {row.n: (row.x, row["values"], row.late, row.part) for row in rows.where("n >= 0").collect()}
+    assert sorted(by_n) == list(range(2 * ROWS))
+    assert (by_n[3], by_n[4]) == ((None, [3, 0.5], None, "odd"), (2, [4, 0.5], None, "even/1"))
+
+
+def test_files_have_the_counts_and_bounds_by_which_a_query_skips_them(measured: Lake) -> None:
+    pruned = measured.read("measured").where((F.col("part") == "even/1") & (F.col("n") < ROWS))
     assert pruned.count() == ROWS // 2
     assert {row.n % 2 for row in pruned.collect()} == {0}
-
-    files = lake.read("measured.files").where("partition.part = 'even/1'").orderBy("file_path").collect()
+    files = even_files(measured)
     assert [row.record_count for row in files] == [ROWS // 2] * 2
     assert [row.readable_metrics.n.lower_bound for row in files] == [0, ROWS]
-    table = IcebergTable(lake.spark, lake.identifier("measured"))
+    table = IcebergTable(measured.spark, measured.identifier("measured"))
     assert table.data_files({"part": "even/1", "n": 2}) == [files[0].file_path]  # by the metrics of the other
-    first = pq.ParquetFile(files[0].file_path.removeprefix("file:"))
+
+
+def test_files_have_the_tables_row_groups_compression_and_field_ids(measured: Lake) -> None:
+    first = pq.ParquetFile(even_files(measured)[0].file_path.removeprefix("file:"))
     group = first.metadata.row_group(0)
     assert (first.num_row_groups > 1, group.column(0).compression) == (True, "LZ4")
     assert first.schema_arrow.field("n").metadata[b"PARQUET:field_id"] == b"3"
 
-    assert staged(lake, 2) == 2 * ROWS  # replaces the interval again
-    history = lake.read("measured.snapshots").orderBy("committed_at").collect()
+
+def test_an_interval_that_is_written_again_is_replaced_and_its_history_kept(measured: Lake) -> None:
+    assert staged(measured, 2) == 2 * ROWS
+    history = measured.read("measured.snapshots").orderBy("committed_at").collect()
     assert [row.summary["added-records"] for row in history[1:]] == ["2000", "2000"]
-    assert lake.read("measured", history[0].snapshot_id).count() == 2  # time travel
+    assert measured.read("measured", history[0].snapshot_id).count() == 2  # time travel
+
+
+def even_files(lake: Lake) -> list[Row]:
+    """The data files of the even numbers, as Iceberg's metadata have them."""
+    return lake.read("measured.files").where("partition.part = 'even/1'").orderBy("file_path").collect()
 
 
 @pytest.mark.slow

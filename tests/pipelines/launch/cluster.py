@@ -34,7 +34,7 @@ def two_executors(name: str, more: dict[str, str]) -> SparkSession:
 
 @contextmanager
 def ranks_run(module: str) -> Iterator[None]:
-    """Have launches within the context run a module in the place of `pipelines.training.rank`."""
+    """Have launches within the context run a module instead of `pipelines.training.rank`."""
     command = hydra.RANK
     hydra.RANK = tuple(part.replace(RANK, module) for part in command)
     try:

@@ -37,15 +37,15 @@ def main(folder: Path) -> None:
         "spark.task.resource.gpu.amount": "1",
     }
     spark = two_executors("ringmill gpus", gpus)
-    seen: dict[int, str] = {}
+    devices: dict[int, str] = {}
 
     def listen(message: Message) -> None:
         if isinstance(message.content, Handshake):
-            seen[message.rank] = psutil.Process(message.content.pid).environ()["CUDA_VISIBLE_DEVICES"]
+            devices[message.rank] = psutil.Process(message.content.pid).environ()["CUDA_VISIBLE_DEVICES"]
 
     with ranks_run(rank_without_export.MODULE):
         run_ranks(spark, 2, job(folder, 2, 8).model_dump_json(), listen)
-    (folder / "seen.json").write_text(json.dumps(seen))
+    (folder / "seen.json").write_text(json.dumps(devices))
     spark.stop()
 
 

@@ -29,15 +29,15 @@ def main(folder: Path) -> None:
     spark = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").getOrCreate()
     runs = [(run, job(run)) for run in json.loads((folder / "runs.json").read_text())]
     launches: dict[tuple[int, str], list[TrainingJob]] = {}
-    for run, made in runs:
-        launches.setdefault((made.config.ranks, run.get("launch", "")), []).append(made)
+    for run, training in runs:
+        launches.setdefault((training.config.ranks, run.get("launch", "")), []).append(training)
     for (ranks, _), jobs in launches.items():
-        together = json.dumps([made.model_dump(mode="json") for made in jobs])
+        together = json.dumps([training.model_dump(mode="json") for training in jobs])
         with ranks_run("tests.pipelines.launch.rank_of_many"):
             run_ranks(spark, ranks, together, lambda _: None, start_seconds=120)
-    for run, made in runs:
-        arrays = last_arrays(made)
-        np.savez(folder / f"{run['name']}.npz", *arrays[: 8 if made.config.network.batch_norm else 5])  # the network's own
+    for run, training in runs:
+        arrays = last_arrays(training)
+        np.savez(folder / f"{run['name']}.npz", *arrays[: 8 if training.config.network.batch_norm else 5])  # the network's own
     spark.stop()
 
 

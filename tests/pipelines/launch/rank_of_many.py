@@ -1,4 +1,4 @@
-"""One rank that trains several jobs in turn, in the place of `pipelines.training.rank`: its job is a list of them.
+"""One rank that trains several jobs in turn, instead of `pipelines.training.rank`: its job is a list of them.
 
 It exports nothing: their weights are what is compared.
 """

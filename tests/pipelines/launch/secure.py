@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     (folder / "events").mkdir()
     where = {"spark.eventLog.dir": (folder / "events").as_uri(), "spark.eventLog.compress": "false"}
     secret = secrets.token_hex(16)
-    with watched_processes([secret]) as shown:
+    with watched_processes([secret]) as leaking:
         SparkContext._ensure_initialized()  # as a job does: PySpark would put what it knows on Java's command line
         spark = two_executors("ringmill secure", {**settings, **plain, **where, "spark.authenticate.secret": secret})
         rows = spark.range(ROWS).selectExpr(f"id % {GROUPS} AS key", f"concat('{WORD}', id) AS word").repartition(4, "key")
@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
         "encrypts": encrypts,
         "bytes": sum(map(len, files.values())),
         "plain": [name for name, content in files.items() if WORD.encode() in content],
-        "leaks": sorted(shown) + [name for name, content in in_folder(folder) if holds(content, [secret])],
+        "leaks": sorted(leaking) + [name for name, content in in_folder(folder) if holds(content, [secret])],
     }
     print(json.dumps(result), flush=True)
 

@@ -55,13 +55,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Weights]:
     runs += variants(runs)
     (folder / "runs.json").write_text(json.dumps(runs))
     command = [sys.executable, "-m", "tests.pipelines.launch.many_runs", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = {}
+    completed = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    weights = {}
     for run in runs:
         with np.load(folder / f"{run['name']}.npz") as archive:
-            found[run["name"]] = [archive[name] for name in archive.files]
-    return found
+            weights[run["name"]] = [archive[name] for name in archive.files]
+    return weights
 
 
 def variants(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def comes_true(condition: Callable[[], bool], seconds: float = 10) -> bool:
     """Whether a condition comes true within some seconds."""
     deadline = time.monotonic() + seconds
     while not (true := condition()) and time.monotonic() < deadline:
@@ -72,23 +72,23 @@ def test_ten_thousand_strangers_do_not_hurt_a_run() -> None:
     before, threads = descriptors(), threading.active_count()
     with Channel(HOST, 0) as channel, Reporter(channel.address, channel.key, rank=0) as first:
         port = port_of(channel)
-        heard: list[Message] = []
+        messages: list[Message] = []
         for number in range(10_000):
             call(port, GARBAGE[number % len(GARBAGE)], reset=number % 3 == 0).close()
             if number == 5_000:  # a rank that calls amid them
                 first.send(Imported(seconds=1))
                 with Reporter(channel.address, channel.key, rank=1) as second:
                     second.send(Imported(seconds=2))
-                    heard += [channel.messages.get(timeout=10) for _ in range(4)]
-        heard += [channel.messages.get(timeout=10)]
-        assert sorted((message.rank, message.content.kind) for message in heard) == [
+                    messages += [channel.messages.get(timeout=10) for _ in range(4)]
+        messages += [channel.messages.get(timeout=10)]
+        assert sorted((message.rank, message.content.kind) for message in messages) == [
             (0, "hello"), (0, "imported"), (1, "gone"), (1, "hello"), (1, "imported"),
         ]  # fmt: skip
-        assert until(lambda: descriptors() <= before + 8)  # the listener, the selector, the rank's two ends
+        assert comes_true(lambda: descriptors() <= before + 8)  # the listener, the selector, the rank's two ends
         assert threading.active_count() <= threads + 2
         first.send(Imported(seconds=3))
         assert channel.messages.get(timeout=10).content == Imported(seconds=3)
-    assert until(lambda: descriptors() <= before)
+    assert comes_true(lambda: descriptors() <= before)
 
 
 def test_callers_who_say_nothing_make_room_for_a_rank() -> None:
@@ -111,14 +111,14 @@ def test_a_slow_caller_has_its_seconds_and_no_more(monkeypatch: pytest.MonkeyPat
         assert 0.4 <= time.monotonic() - began < 3
 
 
-def test_a_rank_whose_line_comes_in_pieces_is_heard() -> None:
+def test_a_rank_whose_line_comes_in_pieces_is_received() -> None:
     with Channel(HOST, 0) as channel, call(port_of(channel)) as rank:
-        hello, imported = (Message(rank=4, host="h", content=each) for each in (Handshake(pid=1), Imported(seconds=1)))
-        line = f"{json.dumps({'key': channel.key, **hello.model_dump()})}\n{imported.model_dump_json()}\n"
+        handshake, imported = (Message(rank=4, host="h", content=each) for each in (Handshake(pid=1), Imported(seconds=1)))
+        line = f"{json.dumps({'key': channel.key, **handshake.model_dump()})}\n{imported.model_dump_json()}\n"
         for part in (line[:9], line[9:40], line[40:]):
             rank.sendall(part.encode())
             time.sleep(0.02)
-        assert [channel.messages.get(timeout=5) for _ in range(2)] == [hello, imported]
+        assert [channel.messages.get(timeout=5) for _ in range(2)] == [handshake, imported]
 
 
 def test_exhausted_descriptors_do_not_end_the_channel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,13 @@ HOST = "127.0.0.1"
 
 
 def start_proxy(hydra: Hydra, folder: Path, script: str) -> subprocess.Popen[bytes]:
-    """Start rank 0's proxy as a task does, with a shell script in the place of python."""
+    """Start rank 0's proxy as a task does, with a shell script instead of python."""
     program = folder / "rank.sh"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     proxy = str(Path(sys.executable).with_name(PROXY))
-    told = {"RINGMILL_PYTHON": str(program), "RINGMILL_FOLDER": str(Path.cwd())}
-    return subprocess.Popen([proxy, *hydra.proxies[0]], env={**os.environ, **told})
+    variables = {"RINGMILL_PYTHON": str(program), "RINGMILL_FOLDER": str(Path.cwd())}
+    return subprocess.Popen([proxy, *hydra.proxies[0]], env={**os.environ, **variables})
 
 
 def wait(hydra: Hydra, seconds: float = 20) -> int:
@@ -96,12 +96,12 @@ def test_a_port_that_no_child_has_is_not_held() -> None:
 
 
 def test_a_rank_works_in_the_folder_of_its_own_executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone, own = tmp_path / "gone", tmp_path / "own"
-    gone.mkdir()
+    missing, own = tmp_path / "gone", tmp_path / "own"
+    missing.mkdir()
     own.mkdir()
-    monkeypatch.chdir(gone)
+    monkeypatch.chdir(missing)
     with Hydra(1) as hydra:
-        gone.rmdir()  # as the driver's folder is on another host
+        missing.rmdir()  # as the driver's folder is on another host
         monkeypatch.chdir(own)
         proxy = start_proxy(hydra, tmp_path, "pwd")
         assert wait(hydra) == 0

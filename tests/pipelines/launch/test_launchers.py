@@ -25,15 +25,15 @@ from tests.processes import environment
 
 @pytest.mark.slow
 def test_horovods_own_launcher_trains_the_same_weights(spark: SparkSession, tmp_path: Path) -> None:
-    found = []
+    weights = []
     for launcher in ("barrier", "horovod_spark"):
         folder = tmp_path / launcher
         folder.mkdir()
-        made = job(folder, 2, 4)
+        training = job(folder, 2, 4)
         with ranks_run(rank_without_export.MODULE):
-            run_ranks(spark, 2, made.model_dump_json(), lambda _: None, launcher=launcher)
-        found.append(last_arrays(made))
-    for first, second in zip(*found, strict=True):
+            run_ranks(spark, 2, training.model_dump_json(), lambda _: None, launcher=launcher)
+        weights.append(last_arrays(training))
+    for first, second in zip(*weights, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
 
 
@@ -51,17 +51,17 @@ def test_horovods_own_launcher_leaves_the_drivers_signals_alone() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_a_rank_is_as_clear_with_horovods_own_launcher(spark: SparkSession, tmp_path: Path) -> None:
-    made = job(tmp_path, 2, 4)
+    training = job(tmp_path, 2, 4)
     (tmp_path / "features.parquet").unlink()
     with pytest.raises(DataError, match=r"rank \d on .*: features file .*can't be read"):
-        run_ranks(spark, 2, made.model_dump_json(), lambda _: None, launcher="horovod_spark")
+        run_ranks(spark, 2, training.model_dump_json(), lambda _: None, launcher="horovod_spark")
 
 
 @pytest.mark.slow
 def test_a_cluster_that_encrypts_has_to_be_allowed_in_plain_words(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, given = job(tmp_path, 1, 8).model_dump_json(), spark.sparkContext.getConf().getAll()
+    training, given = job(tmp_path, 1, 8).model_dump_json(), spark.sparkContext.getConf().getAll()
     settings = ("spark.ssl.enabled", "spark.ssl.rpc.enabled", "spark.network.crypto.enabled")
 
     def turn_on(*names: str) -> None:
@@ -71,18 +71,18 @@ def test_a_cluster_that_encrypts_has_to_be_allowed_in_plain_words(
     for setting in settings:
         turn_on(setting)
         with pytest.raises(ConfigError, match=rf"(?s)train\.allow_plain_transport: .*{setting}\).*Expected allow") as caught:
-            run_ranks(spark, 1, made, lambda _: None)
+            run_ranks(spark, 1, training, lambda _: None)
         assert caught.value.exit_code == 2
     turn_on(*settings)
     kinds: list[str] = []
     with ranks_run(rank_without_export.MODULE):
-        run_ranks(spark, 1, made, lambda message: kinds.append(message.content.kind), plain=True)
+        run_ranks(spark, 1, training, lambda message: kinds.append(message.content.kind), plain=True)
     assert "done" in kinds
 
 
 @pytest.mark.slow
 def test_each_rank_sees_the_gpu_that_spark_gave_its_task(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.pipelines.launch.gpus", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    completed = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=300)
+    assert completed.returncode == 0, completed.stderr[-3000:]
     assert sorted(json.loads((tmp_path / "seen.json").read_text()).values()) == ["0", "1"]

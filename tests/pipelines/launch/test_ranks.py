@@ -86,27 +86,27 @@ def job_over(path: Path, config: TrainConfig, name: str, *, shuffle: bool = True
     )
 
 
-def last_arrays(made: TrainingJob) -> list[npt.NDArray[np.float32]]:
+def last_arrays(training: TrainingJob) -> list[npt.NDArray[np.float32]]:
     """What its last checkpoint holds: weights, then the optimizer's state, then the best epoch's weights."""
-    found = checkpoint.newest(made.checkpoints, lambda error: pytest.fail(str(error)))
-    assert found
-    return found[1].arrays
+    latest = checkpoint.newest(training.checkpoints, lambda error: pytest.fail(str(error)))
+    assert latest
+    return latest[1].arrays
 
 
 C = TypeVar("C", bound=Content)
 
 
-def of(kind: type[C], messages: list[Message]) -> list[C]:
+def contents_of(kind: type[C], messages: list[Message]) -> list[C]:
     """The contents of one kind, in the order in which they came."""
     return [message.content for message in messages if isinstance(message.content, kind)]
 
 
-def train(spark: SparkSession, made: TrainingJob) -> list[Message]:
-    """Run it, all but the export, and return what the ranks said."""
-    heard: list[Message] = []
+def train(spark: SparkSession, training: TrainingJob) -> list[Message]:
+    """Run it, all but the export, and return the ranks' messages."""
+    messages: list[Message] = []
     with ranks_run(rank_without_export.MODULE):
-        run_ranks(spark, made.config.ranks, made.model_dump_json(), heard.append, start_seconds=90)
-    return heard
+        run_ranks(spark, training.config.ranks, training.model_dump_json(), messages.append, start_seconds=90)
+    return messages
 
 
 @contextmanager
@@ -140,10 +140,10 @@ class Trained(NamedTuple):
 
 @pytest.fixture(scope="module")
 def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """One run over several steps, at which several tests look."""
+    """One run over several steps, for several tests."""
     folder = tmp_path_factory.mktemp("trained")
     board, timeline = folder / "board", folder / "timeline.json"
-    made = job(folder, 2, 4).model_copy(update={"tensorboard": str(board), "timeline": str(timeline)})
+    training = job(folder, 2, 4).model_copy(update={"tensorboard": str(board), "timeline": str(timeline)})
     messages, folders, addresses, before = list[Message](), set[Path](), set[str](), proxy_files()
 
     def listen(message: Message) -> None:
@@ -158,7 +158,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tr
                     addresses.update(each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN)
 
     with leaving_no_rank():
-        run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
+        run_ranks(spark, 2, training.model_dump_json(), listen, start_seconds=90)
     return Trained(messages, sorted(folders), addresses, proxy_files() - before, board, timeline)
 
 
@@ -174,9 +174,9 @@ def test_temporary_files_of_ranks_go_with_them_and_they_listen_on_the_loopback(t
     assert trained.addresses == {"127.0.0.1"}
     assert [folder for folder in trained.folders if folder.exists()] == []
     deadline = time.monotonic() + 120  # those of ranks that another worker tests meanwhile go with them
-    while (left := trained.proxy_files & proxy_files()) and time.monotonic() < deadline:
+    while (remaining := trained.proxy_files & proxy_files()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert left == set()
+    assert remaining == set()
 
 
 @pytest.mark.slow
@@ -184,17 +184,17 @@ def test_two_ranks_train_what_one_trains(spark: SparkSession, tmp_path: Path) ->
     one, two = job(tmp_path, 1, 64), job(tmp_path, 2, 32)
     assert one.train.steps(0) == two.train.steps(0) == 1  # all 45 rows in one step, 22 and 23 of them a rank
     alone, together = train(spark, one), train(spark, two)
-    weights = [last_arrays(made) for made in (one, two)]
+    weights = [last_arrays(training) for training in (one, two)]
     for first, second in zip(*weights, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
-    losses = [[report.train_loss for report in of(EpochReport, messages)] for messages in (alone, together)]
+    losses = [[report.train_loss for report in contents_of(EpochReport, messages)] for messages in (alone, together)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-6)
     assert losses[0][1] < losses[0][0]
 
 
 @pytest.mark.slow
 def test_receipts_count_every_row_of_every_epoch(trained: Trained) -> None:
-    receipts = of(FeedReceipt, trained.messages)
+    receipts = contents_of(FeedReceipt, trained.messages)
     for epoch in (0, 1):
         mine = [receipt for receipt in receipts if receipt.epoch == epoch]
         assert sorted(receipt.rank for receipt in mine) == [0, 1]
@@ -228,11 +228,11 @@ def test_python_workers_start_while_a_launch_is_planned(spark: SparkSession) -> 
 def workers(spark: SparkSession) -> dict[int, bool]:
     """The Python workers of tasks of Spark SQL, and whether each has a module that no task needs."""
 
-    def look(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def inspect(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for _ in batches:
             yield pa.RecordBatch.from_pydict({"id": [os.getpid()], "is_there": ["colorsys" in sys.modules]})
 
-    rows = spark.range(0, 2, 1, 2).mapInArrow(look, "id long, is_there boolean", barrier=True).collect()
+    rows = spark.range(0, 2, 1, 2).mapInArrow(inspect, "id long, is_there boolean", barrier=True).collect()
     return {row.id: row.is_there for row in rows}
 
 
@@ -250,23 +250,23 @@ def test_workers_of_sql_that_were_started_ahead_serve_the_next_tasks(spark: Spar
 @pytest.mark.slow
 def test_training_ends_once_patience_does(spark: SparkSession, tmp_path: Path) -> None:
     still = Optimizer(name="SGD", learning_rate=1e-30)  # float32 does not move: no epoch is better than the first
-    heard = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
-    assert [report.best for report in of(EpochReport, heard)] == [True, False, False, False]
-    assert len(of(FeedReceipt, heard)) == 2 * 4
-    assert [message.rank for message in heard if isinstance(message.content, Done)].count(0) == 1
+    messages = train(spark, job(tmp_path, 2, 8, epochs=50, patience=3, optimizer=still))
+    assert [report.best for report in contents_of(EpochReport, messages)] == [True, False, False, False]
+    assert len(contents_of(FeedReceipt, messages)) == 2 * 4
+    assert [message.rank for message in messages if isinstance(message.content, Done)].count(0) == 1
 
 
 @pytest.mark.slow
 def test_scalars_for_tensorboard_and_horovods_timeline_are_kept(trained: Trained) -> None:
-    found = EventAccumulator(str(trained.board), size_guidance={"tensors": 0}).Reload()
-    reports = of(EpochReport, trained.messages)
+    accumulator = EventAccumulator(str(trained.board), size_guidance={"tensors": 0}).Reload()
+    reports = contents_of(EpochReport, trained.messages)
     for name in ("train_loss", "validation_loss", "validation_auc", "learning_rate", "rows_per_second"):
-        events = found.Tensors(name)
+        events = accumulator.Tensors(name)
         assert [event.step for event in events] == [0, 1]
         values = [float(make_ndarray(event.tensor_proto)) for event in events]
         assert values == pytest.approx([report.row()[name] for report in reports], rel=1e-6)
     shares = [
-        float(make_ndarray(found.Tensors(f"rank_{rank}/{what}_share")[1].tensor_proto))
+        float(make_ndarray(accumulator.Tensors(f"rank_{rank}/{what}_share")[1].tensor_proto))
         for rank in (0, 1)
         for what in ("compute", "wait", "feed")
     ]
@@ -284,21 +284,21 @@ def test_more_ranks_than_slots_is_refused_at_once_with_the_numbers(spark: SparkS
 
 
 def test_a_port_that_is_taken_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ExternalError, match=r"train\.channel_port"):
-        run_ranks(spark, 1, job(tmp_path, 1, 4).model_dump_json(), lambda _: None, port=taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ExternalError, match=r"train\.channel_port"):
+        run_ranks(spark, 1, job(tmp_path, 1, 4).model_dump_json(), lambda _: None, port=server.getsockname()[1])
 
 
 @pytest.mark.slow
 def test_a_ranks_own_error_keeps_its_class_and_names_the_rank(spark: SparkSession, tmp_path: Path) -> None:
-    made = job(tmp_path, 2, 4)
+    training = job(tmp_path, 2, 4)
     (tmp_path / "features.parquet").unlink()
     with pytest.raises(DataError, match=rf"rank \d on {socket.gethostname()}: features file .*can't be read") as caught:
-        train(spark, made)
+        train(spark, training)
     assert caught.value.exit_code == 3
 
 
 @pytest.mark.slow
-def test_a_wrong_optimizer_is_found_by_the_ranks_and_is_exit_2(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_wrong_optimizer_is_refused_by_the_ranks_with_exit_2(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rank \d on .*train\.optimizer: Keras cannot make Adamm"):
         train(spark, job(tmp_path, 2, 4, optimizer=Optimizer(name="Adamm")))
 
@@ -312,7 +312,7 @@ def test_a_bug_in_a_rank_is_exit_1_with_the_ranks_traceback(spark: SparkSession)
 
 @pytest.mark.slow
 def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, tmp_path: Path) -> None:
-    made = job(tmp_path, 2, 1, epochs=100_000)
+    training = job(tmp_path, 2, 1, epochs=100_000)
     pids: dict[int, int] = {}
     killed: list[float] = []
 
@@ -324,5 +324,5 @@ def test_a_rank_that_is_killed_ends_the_run_with_its_code(spark: SparkSession, t
             psutil.Process(pids[1]).kill()
 
     with pytest.raises(RankError, match=rf"(?s)rank 1 on {socket.gethostname()} died: its process ended without .*code 9"):
-        run_ranks(spark, 2, made.model_dump_json(), listen, start_seconds=90)
+        run_ranks(spark, 2, training.model_dump_json(), listen, start_seconds=90)
     assert time.monotonic() - killed[0] < 15

@@ -17,8 +17,8 @@ from tests.processes import environment
 @pytest.mark.slow
 def test_executors_authenticate_and_nothing_lies_on_disk_in_plain(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.pipelines.launch.secure", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=600)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    result = json.loads(completed.stdout.splitlines()[-1])
     assert result.pop("bytes") > ROWS * 20
     assert result == {"rows": ROWS, "groups": GROUPS, "encrypts": True, "plain": [], "leaks": []}

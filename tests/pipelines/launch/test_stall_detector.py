@@ -1,4 +1,4 @@
-"""Who holds the others up, told from beats alone."""
+"""Which rank delays the others, from heartbeats alone."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ STALL = 0.2
 
 
 def heartbeat(rank: int, step: int = 10, phase: str = "compute", epoch: int = 0, **more: Any) -> Message:
-    """A rank's heartbeat, in its first epoch where nothing else is said."""
+    """A rank's heartbeat, in its first epoch unless given."""
     spent = {"feed_seconds": 0.1, "compute_seconds": 1.0, "wait_seconds": 0.1, **more}
     return Message(rank=rank, host=f"host{rank}", content=Heartbeat(epoch=epoch, step=step, phase=phase, **spent))
 
 
 def wait_and_update(detector: StallDetector, *beats: Message) -> None:
-    """Time goes by, and these are still heard."""
+    """Let time pass while these heartbeats still arrive."""
     for _ in range(6):
         time.sleep(STALL / 4)
         for each in beats:
             detector.update(each)
 
 
-def test_a_rank_that_is_silent_is_named_with_its_last_place() -> None:
+def test_a_rank_that_is_silent_is_named_with_its_last_position() -> None:
     detector = StallDetector(STALL, STALL)
     detector.update(heartbeat(0))
     detector.update(heartbeat(1, step=7))
@@ -61,7 +61,7 @@ def test_the_first_step_may_take_as_long_as_the_start() -> None:
     detector.check()
 
 
-def test_a_slow_rank_is_told_once_by_its_own_work_a_step() -> None:
+def test_a_slow_rank_is_reported_once_by_its_own_work_a_step() -> None:
     detector = StallDetector(60, 60)
     for rank in range(2):
         assert detector.update(heartbeat(rank, step=10)) is None
@@ -123,7 +123,7 @@ def test_an_export_may_take_as_long_as_the_start_and_a_step_may_not(phase: str) 
             detector.check()
 
 
-def test_the_first_step_of_a_run_that_goes_on_may_take_as_long_as_the_start() -> None:
+def test_the_first_step_of_a_resumed_run_may_take_as_long_as_the_start() -> None:
     detector = StallDetector(STALL, 60)
     wait_and_update(detector, heartbeat(0, step=0, epoch=3))
     detector.check()

@@ -37,8 +37,8 @@ def test_what_ranks_send_by_a_tunnel_is_not_read_between_the_hosts(tmp_path: Pat
         plain = _frames_of_an_all_reduce(pair, tmp_path / "plain", {"FI_TCP_IFACE": "eth0"})
         assert WORD.encode() in b"".join(plain)  # the capture reads what is not encrypted
         with wireguard(pair, tmp_path):
-            _, held = interface_variables(Assignment("", 60, encrypted_interface=INTERFACE), pair[0].address)
-            encrypted = _frames_of_an_all_reduce(pair, tmp_path / "encrypted", held)
+            _, variables = interface_variables(Assignment("", 60, encrypted_interface=INTERFACE), pair[0].address)
+            encrypted = _frames_of_an_all_reduce(pair, tmp_path / "encrypted", variables)
     assert sum(map(len, encrypted)) > len(WORD) * COUNT  # they have passed here
     assert WORD.encode()[:8] not in b"".join(encrypted)
     assert {kind for frame in encrypted if (kind := _kind(frame))} == {(UDP, PORT)}
@@ -66,7 +66,7 @@ def _frames_of_an_all_reduce(pair: list[Host], folder: Path, interface: Mapping[
 
 
 def _program(folder: Path) -> Path:
-    """What a task runs in the place of python: a rank that needs MPI alone."""
+    """What a task runs instead of python: a rank that needs MPI alone."""
     library = distribution("mpich").locate_file("../../libmpi.so.12")
     rank = [sys.executable, str(ROOT / "tests" / "pipelines" / "launch" / "mpi_rank.py"), str(library), WORD, str(COUNT)]
     path = folder / "rank.sh"

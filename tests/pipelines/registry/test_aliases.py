@@ -30,22 +30,22 @@ def config(tmp_path: Path) -> Pipeline:
         (folder / "manifest.json").write_text(f'{{"number": {number}}}')
         digest = hashlib.sha256(f'{{"number": {number}}}'.encode()).hexdigest()
         rows.append(version(number, uri=str(folder), hash=digest, state="refused" if number == 3 else "passed"))
-    made = pipeline(tmp_path, "toy")
+    toy = pipeline(tmp_path, "toy")
     assert write_aliases(
-        made, history(rows[0], rows[1].model_copy(update={"alias": "champion", "metrics": {"threshold": 0.31}}), rows[2]), 77
+        toy, history(rows[0], rows[1].model_copy(update={"alias": "champion", "metrics": {"threshold": 0.31}}), rows[2]), 77
     )
-    return made
+    return toy
 
 
 def test_an_alias_or_a_number_names_a_version(config: Pipeline, tmp_path: Path) -> None:
-    found = champion(config)
-    assert found == (2, str(tmp_path / "bundle2"), hashlib.sha256(b'{"number": 2}').hexdigest(), 0.31)
-    assert champion(config, "champion") == found
+    bundle = champion(config)
+    assert bundle == (2, str(tmp_path / "bundle2"), hashlib.sha256(b'{"number": 2}').hexdigest(), 0.31)
+    assert champion(config, "champion") == bundle
     assert champion(config, "1").uri == str(tmp_path / "bundle1")
     assert json.loads(Path(alias_uri(config)).read_text())["snapshot"] == 77
     source = AliasSource(config, "champion")
     assert source.current() == ("2", str(tmp_path / "bundle2"), 0.31)
-    assert write_aliases(config, history(version(1, alias="champion", uri=found.uri, hash=found.hash)), 78)
+    assert write_aliases(config, history(version(1, alias="champion", uri=bundle.uri, hash=bundle.hash)), 78)
     assert source.current() == ("1", str(tmp_path / "bundle2"), None)
 
 

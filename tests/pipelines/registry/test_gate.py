@@ -41,8 +41,8 @@ def test_a_bound_that_is_broken_is_a_reason(registry: Mapping[str, Any], expecte
 
 
 def test_every_reason_is_named_and_the_bounds_of_evaluate_count() -> None:
-    found = reasons({"minimum": {"auc": 0.9}, "parity": 0}, {"minimum": {"auc": 0.8}, "maximum": {"log_loss": 0.1}})
-    assert [reason.split(";")[1].strip() for reason in found] == [
+    result = reasons({"minimum": {"auc": 0.9}, "parity": 0}, {"minimum": {"auc": 0.8}, "maximum": {"log_loss": 0.1}})
+    assert [reason.split(";")[1].strip() for reason in result] == [
         "evaluate.minimum.auc is 0.8", "registry.minimum.auc is 0.9", "evaluate.maximum.log_loss is 0.1",
         "registry.parity is 0",
     ]  # fmt: skip
@@ -72,6 +72,6 @@ def test_a_model_is_refused_when_all_of_the_interval_is_worse(
     metric: str, low: float, high: float, margin: float, *, refused: bool
 ) -> None:
     comparison = Comparison(champion=3, metric=metric, difference=0.005, low=low, high=high)
-    found = reasons({"champion": {"margin": margin}}, comparison=comparison)
-    assert [reason.startswith("worse than the champion, version 3: ") for reason in found] == [True] * refused
+    result = reasons({"champion": {"margin": margin}}, comparison=comparison)
+    assert [reason.startswith("worse than the champion, version 3: ") for reason in result] == [True] * refused
     assert reasons({"champion": None}, comparison=comparison) == ()

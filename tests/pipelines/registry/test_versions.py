@@ -22,7 +22,7 @@ def aliases(rows: list[ModelVersion]) -> dict[int, str | None]:
     return {row.version: row.alias for row in current(rows)}
 
 
-def test_a_row_is_read_back_as_the_version_that_it_was_made_of() -> None:
+def test_a_row_is_read_back_as_the_version_that_it_came_from() -> None:
     one = version(1, alias="champion", reasons=("a", "b"), metrics={"auc": 0.1 + 0.2})
     assert ModelVersion.of(one.row) == one
 

@@ -37,7 +37,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return _job
 
 
-def test_variables_that_sources_name_are_looked_for_before_spark_starts(
+def test_variables_that_sources_name_are_checked_before_spark_starts(
     job: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = {"kind": "jdbc", "url": "jdbc:postgresql://${DB_HOST}/db", "table": "weather", "password": "DB_PASSWORD"}
@@ -49,8 +49,8 @@ def test_variables_that_sources_name_are_looked_for_before_spark_starts(
         (api, "API_HOST", "url"),
     ):
         assert job(INGEST, **source) == 2
-        said = capsys.readouterr().err
-        assert f"sources.weather.{key}" in said and f"the environment variable {name}" in said and "Traceback" not in said
+        errors = capsys.readouterr().err
+        assert f"sources.weather.{key}" in errors and f"the environment variable {name}" in errors and "Traceback" not in errors
         monkeypatch.setenv(name, "some")
     for source in (table, api):
         assert job(INGEST, **source) == 1
@@ -77,7 +77,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.runtime.application.silence", lambda: None)
 
 
-def said(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+def outcome(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
     """The exit code, and the lines on standard error."""
     code = report("clean", error, 12.34)
     return code, capsys.readouterr().err.splitlines()
@@ -87,17 +87,17 @@ def said(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[int,
 def test_an_interruption_is_one_line_that_says_whether_it_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
     error = Interrupted(signal.SIGTERM)
     line = "ringmill: clean interrupted by SIGTERM after 12.3 s{}. The same command does again what was not done.{}"
-    assert said(error, capsys) == (143, [line.format("", "")])
+    assert outcome(error, capsys) == (143, [line.format("", "")])
     error.add_note("It could not be recorded: the warehouse\nand a traceback")
-    assert said(error, capsys) == (143, [line.format("", " It could not be recorded: the warehouse")])
+    assert outcome(error, capsys) == (143, [line.format("", " It could not be recorded: the warehouse")])
     recorded = Interrupted(signal.SIGINT)
     recorded.recorded = True
-    assert said(recorded, capsys)[0] == 130
-    assert "; the table runs has it" in said(recorded, capsys)[1][0]
+    assert outcome(recorded, capsys)[0] == 130
+    assert "; the table runs has it" in outcome(recorded, capsys)[1][0]
 
 
 @pytest.mark.usefixtures("quiet")
 def test_errors_of_ours_are_one_line_and_bugs_have_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(DataError("no rows."), capsys) == (3, ["ringmill: clean failed: no rows."])
-    code, lines = said(ZeroDivisionError("by zero"), capsys)
+    assert outcome(DataError("no rows."), capsys) == (3, ["ringmill: clean failed: no rows."])
+    code, lines = outcome(ZeroDivisionError("by zero"), capsys)
     assert (code, lines[0], lines[-1][:31]) == (1, "ZeroDivisionError: by zero", "ringmill: clean failed by a bug")

@@ -38,12 +38,12 @@ OPTIONS = {
 def test_help_states_purpose_options_and_exit_codes(job: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(job, ["--help"])
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert ended.value.code == 0
-    assert PURPOSES[job] in shown
-    assert f"jobs/{job}.py" in shown.splitlines()[0]
-    assert [line.split()[0] for line in shown.partition("exit codes:")[2].splitlines() if line.strip()] == list(CODES)
-    assert [option for option in OWN if option in shown] == OPTIONS.get(job, ["--every"])
+    assert PURPOSES[job] in output
+    assert f"jobs/{job}.py" in output.splitlines()[0]
+    assert [line.split()[0] for line in output.partition("exit codes:")[2].splitlines() if line.strip()] == list(CODES)
+    assert [option for option in OWN if option in output] == OPTIONS.get(job, ["--every"])
 
 
 def test_every_job_has_an_entry_point_of_its_name() -> None:
@@ -53,8 +53,8 @@ def test_every_job_has_an_entry_point_of_its_name() -> None:
 
 
 def test_help_loads_neither_spark_nor_tensorflow() -> None:
-    done = subprocess.run([sys.executable, "-c", LOADED, "train"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[-1] == "loaded []"
+    completed = subprocess.run([sys.executable, "-c", LOADED, "train"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.stdout.splitlines()[-1] == "loaded []"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--config", "conf/digits.yaml", "-h"]])
@@ -63,6 +63,6 @@ def test_spark_submit_answers_help_without_java(arguments: list[str], tmp_path: 
     command = ["bash", "-c", script, "bash", "org.apache.spark.deploy.SparkSubmit", "jobs/drift.py", *arguments]
     environment = {"PATH": "/usr/bin:/bin", "RINGMILL_ROOT": str(ROOT), "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     given = {**environment, "SPARK_CONF_DIR": str(ROOT / "conf" / "spark")}
-    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("usage: spark-submit jobs/drift.py"), done.stderr
-    assert "Java would start" not in done.stdout
+    completed = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    assert completed.stdout.startswith("usage: spark-submit jobs/drift.py"), completed.stderr
+    assert "Java would start" not in completed.stdout

@@ -22,12 +22,12 @@ def test_work_beside_the_callers_own_is_of_its_step(run: Run) -> None:
 
 
 def test_after_an_error_what_has_begun_ends_and_nothing_else_begins(run: Run) -> None:
-    context, begun, ended, go_on = run(), threading.Barrier(AT_ONCE + 1), list[int](), threading.Event()
+    context, begun, ended, released = run(), threading.Barrier(AT_ONCE + 1), list[int](), threading.Event()
 
     def work(number: int) -> None:
         if number < AT_ONCE:
             begun.wait(10)
-        go_on.wait(10)
+        released.wait(10)
         ended.append(number)
 
     def fail() -> None:
@@ -35,7 +35,7 @@ def test_after_an_error_what_has_begun_ends_and_nothing_else_begins(run: Run) ->
             for number in range(2 * AT_ONCE):
                 beside.start(partial(work, number))
             begun.wait(10)
-            threading.Timer(0.1, go_on.set).start()
+            threading.Timer(0.1, released.set).start()
             raise ValueError("of the caller")
 
     with pytest.raises(ValueError, match="of the caller"):

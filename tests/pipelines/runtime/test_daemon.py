@@ -12,12 +12,12 @@ from pipelines.runtime.daemon import without_archives
 
 def archives(folder: Path, files: dict[str, str]) -> list[str]:
     """Spark's two archives, that of pyspark with files in it, and a jar."""
-    found = [str(folder / name) for name in ("pyspark.zip", "py4j-0.10.9.9-src.zip", "spark.jar")]
-    for path in found:
+    paths = [str(folder / name) for name in ("pyspark.zip", "py4j-0.10.9.9-src.zip", "spark.jar")]
+    for path in paths:
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in files.items() if path.endswith("pyspark.zip") else ():
                 archive.writestr(name, text)
-    return found
+    return paths
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])
@@ -43,16 +43,16 @@ def test_tasks_write_their_temporary_files_to_their_executors_folder(spark: Spar
 
         return tempfile.gettempdir()
 
-    found = Path(spark.sparkContext.parallelize([0], 1).map(folder).first())
-    assert found.name.startswith("blockmgr-"), found
+    directory = Path(spark.sparkContext.parallelize([0], 1).map(folder).first())
+    assert directory.name.startswith("blockmgr-"), directory
 
 
 def test_tasks_have_the_installed_pyspark(spark: SparkSession) -> None:
-    def places(_: object) -> tuple[str, str]:
+    def module_files(_: object) -> tuple[str, str]:
         import py4j
         import pyspark
 
         return pyspark.__file__, py4j.__file__
 
-    found = spark.sparkContext.parallelize([0], 1).map(places).first()
-    assert not any(".zip" in place for place in found), found
+    paths = spark.sparkContext.parallelize([0], 1).map(module_files).first()
+    assert not any(".zip" in path for path in paths), paths

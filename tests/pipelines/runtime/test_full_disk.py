@@ -27,23 +27,23 @@ def full() -> OSError:
     raise AssertionError
 
 
-def test_a_full_disk_is_found_behind_other_errors_and_named_with_what_is_free(tmp_path: Path) -> None:
+def test_a_full_disk_behind_other_errors_is_named_with_what_is_free(tmp_path: Path) -> None:
     error = RuntimeError("the task failed")
     error.__cause__ = full()
-    found = full_disk(error, LakeConfig(warehouse=str(tmp_path)))
-    assert found is not None
-    assert found.exit_code == 5
-    assert str(found).startswith("a file could not be written: No space left on device.")
-    assert f"MiB are free in {tmp_path} (warehouse)" in str(found)
+    translated = full_disk(error, LakeConfig(warehouse=str(tmp_path)))
+    assert translated is not None
+    assert translated.exit_code == 5
+    assert str(translated).startswith("a file could not be written: No space left on device.")
+    assert f"MiB are free in {tmp_path} (warehouse)" in str(translated)
 
 
 @pytest.mark.parametrize("words", ["No space left on device", "Disk quota exceeded", "Read-only file system"])
 def test_javas_words_are_understood(words: str) -> None:
     error = RuntimeError(f"An error occurred while calling o1.append.\nCaused by: java.io.IOException: {words}\n")
-    found = full_disk(error, LakeConfig(warehouse="s3a://lake/tables"))
-    assert found is not None
-    assert words in str(found)
-    assert "s3a" not in str(found)
+    translated = full_disk(error, LakeConfig(warehouse="s3a://lake/tables"))
+    assert translated is not None
+    assert words in str(translated)
+    assert "s3a" not in str(translated)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), DataError("No space left on device, says a row"), OSError(2, "gone")])
@@ -61,6 +61,6 @@ def test_a_job_that_is_no_step_ends_so_too(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(application, "plan_for", lambda *_: None)
     config = ROOT / "conf" / "flights.yaml"
     assert application.run_job("maintain", parser("maintain"), ["--config", str(config)], work) == 5
-    said = capsys.readouterr().err
-    assert "ringmill: maintain failed: a file could not be written: No space left on device." in said
-    assert "Traceback" not in said
+    errors = capsys.readouterr().err
+    assert "ringmill: maintain failed: a file could not be written: No space left on device." in errors
+    assert "Traceback" not in errors

@@ -160,7 +160,7 @@ def test_gaps_of_a_window_are_named_with_the_commands_that_fill_them(over: Over)
 
 
 @pytest.mark.slow
-def test_features_are_made_again_once_an_interval_of_their_window_was_cleaned_again(
+def test_cleaning_an_interval_again_makes_the_features_of_its_window_stale(
     over: Over, caplog: pytest.LogCaptureFixture
 ) -> None:
     context = over(FEATURES, start=day(1), end=day(4))
@@ -285,7 +285,7 @@ def test_a_covering_interval_replaces_others_and_one_that_cuts_is_refused(over: 
     assert context.lake.snapshot_id("raw_visits") == before
 
 
-def test_what_intervals_leave_uncovered_is_found_by_their_bounds() -> None:
+def test_what_intervals_leave_uncovered_follows_from_their_bounds() -> None:
     one, two = WrittenInterval(day(2), day(3), "a", {}), WrittenInterval(day(5), day(7), "b", {})
     assert uncovered(day(1), day(6), [two, one]) == [(day(1), day(2)), (day(3), day(5))]
     assert uncovered(day(2), day(3), [one]) == []

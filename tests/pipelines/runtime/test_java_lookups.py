@@ -1,4 +1,4 @@
-"""Java is asked once where a function is."""
+"""A Java function is looked up once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def test_a_function_that_was_called_before_is_not_looked_up_again(spark: SparkSe
     sent: list[str] = []
     send = JavaClient.send_command
 
-    def noted(client: JavaClient, command: str, *arguments: object, **named: object) -> object:
+    def recording(client: JavaClient, command: str, *arguments: object, **named: object) -> object:
         sent.append(command)
         return send(client, command, *arguments, **named)
 
-    monkeypatch.setattr(JavaClient, "send_command", noted)
+    monkeypatch.setattr(JavaClient, "send_command", recording)
     column = F.lit(2)
     assert spark._jvm.java.util.Collections.emptyList().size() == 0
     look_ups = [command for command in sent if command.startswith("r\n")]

@@ -47,7 +47,7 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def printed(*prints: Callable[[Console], object]) -> list[dict[str, Any]]:
+def printed_objects(*prints: Callable[[Console], object]) -> list[dict[str, Any]]:
     """The objects that a console of the log prints."""
     out = logged_to()
     for each in prints:
@@ -65,7 +65,7 @@ def logged_to() -> io.StringIO:
 
 def test_each_line_has_its_time_level_run_step_and_interval() -> None:
     before = datetime.now(UTC)
-    [line] = printed(lambda out: out.print("    [bold]epoch[/]  1/2  loss é", soft_wrap=True, markup=True))
+    [line] = printed_objects(lambda out: out.print("    [bold]epoch[/]  1/2  loss é", soft_wrap=True, markup=True))
     assert list(line) == KEYS
     assert abs(datetime.fromisoformat(line.pop("time")) - before) < timedelta(seconds=5)
     assert line == {
@@ -84,23 +84,23 @@ def test_warnings_have_their_level_and_nothing_is_wrapped_or_coloured() -> None:
     grid = Table(title="Rows")
     grid.add_column("source")
     grid.add_row("flights")
-    seen = printed(
+    objects = printed_objects(
         lambda out: out.print("word " * 100, style="yellow"),
         lambda out: out.print("[bracket] as it is", markup=False),
         lambda out: out.print("\n"),
         lambda out: out.print(grid),
     )
-    assert [line["level"] for line in seen] == ["warning", *["info"] * (len(seen) - 1)]
-    assert [line["message"] for line in seen[:2]] == [("word " * 100).strip(), "[bracket] as it is"]
-    assert [line["message"].strip("│┃ ") for line in seen[2:]] == ["Rows", "source", "flights"], "no rules between them"
-    assert "\x1b" not in json.dumps(seen)
+    assert [line["level"] for line in objects] == ["warning", *["info"] * (len(objects) - 1)]
+    assert [line["message"] for line in objects[:2]] == [("word " * 100).strip(), "[bracket] as it is"]
+    assert [line["message"].strip("│┃ ") for line in objects[2:]] == ["Rows", "source", "flights"], "no rules between them"
+    assert "\x1b" not in json.dumps(objects)
 
 
 def test_lines_about_a_rank_name_it(run: Run) -> None:
     losses = {"train_loss": 0.5, "validation_loss": 0.25, "validation_auc": 0.75, "learning_rate": 0.1}
     report = EpochReport(epoch=0, rows=1000, steps=3, seconds=1, rows_per_second=1000, best=True, **losses)
     message = Message(rank=1, host="h", content=report)
-    [epoch] = printed(lambda out: TrainingProgress(out, epochs=2, steps=3).show(message))
+    [epoch] = printed_objects(lambda out: TrainingProgress(out, epochs=2, steps=3).show(message))
     assert (epoch["rank"], epoch["message"].split()[:2]) == (1, ["epoch", "1/2"])
     out, context = logged_to(), run()
     Events(context).add("slow", "rank 0 holds the others up", {"rank": 0, "host": "h"})

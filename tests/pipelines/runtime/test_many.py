@@ -47,10 +47,12 @@ OF_THE_RUN = ("run_id", "source_row")
 def rows_of(context: Context, table: str) -> Counter[str]:
     """A table's rows as JSON, without what differs from run to run."""
     rows = context.lake.read(table)
-    kept = [name for name in rows.columns if name not in OF_THE_RUN and not (name == LANDING_ORDER and table != "clean_visits")]
+    columns = [
+        name for name in rows.columns if name not in OF_THE_RUN and not (name == LANDING_ORDER and table != "clean_visits")
+    ]
     # Of the landing order the last number counts on from any; the one before, and the file, are those of the row.
-    order = {LANDING_ORDER: F.substring_index(LANDING_ORDER, " ", 4)} if LANDING_ORDER in kept else {}
-    text = F.to_json(F.struct(*kept)).alias("row")
+    order = {LANDING_ORDER: F.substring_index(LANDING_ORDER, " ", 4)} if LANDING_ORDER in columns else {}
+    text = F.to_json(F.struct(*columns)).alias("row")
     return Counter(row["row"] for row in rows.withColumns(order).select(text).collect())
 
 
@@ -73,10 +75,10 @@ def test_many_intervals_are_written_as_one_after_the_other(
         run("at_once")
     write([4])
     context = run("at_once")
-    told = "\n".join(caplog.messages)
-    assert "ingest: nothing to do for 3 of 4 intervals" in told
-    assert "3 intervals, visits 5, shops 6" in told  # those before the missing file
-    assert "clean: nothing to do for 2 of 4 intervals" in told  # the first has a late row in the fourth's file
+    log = "\n".join(caplog.messages)
+    assert "ingest: nothing to do for 3 of 4 intervals" in log
+    assert "3 intervals, visits 5, shops 6" in log  # those before the missing file
+    assert "clean: nothing to do for 2 of 4 intervals" in log  # the first has a late row in the fourth's file
     corrected = context.lake.read("clean_visits").where("id = 1").collect()
     assert [(row.spent, row.shop, row.interval_from) for row in corrected] == [(6, "b", datetime(2013, 5, 1))]
     runs = context.lake.read("runs").where("job = 'clean' and status = 'succeeded'").collect()
@@ -103,8 +105,8 @@ def test_a_batch_is_named_by_its_intervals_and_replaces_their_spans(visit: Run) 
         "select timestamp'2013-05-01 23:59:59.999999' as at, 0 as interval_from, 0 as interval_to union all "
         "select timestamp'2013-05-02 00:00:00', 0, 0 union all select timestamp'2013-05-03 12:00:00', 0, 0"
     )
-    found = batch.of_time(rows, F.col("at")).orderBy("at").select(F.day("at"), F.day("interval_from"), F.day("interval_to"))
-    assert [tuple(row) for row in found.collect()] == [(1, 1, 2), (2, 2, 3)]
+    located = batch.of_time(rows, F.col("at")).orderBy("at").select(F.day("at"), F.day("interval_from"), F.day("interval_to"))
+    assert [tuple(row) for row in located.collect()] == [(1, 1, 2), (2, 2, 3)]
 
 
 def test_steps_that_need_an_interval_of_their_own_go_in_turn(visit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +121,7 @@ def test_steps_that_need_an_interval_of_their_own_go_in_turn(visit: Run, monkeyp
     assert not bulk_steps([INGEST, CLEAN], fenced, DAYS)
 
 
-def test_an_interval_of_a_batch_is_held_against_those_before_it(visit: Run) -> None:
+def test_an_interval_of_a_batch_is_compared_with_those_before_it(visit: Run) -> None:
     context, contract = visit(), replace(VISITS, volume=Volume(0.5, 1.5, 2, "warn"))
     batch = Batch(context, tuple(DAYS))
     of = dict(zip(batch.bounds, (Account("clean", "visits", n + 1, n, filtered=1) for n in (9, 14, 20, 8)), strict=True))
@@ -128,7 +130,7 @@ def test_an_interval_of_a_batch_is_held_against_those_before_it(visit: Run) -> N
         "array(named_struct('name', '', 'severity', '', 'message', '')) as __found where false"
     )
     broken = broken_of(batch, contract, nothing, of, {})
-    assert [[(each.rows, each.example.partition(" (")[0]) for each in found] for found in broken.values()] == [
+    assert [[(each.rows, each.example.partition(" (")[0]) for each in promises] for promises in broken.values()] == [
         [],  # nothing is promised of the first
         [(14, "volume: expected 4 to 14 rows")],  # half to one and a half of 9
         [(20, "volume: expected 6 to 17 rows")],  # of 11.5, the median of 9 and 14
@@ -147,18 +149,18 @@ def test_what_killed_batches_and_covering_intervals_left_is_replaced(
     for number, lines in VISITS_OF.items():
         (tmp_path / f"visits-05-{number:02}.csv").write_text("\n".join(["id,at,spent,shop", *lines]) + "\n")
     whole = Interval(start=DAYS[0].start, end=DAYS[-1].end)
-    publish, left = IcebergTable.publish, 0
+    publish, remaining = IcebergTable.publish, 0
 
     def dying(table: IcebergTable, branch: str) -> int:
-        nonlocal left
-        left -= 1
-        if left == 0:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
             raise KilledError
         return publish(table, branch)
 
     def run(step: Step, intervals: Sequence[Interval], published: int = 99) -> Context:
-        nonlocal left
-        context, left = visit(contract=CONTRACT), published
+        nonlocal remaining
+        context, remaining = visit(contract=CONTRACT), published
         run_intervals([step], context.over(intervals[0]), intervals, force=False)
         return context
 

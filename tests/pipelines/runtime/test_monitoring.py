@@ -62,16 +62,16 @@ def events_of(folder: Path) -> list[dict[str, Any]]:
 
 def test_an_application_writes_its_event_log_and_is_scraped(tmp_path: Path) -> None:
     config = configured(tmp_path, event_log=str(tmp_path / "new" / "event log"), prometheus_port=free_port())
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", APPLICATION, str(config)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    report = json.loads(done.stdout.splitlines()[-1])
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    report = json.loads(completed.stdout.splitlines()[-1])
     metrics, executors = report["pages"]
     assert "metrics_ringmill_flights_driver_BlockManager_memory_maxMem_MB_Number" in metrics
     assert 'metrics_executor_totalTasks_total{application_id="' in executors and report["id"] in executors
     assert {address.removeprefix("::ffff:") for address in report["listens"]} == {"127.0.0.1"}
-    assert "warning: spark.prometheus_port" not in done.stderr
+    assert "warning: spark.prometheus_port" not in completed.stderr
     events = events_of(tmp_path / "new" / "event log")
     [start] = [event for event in events if event["Event"] == "SparkListenerApplicationStart"]
     assert (start["App ID"], start["App Name"]) == (report["id"], "ringmill flights probe")

@@ -80,7 +80,7 @@ def examples(*names: str) -> Table:
         ("gust_speed", "features.sequence.gust makes an array of that name"),
     ],
 )
-def test_an_example_may_not_name_a_column_that_is_made(tmp_path: Path, name: str, why: str) -> None:
+def test_an_example_may_not_name_a_generated_column(tmp_path: Path, name: str, why: str) -> None:
     def edit(content: dict[str, Any]) -> None:
         content["features"]["baselines"] = {"mean": "0.5"}
         content["features"]["windows"] = {"by": ["id"], "at": "at", "step_minutes": 60}

@@ -87,25 +87,25 @@ def test_a_webhook_that_fails_is_a_warning_without_its_address(
 ) -> None:
     lead = f"ringmill: warning: notify.url: the webhook in the environment variable {URL} was not notified of 'failed'"
 
-    def warned() -> str:
+    def warning_of_a_failure() -> str:
         notify_failure(DataError("no rows"))
         text = capsys.readouterr().err
         assert text.startswith(f"{lead}: ") and "s3cret" not in text and text.count("\n") == 1
         return text[len(lead) + 2 :]
 
     for webhook.status in (302, 404, 500):
-        assert warned().startswith(f"it answered {webhook.status}; expected 200 to 299")
+        assert warning_of_a_failure().startswith(f"it answered {webhook.status}; expected 200 to 299")
     webhook.status, webhook.seconds = 200, 0.6
     began = time.monotonic()
-    assert warned().startswith("ReadTimeoutError")
+    assert warning_of_a_failure().startswith("ReadTimeoutError")
     assert time.monotonic() - began < 0.5
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setenv(URL, f"http://127.0.0.1:{closed.getsockname()[1]}/s3cret")
-        assert warned().startswith("NewConnectionError")
+        assert warning_of_a_failure().startswith("NewConnectionError")
     for wrong in ("s3cret", "ftp://h/s3cret", "http://[s3cret"):
         monkeypatch.setenv(URL, wrong)
-        assert warned()
+        assert warning_of_a_failure()
 
 
 @pytest.fixture

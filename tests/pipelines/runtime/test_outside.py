@@ -88,8 +88,8 @@ def test_a_warehouse_on_a_read_only_file_system_is_one_error(tmp_path: Path) -> 
     check += "check_warehouse(LakeConfig(warehouse=sys.argv[1]))"
     mount = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -c "$3" "$1"'
     command = ["unshare", "--mount", "sh", "-c", mount, "sh", str(folder), sys.executable, check]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    last = done.stderr.splitlines()[-1]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    last = completed.stderr.splitlines()[-1]
     assert last == (
         f"pipelines.errors.ExternalError: lake.warehouse: {folder} can't be written to (Read-only file system). Give a folder "
         f"that can, or fix its rights."
@@ -156,21 +156,21 @@ def test_a_clock_that_was_set_back_an_hour_is_exit_5_and_heals_once_it_is_right(
     execute(rows_step(lambda: None), context, force=True)
     table = IcebergTable(context.spark, context.lake.identifier("broken_rules"))
     path = Path(table._table.operations().current().metadataFileLocation().removeprefix("file:"))
-    shown = path.read_text()
-    path.write_text(json.dumps(moved(json.loads(shown))))
+    text = path.read_text()
+    path.write_text(json.dumps(an_hour_later(json.loads(text))))
     (path.parent / f".{path.name}.crc").unlink(missing_ok=True)
     with pytest.raises(
         ExternalError, match=r"^the clock of this machine shows .* 60 minutes later\. Iceberg takes no"
     ) as caught:
         execute(rows_step(lambda: None), context_on(context.spark, "clock"), force=True)
     assert caught.value.exit_code == 5
-    path.write_text(shown)
+    path.write_text(text)
     healed = context_on(context.spark, "clock")
     execute(rows_step(lambda: None), healed, force=True)
     assert [row.run_id for row in healed.lake.read("broken_rules").collect()] == [healed.run_id]
 
 
-def moved(metadata: dict[str, object]) -> dict[str, object]:
+def an_hour_later(metadata: dict[str, object]) -> dict[str, object]:
     """A table's metadata as if it had been written an hour later."""
     times = {"last-updated-ms", "timestamp-ms"}
 

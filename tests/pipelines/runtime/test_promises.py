@@ -22,7 +22,7 @@ from tests.pipelines.steps.visits import VISITS
 from tests.sample import pipeline
 
 
-def ruled(*rules: Rule, **column: Any) -> Table:
+def with_rules(*rules: Rule, **column: Any) -> Table:
     """The contract of visits with other rules, and a column more."""
     more = (Column("more", "string", **column),) if column else ()
     return replace(VISITS, rules=rules, columns=(*VISITS.columns, *more))
@@ -31,15 +31,18 @@ def ruled(*rules: Rule, **column: Any) -> Table:
 @pytest.mark.parametrize(
     ("contract", "message"),
     [
-        (ruled(Rule("a", "spent > 1"), Rule("b", "nofunc(spent)")), r"rule 'b': Spark can't read 'nofunc\(spent\)': .*nofunc"),
         (
-            ruled(Rule("a", "upper(shop)")),
+            with_rules(Rule("a", "spent > 1"), Rule("b", "nofunc(spent)")),
+            r"rule 'b': Spark can't read 'nofunc\(spent\)': .*nofunc",
+        ),
+        (
+            with_rules(Rule("a", "upper(shop)")),
             r"rule 'a': .*it gives string, not true or false; expected SQL that is true",
         ),
-        (ruled(Rule("a", "max(spent) > 3")), r"rule 'a': .*MISSING_GROUP_BY"),
-        (ruled(Rule("a", "at > 5")), r"rule 'a': .*DATATYPE_MISMATCH"),
-        (ruled(Rule("a", "spent > > 5")), r"rule 'a': .*PARSE_SYNTAX_ERROR"),
-        (ruled(pattern=r"\p{Foo}"), r"column more: pattern '.*Foo}': Unknown character property name {Foo}"),
+        (with_rules(Rule("a", "max(spent) > 3")), r"rule 'a': .*MISSING_GROUP_BY"),
+        (with_rules(Rule("a", "at > 5")), r"rule 'a': .*DATATYPE_MISMATCH"),
+        (with_rules(Rule("a", "spent > > 5")), r"rule 'a': .*PARSE_SYNTAX_ERROR"),
+        (with_rules(pattern=r"\p{Foo}"), r"column more: pattern '.*Foo}': Unknown character property name {Foo}"),
     ],
 )
 def test_what_spark_can_not_read_is_named_before_anything_lands(
@@ -55,13 +58,13 @@ def test_what_spark_can_not_read_is_named_before_anything_lands(
 
 
 def test_promises_are_analysed_once_in_an_application(visit: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    context = visit(contract=ruled(Rule("a", "spent > 1")))
+    context = visit(contract=with_rules(Rule("a", "spent > 1")))
     analysed: list[str] = []
     monkeypatch.setattr(promises, "_check_rules", lambda _, contract: analysed.append(contract.name))
     check_promises(context)
     check_promises(context.over(context.interval))
     assert analysed == ["visits"]
-    check_promises(visit(contract=ruled(Rule("a", "spent > 1"))))
+    check_promises(visit(contract=with_rules(Rule("a", "spent > 1"))))
     assert analysed == ["visits", "visits"]
 
 
@@ -73,9 +76,9 @@ def test_a_rule_that_fails_on_a_row_is_named_and_changes_nothing(visit: Run, tmp
         ("cast(shop as int) > 1", r"The value 'a' of the type \"STRING\" cannot be cast to \"INT\" because it is malformed"),
     ):
         with pytest.raises(DataError, match=rf"^source visits: rule 'even' .*{message}.*try_divide, try_cast"):
-            visit(CLEAN, contract=ruled(Rule("even", holds), Rule("other", "id > 0")))
+            visit(CLEAN, contract=with_rules(Rule("even", holds), Rule("other", "id > 0")))
     assert not context.lake.exists("clean_visits") or context.lake.read("clean_visits").count() == 0
-    visit(CLEAN, contract=ruled(Rule("even", "try_divide(spent, id - 1) > 1")))
+    visit(CLEAN, contract=with_rules(Rule("even", "try_divide(spent, id - 1) > 1")))
     assert context.lake.read("clean_visits").count() == 2
 
 

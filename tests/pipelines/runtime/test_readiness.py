@@ -89,19 +89,19 @@ def test_a_missing_tool_and_an_unfit_processor_are_exit_5(monkeypatch: pytest.Mo
 def test_a_check_that_failed_keeps_no_other_from_looking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "this_machine", lambda: UNFIT)
     settings = {"spark.master": "local[1]", "spark.dynamicAllocation.enabled": "true"}
-    found = {each.name: each for each in light_checks(train(), settings)}
-    assert {name: each.ok for name, each in found.items()} == {
+    findings = {each.name: each for each in light_checks(train(), settings)}
+    assert {name: each.ok for name, each in findings.items()} == {
         "executors": False,
         "slots": False,
         "process tools": True,
         "processor": False,
     }
-    assert found["slots"].saw == "train.ranks: 2 ranks need 2 slots at once, the cluster has 1"
-    assert found["slots"].fix == (
+    assert findings["slots"].saw == "train.ranks: 2 ranks need 2 slots at once, the cluster has 1"
+    assert findings["slots"].fix == (
         "Set train.ranks to that at most, or give the cluster more executors or cores: raise spark.executor.instances, "
         "spark.executor.cores or spark.cores.max, or the number in spark.master."
     )
-    assert [each.fix == "" for each in found.values()] == [each.ok for each in found.values()]
+    assert [each.fix == "" for each in findings.values()] == [each.ok for each in findings.values()]
 
 
 def test_a_job_that_trains_is_refused_before_spark_starts(
@@ -114,10 +114,10 @@ def test_a_job_that_trains_is_refused_before_spark_starts(
     assert "ringmill: train failed: dynamic allocation is on. Set it to false." in capsys.readouterr().err
 
 
-def test_the_doctor_looks_at_the_host_of_each_executor(spark: SparkSession) -> None:
-    found = {each.name: each for each in cluster_checks(spark, read_config(ROOT / "conf" / "flights.yaml"))}
-    assert [name for name, each in found.items() if not each.ok] == []
-    host = found[f"host {socket.gethostname()}"]
+def test_the_doctor_checks_the_host_of_each_executor(spark: SparkSession) -> None:
+    findings = {each.name: each for each in cluster_checks(spark, read_config(ROOT / "conf" / "flights.yaml"))}
+    assert [name for name, each in findings.items() if not each.ok] == []
+    host = findings[f"host {socket.gethostname()}"]
     assert host.saw.startswith(f"{socket.gethostname()}: AVX, glibc ")
     assert host.saw.endswith(f", {slots(spark)} slots")
 
@@ -126,9 +126,9 @@ def test_an_executor_without_what_ranks_need_is_named(spark: SparkSession, write
     content = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
     content["train"]["encrypted_interface"] = "wg-none"
     config = read_config(Path(write("c.yaml", yaml.safe_dump(content))))
-    found = {each.name: each for each in cluster_checks(spark, config)}
-    assert not found["launch"].ok and "has no network interface wg-none; expected a tunnel" in found["launch"].saw
-    assert (found["hosts"].ok, found["hosts"].fix) == (False, "Fix the settings above first.")
+    findings = {each.name: each for each in cluster_checks(spark, config)}
+    assert not findings["launch"].ok and "has no network interface wg-none; expected a tunnel" in findings["launch"].saw
+    assert (findings["hosts"].ok, findings["hosts"].fix) == (False, "Fix the settings above first.")
     with pytest.raises(ExternalError, match="worker-1 has a processor without AVX"):
         doctor.check_host(Host(UNFIT, 2))
     with pytest.raises(ConfigError, match="no tunnel"):

@@ -1,4 +1,4 @@
-"""What a session is told depends on where its tasks run; a Spark that does not start is one sentence."""
+"""A session's settings depend on where its tasks run. A Spark that does not start is one sentence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pipelines.runtime.session import (
 
 
 @pytest.mark.parametrize(
-    ("master", "option", "found"),
+    ("master", "option", "expected"),
     [
         ("local-cluster[2,1,2048]", "spark.executor.extraJavaOptions", True),
         ("spark://host:7077", "spark.executor.defaultJavaOptions", True),
@@ -38,9 +38,9 @@ from pipelines.runtime.session import (
         ("local[*]", "spark.executor.extraJavaOptions", False),
     ],
 )
-def test_long_methods_are_compiled_where_the_flag_is_set(master: str, option: str, found: bool) -> None:
+def test_long_methods_are_compiled_where_the_flag_is_set(master: str, option: str, expected: bool) -> None:
     conf = SparkConf(loadDefaults=False).set("spark.master", master).set(option, f"-XX:+UseParallelGC {COMPILES_ALL}")
-    assert compiles_long_methods(conf) == found
+    assert compiles_long_methods(conf) == expected
     assert not compiles_long_methods(conf.set(option, "-XX:+UseParallelGC"))
 
 

@@ -33,7 +33,7 @@ def test_files_a_database_and_an_api_give_the_tables_that_files_give(
     with setup.sources():
         mixed = run(INGEST, CLEAN, config=of_three_kinds, name="mixed")
     for source in SOURCES:
-        ours, theirs = (made.lake.read(f"clean_{source}").drop("run_id") for made in (mixed, cleaned()))
+        ours, theirs = (context.lake.read(f"clean_{source}").drop("run_id") for context in (mixed, cleaned()))
         assert ours.exceptAll(theirs).count() == theirs.exceptAll(ours).count() == 0
         assert ours.count() > 0
     kinds = {row.source_file.split(":")[0] for s in SOURCES for row in mixed.lake.read(f"raw_{s}").limit(1).collect()}

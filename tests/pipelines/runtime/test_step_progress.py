@@ -40,11 +40,11 @@ class Tracker:
 @pytest.fixture
 def tracker() -> Tracker:
     """Two sources: flights has a stage that was skipped (0), one done (1) and one at work (2); weather one at work (3)."""
-    made = Tracker()
-    made.jobs = {"clean: flights": {0: [0, 1, 2]}, "clean: weather": {1: [3]}, "other": {2: [4]}}
-    made.stages = {0: (0, 50), 1: (4, 4), 2: (1, 8), 3: (0, 2), 4: (1, 100)}
-    made.active = {2, 3, 4}
-    return made
+    fake = Tracker()
+    fake.jobs = {"clean: flights": {0: [0, 1, 2]}, "clean: weather": {1: [3]}, "other": {2: [4]}}
+    fake.stages = {0: (0, 50), 1: (4, 4), 2: (1, 8), 3: (0, 2), 4: (1, 100)}
+    fake.active = {2, 3, 4}
+    return fake
 
 
 def test_tasks_are_counted_by_source_without_stages_that_spark_skips(tracker: Tracker) -> None:
@@ -64,10 +64,10 @@ def progress_on(spark: SparkSession, tracker: Tracker, *, terminal: bool) -> tup
     """The progress of clean on a console of its own, which has looked once."""
     text = io.StringIO()
     console = Console(file=text, force_terminal=terminal, width=100, highlight=False)
-    made = StepProgress(console, spark, "clean", Activity())
-    made._counts = TaskCounts(tracker)  # type: ignore[arg-type]
-    made._counts.look(("clean: flights", "clean: weather"))
-    return made, text
+    progress = StepProgress(console, spark, "clean", Activity())
+    progress._counts = TaskCounts(tracker)  # type: ignore[arg-type]
+    progress._counts.look(("clean: flights", "clean: weather"))
+    return progress, text
 
 
 RUNNING = {"clean": 100.0, "clean: flights": 102.0}
@@ -90,8 +90,8 @@ def test_on_a_terminal_step_and_sources_have_a_line_each_with_tasks_and_seconds(
     assert progress._live
     with progress._live:
         progress.show(RUNNING, 107.0)
-    shown = text.getvalue()
-    step, source = (next(line for line in shown.splitlines() if name in line) for name in ("clean  ", "clean: flights"))
+    output = text.getvalue()
+    step, source = (next(line for line in output.splitlines() if name in line) for name in ("clean  ", "clean: flights"))
     assert "5 of 14 tasks  7 s" in step
     assert "5 of 12 tasks  5 s" in source
 

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 PROGRAM = "from pipelines.runtime.terminal import console; c = console(); c.print(f'terminal {c.is_terminal}')"
 
 
-def printed(tmp_path: Path, parent: str, *, terminal: bool) -> str:
+def output_of(tmp_path: Path, parent: str, *, terminal: bool) -> str:
     """What a job prints whose parent, of that name, gives it a pipe and copies it on, as spark-submit does."""
     script = tmp_path / parent
     script.write_text('#!/bin/bash\n"$@" | cat\n')
@@ -33,6 +33,8 @@ def printed(tmp_path: Path, parent: str, *, terminal: bool) -> str:
         os.close(ours)
 
 
-@pytest.mark.parametrize(("parent", "terminal", "found"), [("java", True, True), ("java", False, False), ("less", True, False)])
-def test_the_terminal_is_spark_submits(tmp_path: Path, parent: str, terminal: bool, found: bool) -> None:
-    assert f"terminal {found}" in printed(tmp_path, parent, terminal=terminal)
+@pytest.mark.parametrize(
+    ("parent", "terminal", "expected"), [("java", True, True), ("java", False, False), ("less", True, False)]
+)
+def test_the_terminal_is_spark_submits(tmp_path: Path, parent: str, terminal: bool, expected: bool) -> None:
+    assert f"terminal {expected}" in output_of(tmp_path, parent, terminal=terminal)

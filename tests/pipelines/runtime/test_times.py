@@ -47,7 +47,7 @@ def test_an_interval_may_lie_in_the_hour_that_a_clock_shows_twice() -> None:
     ]
 
 
-def test_freshness_is_said_in_the_intervals_zone() -> None:
+def test_freshness_is_reported_in_the_intervals_zone() -> None:
     contract = Table("visits", (Column("at", "timestamp"),), event_time="at", freshness=Freshness(2))
     [broken] = check_freshness(contract, datetime(2013, 1, 2, 1, tzinfo=UTC), datetime(2013, 1, 2, tzinfo=NEW_YORK))
     assert broken.example.endswith("of 2013-01-02 00:00:00 EST, the newest is 2013-01-01 20:00:00 EST")

@@ -18,37 +18,37 @@ from kserve.protocol.infer_type import RequestedOutput  # type: ignore[import-no
 
 
 def request(tensors: list[dict[str, Any]], *, binary: bool, binary_output: bool) -> InferRequest:
-    """A request with its inputs in JSON or in binary, which asks for either output."""
+    """A request with inputs in JSON or in binary, for an output in either form."""
     inputs = []
     for tensor in tensors:
         text = tensor["datatype"] == "BYTES"
         values = np.array(tensor["data"], object if text else np.float64).reshape(tensor["shape"])
-        made = InferInput(tensor["name"], tensor["shape"], tensor["datatype"])
-        made.set_data_from_numpy(values, binary_data=binary)
-        inputs.append(made)
+        infer_input = InferInput(tensor["name"], tensor["shape"], tensor["datatype"])
+        infer_input.set_data_from_numpy(values, binary_data=binary)
+        inputs.append(infer_input)
     outputs = [RequestedOutput("output", parameters={"binary_data": binary_output})]
     return InferRequest("tiny", inputs, request_id="k1", request_outputs=outputs)
 
 
-async def answers(address: str, tensors: list[dict[str, Any]]) -> dict[str, Any]:
-    """Health, the scores of each way of asking, and the error of a wrong request."""
-    found: dict[str, Any] = {"scores": []}
+async def results_of(address: str, tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    """Health, the scores of each form of request, and the error of a wrong request."""
+    result: dict[str, Any] = {"scores": []}
     async with InferenceRESTClient(RESTConfig(protocol="v2", retries=1)) as client:
-        found["live"] = await client.is_server_live(address)
-        found["ready"] = await client.is_server_ready(address)
-        found["model_ready"] = await client.is_model_ready(address, "tiny")
+        result["live"] = await client.is_server_live(address)
+        result["ready"] = await client.is_server_ready(address)
+        result["model_ready"] = await client.is_model_ready(address, "tiny")
         for binary in (True, False):
             for binary_output in (True, False):
                 content = request(tensors, binary=binary, binary_output=binary_output)
                 response = await client.infer(address, content, model_name="tiny")
-                found["scores"].append(np.asarray(response.outputs[0].as_numpy()).tolist())
-                found["id"] = response.id
+                result["scores"].append(np.asarray(response.outputs[0].as_numpy()).tolist())
+                result["id"] = response.id
         try:
             await client.infer(address, request(tensors[:-1], binary=True, binary_output=True), model_name="tiny")
         except HTTPStatusError as error:
-            found["error"] = str(error)
-    return found
+            result["error"] = str(error)
+    return result
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(answers(sys.argv[1], json.loads(Path(sys.argv[2]).read_text())))))
+    print(json.dumps(asyncio.run(results_of(sys.argv[1], json.loads(Path(sys.argv[2]).read_text())))))

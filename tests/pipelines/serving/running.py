@@ -25,7 +25,7 @@ ROW: dict[str, Any] = {
 PATIENCE = 120.0
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A status, headers by lower-case name, and a body."""
 
     status: int
@@ -58,8 +58,8 @@ class Running:
         """The first log line of a kind, once it is there."""
         ends = time.monotonic() + PATIENCE
         while time.monotonic() < ends:
-            if found := next((line for line in self.lines if wanted(line)), None):
-                return found
+            if first := next((line for line in self.lines if wanted(line)), None):
+                return first
             assert self.process.poll() is None, f"the service ended with {self.process.returncode}"
             time.sleep(0.02)
         raise AssertionError(f"no such line in {self.lines}")
@@ -79,18 +79,18 @@ class Running:
         """A connection to it."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
-    def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Response:
         """One request; a body that is neither text nor bytes is sent as JSON."""
         connection = self.connect()
         content = body if body is None or isinstance(body, bytes | str) else json.dumps(body)
         try:
             connection.request(method, path, content, dict(headers or {}))
             response = connection.getresponse()
-            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+            return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
             connection.close()
 
-    def predict(self, body: Any = ROW) -> Answer:
+    def predict(self, body: Any = ROW) -> Response:
         """`POST /predict`."""
         return self.call("POST", "/predict", body)
 

@@ -36,13 +36,13 @@ class Model:
 def test_requests_that_wait_together_are_one_bounded_batch_and_each_gets_its_own(threaded: bool) -> None:
     model = Model()
 
-    async def ask() -> list[Scores]:
+    async def score_all() -> list[Scores]:
         with ThreadPoolExecutor(1) as pool:
             batcher = Batcher(model, batch_rows=8, queue_rows=100, executor=pool if threaded else None)
             return await asyncio.gather(*(batcher.score(rows(*range(n, n + n % 4 + 1))) for n in range(20)))
 
-    answers = asyncio.run(ask())
-    assert [answer.tolist() for answer in answers] == [[2.0 * v for v in range(n, n + n % 4 + 1)] for n in range(20)]
+    results = asyncio.run(score_all())
+    assert [result.tolist() for result in results] == [[2.0 * v for v in range(n, n + n % 4 + 1)] for n in range(20)]
     assert max(model.batches) <= 8
     assert len(model.batches) < 20
     assert sum(model.batches) == 50
@@ -51,36 +51,36 @@ def test_requests_that_wait_together_are_one_bounded_batch_and_each_gets_its_own
 def test_a_request_larger_than_a_batch_is_one_of_its_own() -> None:
     model = Model()
 
-    async def ask() -> list[Scores]:
+    async def score_all() -> list[Scores]:
         batcher = Batcher(model, batch_rows=4, queue_rows=100)
         return list(await asyncio.gather(*(batcher.score(rows(*values)) for values in ([1], range(9), [2]))))
 
-    assert [len(answer) for answer in asyncio.run(ask())] == [1, 9, 1]
+    assert [len(result) for result in asyncio.run(score_all())] == [1, 9, 1]
     assert model.batches == [1, 9, 1]
 
 
 def test_a_full_queue_refuses_and_empties_again() -> None:
     model = Model()
 
-    async def ask() -> list[Scores | BaseException]:
+    async def score_all() -> list[Scores | BaseException]:
         batcher = Batcher(model, batch_rows=4, queue_rows=5)
-        answers = await asyncio.gather(*(batcher.score(rows(n, n)) for n in range(4)), return_exceptions=True)
+        results = await asyncio.gather(*(batcher.score(rows(n, n)) for n in range(4)), return_exceptions=True)
         assert batcher.queued == 0
-        return [*answers, await batcher.score(rows(9))]
+        return [*results, await batcher.score(rows(9))]
 
-    answers = asyncio.run(ask())
-    assert [type(answer) for answer in answers[2:4]] == [UnavailableError] * 2
-    assert answers[4].tolist() == [18]  # type: ignore[union-attr]
+    results = asyncio.run(score_all())
+    assert [type(result) for result in results[2:4]] == [UnavailableError] * 2
+    assert results[4].tolist() == [18]  # type: ignore[union-attr]
 
 
 def test_a_row_that_the_model_can_not_score_fails_its_own_request_alone() -> None:
     model = Model()
 
-    async def ask() -> list[Scores | BaseException]:
+    async def score_all() -> list[Scores | BaseException]:
         batcher = Batcher(model, batch_rows=4, queue_rows=50)
         return await asyncio.gather(*(batcher.score(rows(n)) for n in (1, -1, 3)), return_exceptions=True)
 
-    good, bad, other = asyncio.run(ask())
+    good, bad, other = asyncio.run(score_all())
     assert (good.tolist(), other.tolist()) == ([2], [6])  # type: ignore[union-attr]
     assert isinstance(bad, ValuesError)
 
@@ -88,13 +88,13 @@ def test_a_row_that_the_model_can_not_score_fails_its_own_request_alone() -> Non
 def test_a_caller_that_is_gone_is_not_scored() -> None:
     model = Model()
 
-    async def ask() -> Scores:
+    async def score_all() -> Scores:
         batcher = Batcher(model, batch_rows=4, queue_rows=50)
-        gone = asyncio.create_task(batcher.score(rows(1, 1)))
+        cancelled = asyncio.create_task(batcher.score(rows(1, 1)))
         waiting = asyncio.create_task(batcher.score(rows(5)))
         await asyncio.sleep(0)
-        gone.cancel()
+        cancelled.cancel()
         return await waiting
 
-    assert asyncio.run(ask()).tolist() == [10]
+    assert asyncio.run(score_all()).tolist() == [10]
     assert model.batches[-1] in (1, 3)  # it may have begun before

@@ -54,8 +54,8 @@ def test_onnx_runtime_sends_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     """Its wheels would leave a device's id and a queue of events in ~/.cache, and `.ses` in the folder for temporary files."""
     code = "from pipelines.bundles.sessions import import_runtime; print(import_runtime().__name__)"
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
-    assert done.stdout == "onnxruntime\n"
+    completed = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True)
+    assert completed.stdout == "onnxruntime\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,24 +93,37 @@ def test_a_folder_that_was_changed_is_refused(copy: Path, spoil: Callable[[Path]
         Bundle.open(str(copy))
 
 
-def test_the_folder_describes_itself_and_holds_no_pickle(published: Path) -> None:
-    bundle = Bundle.open(str(published))
-    fields = {field.name: field for field in bundle.input_schema}
+def test_the_input_schema_has_types_units_bounds_and_examples(published: Path) -> None:
+    fields = {field.name: field for field in Bundle.open(str(published)).input_schema}
     assert (fields["distance"].type, fields["distance"].unit, fields["distance"].minimum) == ("double", "miles", 1)
     assert (fields["origin"].datatype, fields["origin"].allowed) == ("BYTES", ("EWR", "JFK", "LGA"))
     assert (fields["moment"].type, fields["moment"].datatype, fields["moment"].nullable) == ("timestamp", "FP64", False)
     assert (fields["past_temp"].type, fields["past_temp"].length, fields["past_temp"].maximum) == ("array<double>", 3, 130)
     assert [name for name, field in fields.items() if field.from_history] == ["delay_1h", "past_temp"]
     assert {name: field.example for name, field in fields.items()} == FLIGHT
-    assert (bundle.output_schema.task, bundle.output_schema.classes) == ("binary", ("on time", "late"))
-    assert set(bundle.manifest["files"]) == {
-        path.relative_to(published).as_posix() for path in published.rglob("*") if path.is_file()
-    } - {"manifest.json"}
-    assert bundle.card["data"]["rows"] == {"train": 10}
-    assert bundle.card["metrics"] == {"validation_loss": 0.5}
-    assert any("delay_1h, past_temp" in limit for limit in bundle.card["limits"])
-    assert {"onnxruntime", "numpy"} <= set(bundle.manifest["libraries"])
+
+
+def test_the_output_schema_names_the_task_and_its_classes(published: Path) -> None:
+    output = Bundle.open(str(published)).output_schema
+    assert (output.task, output.classes) == ("binary", ("on time", "late"))
+
+
+def test_the_manifest_names_every_file_and_the_libraries(published: Path) -> None:
+    manifest = Bundle.open(str(published)).manifest
+    files = {path.relative_to(published).as_posix() for path in published.rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == files - {"manifest.json"}
+    assert {"onnxruntime", "numpy"} <= set(manifest["libraries"])
+
+
+def test_the_folder_holds_no_pickle(published: Path) -> None:
     assert not [path for path in published.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
+
+
+def test_the_card_has_the_data_the_metrics_and_the_limits(published: Path) -> None:
+    card = Bundle.open(str(published)).card
+    assert card["data"]["rows"] == {"train": 10}
+    assert card["metrics"] == {"validation_loss": 0.5}
+    assert any("delay_1h, past_temp" in limit for limit in card["limits"])
 
 
 def test_onnx_runtime_and_tensorflow_score_alike(published: Path) -> None:
@@ -126,6 +139,8 @@ def test_scoring_with_onnx_imports_neither_tensorflow_nor_spark(published: Path)
         "import sys; from pipelines.serving.bundle import Bundle; print(Bundle.open(sys.argv[1]).scorer().runtime);"
         "print(sorted({'tensorflow', 'keras', 'pyspark', 'pandas', 'matplotlib'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(published)], cwd=ROOT, text=True, capture_output=True, check=True)
-    assert done.stdout.splitlines()[0].startswith("ONNX Runtime")
-    assert done.stdout.splitlines()[1] == "[]"
+    completed = subprocess.run(
+        [sys.executable, "-c", code, str(published)], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    assert completed.stdout.splitlines()[0].startswith("ONNX Runtime")
+    assert completed.stdout.splitlines()[1] == "[]"

@@ -17,7 +17,7 @@ from pipelines.serving.protocol import MOST_AHEAD, JoinedWrites
 from tests.conftest import ROOT
 from tests.pipelines.serving.running import PATIENCE, Running, running
 
-ASK = b"GET /schema HTTP/1.1\r\nHost: a\r\n\r\n"
+REQUEST = b"GET /schema HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def connect(service: Running) -> socket.socket:
@@ -31,7 +31,7 @@ def connect(service: Running) -> socket.socket:
 def send(client: socket.socket, times: int) -> None:
     """Send requests and read no answer."""
     for _ in range(times):
-        client.sendall(ASK * 100)
+        client.sendall(REQUEST * 100)
 
 
 def test_a_client_that_sends_far_ahead_is_disconnected_and_holds_up_nobody(service: Running) -> None:
@@ -50,19 +50,19 @@ def test_a_client_that_sends_far_ahead_is_disconnected_and_holds_up_nobody(servi
 
 def test_a_client_may_send_some_requests_ahead(service: Running) -> None:
     with connect(service) as client:
-        client.sendall(ASK * (MOST_AHEAD + 1))
+        client.sendall(REQUEST * (MOST_AHEAD + 1))
         client.settimeout(PATIENCE)
-        answers = b""
-        while answers.count(b"HTTP/1.1 200") < MOST_AHEAD + 1:
+        received = b""
+        while received.count(b"HTTP/1.1 200") < MOST_AHEAD + 1:
             part = client.recv(1 << 16)
-            assert part, answers[-500:]
-            answers += part
+            assert part, received[-500:]
+            received += part
 
 
 def test_a_client_that_stops_reading_is_disconnected(published: Path) -> None:
     with running(published, "--idle-seconds", "1") as server, connect(server) as client:
         ends = (server.port, client.getsockname()[1])
-        client.sendall(ASK * MOST_AHEAD)  # whose answers its own buffer does not take
+        client.sendall(REQUEST * MOST_AHEAD)  # whose answers its own buffer does not take
         assert ends in connections()
         until = time.monotonic() + 30
         while ends in connections():
@@ -130,6 +130,6 @@ sys.exit(main(["--model", sys.argv[1], "--port", "0"]))
 
 def test_a_signal_that_comes_while_the_service_starts_ends_it(published: Path) -> None:
     command = [sys.executable, "-c", EARLY, str(published)]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=PATIENCE, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "stopping: requests in work are finished" in done.stdout
+    completed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=PATIENCE, check=False)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert "stopping: requests in work are finished" in completed.stdout

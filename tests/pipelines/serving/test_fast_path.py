@@ -38,7 +38,7 @@ class Results(NamedTuple):
     at_once: list[int]
 
 
-def offered(service: Service, *bodies: Any, headers: list[tuple[bytes, bytes]] | None = None) -> Results:
+def send_at_once(service: Service, *bodies: Any, headers: list[tuple[bytes, bytes]] | None = None) -> Results:
     """Requests of one step, tensors to `infer` and others to `/predict`."""
     service.load_first()
     results, path = Results({}, [], []), FastPath(service)
@@ -63,7 +63,7 @@ def offered(service: Service, *bodies: Any, headers: list[tuple[bytes, bytes]] |
     return results
 
 
-def of(model: Path, limits: Limits | None = None, **settings: Any) -> Service:
+def service_of(model: Path, limits: Limits | None = None, **settings: Any) -> Service:
     """A service that is not started."""
     return Service(PathSource(str(model)), Settings(limits=limits or Limits(), access_log=False, **settings))
 
@@ -74,9 +74,9 @@ def test_requests_of_one_step_are_one_batch_and_each_gets_its_own_rows(
 ) -> None:
     if in_a_thread:
         monkeypatch.setattr("pipelines.serving.served.INLINE_SECONDS", 0.0)
-    service = of(published)
+    service = service_of(published)
     rows = [{**ROW, "distance": each} for each in DISTANCES]
-    results = offered(service, rows[0], rows[1:3], rows[3], [rows[4]])
+    results = send_at_once(service, rows[0], rows[1:3], rows[3], [rows[4]])
     several = [results.answers[at].get("predictions") or [results.answers[at]["prediction"]] for at in range(4)]
     assert [len(each) for each in several] == [1, 2, 1, 1]
     assert [row["probability"] for each in several for row in each] == pytest.approx(list(expected.values()), abs=1e-6)
@@ -87,9 +87,9 @@ def test_requests_of_one_step_are_one_batch_and_each_gets_its_own_rows(
 
 
 def test_tensors_and_named_values_share_a_batch(published: Path, expected: dict[float, float]) -> None:
-    service, tensors = of(published), [tensor(name, [value]) for name, value in FLIGHT.items()]
+    service, tensors = service_of(published), [tensor(name, [value]) for name, value in FLIGHT.items()]
     two = [tensor(name, [value] * 2) for name, value in {**FLIGHT, "distance": 700.0}.items()]
-    results = offered(service, {"inputs": tensors, "id": "7"}, {**ROW, "distance": 100}, {"inputs": two})
+    results = send_at_once(service, {"inputs": tensors, "id": "7"}, {**ROW, "distance": 100}, {"inputs": two})
     outputs = [results.answers[at]["outputs"][0] for at in (0, 2)]
     assert [output["shape"] for output in outputs] == [[1], [2]]
     values = [*outputs[0]["data"], results.answers[1]["prediction"]["probability"], *outputs[1]["data"]]
@@ -110,42 +110,44 @@ def test_a_wrong_request_goes_to_the_application_and_its_neighbours_do_not(
     published: Path, expected: dict[float, float]
 ) -> None:
     bodies = [{**ROW, "distance": distance} for distance in (100.0, 0.0, 700.0)]
-    results = offered(of(published), *bodies, {**ROW, "seats": 1.5}, b"{", {**ROW, "temp": "warm"})
+    results = send_at_once(service_of(published), *bodies, {**ROW, "seats": 1.5}, b"{", {**ROW, "temp": "warm"})
     probabilities = [results.answers[at]["prediction"]["probability"] for at in (0, 2)]
     assert probabilities == pytest.approx([expected[100.0], expected[700.0]], abs=1e-6)
     assert (sorted(results.later), results.at_once) == ([1, 3], [4, 5])
 
 
 def test_what_the_limits_and_the_key_refuse_goes_to_the_application(published: Path) -> None:
-    results = offered(of(published, Limits(queue_rows=3)), [ROW] * 2, [ROW] * 2, ROW)
+    results = send_at_once(service_of(published, Limits(queue_rows=3)), [ROW] * 2, [ROW] * 2, ROW)
     assert (sorted(results.answers), results.at_once) == ([0, 2], [1])
-    results = offered(of(published, Limits(concurrency=2)), ROW, ROW, ROW)
+    results = send_at_once(service_of(published, Limits(concurrency=2)), ROW, ROW, ROW)
     assert (sorted(results.answers), results.at_once) == ([0, 1], [2])
     for given, at_once in ((None, [0]), (KEY[:-1], [0]), (KEY, [])):
         headers = [(b"x-api-key", given.encode())] if given else []
-        assert offered(of(published, key=KEY), ROW, headers=headers).at_once == at_once
+        assert send_at_once(service_of(published, key=KEY), ROW, headers=headers).at_once == at_once
 
 
 def test_more_rows_than_a_batch_takes_are_several_batches(published: Path) -> None:
-    service = of(published, Limits(batch_rows=4))
-    results = offered(service, *[[ROW] * 3] * 3, [ROW] * 9)
+    service = service_of(published, Limits(batch_rows=4))
+    results = send_at_once(service, *[[ROW] * 3] * 3, [ROW] * 9)
     assert [len(results.answers[at]["predictions"]) for at in range(4)] == [3, 3, 3, 9]
     assert b"ringmill_batch_rows_count 4.0" in service.metrics.text()
 
 
 def test_rows_that_the_model_can_not_score_go_to_the_application(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = of(published)
+    service = service_of(published)
     service.load_first()
 
     def fail(*_: Any) -> None:
         raise ArithmeticError
 
     monkeypatch.setattr("pipelines.serving.batcher.Batcher.score_now", fail)
-    assert sorted(offered(service, ROW, ROW).later) == [0, 1]
+    assert sorted(send_at_once(service, ROW, ROW).later) == [0, 1]
 
 
 def test_the_request_log_has_each_requests_own_rows(published: Path, tmp_path: Path) -> None:
-    results = offered(of(published, request_log=tmp_path), [ROW, {**ROW, "distance": 100.0}], {**ROW, "distance": 700.0})
+    results = send_at_once(
+        service_of(published, request_log=tmp_path), [ROW, {**ROW, "distance": 100.0}], {**ROW, "distance": 700.0}
+    )
     lines = [json.loads(line) for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
     assert [(line["served_row"], line["distance"], line["origin"]) for line in lines] == [
         (0, 1400.0, "JFK"), (1, 100.0, "JFK"), (0, 700.0, "JFK"),
@@ -159,7 +161,7 @@ def head(body: bytes, *more: bytes, path: str = "/predict", version: str = "1.1"
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def answers(client: socket.socket, count: int) -> list[tuple[bytes, Any]]:
+def read_answers(client: socket.socket, count: int) -> list[tuple[bytes, Any]]:
     """The heads and the JSON of so many answers."""
     client.settimeout(PATIENCE)
     received = b""
@@ -184,9 +186,9 @@ def test_requests_sent_ahead_are_answered_in_their_order(service: Running, expec
     with socket.create_connection(("127.0.0.1", service.port)) as client:
         client.sendall(b"".join(sent)[:-20])
         client.sendall(b"".join(sent)[-20:])
-        received = answers(client, 11)
+        received = read_answers(client, 11)
     assert received.pop(5)[0].startswith(b"HTTP/1.1 422")
-    probabilities = [answer["prediction"]["probability"] for _, answer in received]
+    probabilities = [content["prediction"]["probability"] for _, content in received]
     assert probabilities == pytest.approx([*expected.values()] * 2, abs=1e-6)
 
 
@@ -198,11 +200,11 @@ def test_a_body_may_come_in_parts_and_late(service: Running) -> None:
         for parts in ((whole[:30], whole[30:]), (head(body), body[:9], body[9:]), (whole,)):
             for part in parts:
                 client.sendall(part)
-            assert answers(client, 1)[0][0].startswith(b"HTTP/1.1 200 OK")
+            assert read_answers(client, 1)[0][0].startswith(b"HTTP/1.1 200 OK")
         client.sendall(whole[:-9])
         waiting = service.wait_for_metric("ringmill_requests_in_flight", 1.0)  # then the application has it
         client.sendall(whole[-9:])
-        assert waiting and answers(client, 1)[0][1]["model"] == "tiny"
+        assert waiting and read_answers(client, 1)[0][1]["model"] == "tiny"
 
 
 def test_the_application_answers_the_same(service: Running) -> None:
@@ -216,7 +218,7 @@ def test_the_application_answers_the_same(service: Running) -> None:
         with socket.create_connection(("127.0.0.1", service.port)) as client:
             client.sendall(head(body, own_id, path=path) + body)
             client.sendall(head(body, own_id, b"X-Forwarded-For: 10.0.0.1", path=path) + body)
-            (fast, answer), (other, same) = answers(client, 2)
+            (fast, answer), (other, same) = read_answers(client, 2)
         assert answer == same
         assert without_date(fast) == without_date(other)
 
@@ -231,5 +233,5 @@ def test_a_connection_that_is_to_be_closed_is_closed(service: Running, version: 
     body = json.dumps(ROW).encode()
     with socket.create_connection(("127.0.0.1", service.port)) as client:
         client.sendall(head(body, *more, version=version) + body)
-        assert b"connection: close" in answers(client, 1)[0][0].lower()
+        assert b"connection: close" in read_answers(client, 1)[0][0].lower()
         assert client.recv(1) == b""

@@ -21,8 +21,8 @@ def test_kserve_asks_for_health_and_infers_in_json_and_binary(service: Running, 
     own = environment("kserve", ROOT / "tests" / "kserve-requirements.txt", check="import kserve; kserve.InferenceRESTClient")
     (tmp_path / "rows.json").write_text(json.dumps(list(TENSORS.values())))
     program = ROOT / "tests" / "pipelines" / "serving" / "kserve_client.py"
-    found = json.loads(run_in(own, str(program), f"http://127.0.0.1:{service.port}", str(tmp_path / "rows.json")))
-    assert (found["live"], found["ready"], found["model_ready"], found["id"]) == (True, True, True, "k1")
+    result = json.loads(run_in(own, str(program), f"http://127.0.0.1:{service.port}", str(tmp_path / "rows.json")))
+    assert (result["live"], result["ready"], result["model_ready"], result["id"]) == (True, True, True, "k1")
     expected = Bundle.open(str(published)).score(arrays(FLIGHT)).tolist()
-    assert found["scores"] == [pytest.approx(expected, abs=1e-6)] * 4
-    assert "past_temp: missing; expected 3 values" in found["error"] and "422" in found["error"]
+    assert result["scores"] == [pytest.approx(expected, abs=1e-6)] * 4
+    assert "past_temp: missing; expected 3 values" in result["error"] and "422" in result["error"]

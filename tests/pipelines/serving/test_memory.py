@@ -16,8 +16,8 @@ from tests.pipelines.serving.running import ROW, Running
 
 def test_loads_and_unloads_leave_memory_flat(published: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.serving_memory", "--only-loads", "--model", str(published), "--loads", "80"]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
-    resident = json.loads(done.stdout.splitlines()[-1])  # MiB after each tenth of the loads
+    completed = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
+    resident = json.loads(completed.stdout.splitlines()[-1])  # MiB after each tenth of the loads
     # A model of this size takes about a MiB: of the last 56, that many would be left.
     assert resident[-1] - resident[2] < 8, resident
 

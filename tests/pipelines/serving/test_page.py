@@ -19,8 +19,8 @@ WIDTHS = pytest.mark.parametrize("width", [390, 1280])
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser, or the tests are skipped."""
-    with chromium() as found:
-        yield found
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture

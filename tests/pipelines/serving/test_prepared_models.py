@@ -30,7 +30,7 @@ from pipelines.serving.settings import Settings
 from pipelines.serving.sources import PathSource
 from tests.conftest import ROOT
 from tests.pipelines.older import drop_prepared_onnx
-from tests.pipelines.serving.asking import ask
+from tests.pipelines.serving.in_process import post
 
 IMAGE = FittedImage(name="image", height=8, width=8, channels=1, divide_by=255)
 TEXT = FittedText(name="text", length=6, vocabulary=("good", "bad", "film"))
@@ -44,13 +44,13 @@ from pipelines.serving.bundle import Bundle
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Settings
 from pipelines.serving.sources import PathSource
-from tests.pipelines.serving.asking import ask
+from tests.pipelines.serving.in_process import post
 
 bodies, answers = json.loads(sys.argv[1]), []
 for folder, body in bodies.items():
     service = Service(PathSource(folder), Settings())
     service.load_first()
-    [(status, _, answer)] = asyncio.run(ask(service, body))
+    [(status, _, answer)] = asyncio.run(post(service, body))
     answers.append((service.model.runtime, status, answer["predictions"]))
 unwanted = {"tensorflow", "keras", "pyspark", "pandas"} & set(sys.modules)
 rows = pa.record_batch({"text": pa.array([[2, 4, 0, 0, 0, 0]], pa.list_(pa.int32()))})
@@ -96,14 +96,14 @@ def sentiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_model(tmp_path_factory.mktemp("models") / "sentiment", SENTIMENT, None, text={"embedding_size": 4})
 
 
-def of_images(*seeds: int) -> dict[str, npt.NDArray[Any]]:
+def image_rows(*seeds: int) -> dict[str, npt.NDArray[Any]]:
     """Rows of images, the first of which lacks its number."""
     sizes = np.arange(len(seeds), dtype=np.float64)
     sizes[0] = np.nan
     return {"size": sizes, "image": np.array([png(seed) for seed in seeds], object)}
 
 
-def served(folder: Path) -> Service:
+def service_of(folder: Path) -> Service:
     """A service of a model in this process."""
     service = Service(PathSource(str(folder)), Settings())
     service.load_first()
@@ -111,21 +111,21 @@ def served(folder: Path) -> Service:
 
 
 def test_the_service_answers_for_images_and_texts_without_tensorflow(digits: Path, sentiment: Path) -> None:
-    raw = of_images(1, 2, 3)
+    raw = image_rows(1, 2, 3)
     images = [{"size": size, "image": image} for size, image in zip((None, 1, 2), raw["image"], strict=True)]
     bodies = {str(digits): images, str(sentiment): [{"text": text or None} for text in TEXTS]}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", ONCE, json.dumps(bodies)], cwd=ROOT, text=True, capture_output=True, check=True
     )
-    [(runtime, *first), (_, *second)], features, unwanted = json.loads(done.stdout.splitlines()[-1])
+    [(runtime, *first), (_, *second)], features, unwanted = json.loads(completed.stdout.splitlines()[-1])
     assert unwanted == []
     assert runtime.startswith("ONNX Runtime") and "NumPy" in runtime
     assert (first[0], second[0]) == (200, 200)
     # By the SavedModel, in TensorFlow.
-    found = [[answer["probabilities"][name] for name in "abc"] for answer in first[1]]
-    np.testing.assert_allclose(found, Bundle.open(str(digits)).score(raw), rtol=0, atol=1e-6)
+    probabilities = [[prediction["probabilities"][name] for name in "abc"] for prediction in first[1]]
+    np.testing.assert_allclose(probabilities, Bundle.open(str(digits)).score(raw), rtol=0, atol=1e-6)
     expected = Bundle.open(str(sentiment)).score({"text": np.array([*TEXTS, "good film"], object)})
-    np.testing.assert_allclose([answer["probability"] for answer in second[1]], expected[:-1], rtol=0, atol=1e-6)
+    np.testing.assert_allclose([prediction["probability"] for prediction in second[1]], expected[:-1], rtol=0, atol=1e-6)
     np.testing.assert_allclose(features, expected[-1:], rtol=0, atol=1e-6)
     assert len(set(expected.tolist())) == 5
 
@@ -138,7 +138,7 @@ def test_the_folder_says_what_its_graph_takes_and_the_bundle_prepares_it(digits:
         PreparedInput(name="image", datatype="FP32", shape=(8, 8, 1), columns=("image",)),
     )
     assert "Its ONNX graph takes prepared inputs, which ringmill makes of raw values" in bundle.card["limits"][-1]
-    prepared = bundle.prepare(of_images(1, 2))
+    prepared = bundle.prepare(image_rows(1, 2))
     assert {name: (array.dtype.name, array.shape) for name, array in prepared.items()} == {
         "numbers": ("float32", (2, 1)),
         "image": ("float32", (2, 8, 8, 1)),
@@ -153,25 +153,27 @@ def test_a_folder_of_an_earlier_version_is_scored_by_tensorflow(digits: Path, tm
     older = Bundle.open(str(drop_prepared_onnx(Path(shutil.copytree(digits, tmp_path / "older")))))
     assert (older.prepared_inputs, older.has_onnx) == ((), False)
     assert older.scorer().runtime.startswith("TensorFlow")
-    np.testing.assert_allclose(older.scorer().score(of_images(1, 2)), bundle.scorer().score(of_images(1, 2)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        older.scorer().score(image_rows(1, 2)), bundle.scorer().score(image_rows(1, 2)), rtol=0, atol=1e-6
+    )
 
 
 def test_what_is_no_image_is_422_that_names_it_and_fails_its_own_request_alone(digits: Path) -> None:
-    service = served(digits)
+    service = service_of(digits)
     good, bad = {"size": 1, "image": png(1)}, {"size": 1, "image": "bm8gcG5n"}
-    whole, broken, several = asyncio.run(ask(service, good, bad, [good, {"size": 2, "image": None}]))
+    whole, broken, several = asyncio.run(post(service, good, bad, [good, {"size": 2, "image": None}]))
     assert whole[0] == 200
     what = "the feature image can't be computed; expected finite numbers of it alone (of an image, a PNG as base64)."
     assert (broken[0], broken[2]) == (422, {"error": f"image: {what}"})
     assert (several[0], several[2]) == (422, {"error": f"image: row 1: {what}"})
     with pytest.raises(DataError, match=r"^image: row 1: the feature image"):
-        Bundle.open(str(digits)).scorer().score({**of_images(1, 2), "image": np.array([png(1), ""], object)})
+        Bundle.open(str(digits)).scorer().score({**image_rows(1, 2), "image": np.array([png(1), ""], object)})
 
 
 def test_examples_of_images_are_scored_by_their_features_as_other_models_are(
     digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw = of_images(1, 2, 3)
+    raw = image_rows(1, 2, 3)
     expected = Bundle.open(str(digits)).score(raw)  # by the SavedModel
     monkeypatch.setattr("pipelines.serving.raw_batches.raw_arrays", None)  # so a scorer of raw values would fail,
     monkeypatch.setattr(Bundle, "_tensorflow", None)  # as would TensorFlow
@@ -183,7 +185,7 @@ def test_examples_of_images_are_scored_by_their_features_as_other_models_are(
 
 
 def test_an_image_is_explained_by_the_other_inputs(digits: Path) -> None:
-    [(status, _, answer)] = asyncio.run(ask(served(digits), {"size": 9, "image": png(1)}, path="/explain"))
+    [(status, _, explanation)] = asyncio.run(post(service_of(digits), {"size": 9, "image": png(1)}, path="/explain"))
     assert status == 200
-    assert [each["name"] for each in answer["effects"]] == ["size"]
-    assert answer["effects"][0]["effect"] != 0
+    assert [each["name"] for each in explanation["effects"]] == ["size"]
+    assert explanation["effects"][0]["effect"] != 0

@@ -18,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 
 from pipelines.serving.bundle import Bundle
 from tests.pipelines.older import drop_prepared_onnx
-from tests.pipelines.serving.running import ROW, Answer, Running, running
+from tests.pipelines.serving.running import ROW, Response, Running, running
 from tests.pipelines.serving.tiny import FLIGHT, HASHED, SPEC, arrays, export_tiny
 
 EXAMPLES = os.environ.get("RINGMILL_SCHEMATHESIS_EXAMPLES", "25")
@@ -39,18 +39,18 @@ INFER = "/v2/models/tiny/infer"
 @pytest.fixture(scope="module")
 def client(service: Running) -> Iterator[triton.InferenceServerClient]:
     """NVIDIA's client."""
-    with triton.InferenceServerClient(f"127.0.0.1:{service.port}") as made:
-        yield made
+    with triton.InferenceServerClient(f"127.0.0.1:{service.port}") as connected:
+        yield connected
 
 
 def tensors(*, binary: bool, metadata: dict[str, Any], rows: dict[str, Any] = ROWS) -> list[triton.InferInput]:
     """Its inputs, as the model's metadata names them."""
-    made = []
+    inputs = []
     for tensor in metadata["inputs"]:
         value = rows[tensor["name"]]
-        made.append(triton.InferInput(tensor["name"], list(value.shape), tensor["datatype"]))
-        made[-1].set_data_from_numpy(value, binary_data=binary)
-    return made
+        inputs.append(triton.InferInput(tensor["name"], list(value.shape), tensor["datatype"]))
+        inputs[-1].set_data_from_numpy(value, binary_data=binary)
+    return inputs
 
 
 def test_tritonclient_finds_the_server_and_the_model(client: triton.InferenceServerClient, published: Path) -> None:
@@ -74,7 +74,7 @@ def test_tritonclient_infers_in_binary_and_in_json(client: triton.InferenceServe
     complete = arrays(FLIGHT)
     for binary, rows, wanted in ((True, ROWS, expected), (False, complete, expected[:1])):
         inputs = tensors(binary=binary, metadata=metadata, rows=rows)
-        outputs = [triton.InferRequestedOutput("output", binary_data=answer) for answer in (True, False)]
+        outputs = [triton.InferRequestedOutput("output", binary_data=binary_output) for binary_output in (True, False)]
         results = [client.infer("tiny", inputs, outputs=[output]) for output in outputs]
         results.append(client.infer("tiny", inputs, request_id="r7", model_version=metadata["versions"][0]))
         for result in results:
@@ -93,7 +93,7 @@ def test_tritonclient_sees_what_was_wrong(client: triton.InferenceServerClient) 
         client.infer("tiny", tensors(binary=False, metadata=client.get_model_metadata("tiny")))
 
 
-def infer(service: Running, **changes: dict[str, Any]) -> Answer:
+def infer(service: Running, **changes: dict[str, Any]) -> Response:
     """A request of one row, some tensors changed."""
     inputs = [{**tensor, **changes.get(name, {})} for name, tensor in TENSORS.items()]
     return service.call("POST", INFER, {"inputs": inputs})
@@ -101,9 +101,9 @@ def infer(service: Running, **changes: dict[str, Any]) -> Answer:
 
 def test_json_tensors_may_be_nested_and_null(service: Running, published: Path) -> None:
     expected = Bundle.open(str(published)).score(arrays({**FLIGHT, "temp": None, "airline": None}))
-    answer = infer(service, temp={"data": [None]}, airline={"data": [None]}, past_temp={"data": [FLIGHT["past_temp"]]})
-    assert answer.status == 200
-    assert answer.json["outputs"][0]["data"] == pytest.approx(expected.tolist(), abs=1e-6)
+    response = infer(service, temp={"data": [None]}, airline={"data": [None]}, past_temp={"data": [FLIGHT["past_temp"]]})
+    assert response.status == 200
+    assert response.json["outputs"][0]["data"] == pytest.approx(expected.tolist(), abs=1e-6)
     assert infer(service, seats={"datatype": "INT32", "data": [189]}, temp={"datatype": "FP32"}).status == 200
 
 
@@ -140,9 +140,9 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
 
 def test_tensors_of_a_wrong_type_shape_or_value_are_refused_by_name(service: Running) -> None:
     for name, change, status, message in WRONG:
-        answer = infer(service, **{name: change})
-        assert (answer.status, list(answer.json)) == (status, ["error"]), (name, change, answer)
-        assert answer.json["error"].startswith(message), (name, change, answer.json)
+        response = infer(service, **{name: change})
+        assert (response.status, list(response.json)) == (status, ["error"]), (name, change, response)
+        assert response.json["error"].startswith(message), (name, change, response.json)
     for body in ("[]", "{}", '{"inputs": 3}', '{"inputs": []}', '{"inputs": [1]}', "", "{"):
         assert service.call("POST", INFER, body).status == 400, body
 
@@ -180,9 +180,9 @@ def test_binary_tensors_that_are_cut_or_of_other_bytes_are_refused(service: Runn
         (binary_request("distance", b"\0" * 8, parameters={}), 400, "8 bytes of binary data belong to no input"),
     ]
     for (body, headers), status, message in cases:
-        answer = service.call("POST", INFER, body, headers)
-        assert answer.status == status, (message, answer)
-        assert status == 200 or answer.json["error"].startswith(message), (message, answer.json)
+        response = service.call("POST", INFER, body, headers)
+        assert response.status == status, (message, response)
+        assert status == 200 or response.json["error"].startswith(message), (message, response.json)
 
 
 def test_schemathesis_finds_no_failure_and_nothing_that_breaks_the_schema(service: Running, tmp_path: Path) -> None:
@@ -192,9 +192,9 @@ def test_schemathesis_finds_no_failure_and_nothing_that_breaks_the_schema(servic
     command = [str(Path(sys.executable).with_name("st")), "--config-file", str(tmp_path / "schemathesis.toml"), "run"]
     url = f"http://127.0.0.1:{service.port}/openapi.json"
     options = ["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1", "--no-color"]
-    done = subprocess.run([*command, url, *options], cwd=tmp_path, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout[:4000] + done.stderr
-    generated = next(line for line in done.stdout.splitlines() if "generated" in line)
+    completed = subprocess.run([*command, url, *options], cwd=tmp_path, text=True, capture_output=True, check=False)
+    assert completed.returncode == 0, completed.stdout[:4000] + completed.stderr
+    generated = next(line for line in completed.stdout.splitlines() if "generated" in line)
     assert int(generated.split()[0].replace(",", "")) > 300
     assert not [line for line in service.lines if line.get("status", 0) >= 500 or line.get("level") == "error"]
 
@@ -205,6 +205,6 @@ def test_a_model_without_onnx_is_served_by_tensorflow_which_the_service_says(tmp
     with running(folder) as server:
         server.wait_for(lambda line: "TensorFlow 2." in line.get("message", ""))
         assert server.call("GET", "/v2/models/tiny").json["platform"] == "tensorflow_savedmodel"
-        answer = server.predict({**ROW, "tailnum": "N123AA"})
+        response = server.predict({**ROW, "tailnum": "N123AA"})
         scores = Bundle.open(str(folder)).score({**arrays(FLIGHT), "tailnum": np.array(["N123AA"], object)})
-        assert answer.json["prediction"]["probability"] == pytest.approx(scores.tolist()[0], abs=1e-6)
+        assert response.json["prediction"]["probability"] == pytest.approx(scores.tolist()[0], abs=1e-6)

@@ -42,9 +42,9 @@ def test_the_champion_is_served_and_a_promotion_followed(published: Path, other:
     config = registry(tmp_path / "r", published, other)
     scores = [float(Bundle.open(str(folder)).score(arrays(FLIGHT))[0]) for folder in (published, other)]
     with running(Path("champion"), "--config", str(config), "--poll-seconds", "0") as server:
-        answer = server.predict().json
-        assert (answer["version"], answer["prediction"]["threshold"]) == ("1", 0.31)
-        assert answer["prediction"]["probability"] == pytest.approx(scores[0], abs=1e-6)
+        content = server.predict().json
+        assert (content["version"], content["prediction"]["threshold"]) == ("1", 0.31)
+        assert content["prediction"]["probability"] == pytest.approx(scores[0], abs=1e-6)
         uris = [str(tmp_path / "r" / f"bundle{number}") for number in (1, 2)]
         rows = history(*(version(at, uri=uri, hash=bundle_hash(uri)) for at, uri in enumerate(uris, 1)))
         write_aliases(
@@ -52,9 +52,9 @@ def test_the_champion_is_served_and_a_promotion_followed(published: Path, other:
         )
         server.process.send_signal(signal.SIGHUP)
         server.wait_for(lambda line: "version 2" in line.get("message", ""))
-        answer = server.predict().json
-        assert (answer["version"], answer["prediction"]["threshold"]) == ("2", 0.5)
-        assert answer["prediction"]["probability"] == pytest.approx(scores[1], abs=1e-6)
+        content = server.predict().json
+        assert (content["version"], content["prediction"]["threshold"]) == ("2", 0.5)
+        assert content["prediction"]["probability"] == pytest.approx(scores[1], abs=1e-6)
 
 
 Spoil = Callable[[Path], object]
@@ -73,7 +73,7 @@ def append(path: Path) -> None:
 
 
 def test_a_registry_without_a_usable_model_ends_the_service_with_its_exit_code(published: Path, tmp_path: Path) -> None:
-    def ended(name: str, alias: str, spoil: Spoil) -> tuple[int, str]:
+    def exit_of(name: str, alias: str, spoil: Spoil) -> tuple[int, str]:
         config = registry(tmp_path / name, published)
         spoil(config.parent)
         process = start(Path(alias), "--config", str(config))
@@ -83,7 +83,7 @@ def test_a_registry_without_a_usable_model_ends_the_service_with_its_exit_code(p
             process.kill()
 
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda case: ended(*case[:3]), UNUSABLE))
+        results = list(pool.map(lambda case: exit_of(*case[:3]), UNUSABLE))
     for (code, message), (name, _, _, expected, words) in zip(results, UNUSABLE, strict=True):
         assert code == expected and words in message, (name, code, message)
         assert "Traceback" not in message

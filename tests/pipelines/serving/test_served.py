@@ -29,7 +29,7 @@ from pipelines.serving.settings import Limits, Settings
 from pipelines.serving.sources import PathSource, model_source
 from pipelines.serving.tensors import model_metadata
 from tests.conftest import ROOT
-from tests.pipelines.serving.asking import ask
+from tests.pipelines.serving.in_process import post
 from tests.pipelines.serving.running import ROW
 from tests.pipelines.serving.tiny import FLIGHT
 
@@ -91,9 +91,9 @@ def test_a_full_queue_is_503_and_says_when_to_try_again(published: Path) -> None
         PathSource(str(published)), Settings(limits=Limits(queue_rows=3, retry_after_seconds=7), access_log=False)
     )
     service.load_first()
-    answers = asyncio.run(ask(service, [ROW] * 2, [ROW] * 2, ROW))
-    assert [status for status, _, _ in answers] == [200, 503, 200]
-    _, headers, content = answers[1]
+    responses = asyncio.run(post(service, [ROW] * 2, [ROW] * 2, ROW))
+    assert [status for status, _, _ in responses] == [200, 503, 200]
+    _, headers, content = responses[1]
     assert headers[b"retry-after"] == b"7"
     assert content["error"].startswith("2 rows wait to be scored; expected at most 3.")
 
@@ -119,16 +119,16 @@ def test_a_carried_calibration_is_applied_beside_the_score(calibrated: Path, pub
     plain = Service(PathSource(str(published)), Settings())
     for each in (service, plain):
         each.load_first()
-    [(status, _, content)], [(_, _, before)] = (asyncio.run(ask(each, ROW)) for each in (service, plain))
-    answer, score = content["prediction"], before["prediction"]["probability"]
-    assert (status, answer["probability"], answer["threshold"]) == (200, score, 0.37)
-    assert answer["class"] == ("late" if score >= 0.37 else "on time")
+    [(status, _, content)], [(_, _, before)] = (asyncio.run(post(each, ROW)) for each in (service, plain))
+    prediction, score = content["prediction"], before["prediction"]["probability"]
+    assert (status, prediction["probability"], prediction["threshold"]) == (200, score, 0.37)
+    assert prediction["class"] == ("late" if score >= 0.37 else "on time")
     method = service.model.output.calibration
     expected = expit(2 * logit(score) + 0.5) if method == "platt" else float(np.interp(score, *KNOTS))
-    assert answer["calibrated_probability"] == pytest.approx(expected, abs=1e-6)
+    assert prediction["calibrated_probability"] == pytest.approx(expected, abs=1e-6)
     assert "calibrated_probability" not in before["prediction"]
     [line] = [json.loads(line) for path in (tmp_path / "log").iterdir() for line in path.read_text().splitlines()]
-    assert line["served_calibrated_score"] == answer["calibrated_probability"]
+    assert line["served_calibrated_score"] == prediction["calibrated_probability"]
     described = json.dumps(describe(service.model, with_key=False))
     assert "calibrated_probability" in described
     assert "calibrated_probability" not in json.dumps(describe(plain.model, with_key=False))
@@ -146,8 +146,8 @@ def test_the_protocol_has_the_calibrated_output_beside_the_score(calibrated: Pat
     ]  # fmt: skip
     wanted = [[], [{"name": "calibrated_output"}], [{"name": "score"}]]
     bodies = [{"inputs": inputs, **({"outputs": outputs} if outputs else {})} for outputs in wanted]
-    both, one, wrong = asyncio.run(ask(service, *bodies, path="/v2/models/tiny/infer"))
-    [(_, _, named)] = asyncio.run(ask(service, ROW))
+    both, one, wrong = asyncio.run(post(service, *bodies, path="/v2/models/tiny/infer"))
+    [(_, _, named)] = asyncio.run(post(service, ROW))
     values = {tensor["name"]: tensor["data"][0] for tensor in both[2]["outputs"]}
     assert values == pytest.approx(
         {"output": named["prediction"]["probability"], "calibrated_output": named["prediction"]["calibrated_probability"]},
@@ -185,7 +185,7 @@ def test_requests_are_logged_as_they_were_sent_but_for_personal_values(with_a_pe
     folder, source = tmp_path / "log", PathSource(str(with_a_person))
     service = Service(source, Settings(request_log=folder, request_log_key="secret"))
     service.load_first()
-    answers = asyncio.run(ask(service, ROW, [ROW, {**ROW, "temp": None, "airline": None, "past_temp": [None, 1, 2]}]))
+    responses = asyncio.run(post(service, ROW, [ROW, {**ROW, "temp": None, "airline": None, "past_temp": [None, 1, 2]}]))
     (path,) = folder.iterdir()
     lines = sorted((json.loads(line) for line in path.read_text().splitlines()), key=lambda line: line["temp"] is None)
     assert len(lines) == 3
@@ -198,8 +198,8 @@ def test_requests_are_logged_as_they_were_sent_but_for_personal_values(with_a_pe
         [None, 1, 2],
         1,
     )
-    assert lines[0]["served_score"] == answers[0][2]["prediction"]["probability"]
-    assert {line["served_request"] for line in lines} == {headers[b"x-request-id"].decode() for _, headers, _ in answers}
+    assert lines[0]["served_score"] == responses[0][2]["prediction"]["probability"]
+    assert {line["served_request"] for line in lines} == {headers[b"x-request-id"].decode() for _, headers, _ in responses}
     with pytest.raises(ConfigError, match=r"airline of model tiny is personal, and no key to hash it is set"):
         Service(source, Settings(request_log=folder)).load_first()
 
@@ -208,8 +208,8 @@ def test_a_share_of_the_requests_is_logged_by_their_ids(published: Path, tmp_pat
     settings = Settings(request_log=tmp_path / "log", request_log_share=0.25, access_log=False)
     service = Service(PathSource(str(published)), settings)
     service.load_first()
-    answers = asyncio.run(ask(service, *[ROW] * 200))
-    ids = {headers[b"x-request-id"].decode() for _, headers, _ in answers}
+    responses = asyncio.run(post(service, *[ROW] * 200))
+    ids = {headers[b"x-request-id"].decode() for _, headers, _ in responses}
     lines = [
         json.loads(line)["served_request"] for path in (tmp_path / "log").iterdir() for line in path.read_text().splitlines()
     ]

@@ -34,13 +34,13 @@ def reference(published: Path) -> Any:
 
 
 def test_named_values_get_the_models_probability(service: Running, reference: Any) -> None:
-    answer = service.predict()
-    assert answer.status == 200
+    response = service.predict()
+    assert response.status == 200
     expected = reference(FLIGHT)[0]
-    assert answer.json["prediction"] == {
+    assert response.json["prediction"] == {
         "class": "late" if expected >= 0.5 else "on time", "threshold": 0.5, "probability": pytest.approx(expected, abs=1e-6),
     }  # fmt: skip
-    assert answer.json["model"] == "tiny"
+    assert response.json["model"] == "tiny"
     several = service.predict([ROW, {**ROW, "temp": None, "airline": None, "past_temp": [None, 39, 40]}])
     rows = (FLIGHT, {**FLIGHT, "temp": None, "airline": None, "past_temp": [np.nan, 39, 40]})
     assert [each["probability"] for each in several.json["predictions"]] == pytest.approx(reference(*rows), abs=1e-6)
@@ -82,32 +82,32 @@ WRONG: list[tuple[Any, int, str]] = [
 ]
 
 
-def test_wrong_requests_are_refused_by_name_and_the_service_goes_on(service: Running) -> None:
+def test_wrong_requests_are_refused_by_name_and_the_service_continues(service: Running) -> None:
     for body, status, message in WRONG:
-        answer = service.predict(body)
-        assert (answer.status, list(answer.json)) == (status, ["error"]), (str(body)[:200], answer)
-        assert answer.json["error"].startswith(message), (str(body)[:200], answer.json)
-        assert len(answer.body) < 2000
+        response = service.predict(body)
+        assert (response.status, list(response.json)) == (status, ["error"]), (str(body)[:200], response)
+        assert response.json["error"].startswith(message), (str(body)[:200], response.json)
+        assert len(response.body) < 2000
     both = service.predict({**ROW, "distance": 0, "origin": "X"}).json["error"].split("\n")
     assert [line.split(":")[0] for line in both] == ["distance", "origin"]
     assert service.predict().status == 200
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/v2/models/other", "/v2/models/tiny/versions/9", "/v2/models/tiny/config"])
-def test_what_is_not_there_is_404(service: Running, path: str) -> None:
-    answer = service.call("GET", path)
-    assert (answer.status, list(answer.json)) == (404, ["error"])
+def test_an_unknown_path_is_404(service: Running, path: str) -> None:
+    response = service.call("GET", path)
+    assert (response.status, list(response.json)) == (404, ["error"])
 
 
 def test_a_method_that_a_route_lacks_is_405(service: Running) -> None:
-    answer = service.call("DELETE", "/predict")
-    assert (answer.status, list(answer.json), answer.headers["allow"]) == (405, ["error"], "POST")
+    response = service.call("DELETE", "/predict")
+    assert (response.status, list(response.json), response.headers["allow"]) == (405, ["error"], "POST")
 
 
 def test_a_body_of_50_mb_is_refused_and_its_client_sees_why(service: Running) -> None:
-    answer = service.predict(b'"' + b"a" * 50_000_000 + b'"')
-    assert answer.status == 413
-    assert answer.json["error"].startswith("the body has more than 1,100,000 bytes.")
+    response = service.predict(b'"' + b"a" * 50_000_000 + b'"')
+    assert response.status == 413
+    assert response.json["error"].startswith("the body has more than 1,100,000 bytes.")
     chunks = (b"a" * 100_000 for _ in range(20))
     connection = service.connect()
     connection.request("POST", "/predict", chunks, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
@@ -150,19 +150,21 @@ def test_under_concurrent_load_every_caller_gets_its_own_row(
 ) -> None:
     expected = reference(*({**FLIGHT, **row} for row in rows))
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda row: service.predict({**ROW, **row}).json["prediction"]["probability"], rows))
-    assert answers == pytest.approx(expected, abs=1e-6)
+        predictions = list(pool.map(lambda row: service.predict({**ROW, **row}).json["prediction"]["probability"], rows))
+    assert predictions == pytest.approx(expected, abs=1e-6)
 
 
 def test_effects_are_the_differences_that_each_replaced_input_makes(service: Running, reference: Any) -> None:
-    answer = service.call("POST", "/explain", ROW).json
+    explanation = service.call("POST", "/explain", ROW).json
     whole, without_temp, without_origin = reference(FLIGHT, {**FLIGHT, "temp": 57.0}, {**FLIGHT, "origin": ""})
-    found = {each["name"]: each["effect"] for each in answer["effects"]}
-    assert set(found) == set(ROW)
-    assert found["temp"] == pytest.approx(whole - without_temp, abs=1e-6)
-    assert found["origin"] == pytest.approx(whole - without_origin, abs=1e-6)
-    assert [abs(each["effect"]) for each in answer["effects"]] == sorted((abs(each) for each in found.values()), reverse=True)
-    assert answer["method"].startswith("Leave one out")
+    effects = {each["name"]: each["effect"] for each in explanation["effects"]}
+    assert set(effects) == set(ROW)
+    assert effects["temp"] == pytest.approx(whole - without_temp, abs=1e-6)
+    assert effects["origin"] == pytest.approx(whole - without_origin, abs=1e-6)
+    assert [abs(each["effect"]) for each in explanation["effects"]] == sorted(
+        (abs(each) for each in effects.values()), reverse=True
+    )
+    assert explanation["method"].startswith("Leave one out")
 
 
 def test_the_page_needs_nothing_from_elsewhere(service: Running) -> None:
@@ -174,7 +176,7 @@ def test_the_page_needs_nothing_from_elsewhere(service: Running) -> None:
     assert [field["name"] for field in schema["inputs"] if field["from_history"]] == ["delay_1h", "past_temp"]
 
 
-def test_metrics_and_the_access_log_tell_of_requests_and_not_of_values(service: Running) -> None:
+def test_metrics_and_the_access_log_have_requests_and_no_values(service: Running) -> None:
     service.predict({**ROW, "distance": 4321.0625})  # digits that no time and no request's id has by chance
     text = service.call("GET", "/metrics").body.decode()
     assert 'ringmill_requests_total{route="predict",status="200"}' in text
@@ -198,15 +200,15 @@ def test_only_the_whole_key_opens_the_service_and_probes_need_none(published: Pa
         assert KEY not in json.dumps(server.lines)
 
 
-def test_too_many_requests_at_once_are_429_and_are_told_when_to_try_again(published: Path) -> None:
+def test_too_many_requests_at_once_are_429_with_when_to_try_again(published: Path) -> None:
     with running(published, "--concurrency", "1", "--body-seconds", "3") as server:
         with socket.create_connection(("127.0.0.1", server.port)) as slow:
             slow.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
             statuses: list[int] = []
             while not statuses or statuses[-1] == 200:
-                answer = server.predict()
-                statuses.append(answer.status)
-            assert (answer.status, answer.headers["retry-after"], list(answer.json)) == (429, "1", ["error"])
+                response = server.predict()
+                statuses.append(response.status)
+            assert (response.status, response.headers["retry-after"], list(response.json)) == (429, "1", ["error"])
             assert server.call("GET", "/v2/health/ready").status == 200
             slow.settimeout(PATIENCE)
             assert slow.recv(100).startswith(b"HTTP/1.1 408")
@@ -214,7 +216,7 @@ def test_too_many_requests_at_once_are_429_and_are_told_when_to_try_again(publis
 
 
 def publish(folder: Path, to: Path) -> None:
-    """Publish a model in the place of another: what was there is gone before the new one is there whole."""
+    """Replace a published model by another: the old one is removed before the new one is complete."""
     if to.exists():
         to.rename(to.with_name("before"))
     shutil.copytree(folder, to)
@@ -222,38 +224,38 @@ def publish(folder: Path, to: Path) -> None:
 
 
 def test_a_new_model_takes_over_without_a_failed_or_mixed_request(published: Path, other: Path, tmp_path: Path) -> None:
-    place = tmp_path / "m"
-    publish(published, place)
+    served_folder = tmp_path / "m"
+    publish(published, served_folder)
     scores = {Bundle.open(str(f)).digest[:12]: float(Bundle.open(str(f)).score(arrays(FLIGHT))[0]) for f in (published, other)}
     assert len(set(scores.values())) == 2
-    with running(place, "--poll-seconds", "0") as server:
-        seen: list[tuple[int, str, float]] = []
+    with running(served_folder, "--poll-seconds", "0") as server:
+        responses: list[tuple[int, str, float]] = []
         done = threading.Event()
 
-        def ask() -> None:
+        def send() -> None:
             while not done.is_set():
-                answer = server.predict()
-                seen.append((answer.status, answer.json["version"], answer.json["prediction"]["probability"]))
+                response = server.predict()
+                responses.append((response.status, response.json["version"], response.json["prediction"]["probability"]))
 
         with ThreadPoolExecutor(4) as pool:
             for _ in range(4):
-                pool.submit(ask)
+                pool.submit(send)
             for folder in (other, published):
-                publish(folder, place)
+                publish(folder, served_folder)
                 server.process.send_signal(signal.SIGHUP)
                 version = Bundle.open(str(folder)).digest[:12]
                 until = time.monotonic() + PATIENCE
-                while (not seen or seen[-1][1] != version) and time.monotonic() < until:
+                while (not responses or responses[-1][1] != version) and time.monotonic() < until:
                     time.sleep(0.01)
             done.set()
-        assert {status for status, _, _ in seen} == {200}
-        assert {version for _, version, _ in seen} == set(scores)
-        assert all(probability == pytest.approx(scores[version], abs=1e-6) for _, version, probability in seen)
-        (place / "features.json").write_text("{}")
-        (place / "manifest.json").write_text((place / "manifest.json").read_text() + "\n")
+        assert {status for status, _, _ in responses} == {200}
+        assert {version for _, version, _ in responses} == set(scores)
+        assert all(probability == pytest.approx(scores[version], abs=1e-6) for _, version, probability in responses)
+        (served_folder / "features.json").write_text("{}")
+        (served_folder / "manifest.json").write_text((served_folder / "manifest.json").read_text() + "\n")
         server.process.send_signal(signal.SIGHUP)
         server.wait_for(lambda line: "features.json is not as published" in line.get("message", ""))
-        assert server.predict().json["prediction"]["probability"] == pytest.approx(scores[seen[-1][1]], abs=1e-6)
+        assert server.predict().json["prediction"]["probability"] == pytest.approx(scores[responses[-1][1]], abs=1e-6)
         assert b'ringmill_model_loads_total{result="failed"} 1.0' in server.call("GET", "/metrics").body
 
 
@@ -274,7 +276,7 @@ def test_readiness_goes_first_and_requests_in_work_are_finished(published: Path)
         assert server.process.wait(PATIENCE) == 0
 
 
-def ended(model: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+def exit_of(model: Path, *arguments: str, **environment: str) -> tuple[int, str]:
     """The exit code and the message of a service that can't start."""
     process = start(model, *arguments, **environment)
     try:
@@ -298,7 +300,7 @@ def test_what_can_not_be_served_ends_with_its_exit_code(published: Path, service
         (published, ("--certificate", "none.pem", "--private-key", "none.pem"), {}, 2, "can't be used"),
     ]
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda case: ended(case[0], *case[1], **case[2]), cases))
+        results = list(pool.map(lambda case: exit_of(case[0], *case[1], **case[2]), cases))
     for (code, message), case in zip(results, cases, strict=True):
         assert code == case[3] and case[4] in message, (case, message)
         assert "Traceback" not in message

@@ -95,10 +95,10 @@ def examples(spark: SparkSession) -> Examples:
     flights = [weeks_before(weeks, row) for weeks, rows in enumerate(SCHEDULES.values()) for row in rows]
     derived = derive(tables(spark, flights), PARAMETERS).select(*EXAMPLES.column_names).collect()
     assert len(derived) == len(flights)
-    found: Examples = {name: {} for name in SCHEDULES}
+    by_schedule: Examples = {name: {} for name in SCHEDULES}
     for row in derived:
-        found[[*SCHEDULES][row.flight // 100]][row.flight % 100] = row
-    return found
+        by_schedule[[*SCHEDULES][row.flight // 100]][row.flight % 100] = row
+    return by_schedule
 
 
 def test_schedule_joins_and_label(examples: Examples) -> None:
@@ -118,26 +118,26 @@ def test_a_flight_over_midnight_has_a_positive_length(examples: Examples) -> Non
 
 
 def test_only_departures_before_the_scheduled_hour_are_known(examples: Examples) -> None:
-    found = examples["known"]
-    assert found[1].origin_delay_1h is None
-    assert found[3].origin_delay_1h == 20
-    assert found[4].origin_delay_1h == (40 - 5) / 2  # in the hour before: flight 2, and flight 3 from its own hour on
-    assert found[4].origin_delay_3h == pytest.approx((20 + 40 - 5) / 3)
-    assert found[4].origin_late_3h == pytest.approx(2 / 3)
+    rows = examples["known"]
+    assert rows[1].origin_delay_1h is None
+    assert rows[3].origin_delay_1h == 20
+    assert rows[4].origin_delay_1h == (40 - 5) / 2  # in the hour before: flight 2, and flight 3 from its own hour on
+    assert rows[4].origin_delay_3h == pytest.approx((20 + 40 - 5) / 3)
+    assert rows[4].origin_late_3h == pytest.approx(2 / 3)
 
 
 def test_a_departure_on_the_hour_is_not_before_it(examples: Examples) -> None:
-    found = examples["on the hour"]
-    assert found[2].origin_delay_1h is None
-    assert found[3].origin_delay_1h == (30 + 0) / 2
+    rows = examples["on the hour"]
+    assert rows[2].origin_delay_1h is None
+    assert rows[3].origin_delay_1h == (30 + 0) / 2
 
 
-def test_a_flight_that_leaves_before_its_hour_is_not_told_of_itself(examples: Examples) -> None:
-    found = examples["early"]
-    assert found[1].origin_delay_1h is None
-    assert found[1].plane_seen == 0
-    assert found[2].origin_delay_1h is None  # known to have left early only once its own hour has begun
-    assert found[3].origin_delay_1h == (-10 + 0) / 2
+def test_a_flight_that_leaves_before_its_hour_does_not_see_itself(examples: Examples) -> None:
+    rows = examples["early"]
+    assert rows[1].origin_delay_1h is None
+    assert rows[1].plane_seen == 0
+    assert rows[2].origin_delay_1h is None  # known to have left early only once its own hour has begun
+    assert rows[3].origin_delay_1h == (-10 + 0) / 2
 
 
 def test_the_backlog_counts_flights_of_three_hours_that_have_not_left(examples: Examples) -> None:
@@ -146,9 +146,9 @@ def test_the_backlog_counts_flights_of_three_hours_that_have_not_left(examples: 
 
 
 def test_groups_do_not_mix(examples: Examples) -> None:
-    found = examples["groups"]
-    assert (found[2].origin_delay_1h, found[3].origin_delay_1h) == (None, 20)
-    assert (found[3].carrier_delay_3h, found[4].destination_delay_6h) == (None, 20)
+    rows = examples["groups"]
+    assert (rows[2].origin_delay_1h, rows[3].origin_delay_1h) == (None, 20)
+    assert (rows[3].carrier_delay_3h, rows[4].destination_delay_6h) == (None, 20)
 
 
 def test_the_planes_last_departure_and_its_debt(examples: Examples) -> None:
@@ -159,11 +159,11 @@ def test_the_planes_last_departure_and_its_debt(examples: Examples) -> None:
 
 
 def test_a_plane_without_a_name_and_one_last_seen_days_ago_are_unknown(examples: Examples) -> None:
-    found = examples["unknown planes"]
-    assert [(found[n].plane_seen, found[n].plane_debt) for n in (2, 4)] == [(0, 0)] * 2
+    rows = examples["unknown planes"]
+    assert [(rows[n].plane_seen, rows[n].plane_debt) for n in (2, 4)] == [(0, 0)] * 2
 
 
 def test_no_flight_is_lost_or_doubled(examples: Examples) -> None:
-    assert {name: sorted(found) for name, found in examples.items()} == {
+    assert {name: sorted(by_number) for name, by_number in examples.items()} == {
         name: sorted(row["flight"] for row in rows) for name, rows in SCHEDULES.items()
     }

@@ -72,7 +72,7 @@ def test_the_error_says_the_span_of_each_split_and_what_to_change(split: Any, ex
 
 
 @pytest.mark.parametrize(
-    ("task", "found", "expected"),
+    ("task", "splits", "expected"),
     [
         (BINARY, GOOD, []),
         (NUMBER, counts(train=5, validation=5, test=5), []),
@@ -92,6 +92,6 @@ def test_the_error_says_the_span_of_each_split_and_what_to_change(split: Any, ex
         ),
     ],
 )
-def test_what_only_limits_metrics_is_a_warning(task: Task, found: dict[str, SplitCounts], expected: list[str]) -> None:
-    check_splits(found, task, BY_COLUMN, "features")
-    assert split_warnings(found, task) == expected
+def test_what_only_limits_metrics_is_a_warning(task: Task, splits: dict[str, SplitCounts], expected: list[str]) -> None:
+    check_splits(splits, task, BY_COLUMN, "features")
+    assert split_warnings(splits, task) == expected

@@ -15,8 +15,8 @@ def test_bounds_are_local_midnights(spark: SparkSession) -> None:
     times = ["2013-10-01 03:59:59", "2013-10-01 04:00:00", "2013-11-01 03:59:59", "2013-11-01 04:00:00"]
     rows = spark.createDataFrame([(time,) for time in times], "at string").select(F.col("at").cast("timestamp"))
     bounds = (midnight(date(2013, month, 1), zone) for month in (10, 11))
-    found = [row[0] for row in rows.select(split_by_time(F.col("at"), *bounds)).collect()]
-    assert found == ["train", "validation", "validation", "test"]
+    assigned = [row[0] for row in rows.select(split_by_time(F.col("at"), *bounds)).collect()]
+    assert assigned == ["train", "validation", "validation", "test"]
 
 
 def test_all_rows_of_an_entity_are_in_one_split_and_shares_are_as_declared(spark: SparkSession) -> None:
@@ -38,5 +38,5 @@ def test_an_embargo_is_of_whole_hours_where_clocks_change(spark: SparkSession) -
     bound = midnight(date(2013, 3, 11), "America/New_York")  # 4 UTC; the day before has 23 hours
     times = ["2013-03-10 03:59:59", "2013-03-10 04:00:00", "2013-03-11 03:59:59", "2013-03-11 04:00:00"]
     rows = spark.createDataFrame([(time,) for time in times], "at string").select(F.col("at").cast("timestamp"))
-    kept = rows.select(outside_embargo(F.lit(1), F.col("at"), [bound], 24))
-    assert [row[0] for row in kept.collect()] == [1, None, None, 1]
+    split = rows.select(outside_embargo(F.lit(1), F.col("at"), [bound], 24))
+    assert [row[0] for row in split.collect()] == [1, None, None, 1]

@@ -25,8 +25,8 @@ def test_a_contract_of_hundreds_of_columns_is_cleaned(spark: SparkSession) -> No
     contract = Table("s", (Column("id", "int", nullable=False), *columns), key=("id",))
     good = ("1", *(str(at % 10) for at in range(COLUMNS)))
     bad = ("2", *("10" if at in (3, COLUMNS - 1) else "x" if at == 7 else "5" for at in range(COLUMNS)))
-    judged = validate_rows(landed(spark, contract, good, bad), contract, START, END)
-    parts = split_validated(judged, contract)
+    validated = validate_rows(landed(spark, contract, good, bad), contract, START, END)
+    parts = split_validated(validated, contract)
     assert [tuple(row) for row in parts.clean.collect()] == [(1, *(at % 10 for at in range(COLUMNS)))]
     assert [row.reasons for row in parts.quarantined.collect()] == [
         [
@@ -37,7 +37,7 @@ def test_a_contract_of_hundreds_of_columns_is_cleaned(spark: SparkSession) -> No
     ]
 
 
-def test_hundreds_of_features_are_fitted_and_made(spark: SparkSession) -> None:
+def test_hundreds_of_features_are_fitted_and_transformed(spark: SparkSession) -> None:
     names = [f"n{at}" for at in range(FEATURES)]
     settings = {"impute": 0.0, "scale": "minmax", "indicator": True}
     config = FeaturesConfig.model_validate(
@@ -51,11 +51,11 @@ def test_hundreds_of_features_are_fitted_and_made(spark: SparkSession) -> None:
     values = [f"if(id = 3, null, double(id * {at + 1})) as n{at}" for at in range(FEATURES)]
     rows = spark.range(1, 4).selectExpr("id as row_id", "'train' as part", *values)
     spec = fit(config, profiled(rows, requests(config), "part")["train"]).spec
-    made = {row.row_id: row for row in transform(rows, spec, ("row_id",)).rows.collect()}
+    features = {row.row_id: row for row in transform(rows, spec, ("row_id",)).rows.collect()}
     for at in (0, 1, FEATURES - 1):
         # From 0, which stands in for the missing, to 2 (at + 1).
-        assert [made[number][f"n{at}"] for number in (1, 2, 3)] == [0.5, 1.0, 0.0]
-        assert [made[number][f"n{at}_missing"] for number in (1, 2, 3)] == [0.0, 0.0, 1.0]
+        assert [features[number][f"n{at}"] for number in (1, 2, 3)] == [0.5, 1.0, 0.0]
+        assert [features[number][f"n{at}_missing"] for number in (1, 2, 3)] == [0.0, 0.0, 1.0]
 
 
 def test_hundreds_of_frames_are_one(spark: SparkSession) -> None:

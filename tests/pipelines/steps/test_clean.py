@@ -39,10 +39,12 @@ def day(tmp_path: Path) -> Any:
 
 def account(context: Context, source: str = "visits") -> tuple[int, ...]:
     """The interval's ledger of cleaning: in, out, quarantined, duplicates, filtered, repeated."""
-    row = context.lake.read("row_ledger").where(context.in_interval & (F.col("step") == "clean") & (F.col("source") == source))
-    found = row.collect()
-    assert len(found) == 1
-    return tuple(found[0][n] for n in ("rows_in", "rows_out", "quarantined", "duplicates", "filtered", "repeated"))
+    ledger = context.lake.read("row_ledger").where(
+        context.in_interval & (F.col("step") == "clean") & (F.col("source") == source)
+    )
+    rows = ledger.collect()
+    assert len(rows) == 1
+    return tuple(rows[0][n] for n in ("rows_in", "rows_out", "quarantined", "duplicates", "filtered", "repeated"))
 
 
 def clean_ids(context: Context) -> list[int]:
@@ -77,9 +79,7 @@ def test_refused_rows_say_where_they_stood_and_why(visit: Run, day: Any) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [1000, 0])
-def test_many_rows_are_looked_through_for_shared_keys_first(
-    visit: Run, day: Any, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
+def test_many_rows_are_scanned_for_shared_keys_first(visit: Run, day: Any, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(validation, "SMALL_ROWS", 0)
     monkeypatch.setattr(validation, "SHARED_KEYS", most)
     day(
@@ -108,12 +108,12 @@ def test_lines_count_on_through_the_blocks_of_a_file(visit: Run, day: Any) -> No
     finally:
         spark.conf.unset("spark.sql.files.maxPartitionBytes")
     assert context.lake.read("raw_visits").select("source_block").distinct().count() > 3
-    found = {row.raw: row.source_line for row in context.lake.read("quarantine").collect()}
-    assert found == {"seven hundred": 701, "the last": 2000}
+    lines = {row.raw: row.source_line for row in context.lake.read("quarantine").collect()}
+    assert lines == {"seven hundred": 701, "the last": 2000}
 
 
 @pytest.mark.slow
-def test_warnings_are_counted_and_said(visit: Run, day: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_warnings_are_counted_and_logged(visit: Run, day: Any, caplog: pytest.LogCaptureFixture) -> None:
     day(1, "1,2013-05-01 10:00,5,", "2,2013-05-01 10:00,5,a")
     context = visit(INGEST, CLEAN)
     assert clean_ids(context) == [1, 2]
@@ -134,7 +134,7 @@ def test_a_rule_that_must_hold_fails_the_run_and_changes_nothing(visit: Run, day
 
 
 @pytest.mark.slow
-def test_an_interval_is_held_against_those_before_it(visit: Run, day: Any) -> None:
+def test_an_interval_is_compared_with_those_before_it(visit: Run, day: Any) -> None:
     contract = replace(VISITS, volume=Volume(0.5, 2, 3, "fail"), freshness=Freshness(2, "fail"))
     for number in (1, 2):
         day(number, *(f"{n},2013-05-0{number} 23:00,5,a" for n in range(10)))
@@ -186,8 +186,8 @@ def test_replay_moves_rows_that_pass_now_and_doubles_none(visit: Run, day: Any) 
     day(1, "1,2013-05-01 10:00,5,a", "2,2013-05-01 10:00,500,a", "1,2013-05-01 11:00,200,a", "y,2013-05-01 10:00,500,a", "7")
     before = visit(INGEST, CLEAN)
     assert (clean_ids(before), account(before)) == ([1], (5, 1, 4, 0, 0, 0))
-    mended = replace(VISITS, columns=(*VISITS.columns[:2], Column("spent", "double", maximum=1000), VISITS.columns[3]))
-    context = visit(REPLAY, contract=mended)
+    fixed = replace(VISITS, columns=(*VISITS.columns[:2], Column("spent", "double", maximum=1000), VISITS.columns[3]))
+    context = visit(REPLAY, contract=fixed)
     assert (clean_ids(context), account(context)) == ([1, 2], (5, 2, 2, 1, 0, 0))
     assert [row.spent for row in context.lake.read("clean_visits").where("id = 1").collect()] == [200]
     assert quarantine(context) == {
@@ -196,10 +196,10 @@ def test_replay_moves_rows_that_pass_now_and_doubles_none(visit: Run, day: Any) 
     }
     lines = {row.raw: row.source_line for row in context.lake.read("quarantine").collect()}
     assert sorted(lines.values()) == [4, 5]
-    again = visit(REPLAY, contract=mended, force=True)
+    again = visit(REPLAY, contract=fixed, force=True)
     assert (clean_ids(again), account(again)) == ([1, 2], (5, 2, 2, 1, 0, 0))
     replayed = sorted(map(tuple, again.lake.read("clean_visits").drop("run_id").collect()))
-    anew = visit(CLEAN, contract=mended)
+    anew = visit(CLEAN, contract=fixed)
     assert anew.runs.needed("clean", by="the test").run_id == context.run_id  # the replay was a cleaning: nothing to do
     assert (sorted(map(tuple, anew.lake.read("clean_visits").drop("run_id").collect())), account(anew)) == (
         replayed,
@@ -244,9 +244,7 @@ def test_a_contract_may_take_up_a_column_that_came_as_extra(visit: Run, day: Any
 
 
 @pytest.mark.slow
-def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(
-    visit: Run, day: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_span_is_done_in_parts_and_resumed_after_a_failure(visit: Run, day: Any, caplog: pytest.LogCaptureFixture) -> None:
     for number in (1, 2):
         day(number, f"{number},2013-05-0{number} 10:00,5,a")
     context = visit()
@@ -256,7 +254,7 @@ def test_a_span_is_done_in_parts_and_gone_on_with_after_a_failure(
     day(3, "3,2013-05-03 10:00,5,a")
     run_intervals([INGEST, CLEAN], context, whole.cut("day"), force=False)
     assert sorted(row.id for row in context.lake.read("clean_visits").collect()) == [1, 2, 3]
-    told = "\n".join(caplog.messages)
-    assert "interval 1 of 3: 2013-05-01 00:00 to 2013-05-02 00:00\n" in told
-    assert re.search(r"interval 3 of 3: 2013-05-03 00:00 to 2013-05-04 00:00, about \d+ s left", told)
-    assert told.count("nothing to do") == 4
+    log = "\n".join(caplog.messages)
+    assert "interval 1 of 3: 2013-05-01 00:00 to 2013-05-02 00:00\n" in log
+    assert re.search(r"interval 3 of 3: 2013-05-03 00:00 to 2013-05-04 00:00, about \d+ s left", log)
+    assert log.count("nothing to do") == 4

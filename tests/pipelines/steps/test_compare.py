@@ -70,13 +70,13 @@ def evaluated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
     return context
 
 
-def test_the_second_run_is_held_against_the_first(evaluated: Context) -> None:
+def test_the_second_run_is_compared_with_the_first(evaluated: Context) -> None:
     first, second = (read_evaluation(evaluated, run_id) for run_id in ("worse", "better"))
     assert first.predictions.count() == ROWS
     assert first.metrics["auc"] == pytest.approx(0.55)
-    found = comparison(evaluated, first, second)
-    assert "It is better than the model of run worse: its AUC is higher by" in found.verdict
-    metrics, lineage = found.first
+    findings = comparison(evaluated, first, second)
+    assert "It is better than the model of run worse: its AUC is higher by" in findings.verdict
+    metrics, lineage = findings.first
     auc = metrics.rows[0]
     assert (auc[0], auc[1], auc[2], auc[-1]) == ("AUC", "0.5500", "0.6500", "better")
     assert ("config_hash", "worse", "better", "differs") in lineage.rows
@@ -85,12 +85,12 @@ def test_the_second_run_is_held_against_the_first(evaluated: Context) -> None:
 
 
 def test_other_rows_are_not_compared(evaluated: Context) -> None:
-    found = comparison(evaluated, *(read_evaluation(evaluated, run_id) for run_id in ("better", "fewer")))
-    assert found.verdict == "The two runs did not predict the same test rows, so nothing says which model is better."
-    assert found.first[0].rows[0][3:] == ("", "", "")
+    findings = comparison(evaluated, *(read_evaluation(evaluated, run_id) for run_id in ("better", "fewer")))
+    assert findings.verdict == "The two runs did not predict the same test rows, so nothing says which model is better."
+    assert findings.first[0].rows[0][3:] == ("", "", "")
 
 
-def test_a_run_that_is_not_there_is_named(evaluated: Context) -> None:
+def test_a_missing_run_is_named(evaluated: Context) -> None:
     with pytest.raises(DataError, match="no successful evaluation has the run id gone; expected one of the table runs"):
         read_evaluation(evaluated, "gone")
     one = read_evaluation(evaluated, "better")
@@ -114,7 +114,7 @@ def test_the_query_of_the_docs_compares_two_runs(evaluated: Context) -> None:
 
 
 def test_the_page_names_both_runs(evaluated: Context) -> None:
-    found = comparison(evaluated, *(read_evaluation(evaluated, run_id) for run_id in ("worse", "better")))
-    html = re.sub("<td [^>]*>", "<td>", render(found))  # whatever colour a cell has
+    findings = comparison(evaluated, *(read_evaluation(evaluated, run_id) for run_id in ("worse", "better")))
+    html = re.sub("<td [^>]*>", "<td>", render(findings))  # whatever colour a cell has
     assert "<h1>better compared with worse</h1>" in html
     assert "<td>config_hash</td><td>worse</td><td>better</td><td>differs</td>" in html

@@ -124,9 +124,9 @@ def test_statistics_drift_and_samples_are_kept(cleaned: Run) -> None:
     context = cleaned(FEATURES)
     stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
     assert all(0.5 <= row.auc <= 1 for row in stats.values())
-    told = {row.provenance for row in stats.values()}
-    assert len(told) == 1
-    provenance = json.loads(told.pop())
+    provenances = {row.provenance for row in stats.values()}
+    assert len(provenances) == 1
+    provenance = json.loads(provenances.pop())
     assert provenance["snapshots"]["flights"] == context.lake.snapshot_id("clean_flights") is not None
     assert (provenance["spec"], provenance["code"]) == (context.config.digest("features", "task"), code_version())
     train = context.lake.read("features").where("split = 'train'").select("label", "minute_of_day").toPandas()
@@ -155,11 +155,11 @@ def test_examples_are_the_same_by_either_writer_and_their_files_are_removed(
         file.write_bytes(b"")
         os.utime(file, times=(time.time() - hours * 3600,) * 2)
     by_spark = digests(cleaned(FEATURES, force=True))
-    assert [left.name for left in folder.iterdir()] == ["running"]
+    assert [path.name for path in folder.iterdir()] == ["running"]
     with monkeypatch.context() as remote:
         remote.setattr("pipelines.steps.examples.is_local", lambda _: False)
         assert digests(cleaned(FEATURES, force=True)) == by_spark
-    assert [left.name for left in folder.iterdir()] == ["running"]
+    assert [path.name for path in folder.iterdir()] == ["running"]
 
     def refuse(uri: str) -> None:
         raise PermissionError(uri)
@@ -170,18 +170,18 @@ def test_examples_are_the_same_by_either_writer_and_their_files_are_removed(
 
 
 @pytest.mark.slow
-def test_an_interval_is_held_against_what_was_trained_on(run: Run) -> None:
+def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
     whole = run(INGEST, CLEAN, FEATURES)
     with pytest.raises(DataError, match="no model has been trained"):
         run(DRIFT)
     trained(whole)
-    held = run(DRIFT, config=in_december)  # a window within the interval that is cleaned
+    compared = run(DRIFT, config=in_december)  # a window within the interval that is cleaned
     moved = {row.feature: row for row in run().lake.read("drift_metrics").where("compared = 'interval'").collect()}
     assert moved["temp"].psi > 1
     assert moved["temp"].ks > 0.5
     assert moved["distance"].ks < 0.1
     assert {row.reference_run_id for row in moved.values()} == {whole.runs.needed("features", by="the test").run_id}
-    report = Path(held.runs.needed("drift", by="the test").artifacts["report"]).read_text()
+    report = Path(compared.runs.needed("drift", by="the test").artifacts["report"]).read_text()
     shown = re.findall(r"<td>interval</td><td>(\w+)</td><td>([\d.]+)</td>", report)
     assert shown == [(name, f"{row.psi:.3f}") for name, row in sorted(moved.items(), key=lambda item: -item[1].psi)]
     assert f"<td>2013-12-01 00:00 to 2014-01-01 00:00</td><td>{shown[0][0]}</td>" in report

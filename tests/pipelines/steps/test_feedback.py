@@ -35,7 +35,7 @@ from schemas import tables
 from schemas.flights import EXAMPLES, ORIGINS
 from tests.conftest import ROOT
 from tests.pipelines.registry.versions import history, version
-from tests.pipelines.serving.asking import ask
+from tests.pipelines.serving.in_process import post
 
 numbers = itertools.count()
 DISTANCE = FittedNumeric(name="distance", fill=900, clip=None, log1p=False, offset=1000, scale=500)
@@ -112,15 +112,15 @@ class Feedback:
 
 
 def serve(feedback: Feedback) -> list[tuple[str, int, float]]:
-    """Serve the rows, three a request, with a request log; each row's request, place and probability."""
+    """Serve the rows, three a request, with a request log; each row's request, position and probability."""
     service = Service(AliasSource(feedback.config, "champion"), Settings(request_log=feedback.folder, access_log=False))
     service.load_first()
     bodies = [SERVED[at : at + 3] for at in range(0, len(SERVED), 3)]
-    answers = asyncio.run(ask(service, *bodies))
+    responses = asyncio.run(post(service, *bodies))
     return [
-        (headers[b"x-request-id"].decode(), place, one["probability"])
-        for _, headers, content in answers
-        for place, one in enumerate(content["predictions"])
+        (headers[b"x-request-id"].decode(), position, one["probability"])
+        for _, headers, content in responses
+        for position, one in enumerate(content["predictions"])
     ]
 
 
@@ -133,7 +133,7 @@ def test_served_requests_become_live_drift_and_with_labels_live_metrics(spark: S
     context = feedback.run(INGEST, CLEAN, predict_step(), DRIFT)
 
     scores = {(row.served_request, row.served_row): row.score for row in context.lake.read("scores").collect()}
-    assert scores == pytest.approx({(request, place): p for request, place, p in served}, abs=1e-6)
+    assert scores == pytest.approx({(request, position): p for request, position, p in served}, abs=1e-6)
     moved = {row.feature: row for row in context.lake.read("drift_metrics").where("compared = 'interval'").collect()}
     # A third of the flights left from each airport; now half leave from two of them. An empty bin counts as 0.0001.
     now, then = np.array([0.5, 0.5, 1e-4]), np.array([1, 1, 1]) / 3
@@ -142,7 +142,7 @@ def test_served_requests_become_live_drift_and_with_labels_live_metrics(spark: S
 
     random = np.random.default_rng(3)
     delays = random.integers(-20, 60, LABELLED)
-    labelled = [f"{request},{place},{late}" for (request, place, _), late in zip(served, delays, strict=False)]
+    labelled = [f"{request},{position},{late}" for (request, position, _), late in zip(served, delays, strict=False)]
     outcomes.write_text(header + "\n".join([*labelled, f"{served[LABELLED][0]},{served[LABELLED][1]},"]))
     again = feedback.run(INGEST, CLEAN, predict_step(), DRIFT)
     truth = delays > 15

@@ -1,4 +1,4 @@
-"""Ingest from a JSON API: what lands, what is asked for again, and what is kept in between."""
+"""Ingest from a JSON API: what lands, what is requested again, and what is spooled in between."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ def from_api(content: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-def spooled(tmp_path: Path) -> list[str]:
+def spool_files(tmp_path: Path) -> list[str]:
     """The names of spooled pages."""
     return sorted(path.name for path in (tmp_path / "warehouse" / "_spool").rglob("*.json"))
 
 
 @pytest.mark.slow
-def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_gone_on_from(
+def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_resumed(
     run: Run, cleaned: Run, server: FaultyApi, tmp_path: Path
 ) -> None:
     server.script.extend([None, None, faulty.status(503)])
     with pytest.raises(ExternalError, match=r"source weather: .*page=3 failed 1 times, .*503"):
         run(INGEST, config=from_api)
-    assert spooled(tmp_path) == ["page-000001.json", "page-000002.json"]
+    assert spool_files(tmp_path) == ["page-000001.json", "page-000002.json"]
     context = run(INGEST, CLEAN, config=from_api)
-    assert server.asked == ["1", "2", "3", *PAGES[2:]]
+    assert server.requested == ["1", "2", "3", *PAGES[2:]]
     assert (server.requests[0].query["from"], server.requests[0].query["to"]) == (
         "2013-01-01T05:00:00Z",
         "2014-01-01T05:00:00Z",
     )
-    assert spooled(tmp_path) == []
+    assert spool_files(tmp_path) == []
     assert context.lake.read("raw_weather").count() == 26115
     columns = [column.name for column in context.config.contract("weather").columns]
-    tables = [made.lake.read("clean_weather").select(columns) for made in (context, cleaned())]
+    tables = [run_context.lake.read("clean_weather").select(columns) for run_context in (context, cleaned())]
     assert tables[0].count() == 26114
     assert tables[0].exceptAll(tables[1]).count() == 0
     run(INGEST, config=from_api)
     assert len(server.requests) == 7
     run(INGEST, config=from_api, force=True)
-    assert server.asked[7:] == PAGES
+    assert server.requested[7:] == PAGES
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_answers_that_break_the_contract_are_not_kept(run: Run, server: FaultyAp
     server.rows[20000]["sunshine"] = 1
     with pytest.raises(DataError, match=r"a row of .*v1/weather has fields that the contract does not know: sunshine"):
         run(INGEST, config=from_api)
-    assert spooled(tmp_path) == []
+    assert spool_files(tmp_path) == []
     assert run().lake.snapshot_id("raw_weather") is None
     del server.rows[20000]["sunshine"]
     assert run(INGEST, config=from_api).lake.read("raw_weather").count() == 26115

@@ -23,16 +23,18 @@ def expire_raw(content: dict[str, Any]) -> None:
 def test_expired_raw_rows_do_not_take_clean_ones_with_them(run: Run) -> None:
     before = run(ingest.STEP, clean.STEP).lake.read("clean_flights").count()
     context = run(config=expire_raw)
-    left = [Path(context.all_artifacts) / name for name in ("examples/run_1/part-0", f"models/aliases.json.{'a' * 32}.partial")]
-    for path in left:
+    leftovers = [
+        Path(context.all_artifacts) / name for name in ("examples/run_1/part-0", f"models/aliases.json.{'a' * 32}.partial")
+    ]
+    for path in leftovers:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("of a killed run")
         os.utime(path, (0, 0))
     maintain(context, dry=True)
     assert context.lake.read("raw_flights").count() > 0
-    assert [path.exists() for path in left] == [True, True]
+    assert [path.exists() for path in leftovers] == [True, True]
     run(STEP, config=expire_raw)
-    assert [path.exists() for path in left] == [False, False]
+    assert [path.exists() for path in leftovers] == [False, False]
     assert context.lake.read("raw_flights").count() == 0
     assert context.lake.read("row_ledger").where("step = 'ingest'").count() == 5
     assert context.lake.read("runs").where("job = 'maintain' and status = 'succeeded'").count() == 1

@@ -165,15 +165,15 @@ def rides(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, bundles
     """The rides of a day, landed and cleaned once for all tests."""
     folder = tmp_path_factory.mktemp("rides")
     (folder / "rides.csv").write_text(DAY)
-    made = Rides(spark, folder, "rides")
-    context = made.run(INGEST, CLEAN)
+    day = Rides(spark, folder, "rides")
+    context = day.run(INGEST, CLEAN)
     first, second = (
         version(number, uri=str(bundle), hash=bundle_hash(str(bundle)), alias="champion" if number == 1 else None,
                 metrics={"threshold": 0.5})
         for number, bundle in enumerate(bundles, start=1)
     )  # fmt: skip
     change_models(context, lambda _: history(first, second, version(3, state="refused", reasons=("auc",))))
-    return made
+    return day
 
 
 def test_odd_rows_are_scored_and_rows_without_features_quarantined(rides: Rides, bundles: tuple[Path, Path]) -> None:
@@ -279,13 +279,13 @@ def test_the_files_of_a_repeated_attempt_leave_no_row(rides: Rides, monkeypatch:
 def test_two_models_are_compared_on_the_test_rows_of_which_both_make_features(rides: Rides, bundles: tuple[Path, Path]) -> None:
     context = rides.run()
     champion = version(1, uri=str(bundles[0]), metrics={})
-    found = compare(context, str(bundles[1]), champion, ChampionGate(replicates=50))
+    comparison = compare(context, str(bundles[1]), champion, ChampionGate(replicates=50))
     labelled = {name: values[:4] for name, values in RAW.items()}
     losses = [log_loss([0, 1, 0, 1], expected_scores(bundle, labelled)) for bundle in bundles]
-    assert (found.champion, found.metric) == (1, "log_loss")
-    assert found.difference == pytest.approx(losses[1] - losses[0], abs=1e-6)
-    assert found.low <= found.difference <= found.high
-    assert found.low < found.high
+    assert (comparison.champion, comparison.metric) == (1, "log_loss")
+    assert comparison.difference == pytest.approx(losses[1] - losses[0], abs=1e-6)
+    assert comparison.low <= comparison.difference <= comparison.high
+    assert comparison.low < comparison.high
 
 
 def scored_rides() -> pa.RecordBatch:

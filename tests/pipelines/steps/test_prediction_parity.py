@@ -120,9 +120,9 @@ def raw_rows(context: Context, bundle: Bundle) -> Raw:
     with examples(context, by="the test") as (rows, *_):
         whole = rows.where(" and ".join(["true", *(f"{name} is not null" for name, kind in kinds.items() if kind.length)]))
         times = {name for name, type_ in rows.dtypes if type_ == "timestamp" and name in kinds}
-        taken = whole.select("row_id", *cols([name for name in kinds if name not in times]),
+        selected = whole.select("row_id", *cols([name for name in kinds if name not in times]),
                              *((F.unix_micros(name) / 1e6).alias(name) for name in times))  # fmt: skip
-        columns = taken.orderBy("row_id").toArrow().to_pydict()
+        columns = selected.orderBy("row_id").toArrow().to_pydict()
     return Raw(columns["row_id"], {name: _array(kind.dtype, columns[name]) for name, kind in kinds.items()})
 
 
@@ -176,10 +176,10 @@ def by_names(address: str, bundle: Bundle, raw: Arrays) -> Scores:
         {name: named(fields[name], value) for name, value in zip(raw, values, strict=True)}
         for values in zip(*raw.values(), strict=True)
     ]
-    answers = post(address, "/predict", rows)["predictions"]
+    predictions = post(address, "/predict", rows)["predictions"]
     if bundle.output_schema.task == "multiclass":
-        return np.array([list(answer["probabilities"].values()) for answer in answers])
-    return np.array([answer.get("probability", answer.get("values")) for answer in answers])
+        return np.array([list(prediction["probabilities"].values()) for prediction in predictions])
+    return np.array([prediction.get("probability", prediction.get("values")) for prediction in predictions])
 
 
 def by_json_tensors(address: str, bundle: Bundle, raw: Arrays) -> Scores:
@@ -258,9 +258,9 @@ def test_every_route_gives_the_same_prediction(spark: SparkSession, tmp_path: Pa
     scored = context.lake.read("scores").collect()
     labelled = score_features(context, context.lake.read(FEATURES_TABLE), uri).collect()
     for route_name, rows in (("predict", scored), ("features table", labelled)):
-        found = from_rows(rows, ids)
-        assert len(found) > 0.9 * len(ids)
-        by_route[route_name] = np.array([found.get(each, expected[at]) for at, each in enumerate(ids)])
+        by_id = from_rows(rows, ids)
+        assert len(by_id) > 0.9 * len(ids)
+        by_route[route_name] = np.array([by_id.get(each, expected[at]) for at, each in enumerate(ids)])
     apart = {
         route: float((np.abs(scores - expected) / np.maximum(1, np.abs(expected))).max()) for route, scores in by_route.items()
     }

@@ -193,12 +193,12 @@ def _located(models: Models, version: int) -> tuple[str, str]:
 def _check_champions_by_day(models: Models) -> None:
     """The documented query names who was champion on a day, from rows whose times are moved to days in March."""
     context = models.context()
-    held = sorted((row for row in read_history(context) if row.alias == "champion"), key=lambda row: row.valid_from)
+    reigns = sorted((row for row in read_history(context) if row.alias == "champion"), key=lambda row: row.valid_from)
     bounds = ["2026-03-01 08:00", "2026-03-02 08:00", "2026-03-02 20:00", "2026-03-05 00:00", None]
     frame = context.spark.createDataFrame(
         [
             (row.version, "champion", start, end, row.changed_by, row.change_reason)
-            for row, start, end in zip(held, bounds, bounds[1:], strict=False)
+            for row, start, end in zip(reigns, bounds, bounds[1:], strict=False)
         ],
         "version int, alias string, valid_from string, valid_to string, changed_by string, change_reason string",
     ).selectExpr("*", "cast(valid_from as timestamp) as f", "cast(valid_to as timestamp) as t")
@@ -207,7 +207,7 @@ def _check_champions_by_day(models: Models) -> None:
     page = (ROOT / "docs" / "registry.md").read_text()
     query = re.search(r"```sql\n(.*?)```", page, re.DOTALL)
     assert query
-    assert [row.version for row in held] == [1, 2, 1, 3]
+    assert [row.version for row in reigns] == [1, 2, 1, 3]
 
     def champions(day: str) -> list[int]:
         sql = query[1].replace("lake.flights.models", "models_by_day").replace("2026-03-14", day)
@@ -298,8 +298,8 @@ def test_evaluate_says_how_a_model_compares_with_the_champion(models: Models, mo
     assert (itself.gate, itself.champion) == (gate, "It is the champion itself, version 1.")
 
     second = models.train()
-    found = Comparison(1, "log_loss", -0.01, -0.02, -0.005)
-    monkeypatch.setattr(gathering, "compare", lambda *_: found)
+    comparison = Comparison(1, "log_loss", -0.01, -0.02, -0.005)
+    monkeypatch.setattr(gathering, "compare", lambda *_: comparison)
     better = assess(models.context(), measured(models, second))
     assert better.champion == (
         "It is better than the champion, version 1: its log loss is lower by 0.0100 (95% interval 0.0050 to 0.0200)."
@@ -316,10 +316,10 @@ def test_evaluate_says_how_a_model_compares_with_the_champion(models: Models, mo
     )  # fmt: skip
     assert [reason.split(" ")[0] for reason in worse.gate.missed] == ["auc", "drift_metrics", "worse"]
 
-    def gone(*_: object) -> Comparison:
+    def unreadable(*_: object) -> Comparison:
         raise ExternalError("model /m: its manifest can't be read.")
 
-    monkeypatch.setattr(gathering, "compare", gone)
+    monkeypatch.setattr(gathering, "compare", unreadable)
     unknown = assess(models.context(), measured(models, second))
     assert unknown.champion == "It could not be compared with the champion, version 1: model /m: its manifest can't be read."
     silent = assess(models.context(lambda content: content.update(registry={"champion": None})), measured(models, second))
@@ -329,29 +329,29 @@ def test_evaluate_says_how_a_model_compares_with_the_champion(models: Models, mo
 def test_publish_uses_evaluates_comparison_unless_the_champion_changed(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     models.train()
     models.publish()
-    kept = models.folder / "comparison.json"
-    run = models.train(artifacts={"comparison": str(kept)})
-    made = []
+    comparison_file = models.folder / "comparison.json"
+    run = models.train(artifacts={"comparison": str(comparison_file)})
+    rivals = []
 
     def compare(context: Context, uri: str, rival: Any, *_: object) -> Comparison:
-        made.append(rival.version)
+        rivals.append(rival.version)
         return Comparison(rival.version, "log_loss", 0.02, 0.01, 0.03)
 
     monkeypatch.setattr(gathering, "compare", compare)
     worse = assess(models.context(), measured(models, run)).comparison
     assert worse
-    kept.write_text(worse.model_dump_json())
+    comparison_file.write_text(worse.model_dump_json())
     for edit in (lambda _: None, lambda content: content.update(registry={"champion": {"replicates": 300}})):
         with pytest.raises(QualityError, match="worse than the champion, version 1"):
             models.publish(edit)
-    assert made == [1, 1]  # by evaluate, and by the publish whose gate is another one
+    assert rivals == [1, 1]  # by evaluate, and by the publish whose gate is another one
     context = models.context()
     [now] = [row for row in current(read_history(context)) if row.alias == "champion"]
-    assert stored_comparison(context, str(kept), now) == worse.comparison
-    assert stored_comparison(context, str(kept), now.model_copy(update={"hash": "another"})) is None
-    assert stored_comparison(context, str(kept), now.model_copy(update={"version": 9})) is None
-    kept.write_text("{}")
-    assert stored_comparison(context, str(kept), now) is None
+    assert stored_comparison(context, str(comparison_file), now) == worse.comparison
+    assert stored_comparison(context, str(comparison_file), now.model_copy(update={"hash": "another"})) is None
+    assert stored_comparison(context, str(comparison_file), now.model_copy(update={"version": 9})) is None
+    comparison_file.write_text("{}")
+    assert stored_comparison(context, str(comparison_file), now) is None
     assert stored_comparison(context, str(models.folder / "none.json"), now) is None
 
 
@@ -409,7 +409,9 @@ def test_a_mirror_that_fails_is_a_warning_and_the_model_is_published(models: Mod
     assert f"registry.mlflow: not up to date: {address}: registered-models/get failed" in caplog.text
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_other_gets_an_error(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(3):
         models.train()
         models.publish()
@@ -443,7 +445,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(models: Models
     assert [one.valid_to for one in spans[:-1]] == [other.valid_from for other in spans[1:]]
 
 
-def test_of_two_processes_that_promote_at_once_one_wins_and_the_other_is_told(spark: SparkSession, tmp_path: Path) -> None:
+def test_of_two_processes_that_promote_at_once_one_wins_and_one_gets_an_error(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "warehouse").mkdir()
     shared = Models(session_on(spark, tmp_path / "warehouse"), tmp_path)
     for _ in range(3):
@@ -452,8 +454,8 @@ def test_of_two_processes_that_promote_at_once_one_wins_and_the_other_is_told(sp
     command = [sys.executable, "-m", "tests.pipelines.steps.promoter", str(tmp_path), shared.name, "2"]
     with subprocess.Popen(command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE) as other:
         mine = promote_beside_another(shared.spark, tmp_path, shared.name, 3)
-        said, _ = other.communicate(timeout=120)
-    lost = {3: str(mine) if mine else "", 2: said.strip()}
+        output, _ = other.communicate(timeout=120)
+    lost = {3: str(mine) if mine else "", 2: output.strip()}
     codes = sorted((mine.exit_code if mine else 0, other.returncode))
     assert codes == [0, 5]
     [winner] = [version for version, error in lost.items() if not error]
@@ -464,7 +466,7 @@ def test_of_two_processes_that_promote_at_once_one_wins_and_the_other_is_told(sp
     assert champion(shared.context().config).version == winner
 
 
-def test_a_publication_whose_champion_changed_meanwhile_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publication_whose_champion_changed_meanwhile_is_refused(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         models.train()
         models.publish()

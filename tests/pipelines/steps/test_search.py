@@ -53,7 +53,7 @@ def check_description(bundle: Bundle, feature_run: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, tmp_path: Path) -> None:
+def test_the_best_trial_is_promoted_and_evaluate_uses_it(cleaned: Run, tmp_path: Path) -> None:
     before = running(("pipelines.training.rank",))
     values = {"optimizer.learning_rate": {"choices": [0.003, 1e-9]}, "network.activation": {"choices": ["relu", "rellu"]}}
     search = {"sampler": "grid", "seed": 5, "trials": 9, "halving": {"minimum_epochs": 1, "factor": 2}, "space": values}
@@ -66,8 +66,8 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, t
 
     context = cleaned(FEATURES, SEARCH, EVALUATE, config=edit)
     assert left_since(before, ("pipelines.training.rank",)) == set()  # nor of the trial that was ended early
-    found = context.lake.read("search_trials").where(F.col("run_id") == context.run_id).orderBy("trial").collect()
-    tried = {tuple(json.loads(row["values"]).values()): row for row in found}
+    trials = context.lake.read("search_trials").where(F.col("run_id") == context.run_id).orderBy("trial").collect()
+    tried = {tuple(json.loads(row["values"]).values()): row for row in trials}
     assert {key: row.state for key, row in tried.items()} == {
         (0.003, "relu"): "done",
         (1e-9, "relu"): "pruned",
@@ -94,16 +94,16 @@ def test_the_best_trial_is_promoted_and_evaluate_goes_on_with_it(cleaned: Run, t
     folders = [path.name for path in Path(trained.artifacts["model"]).parent.iterdir()]
     assert folders == [f"trial-{best.trial:04d}"]  # those that lost are gone
 
-    told = MlflowClient(uri)
-    experiment = told.get_experiment_by_name("trials")
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("trials")
     assert experiment is not None
-    runs = {each.info.run_name: each for each in told.search_runs([experiment.experiment_id])}
+    runs = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
     assert {name: each.info.status for name, each in runs.items()} == {
-        f"{context.run_id}/trial {row.trial}": "FINISHED" if row.state == "done" else "FAILED" for row in found
+        f"{context.run_id}/trial {row.trial}": "FINISHED" if row.state == "done" else "FAILED" for row in trials
     }
     of_best = runs[f"{context.run_id}/trial {best.trial}"]
     assert of_best.data.params["optimizer.learning_rate"] == "0.003"
-    losses = told.get_metric_history(of_best.info.run_id, "validation_loss")
+    losses = client.get_metric_history(of_best.info.run_id, "validation_loss")
     assert [metric.value for metric in losses] == [row.validation_loss for row in sorted(history, key=lambda row: row.epoch)]
 
 

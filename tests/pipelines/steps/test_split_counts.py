@@ -108,11 +108,11 @@ def test_train_refuses_a_table_whose_validation_has_one_class(run: Run) -> None:
     table = tables.features((Column(AT, "timestamp"),), {"x": "float"}, "float", ())
     stamp: dict[str, Any] = {"run_id": context.run_id, "interval_from": start, "interval_to": end, AT: start, "x": 1.0}
     labels = {"train": [0.0, 1.0], "validation": [1.0, 1.0], "test": [0.0, 1.0]}
-    made = [
+    rows = [
         {"row_id": at, "split": split, "label": of, **stamp} for split, given in labels.items() for at, of in enumerate(given)
     ]
     with context.audit("features") as audit:
-        audit.write(table, context.lake.frame(table, made), context.in_interval)
+        audit.write(table, context.lake.frame(table, rows), context.in_interval)
         audit.publish()
     with pytest.raises(
         DataError, match=r"train: the validation split has rows of one class only, .*validation 2 rows \(late: 2"

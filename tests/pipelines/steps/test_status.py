@@ -149,9 +149,9 @@ def test_the_champion_has_its_metrics_with_intervals_on_test_and_live(spark: Spa
     replaced = version(1, **alias, valid_to=day(3))
     rows = [replaced, version(1, **alias, valid_from=day(3)), version(2, alias=None)]
     context.lake.append_rows(stored.MODELS, [each.row for each in rows])
-    found = report().champion
-    assert found is not None and (found.version, found.since, found.live) == (1, day(1), ())
-    assert [(each.metric, each.value, each.low) for each in found.test] == [("auc", 0.7, None)], "the registry's"
+    champion = report().champion
+    assert champion is not None and (champion.version, champion.since, champion.live) == (1, day(1), ())
+    assert [(each.metric, each.value, each.low) for each in champion.test] == [("auc", 0.7, None)], "the registry's"
     base = {"interval_from": MAY[0], "interval_to": MAY[1], "model_run_id": "train1", "split": "test"}
     measured = [("auc", None, 0.75, 0.7, 0.8), ("log_loss", None, 0.5, None, None), ("auc", "gbm", 0.9, 0.8, 1.0)]
     names = ("metric", "baseline", "value", "low", "high")
@@ -161,13 +161,13 @@ def test_the_champion_has_its_metrics_with_intervals_on_test_and_live(spark: Spa
     earlier = {"interval_from": MAY[0] - timedelta(days=1), "interval_to": MAY[0]}
     spans = [{"interval_from": MAY[0], "interval_to": MAY[1]}, earlier]
     context.lake.append_rows(LIVE, [{**live, **spans[0]}, {**live, **spans[1]}, {**live, **spans[0], "model_version": 2}])
-    found = report().champion
-    assert found is not None
-    assert [each.model_dump() for each in found.test] == [
+    champion = report().champion
+    assert champion is not None
+    assert [each.model_dump() for each in champion.test] == [
         {"metric": "auc", "value": 0.75, "low": 0.7, "high": 0.8},
         {"metric": "log_loss", "value": 0.5, "low": None, "high": None},
     ]
-    assert [(each.value, each.low, each.high, each.rows, each.interval_to) for each in found.live] == [
+    assert [(each.value, each.low, each.high, each.rows, each.interval_to) for each in champion.live] == [
         (0.6, 0.5, None, 9, MAY[1])
     ]
 
@@ -260,8 +260,8 @@ def test_a_database_that_is_empty_or_does_not_answer_is_named(
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         assert job(edit=catalog(f"jdbc:postgresql://127.0.0.1:{port}/db", **login)) == 5
-    said = capsys.readouterr().err
-    assert "lake.catalog: the catalog can't be read (Connection refused" in said and said.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert "lake.catalog: the catalog can't be read (Connection refused" in errors and errors.count("\n") == 1
 
 
 def test_wrong_arguments_and_unknown_tables_are_exit_2(job: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

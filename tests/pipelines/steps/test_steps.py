@@ -211,9 +211,9 @@ def test_a_category_unseen_in_training_is_the_unknown_one(run: Run) -> None:
     context = run(INGEST, CLEAN, FEATURES, rows=rename)
     unknown = context.lake.read("features").where(F.col("destination") == 0).groupBy("split").count().collect()
     named = context.lake.read("clean_flights").where("dest = 'ZZZ' and arr_delay is not null").count()
-    found = {row.split: row["count"] for row in unknown}
-    assert found["test"] >= named > 0
-    assert "train" not in found
+    counts = {row.split: row["count"] for row in unknown}
+    assert counts["test"] >= named > 0
+    assert "train" not in counts
     vocabulary = next(f.words for f in read_spec(context).features if f.kind == "categorical" and f.name == "destination")
     assert "ZZZ" not in (vocabulary or ("ZZZ",))
 
@@ -235,8 +235,8 @@ def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run)
     before = snapshots(cleaned(FEATURES))
     with pytest.raises(ConfigError, match="9 ranks need 9 slots at once, the cluster has 2"):
         cleaned(TRAIN, config=lambda c: c["train"].update(ranks=9))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
         with pytest.raises(ExternalError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
             cleaned(TRAIN, config=lambda c: c["train"].update(channel_port=port))
     assert snapshots(cleaned()) == before
@@ -263,7 +263,8 @@ def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
     assert account(context, "clean", "flights") == (FLIGHTS, FLIGHTS, 0, 0, 0)
     for name in ("clean_flights", "clean_airlines"):
         rows = [
-            found.lake.read(name).drop("run_id", "source_file", "source_row", "source_block") for found in (before, context)
+            run_context.lake.read(name).drop("run_id", "source_file", "source_row", "source_block")
+            for run_context in (before, context)
         ]
         assert rows[0].exceptAll(rows[1]).count() == rows[1].exceptAll(rows[0]).count() == 0
     first = snapshots(context)

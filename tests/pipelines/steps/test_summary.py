@@ -34,7 +34,7 @@ def visited(visit: Run, tmp_path: Path) -> Context:
 VISITS = ("1,2013-05-01 10:00:00,1.5,a", "2,2013-05-01 11:00:00,2.5,b", "3,2013-05-01 12:00:00,wrong,b")
 
 
-def shown(context: Context, job: str) -> list[list[str]]:
+def printed_words(context: Context, job: str) -> list[list[str]]:
     """What a job prints at its end, as words by line."""
     text = io.StringIO()
     print_job(job, replace(context, console=Console(file=text, width=160, highlight=False)), time.monotonic(), Namespace())
@@ -49,10 +49,10 @@ def add_run(context: Context, job: str, **artifacts: str) -> None:
 
 
 def test_each_job_ends_with_its_own_rows_and_metrics(visited: Context) -> None:
-    lines = shown(visited, "ingest")
+    lines = printed_words(visited, "ingest")
     assert ["ingest", "visits", "3", "3", "0", "0", "0"] in lines
     assert [line for line in lines if line[0] == "clean"] == []
-    assert ["clean", "visits", "3", "2", "1", "0", "0"] in shown(visited, "clean")
+    assert ["clean", "visits", "3", "2", "1", "0", "0"] in printed_words(visited, "clean")
     assert [line[0] for line in lines[-2:]] == ["Seconds", "Tables"]
     _check_search_and_drift(visited)
 
@@ -77,10 +77,10 @@ def _check_search_and_drift(visited: Context) -> None:
     visited.lake.append_rows(tables.TRAINING_HISTORY, [history])
     add_run(visited, "train", model="/m")
     add_run(visited, "drift", report="/r/drift.html")
-    search = shown(visited, "search")
+    search = printed_words(visited, "search")
     assert ["2", "done", "2", "2", "validation_auc", "0.9000", "1.0", "kept"] in search
     assert ["1", "0.5000", "0.4000", "0.9000", "1.0e-01", "3", "kept"] in search
     assert search[-1] == ["Model", "/m"]
-    drift = shown(visited, "drift")
+    drift = printed_words(visited, "drift")
     assert [line for line in drift if line[0] in ("a", "b")] == [["b", "0.300", "+25.0%"], ["a", "0.100", "+25.0%"]]
     assert drift[-1] == ["Report", "/r/drift.html"]

@@ -28,9 +28,9 @@ def write(context: Context, rows: int) -> None:
     start, end = context.bounds
     table = tables.features((), {"x": "float"}, "float", ())
     stamp: dict[str, Any] = {"run_id": context.run_id, "interval_from": start, "interval_to": end}
-    made = [{"row_id": at, "split": "train", "label": 0.0, "x": 1.0, **stamp} for at in range(rows)]
+    records = [{"row_id": at, "split": "train", "label": 0.0, "x": 1.0, **stamp} for at in range(rows)]
     with context.audit("features") as audit:
-        audit.write(table, context.lake.frame(table, made), context.in_interval)
+        audit.write(table, context.lake.frame(table, records), context.in_interval)
         audit.publish()
 
 
@@ -50,7 +50,7 @@ def test_of_two_intervals_that_begin_at_once_the_own_files_alone_are_read(run: R
 
 
 @pytest.mark.parametrize(("checksum", "goes_on"), [(45, True), (44, False)])
-def test_nobody_goes_on_from_a_run_whose_receipts_do_not_match(
+def test_a_run_whose_receipts_do_not_match_is_not_resumed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksum: int, goes_on: bool
 ) -> None:
     context, wanted = run(), job(1, retries=0).model_copy(update={"checkpoints": str(tmp_path / "checkpoints" / "run")})

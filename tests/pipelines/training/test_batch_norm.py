@@ -16,10 +16,10 @@ WEIGHTS = [np.array([1, 2, 0.5, 1], np.float32), np.array([0, 1, 0, -1], np.floa
 
 def layer() -> BatchNorm:
     """A layer for four units with some gamma and beta."""
-    made = BatchNorm(momentum=0.9)
-    made.build((None, 4))
-    made.set_weights([*WEIGHTS, np.zeros(4), np.ones(4)])
-    return made
+    norm = BatchNorm(momentum=0.9)
+    norm.build((None, 4))
+    norm.set_weights([*WEIGHTS, np.zeros(4), np.ones(4)])
+    return norm
 
 
 def test_it_normalises_as_keras_does() -> None:
@@ -36,32 +36,32 @@ def test_gradients_are_keras_s() -> None:
     own, theirs = layer(), keras.layers.BatchNormalization()
     theirs.build((None, 4))
     theirs.set_weights(own.get_weights())
-    values, found = tf.constant(VALUES), []
+    values, gradients = tf.constant(VALUES), []
     for each in (own, theirs):
         with tf.GradientTape() as tape:
             tape.watch(values)
             loss = tf.reduce_sum(each(values, training=True) ** 3)
-        found.append(tape.gradient(loss, [values, each.gamma.value, each.beta.value]))
-    for first, second in zip(*found, strict=True):
+        gradients.append(tape.gradient(loss, [values, each.gamma.value, each.beta.value]))
+    for first, second in zip(*gradients, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-4)
 
 
 def test_padding_counts_nothing() -> None:
-    made, padded = layer(), np.concatenate([VALUES, np.full((3, 4), 1e6, np.float32)])
+    norm, padded = layer(), np.concatenate([VALUES, np.full((3, 4), 1e6, np.float32)])
     with rows_of_all_ranks(tf.constant([1.0] * 6 + [0.0] * 3)):
-        found = made(padded, training=True).numpy()[:6]
+        outputs = norm(padded, training=True).numpy()[:6]
     mean, variance = VALUES.mean(axis=0), VALUES.var(axis=0)
     np.testing.assert_allclose(
-        found, (VALUES - mean) / np.sqrt(variance + 1e-3) * WEIGHTS[0] + WEIGHTS[1], rtol=1e-4, atol=1e-5
+        outputs, (VALUES - mean) / np.sqrt(variance + 1e-3) * WEIGHTS[0] + WEIGHTS[1], rtol=1e-4, atol=1e-5
     )
-    np.testing.assert_allclose(made.moving_mean, 0.1 * mean, rtol=1e-5)
-    np.testing.assert_allclose(made.moving_variance, 0.9 + 0.1 * variance, rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_mean, 0.1 * mean, rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, 0.9 + 0.1 * variance, rtol=1e-5)
 
 
 def test_numbers_far_from_zero_have_their_variance() -> None:
     values = np.array([[10_000.0], [10_001.0]], np.float32)
-    found = BatchNorm(epsilon=0.0)(values, training=True)
-    np.testing.assert_allclose(found, [[-1], [1]], rtol=1e-5)
+    outputs = BatchNorm(epsilon=0.0)(values, training=True)
+    np.testing.assert_allclose(outputs, [[-1], [1]], rtol=1e-5)
 
 
 def test_it_is_saved_and_loaded(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ def test_arrays_and_notes_come_back(tmp_path: Path) -> None:
     ]
     arrays += [np.full(2, index) for index in range(12)]
     save(str(tmp_path / "deep" / "c.npz"), Checkpoint(arrays, {"epoch": 3, "auc": 0.5}))
-    found = load(str(tmp_path / "deep" / "c.npz"))
-    assert found.meta == {"epoch": 3, "auc": 0.5}
-    for array, expected in zip(found.arrays, arrays, strict=True):
+    loaded = load(str(tmp_path / "deep" / "c.npz"))
+    assert loaded.meta == {"epoch": 3, "auc": 0.5}
+    for array, expected in zip(loaded.arrays, arrays, strict=True):
         assert array.dtype == expected.dtype
         np.testing.assert_array_equal(array, expected)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["c.npz"]
@@ -47,21 +47,21 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: str) -> None:
         load(str(path))
 
 
-def test_the_newest_whole_one_is_found_and_what_is_passed_over_is_told(tmp_path: Path) -> None:
+def test_the_newest_whole_one_is_loaded_and_damaged_ones_are_reported(tmp_path: Path) -> None:
     keeper = Keeper(str(tmp_path))
     for step in range(4):
         keeper.keep(f"{step:03d}", Checkpoint([np.full(100, step)], {"step": step}))
     keeper.wait()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["002.npz", "003.npz"]  # two stay
-    told: list[DataError] = []
+    errors: list[DataError] = []
     newest_path = tmp_path / "003.npz"
     newest_path.write_bytes(newest_path.read_bytes()[:-200])
-    found = newest(str(tmp_path), told.append)
-    assert found is not None
-    assert found[0].endswith("002.npz")
-    assert found[1].meta == {"step": 2}
-    assert [str(error)[:60] for error in told] == [f"checkpoint {newest_path}: can't be read"[:60]]
-    assert newest(str(tmp_path / "none"), told.append) is None
+    latest = newest(str(tmp_path), errors.append)
+    assert latest is not None
+    assert latest[0].endswith("002.npz")
+    assert latest[1].meta == {"step": 2}
+    assert [str(error)[:60] for error in errors] == [f"checkpoint {newest_path}: can't be read"[:60]]
+    assert newest(str(tmp_path / "none"), errors.append) is None
 
 
 def test_what_can_not_be_written_is_exit_5_at_the_next_one_and_leaves_nothing(tmp_path: Path) -> None:

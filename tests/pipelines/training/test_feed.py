@@ -60,10 +60,10 @@ def plan(paths: list[str], ranks: int = 2, batch: int = 8, shuffle: bool = True,
     return RowPlan(groups=read_groups(paths), ranks=ranks, batch_size=batch, seed=1, shuffle=shuffle, shuffle_rows=shuffle_rows)
 
 
-def read(made: RowPlan, rank: int, epoch: int = 0, steps_per_call: int = 3) -> tuple[list[Chunk], Receipt]:
+def read(row_plan: RowPlan, rank: int, epoch: int = 0, steps_per_call: int = 3) -> tuple[list[Chunk], Receipt]:
     """All chunks of an epoch."""
     receipt = Receipt()
-    feed = Feed(made, COLUMNS, rank, steps_per_call)
+    feed = Feed(row_plan, COLUMNS, rank, steps_per_call)
     return list(feed.epoch(epoch, receipt)), receipt
 
 
@@ -73,8 +73,8 @@ def values(chunks: list[Chunk]) -> npt.NDArray[np.float32]:
         return np.zeros(0, np.float32)
     numbers = np.concatenate([chunk.inputs[0] for chunk in chunks])
     weights = np.concatenate([chunk.weights for chunk in chunks])
-    kept: npt.NDArray[np.float32] = numbers[weights > 0][:, 0]
-    return kept
+    present: npt.NDArray[np.float32] = numbers[weights > 0][:, 0]
+    return present
 
 
 @settings(deadline=None, max_examples=30)
@@ -82,13 +82,13 @@ def values(chunks: list[Chunk]) -> npt.NDArray[np.float32]:
 def test_ranks_together_see_each_row_once(
     paths: list[str], ranks: int, batch: int, steps_per_call: int, shuffle_rows: int, epoch: int
 ) -> None:
-    made = plan(paths, ranks, batch, shuffle_rows=shuffle_rows)
-    found = [read(made, rank, epoch, steps_per_call) for rank in range(ranks)]
-    np.testing.assert_array_equal(np.sort(np.concatenate([values(chunks) for chunks, _ in found])), np.arange(ROWS))
-    assert {sum(chunk.steps for chunk in chunks) for chunks, _ in found} == {made.steps(epoch)}
-    assert sum(receipt.rows for _, receipt in found) == ROWS
+    row_plan = plan(paths, ranks, batch, shuffle_rows=shuffle_rows)
+    by_rank = [read(row_plan, rank, epoch, steps_per_call) for rank in range(ranks)]
+    np.testing.assert_array_equal(np.sort(np.concatenate([values(chunks) for chunks, _ in by_rank])), np.arange(ROWS))
+    assert {sum(chunk.steps for chunk in chunks) for chunks, _ in by_rank} == {row_plan.steps(epoch)}
+    assert sum(receipt.rows for _, receipt in by_rank) == ROWS
     expected = sum((n - 50) * 3_000_000_019 % CHECKSUM_MODULUS for n in range(ROWS))
-    assert sum(receipt.checksum for _, receipt in found) == expected
+    assert sum(receipt.checksum for _, receipt in by_rank) == expected
 
 
 def test_a_rows_values_stay_together(paths: list[str]) -> None:
@@ -127,10 +127,10 @@ def test_a_file_that_goes_bad_is_named(paths: list[str], tmp_path: Path) -> None
     bad = tmp_path / "bad.parquet"
     content = Path(paths[0]).read_bytes()
     bad.write_bytes(content)
-    made = plan([str(bad)])
+    row_plan = plan([str(bad)])
     bad.write_bytes(b"\0" * (len(content) // 2) + content[len(content) // 2 :])
     with pytest.raises(DataError, match=r"bad\.parquet: row group \d can't be read"):
-        read(made, 0)
+        read(row_plan, 0)
 
 
 def test_leaving_early_ends_the_reader(paths: list[str]) -> None:
@@ -146,17 +146,17 @@ def peak_bytes(folder: Path, rows: int) -> int:
     columns = {"row_id": n, "label": (n % 2).astype(np.float32), "a": n.astype(np.float32), "b": n.astype(np.float32)}
     path = folder / f"{rows}.parquet"
     pq.write_table(pa.table({**columns, "w": (n % 7).astype(np.int32)}), path, row_group_size=rows)
-    made = plan([str(path)], ranks=1, batch=256, shuffle_rows=8192)
+    row_plan = plan([str(path)], ranks=1, batch=256, shuffle_rows=8192)
     arrow = pa.default_memory_pool()
     before, most = arrow.bytes_allocated(), 0
     tracemalloc.start()
     receipt = Receipt()
-    for _ in Feed(made, COLUMNS, 0, 8).epoch(0, receipt):
+    for _ in Feed(row_plan, COLUMNS, 0, 8).epoch(0, receipt):
         most = max(most, arrow.bytes_allocated() - before)
-    found = tracemalloc.get_traced_memory()[1] + most
+    peak = tracemalloc.get_traced_memory()[1] + most
     tracemalloc.stop()
     assert receipt.rows == rows
-    return found
+    return peak
 
 
 def test_memory_does_not_grow_with_the_table_nor_with_a_row_group(tmp_path: Path) -> None:
@@ -165,17 +165,17 @@ def test_memory_does_not_grow_with_the_table_nor_with_a_row_group(tmp_path: Path
 
 
 def test_a_file_that_ends_early_is_named(paths: list[str]) -> None:
-    made = plan(paths)
-    groups = (made.groups[0].model_copy(update={"rows": 99}), *made.groups[1:])
+    row_plan = plan(paths)
+    groups = (row_plan.groups[0].model_copy(update={"rows": 99}), *row_plan.groups[1:])
     with pytest.raises(DataError, match=r"1\.parquet: row group 0 can't be read \(it ends after 16 rows\)"):
-        read(made.model_copy(update={"groups": groups}), 0)
+        read(row_plan.model_copy(update={"groups": groups}), 0)
 
 
 def test_a_store_that_does_not_answer_is_a_rank_that_is_tried_again(paths: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(_: str) -> None:
         raise OSError("When reading information for key 'k' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject")
 
-    made = plan(paths)
+    row_plan = plan(paths)
     monkeypatch.setattr(decoding, "locate", unreachable)
     with pytest.raises(RankError, match=r"the store did not answer \(.*NETWORK_CONNECTION"):
-        read(made, 0)
+        read(row_plan, 0)

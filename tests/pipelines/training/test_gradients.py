@@ -46,33 +46,33 @@ def compute(network: keras.Model, parts: int) -> tuple[float, list[Any]]:
     def compiled() -> tuple[tf.Tensor, list[tf.Tensor]]:
         return gradients_of(network, head, [*map(tf.constant, INPUTS)], tf.constant(LABELS), tf.constant(PADDED), parts)
 
-    loss, found = compiled()
-    return float(loss), [each.numpy() for each in found]
+    loss, tensors = compiled()
+    return float(loss), [each.numpy() for each in tensors]
 
 
 @pytest.mark.parametrize("parts", [2, 4, 12])
 def test_parts_add_up_to_the_whole(parts: int) -> None:
-    (whole, expected), (loss, found) = gradients(1), gradients(parts)
+    (whole, expected), (loss, actual) = gradients(1), gradients(parts)
     assert loss == pytest.approx(whole, rel=1e-6)
-    for first, second in zip(found, expected, strict=True):
+    for first, second in zip(actual, expected, strict=True):
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
 
 
 def test_in_bfloat16_gradients_are_nearly_the_same_and_of_float32() -> None:
-    (whole, expected), (loss, found) = gradients(1), gradients(1, "mixed_bfloat16")
+    (whole, expected), (loss, actual) = gradients(1), gradients(1, "mixed_bfloat16")
     assert 0 < abs(loss - whole) < 0.02 * whole
-    for first, second in zip(found, expected, strict=True):
+    for first, second in zip(actual, expected, strict=True):
         assert first.dtype == np.float32
         np.testing.assert_allclose(first, second, rtol=0, atol=0.02 * max(np.abs(second).max(), 1))
 
 
 @pytest.mark.parametrize("parts", [1, 4])
 def test_what_a_layer_adds_to_the_loss_stands_beside_the_mean_of_the_rows(parts: int) -> None:
-    plain, found = network_of(), network_of()
-    dense = next(layer for layer in found.layers if isinstance(layer, keras.layers.Dense))
+    plain, penalized = network_of(), network_of()
+    dense = next(layer for layer in penalized.layers if isinstance(layer, keras.layers.Dense))
     dense.kernel.regularizer = keras.regularizers.L2(0.1)
-    (loss, before), (regularized, after) = (compute(each, parts) for each in (plain, found))
+    (loss, before), (regularized, after) = (compute(each, parts) for each in (plain, penalized))
     rows, kernel = PADDED.sum(), dense.kernel.numpy()
     assert regularized - loss == pytest.approx(rows * 0.1 * (kernel**2).sum(), rel=1e-5)
-    place = next(at for at, variable in enumerate(found.trainable_variables) if variable is dense.kernel)
-    np.testing.assert_allclose(after[place] - before[place], rows * 0.2 * kernel, rtol=1e-4, atol=1e-5)
+    position = next(at for at, variable in enumerate(penalized.trainable_variables) if variable is dense.kernel)
+    np.testing.assert_allclose(after[position] - before[position], rows * 0.2 * kernel, rtol=1e-4, atol=1e-5)

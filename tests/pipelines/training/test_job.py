@@ -18,8 +18,8 @@ def job(ranks: int, **config: object) -> TrainingJob:
     settings = TrainConfig.model_validate({"ranks": ranks, "batch_size": 4, "epochs": 3, **config})
     group = PlannedRowGroup(path="f", index=0, rows=45)
     plan = RowPlan(groups=(group,), ranks=ranks, batch_size=4, seed=1, shuffle=True, shuffle_rows=20)
-    places = {"checkpoints": "c", "model": "m"}
-    common = {"run_id": "r", "pipeline": "p", "task": Binary(), "spec": FittedSpec(features=()), **places}
+    paths = {"checkpoints": "c", "model": "m"}
+    common = {"run_id": "r", "pipeline": "p", "task": Binary(), "spec": FittedSpec(features=()), **paths}
     return TrainingJob(config=settings, train=plan, validation=plan, **common)
 
 

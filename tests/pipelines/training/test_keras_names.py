@@ -36,7 +36,7 @@ def test_initializers_are_those_of_keras_that_make_a_matrix() -> None:
 
 
 def test_optimizers_and_their_options_are_those_of_keras() -> None:
-    classes = {name: made for name in dir(keras.optimizers) if inspect.isclass(made := getattr(keras.optimizers, name))}
+    classes = {name: value for name in dir(keras.optimizers) if inspect.isclass(value := getattr(keras.optimizers, name))}
     assert set(OPTIMIZERS) == set(classes) - OF_OTHERS
     for name, options in OPTIMIZERS.items():
         assert {*options, *SHARED} == set(inspect.signature(classes[name].__init__).parameters) - FIXED, name

@@ -34,7 +34,7 @@ def test_every_exported_form_gives_clipped_numbers_in_the_labels_unit(tmp_path: 
     layer.set_weights([kernel])
     network = keras.Model(list(inputs), keras.ops.squeeze(output, -1) if horizon is None else output)
     scaled = (np.array(VALUES) - X.offset) / X.scale
-    samples = [Sample(raw={"x": raw}, features={"x": made}) for raw, made in zip(VALUES, scaled, strict=True)]
+    samples = [Sample(raw={"x": raw}, features={"x": feature}) for raw, feature in zip(VALUES, scaled, strict=True)]
     manifest = {"task": task.model_dump(mode="json")}
 
     exported = export(network, spec, head_of(task, spec, horizon), manifest, str(tmp_path / "m"), samples)
@@ -47,16 +47,16 @@ def test_every_exported_form_gives_clipped_numbers_in_the_labels_unit(tmp_path: 
     bundle = Bundle(str(tmp_path / "m"))
     whole = keras.models.load_model(tmp_path / "m" / "model.keras")
     batch = pa.RecordBatch.from_pydict({"x": pa.array(scaled, pa.float32())})
-    found = {
+    by_form = {
         "model.keras": whole({name: tf.constant(value) for name, value in raw.items()}).numpy(),
         "the SavedModel": bundle.score(raw),
         "score_features": bundle.score_features(batch),
         "ONNX": Runtime((tmp_path / "m" / "model.onnx").read_bytes())(raw)["output"],
     }
-    for form, values in found.items():
+    for form, values in by_form.items():
         np.testing.assert_allclose(values, expected, rtol=2e-6, err_msg=form)
         assert (values.min(), values.max()) == (0.25, 50), form
     assert exported.onnx.missing is None
-    kept = json.loads((tmp_path / "m" / "manifest.json").read_text())
+    written = json.loads((tmp_path / "m" / "manifest.json").read_text())
     assert bundle.spec.label == LABEL
-    assert (kept["task"]["transform"], kept["task"]["clip"]) == ("log1p", True)
+    assert (written["task"]["transform"], written["task"]["clip"]) == ("log1p", True)

@@ -28,6 +28,6 @@ def test_auc_of_a_histogram_is_scikit_learns(histogram: npt.NDArray[np.int64]) -
 def test_only_an_aligned_array_becomes_a_tensor_without_a_copy(skipped: int) -> None:
     values = aligned((9,), np.float32)[skipped:]
     values[...] = 1
-    made = tensor_of(values)
+    tensor = tensor_of(values)
     values[...] = 2
-    assert made.numpy().tolist() == [1 if skipped else 2] * len(values)
+    assert tensor.numpy().tolist() == [1 if skipped else 2] * len(values)

@@ -26,12 +26,14 @@ def head(task: Binary | Multiclass | Regression, horizon: int | None = None, **s
 
 
 def of_numbers(errors: npt.NDArray[np.float64], **loss: object) -> npt.NDArray[np.float64]:
-    """The losses of errors, in deviations of ten degrees, of labels that lie so much above what is told."""
+    """The losses of labels that lie so many deviations of ten degrees above the predictions."""
     outputs = np.linspace(-1, 1, len(errors))
     labels = 50 + 10 * (outputs + errors)
-    made = head(Regression(kind="regression"), loss=loss)
-    found: npt.NDArray[np.float64] = made.losses(tf.constant(labels, tf.float32), tf.constant(outputs, tf.float32)).numpy()
-    return found
+    task_head = head(Regression(kind="regression"), loss=loss)
+    losses: npt.NDArray[np.float64] = task_head.losses(
+        tf.constant(labels, tf.float32), tf.constant(outputs, tf.float32)
+    ).numpy()
+    return losses
 
 
 @pytest.mark.parametrize(("gamma", "alpha"), [(0.0, None), (2.0, None), (0.5, 0.25), (5.0, 0.9)])
@@ -40,26 +42,26 @@ def test_focal_loss_of_two_classes_is_keras_s(gamma: float, alpha: float | None)
         apply_class_balancing=alpha is not None, alpha=alpha or 0.25, gamma=gamma, from_logits=True, reduction=None
     )
     loss = {"name": "focal", "gamma": gamma, "alpha": alpha}
-    found = head(Binary(), loss=loss).losses(tf.constant(LABELS), tf.constant(LOGITS))
-    np.testing.assert_allclose(found, theirs(LABELS[:, None], LOGITS[:, None]), rtol=1e-5)
+    ours = head(Binary(), loss=loss).losses(tf.constant(LABELS), tf.constant(LOGITS))
+    np.testing.assert_allclose(ours, theirs(LABELS[:, None], LOGITS[:, None]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_focal_loss_of_several_classes_is_keras_s(gamma: float) -> None:
     logits = np.array([[2, 0, -1], [0, 0.5, 0], [3, 1, 1]], np.float32)
     theirs = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma, from_logits=True, reduction=None)
-    found = head(THREE, loss={"name": "focal", "gamma": gamma}).losses(tf.constant([0.0, 1, 2]), tf.constant(logits))
-    np.testing.assert_allclose(found, theirs(np.eye(3, dtype=np.float32), logits), rtol=1e-5)
+    ours = head(THREE, loss={"name": "focal", "gamma": gamma}).losses(tf.constant([0.0, 1, 2]), tf.constant(logits))
+    np.testing.assert_allclose(ours, theirs(np.eye(3, dtype=np.float32), logits), rtol=1e-5)
 
 
 @pytest.mark.parametrize("task", [Binary(), THREE])
 def test_focal_loss_has_a_gradient_where_the_model_is_sure(task: Binary | Multiclass) -> None:
     sure = tf.constant([[300.0, -300.0, 0.0]] if task is THREE else [-300.0, 300.0])
     labels = tf.constant([0.0] if task is THREE else [0.0, 0.0])
-    made = head(task, loss={"name": "focal", "gamma": 0.5})
+    task_head = head(task, loss={"name": "focal", "gamma": 0.5})
     with tf.GradientTape() as tape:
         tape.watch(sure)
-        losses = made.losses(labels, sure)
+        losses = task_head.losses(labels, sure)
     assert losses.numpy().tolist() == ([0.0] if task is THREE else [0.0, 300.0])
     assert np.isfinite(tape.gradient(losses, sure)).all()
 
@@ -70,7 +72,7 @@ def test_losses_of_numbers() -> None:
     np.testing.assert_allclose(of_numbers(errors, name="absolute"), abs(errors), rtol=1e-5, atol=1e-6)
     # Within two deviations half the square; beyond 2 * 3 - 2 = 4.
     np.testing.assert_allclose(of_numbers(errors, name="huber", delta=2), [4, 0.125, 0, 0.125, 4], rtol=1e-5, atol=1e-6)
-    # A label above what is told costs 0.9 a deviation, one below 0.1.
+    # A label above the prediction costs 0.9 a deviation, one below 0.1.
     expected = [0.3, 0.05, 0, 0.45, 2.7]
     np.testing.assert_allclose(of_numbers(errors, name="quantile", quantile=0.9), expected, rtol=1e-5, atol=1e-6)
     own = mean_pinball_loss(errors, np.zeros(5), alpha=0.9)

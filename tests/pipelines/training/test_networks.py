@@ -46,7 +46,7 @@ def network() -> keras.Model:
     return build_network(Network(hidden=(8, 4)), SPEC)
 
 
-def sized(numbers: int, *sizes: int) -> FittedSpec:
+def spec_of_sizes(numbers: int, *sizes: int) -> FittedSpec:
     """A spec of so many numbers, and of ids so many each."""
     scale = {"fill": 0.0, "clip": None, "log1p": False, "offset": 0.0, "scale": 1.0}
     ids = ({"kind": "hashed", "name": f"w{at}", "buckets": size - 1} for at, size in enumerate(sizes))
@@ -113,7 +113,7 @@ def test_a_model_of_one_kind_of_feature(features: tuple[object, ...]) -> None:
 
 def test_the_network_is_what_the_configuration_says() -> None:
     config = Network(hidden=(5, 3), activation="tanh", initializer="glorot_uniform", dropout=0.5, embedding_size=2)
-    built = build_network(config, sized(4, 10, 2))
+    built = build_network(config, spec_of_sizes(4, 10, 2))
     kinds = [type(layer).__name__ for layer in built.layers]
     assert (kinds.count("Dense"), kinds.count("Dropout"), kinds.count("Embedding")) == (3, 2, 2)
     first = next(layer for layer in built.layers if layer.name == "hidden_0")
@@ -159,10 +159,10 @@ def test_a_text_without_words_is_like_any_other_and_words_after_it_change_nothin
     )
     built = build_network(config, of_kinds(text={"length": 4, "vocabulary": ["a", "b"]}))
     texts = np.array([[0, 0, 0, 0], [2, 3, 0, 0], [2, 3, 1, 2]], np.int32)
-    found = built([np.zeros((3, 0), np.float32), np.zeros((3, 0), np.int32), texts]).numpy()
-    assert np.isfinite(found).all()
-    assert found.shape == (3,)
-    assert len(set(found.tolist())) == 3
+    outputs = built([np.zeros((3, 0), np.float32), np.zeros((3, 0), np.int32), texts]).numpy()
+    assert np.isfinite(outputs).all()
+    assert outputs.shape == (3,)
+    assert len(set(outputs.tolist())) == 3
 
 
 def test_the_mean_is_of_the_words_that_are_there() -> None:
@@ -177,11 +177,11 @@ def test_the_mean_is_of_the_words_that_are_there() -> None:
 @pytest.mark.parametrize("wrong", [{"activation": "rellu"}, {"initializer": "hee"}])
 def test_unknown_names_are_exit_2(wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"train\.network: Keras knows no activation .* or no initializer"):
-        build_network(Network(**wrong), sized(2))
+        build_network(Network(**wrong), spec_of_sizes(2))
 
 
 def test_hidden_layers_are_normalised_before_their_activation() -> None:
-    built = build_network(Network(hidden=(5, 3), batch_norm=True, dropout=0.5), sized(4))
+    built = build_network(Network(hidden=(5, 3), batch_norm=True, dropout=0.5), spec_of_sizes(4))
     kinds = [type(layer).__name__ for layer in built.layers if layer.name != "numbers"]
     assert kinds[kinds.index("Dense") :][:4] == ["Dense", "BatchNorm", "Activation", "Dropout"]
     # 4 * 5 and 5 * 3 without biases, four vectors for each layer, 3 * 1 + 1.
@@ -190,7 +190,7 @@ def test_hidden_layers_are_normalised_before_their_activation() -> None:
 
 @pytest.mark.parametrize("outputs", [None, 3])
 def test_a_linear_path_runs_beside_the_deep_one(outputs: int | None) -> None:
-    spec = sized(2, 5)
+    spec = spec_of_sizes(2, 5)
     keras.utils.set_random_seed(2)
     built, deep = (build_network(Network(hidden=(4,), wide=wide), spec, outputs) for wide in (True, False))
     width = outputs or 1
@@ -207,7 +207,7 @@ def test_a_linear_path_runs_beside_the_deep_one(outputs: int | None) -> None:
 
 def test_weights_may_begin_uniform() -> None:
     config = Network.model_validate({"hidden": [64, 32], "initializer": {"uniform": 0.05}})
-    built = build_network(config, sized(10))
+    built = build_network(config, spec_of_sizes(10))
     assert built.count_params() == 10 * 64 + 64 + 64 * 32 + 32 + 32 + 1
     first = built.get_layer("hidden_0").get_weights()[0]
     assert 0.04 < np.abs(first).max() <= 0.05
@@ -243,7 +243,7 @@ def own_batch_norm(inputs: dict[str, keras.KerasTensor], config: Network) -> ker
 
 def test_a_function_may_build_the_network() -> None:
     config = Network.model_validate({"build": f"{__name__}:perceptron", "options": {"widths": [64, 32]}})
-    built = build_network(config, sized(10, 4))
+    built = build_network(config, spec_of_sizes(10, 4))
     assert built.count_params() == 10 * 64 + 64 + 64 * 32 + 32 + 32 + 1
     assert built([np.zeros((7, 10), np.float32), np.zeros((7, 1), np.int32)]).shape == (7,)
     assert [value.name for value in built.inputs] == ["numbers", "ids"]
@@ -262,7 +262,7 @@ def test_a_function_may_build_the_network() -> None:
 def test_a_function_whose_network_does_not_fit_is_exit_2(function: str, options: dict[str, object], message: str) -> None:
     config = Network.model_validate({"build": f"{__name__}:{function}", "options": options})
     with pytest.raises(ConfigError, match=message):
-        build_network(config, sized(10))
+        build_network(config, spec_of_sizes(10))
 
 
 @pytest.mark.parametrize("more", [{"batch_norm": True}, {"wide": True}, {"initializer": {"uniform": 0.1}}])

@@ -14,11 +14,11 @@ from pipelines.training.optimizers import ReduceOnPlateau, Steps, build_optimize
 def rates(config: dict[str, object], *steps: int, plateau: ReduceOnPlateau | None = None) -> list[float]:
     """The rates at some of a hundred steps of 512 rows."""
     optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 512), plateau)
-    found = []
+    values = []
     for step in steps:
         optimizer.iterations.assign(step)
-        found.append(float(optimizer.learning_rate.numpy()))
-    return found
+        values.append(float(optimizer.learning_rate.numpy()))
+    return values
 
 
 @pytest.mark.parametrize("wrong", [{"name": "Adamm"}, {"options": {"momentun": 0.9}}])
@@ -46,8 +46,8 @@ def test_a_rate_decays_over_the_run(schedule: dict[str, object], expected: tuple
     [("cosine", (0.05, 0)), ("constant", (0.1, 0.1)), ("exponential", (0.01, 0.001))],
 )
 def test_a_rate_may_rise_first(schedule: str, expected: tuple[float, ...]) -> None:
-    found = rates({"learning_rate": 0.1, "schedule": schedule, "warmup": 0.2}, 0, 10, 20, 60, 100)
-    assert found == pytest.approx((0, 0.05, 0.1, *expected), abs=2e-8)
+    values = rates({"learning_rate": 0.1, "schedule": schedule, "warmup": 0.2}, 0, 10, 20, 60, 100)
+    assert values == pytest.approx((0, 0.05, 0.1, *expected), abs=2e-8)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_adam_moves_as_keras_moves_it(name: str, options: dict[str, float | bool
     generator = np.random.default_rng(3)
     gradients = [[generator.normal(size=shape).astype("f4") * 10.0**-step for shape in ((5, 3), (3,))] for step in range(8)] * 5
 
-    def moved_by(optimizer: keras.optimizers.Optimizer) -> list[npt.NDArray[np.float32]]:
+    def trained_by(optimizer: keras.optimizers.Optimizer) -> list[npt.NDArray[np.float32]]:
         weights = [keras.Variable(np.ones(shape, "f4")) for shape in ((5, 3), (3,))]
         optimizer.build(weights)
         step = tf.function(lambda *each: optimizer.apply(list(each), weights), autograph=False)
@@ -74,7 +74,7 @@ def test_adam_moves_as_keras_moves_it(name: str, options: dict[str, float | bool
             step(*map(tf.constant, each))
         return [variable.numpy() for variable in (*weights, *optimizer.variables)]
 
-    moved = moved_by(ours), moved_by(peer)
+    moved = trained_by(ours), trained_by(peer)
     assert len(moved[0]) == len(moved[1])
     for one, other in zip(*moved, strict=True):
         # Keras takes 1 - beta_2 once from float64 and once from float32, which differ by 5e-5.
@@ -104,21 +104,21 @@ def test_a_rate_shrinks_when_epochs_are_no_better() -> None:
     plateau = ReduceOnPlateau(Plateau(patience=2, factor=0.5, minimum=0.2))
     config = {"learning_rate": 0.1, "schedule": "cosine"}
     optimizer = build_optimizer(Optimizer.model_validate(config), Steps(100, 1), plateau)
-    found = []
+    values = []
     for score in (-0.5, -0.6, -0.5, -0.4, float("nan"), -0.4, -0.4, -0.4, -0.4, -0.4):
         plateau.update(score)
-        found.append(float(optimizer.learning_rate.numpy()))
+        values.append(float(optimizer.learning_rate.numpy()))
     # Two epochs without a better one than -0.5 halve it; then -0.4 is better, and six more are not: never below a fifth.
-    assert found == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.02, 0.02, 0.02])
+    assert values == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025, 0.025, 0.02, 0.02, 0.02])
     optimizer.iterations.assign(50)
     assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.01)  # a fifth of what the schedule says
 
 
-def test_a_plateau_goes_on_from_its_variables() -> None:
+def test_a_plateau_resumes_from_its_variables() -> None:
     first, second = (ReduceOnPlateau(Plateau(patience=2)) for _ in range(2))
     for score in (1 / 3, 0.1):
         first.update(score)
-    for mine, kept in zip(second.variables, first.variables, strict=True):
-        mine.assign(kept.numpy())
+    for mine, theirs in zip(second.variables, first.variables, strict=True):
+        mine.assign(theirs.numpy())
     second.update(1 / 3)  # the same double, which is no better: the second epoch in vain
     assert [float(variable.numpy()) for variable in second.variables] == [0.5, 1 / 3, 0]

@@ -163,8 +163,8 @@ class Gamma(keras.Layer):  # type: ignore[misc] # Keras has no types
 
 def gamma(spec: FittedSpec) -> keras.Model:
     """A network that ONNX can't express."""
-    made = network(spec)
-    return keras.Model(made.inputs, Gamma()(made.output))
+    inner = network(spec)
+    return keras.Model(inner.inputs, Gamma()(inner.output))
 
 
 @pytest.fixture(scope="module")
@@ -186,13 +186,13 @@ def samples(spark: SparkSession, rows: list[tuple[Any, ...]]) -> list[Sample]:
     more = (f"{name} {type_}" for name, type_ in MORE.items())
     schema = ", ".join(["key int", *(f"{name} double" for name in FLOATS), *(f"{name} string" for name in WORDS), *more])
     raw = spark.createDataFrame([(key, *row) for key, row in enumerate(rows)], schema)
-    made = transform(raw, SPEC, ("key",)).rows
+    transformed = transform(raw, SPEC, ("key",)).rows
     columns = F.to_json(F.struct(*SPEC.columns))
-    found = {row.key: row.features for row in made.select("key", columns.alias("features")).collect()}
+    by_key = {row.key: row.features for row in transformed.select("key", columns.alias("features")).collect()}
     names = (*FLOATS, *WORDS, *MORE)
     return [
         Sample(raw={name: as_taken(value) for name, value in zip(names, rows[key], strict=True)}, features=json.loads(features))
-        for key, features in found.items()
+        for key, features in by_key.items()
     ]
 
 
@@ -207,23 +207,25 @@ def as_taken(value: Any) -> Any:
 def test_any_row_becomes_the_same_features(
     spark: SparkSession, saved: Path, onnx: OnnxModels, rows: list[tuple[Any, ...]]
 ) -> None:
-    made = samples(spark, rows)
-    assume(made)  # some are refused: what is no finite float32
-    assert check_parity(SavedModel(saved).features, SPEC, made).difference <= 1e-6
-    assert check_parity(Runtime(onnx.features), EXPRESSIBLE, made).difference <= 1e-6
-    assert check_parity(Preparation(SPEC), SPEC, made).difference <= 1e-6
+    sampled = samples(spark, rows)
+    assume(sampled)  # some are refused: what is no finite float32
+    assert check_parity(SavedModel(saved).features, SPEC, sampled).difference <= 1e-6
+    assert check_parity(Runtime(onnx.features), EXPRESSIBLE, sampled).difference <= 1e-6
+    assert check_parity(Preparation(SPEC), SPEC, sampled).difference <= 1e-6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("cell", "spec"), [("lstm", EXPRESSIBLE), ("gru", WITH_STEPS)], ids=["lstm", "gru"])
 def test_scores_are_the_same_in_onnx(spark: SparkSession, tmp_path: Path, cell: str, spec: FittedSpec) -> None:
     keras.utils.set_random_seed(5)
-    made = network(spec, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, sequence={"cell": cell, "units": [3, 2]})
+    model = network(
+        spec, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, sequence={"cell": cell, "units": [3, 2]}
+    )
     rows = samples(spark, [(float(n), n / 7, n * 3.0, 0.05, word, "low", "", *ONE) for n, word in enumerate(("a", "é", None))])
-    found = export(made, spec, MulticlassHead(3), {}, str(tmp_path / "m"), rows).onnx
-    assert found.missing is None
-    assert found.features == pytest.approx(0, abs=1e-6)
-    assert found.scores == pytest.approx(0, abs=1e-6)
+    onnx_parity = export(model, spec, MulticlassHead(3), {}, str(tmp_path / "m"), rows).onnx
+    assert onnx_parity.missing is None
+    assert onnx_parity.features == pytest.approx(0, abs=1e-6)
+    assert onnx_parity.scores == pytest.approx(0, abs=1e-6)
     values = raw_values(spec, [row.raw for row in rows])
     scores = Runtime((tmp_path / "m" / "model.onnx").read_bytes())(values)["output"]
     assert scores.shape == (3, 3)
@@ -237,12 +239,12 @@ def check_prepared(spark: SparkSession, folder: Path, spec: FittedSpec, pooling:
     """
     keras.utils.set_random_seed(5)
     options: dict[str, Any] = {"image": {"filters": [3, 2], "pool": 1}, "text": {"pooling": pooling, "units": 3}}
-    made = network(spec, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, **options)
+    model = network(spec, 3, hidden=[5], activation="tanh", batch_norm=True, wide=True, **options)
     rows = samples(spark, [(float(n), n / 7, n * 3.0, 0.05, word, "low", "", *ONE) for n, word in enumerate(("a", "é", None))])
-    found = export(made, spec, MulticlassHead(3), {}, str(folder / "m"), rows).onnx
-    assert found.missing is None
-    assert found.features == pytest.approx(0, abs=1e-6)
-    assert found.scores == pytest.approx(0, abs=1e-6)
+    onnx_parity = export(model, spec, MulticlassHead(3), {}, str(folder / "m"), rows).onnx
+    assert onnx_parity.missing is None
+    assert onnx_parity.features == pytest.approx(0, abs=1e-6)
+    assert onnx_parity.scores == pytest.approx(0, abs=1e-6)
     runtime, values = Runtime((folder / "m" / "model.onnx").read_bytes()), raw_values(spec, [row.raw for row in rows])
     assert sorted(runtime.inputs) == sorted(spec.input_names)
     scores = runtime(Preparation(spec)(values))["output"]
@@ -250,7 +252,7 @@ def check_prepared(spark: SparkSession, folder: Path, spec: FittedSpec, pooling:
     np.testing.assert_allclose(scores, SavedModel(folder / "m" / "saved_model").scores(values), rtol=0, atol=1e-6)
     manifest = json.loads((folder / "m" / "manifest.json").read_text())
     assert manifest["format"] == 2
-    return found.prepared, manifest
+    return onnx_parity.prepared, manifest
 
 
 @pytest.mark.slow
@@ -279,11 +281,11 @@ def test_texts_are_pooled_in_a_graph_of_prepared_inputs_as_in_the_saved_model(
 def test_a_convolution_is_the_same_in_a_graph_of_prepared_inputs(filters: list[int]) -> None:
     keras.utils.set_random_seed(7)
     spec = FittedSpec(features=tuple(each for each in SPEC.features if isinstance(each, FittedImage)))
-    made = network(spec, 2, image={"filters": filters, "pool": 1, "kernel": 2})
+    model = network(spec, 2, image={"filters": filters, "pool": 1, "kernel": 2})
     pixels = np.random.default_rng(7).random((5, 3, 4, 3), np.float32)
-    runtime = Runtime(to_prepared_onnx(made, spec, MulticlassHead(2)))
+    runtime = Runtime(to_prepared_onnx(model, spec, MulticlassHead(2)))
     assert runtime.inputs == ["picture"]  # there are no numbers and no ids
-    expected = keras.ops.softmax(made([np.empty((5, 0)), np.empty((5, 0)), pixels])).numpy()
+    expected = keras.ops.softmax(model([np.empty((5, 0)), np.empty((5, 0)), pixels])).numpy()
     np.testing.assert_allclose(runtime({"picture": pixels})["output"], expected, rtol=0, atol=1e-6)
     assert expected.std(axis=0).min() > 0
 
@@ -291,8 +293,8 @@ def test_a_convolution_is_the_same_in_a_graph_of_prepared_inputs(filters: list[i
 @pytest.mark.slow
 def test_the_network_alone_scores_features_as_the_whole_model_does() -> None:
     keras.utils.set_random_seed(5)
-    made = network(WITH_STEPS, 3, hidden=[5], wide=True, sequence={"cell": "gru", "units": [3]})
-    onnx = to_onnx(made, WITH_STEPS, MulticlassHead(3))
+    model = network(WITH_STEPS, 3, hidden=[5], wide=True, sequence={"cell": "gru", "units": [3]})
+    onnx = to_onnx(model, WITH_STEPS, MulticlassHead(3))
     generator = np.random.default_rng(5)
     raw = {
         name: np.array(["a", "é", "", "never seen"], object) if kind.dtype == "string" else generator.random((4, *kind.shape))
@@ -342,12 +344,12 @@ def test_a_preparation_that_computes_otherwise_is_not_published(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", [WITH_TEXTS, SHORT], ids=["prepared", "raw"])
-def test_what_onnx_has_no_operator_for_is_said_and_the_rest_is_published(tmp_path: Path, spec: FittedSpec) -> None:
-    found = export(gamma(spec), spec, BinaryHead(), {}, str(tmp_path / "m")).onnx
-    assert re.search("tf2onnx can't convert it.*Igamma", found.missing or "")
+def test_what_onnx_has_no_operator_for_is_reported_and_the_rest_published(tmp_path: Path, spec: FittedSpec) -> None:
+    onnx_parity = export(gamma(spec), spec, BinaryHead(), {}, str(tmp_path / "m")).onnx
+    assert re.search("tf2onnx can't convert it.*Igamma", onnx_parity.missing or "")
     assert not (tmp_path / "m" / "model.onnx").exists()
     assert (tmp_path / "m" / "saved_model").is_dir()
-    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["onnx"]["missing"] == found.missing
+    assert json.loads((tmp_path / "m" / "manifest.json").read_text())["onnx"]["missing"] == onnx_parity.missing
 
 
 @pytest.mark.slow
@@ -374,20 +376,20 @@ def test_the_served_graph_gives_features_and_scores(spark: SparkSession, saved: 
 
 
 def test_a_few_by_hand(spark: SparkSession) -> None:
-    made = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])[0].features
-    assert made["moment_holiday"] == 1
-    assert (made["moment_hour_sin"], made["moment_hour_cos"]) == pytest.approx(
+    features = samples(spark, [(0.5, 1.0, 2.0, 0.05, "é", "low", "", *ONE)])[0].features
+    assert features["moment_holiday"] == 1
+    assert (features["moment_hour_sin"], features["moment_hour_cos"]) == pytest.approx(
         (math.sin(math.pi * 8 / 12), math.cos(math.pi * 8 / 12))
     )
-    assert (made["then_month"], made["then_hour"], made["then_weekday"]) == (0, 0, 0)
-    assert made["of_label"] == pytest.approx((0.7 - 0.1) / 0.5)
-    assert made["hashed"] == 1 + zlib.crc32(b"b") % 7
-    assert made["past_x"] == pytest.approx([(1 - 0.25) / 1.75, (1.5 - 0.25) / 1.75, (3 - 0.25) / 1.75])
-    assert made["review"] == [2, 3, 0, 0]
-    assert made["comment"] == [1 + zlib.crc32(word) % 11 for word in (b"one", b"two", b"three")]
+    assert (features["then_month"], features["then_hour"], features["then_weekday"]) == (0, 0, 0)
+    assert features["of_label"] == pytest.approx((0.7 - 0.1) / 0.5)
+    assert features["hashed"] == 1 + zlib.crc32(b"b") % 7
+    assert features["past_x"] == pytest.approx([(1 - 0.25) / 1.75, (1.5 - 0.25) / 1.75, (3 - 0.25) / 1.75])
+    assert features["review"] == [2, 3, 0, 0]
+    assert features["comment"] == [1 + zlib.crc32(word) % 11 for word in (b"one", b"two", b"three")]
 
 
-def test_what_only_rows_beyond_the_samples_show_is_found_on_generated_rows(
+def test_what_only_rows_beyond_the_samples_show_is_seen_on_generated_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clipped = FittedNumeric(name="x", fill=0, clip=(0, 10), log1p=False, offset=0, scale=2)
@@ -396,8 +398,8 @@ def test_what_only_rows_beyond_the_samples_show_is_found_on_generated_rows(
         Sample(raw={"x": 1.0, "w": "a"}, features={"x": 0.5, "w": 1}),
         Sample(raw={"x": 9.0, "w": None}, features={"x": 4.5, "w": 0}),
     ]
-    found = export(network(spec), spec, BinaryHead(), {}, str(tmp_path / "m"), rows).parity
-    assert (found.rows, found.generated) == (2, 256)
+    parity = export(network(spec), spec, BinaryHead(), {}, str(tmp_path / "m"), rows).parity
+    assert (parity.rows, parity.generated) == (2, 256)
     unbounded = FittedSpec(features=(clipped.model_copy(update={"clip": None}), spec.features[1]))
     monkeypatch.setattr("pipelines.training.export.build_preprocessing", lambda _: build_preprocessing(unbounded))
     with pytest.raises(QualityError, match=r"x: Spark 5, model (5\.|6)\d*, of raw"):

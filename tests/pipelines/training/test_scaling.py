@@ -34,10 +34,10 @@ def test_each_number_is_filled_clipped_bent_and_scaled_by_its_own() -> None:
 
 def test_a_graph_has_no_operation_for_each_feature() -> None:
     def operations(features: int) -> int:
-        made = tuple(
+        numbers = tuple(
             FittedNumeric(name=f"n{at}", fill=1.0, clip=(-2.0, 2.0), log1p=False, offset=0.5, scale=2.0, indicator=True)
             for at in range(features)
         )
-        return len(build_preprocessing(FittedSpec(features=made)).operations) - features  # but its input
+        return len(build_preprocessing(FittedSpec(features=numbers)).operations) - features  # but its input
 
     assert operations(200) == operations(2)

@@ -69,7 +69,7 @@ def test_the_first_steps_of_momentum_and_adam() -> None:
     """Gradients 0.5 and -1. Adam (Kingma and Ba 2015, algorithm 1): the first step is the rate whatever the gradient; then
     m = 0.9 * 0.05 - 0.1 = -0.055, v = 0.999 * 0.00025 + 0.001 = 0.00124975, corrected -0.289474 and 0.625188.
     """
-    found = {}
+    weights = {}
     for name, optimizer in {
         "momentum": Optimizer(name="SGD", learning_rate=0.1, options={"momentum": 0.9}),
         "Adam": Optimizer(name="Adam", learning_rate=0.1),
@@ -79,9 +79,9 @@ def test_the_first_steps_of_momentum_and_adam() -> None:
         for gradient in (0.5, -1.0):
             built.apply([tf.constant([gradient])], [weight])
             values.append(float(weight.numpy()[0]))
-        found[name] = values
-    assert found["momentum"] == pytest.approx([0.95, 0.95 - 0.9 * 0.05 + 0.1], abs=1e-6)
-    assert found["Adam"] == pytest.approx([0.9, 0.9 + 0.1 * 0.289474 / math.sqrt(0.625188)], abs=1e-5)
+        weights[name] = values
+    assert weights["momentum"] == pytest.approx([0.95, 0.95 - 0.9 * 0.05 + 0.1], abs=1e-6)
+    assert weights["Adam"] == pytest.approx([0.9, 0.9 + 0.1 * 0.289474 / math.sqrt(0.625188)], abs=1e-5)
 
 
 def test_the_first_step_of_lamb() -> None:
@@ -134,9 +134,9 @@ def test_gradients_of_every_branch_are_differences_of_the_loss(more: dict[str, b
 
     with tf.GradientTape() as tape:
         whole = loss()
-    found = tape.gradient(whole, [v.value for v in built.trainable_variables])
-    assert all(gradient is not None for gradient in found)
-    for variable, gradient in zip(built.trainable_variables, found, strict=True):
+    computed = tape.gradient(whole, [v.value for v in built.trainable_variables])
+    assert all(gradient is not None for gradient in computed)
+    for variable, gradient in zip(built.trainable_variables, computed, strict=True):
         direction = random.normal(size=variable.shape).astype(np.float32)
         at, step = variable.numpy(), 0.003 / max(float(np.abs(direction).max()), 1.0)
         sides = []

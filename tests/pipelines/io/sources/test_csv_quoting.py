@@ -129,8 +129,8 @@ def test_a_column_without_a_name_is_named(spark: SparkSession, write: Write) -> 
 @pytest.mark.parametrize("name", ["12:30 a%20b#c?d=1[2]{x}*é\\.csv", "2013-01-01T00:00:00.csv", "a+b,c;d&e.csv"])
 def test_a_file_has_any_name(spark: SparkSession, write: Write, name: str) -> None:
     path = write(name, "id,name\n1,a\n")
-    for place in (path, str(Path(path).parent), f"{Path(path).parent}/*"):
-        rows = read(spark, place)
+    for path_or_pattern in (path, str(Path(path).parent), f"{Path(path).parent}/*"):
+        rows = read(spark, path_or_pattern)
         assert (values(rows), rows[0].source_file) == ([("1", "a")], f"file:{path}")
     assert values(read(spark, path, multiline=True)) == [("1", "a")]
 

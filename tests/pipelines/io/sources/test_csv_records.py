@@ -58,9 +58,9 @@ def test_utf16_is_cut_by_characters(encoding: str) -> None:
 
 @pytest.mark.parametrize("tail", [b"\x3d\xd8", b"\x3d"])
 def test_half_a_character_of_utf16_is_no_utf8(tail: bytes) -> None:
-    found = list(cut_transcoded([b"\xff\xfea\0" + tail], cut_lines))
+    lines = list(cut_transcoded([b"\xff\xfea\0" + tail], cut_lines))
     with pytest.raises(UnicodeDecodeError):
-        found[0].text.decode()
+        lines[0].text.decode()
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ def read(server: FaultyApi, folder: Path, *answers: Any, **changes: Any) -> list
     server.script.clear()
     server.script.extend(answer if callable(answer) else faulty.content(answer) for answer in answers)
     server.then = faulty.status(500)
-    made = Api(ACCESS, f"{server.base}/v1/things", {}, "data.items", ByCursor(by="cursor"), None, 100)
-    made = dataclasses.replace(made, **changes)
+    endpoint = Api(ACCESS, f"{server.base}/v1/things", {}, "data.items", ByCursor(by="cursor"), None, 100)
+    endpoint = dataclasses.replace(endpoint, **changes)
     spool = Spool(str(folder))
-    receipts = list(walk(made, spool, Client(made.access)))
+    receipts = list(walk(endpoint, spool, Client(endpoint.access)))
     assert describe_shift(receipts) is None
     assert not server.script
     return [[json.loads(record) for record in page.records] for page in map(spool.read, range(1, len(receipts) + 1)) if page]

@@ -45,10 +45,10 @@ def test_folders_are_read_to_the_bottom_without_hidden_files(spark: SparkSession
     for name in ("b.csv", "deep/er/a.csv", "_SUCCESS", ".hidden", "_tmp/c.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    found = [
+    paths = [
         Path(file.path.removeprefix("file:")).relative_to(tmp_path).as_posix() for file in list_files(spark, str(tmp_path))
     ]
-    assert found == ["b.csv", "deep/er/a.csv"]
+    assert paths == ["b.csv", "deep/er/a.csv"]
 
 
 def test_a_path_may_depend_on_the_interval(spark: SparkSession, write: Write) -> None:

@@ -40,15 +40,15 @@ def server() -> Iterator[FaultyApi]:
 
 
 def api(server: FaultyApi, paging: Any = PAGE, access: Access = ACCESS, **changes: Any) -> Api:
-    """What to ask the server for."""
-    made = Api(access, f"{server.base}/v1/things", {}, "data.items", paging, "total", 100)
-    return dataclasses.replace(made, **changes)
+    """The API of the server, read by pages unless changed."""
+    endpoint = Api(access, f"{server.base}/v1/things", {}, "data.items", paging, "total", 100)
+    return dataclasses.replace(endpoint, **changes)
 
 
-def read(made: Api, folder: Path) -> list[list[int]]:
+def read(endpoint: Api, folder: Path) -> list[list[int]]:
     """The ids of each page that was walked to."""
     spool = Spool(str(folder))
-    pages = [spool.read(receipt.number) for receipt in walk(made, spool, Client(made.access))]
+    pages = [spool.read(receipt.number) for receipt in walk(endpoint, spool, Client(endpoint.access))]
     return [[json.loads(record)["id"] for record in page.records] for page in pages if page]
 
 
@@ -62,7 +62,7 @@ def test_without_a_total_numbered_pages_end_with_an_empty_one(server: FaultyApi,
     assert read(api(server, total=None), tmp_path) == [*FIVE, []]
 
 
-def test_a_server_that_gives_smaller_pages_than_asked_for_is_read_to_the_end(tmp_path: Path) -> None:
+def test_a_server_with_smaller_pages_than_requested_is_read_to_the_end(tmp_path: Path) -> None:
     with serving([{"id": number} for number in range(7000)]) as server:
         pages = read(api(server, ByPage(by="page", size=6000), total=None), tmp_path)
     assert [len(page) for page in pages] == [5000, 2000, 0]
@@ -80,8 +80,8 @@ def test_one_answer_that_is_an_array_needs_no_settings(server: FaultyApi, tmp_pa
 
 
 def test_a_page_number_may_be_an_offset(server: FaultyApi) -> None:
-    made = api(server, ByPage(by="page", param="offset", first=0, step=2, size=2), url="http://h/v1?key=a")
-    assert [made.address(number) for number in (1, 2)] == [f"http://h/v1?key=a&size=2&offset={start}" for start in (0, 2)]
+    endpoint = api(server, ByPage(by="page", param="offset", first=0, step=2, size=2), url="http://h/v1?key=a")
+    assert [endpoint.address(number) for number in (1, 2)] == [f"http://h/v1?key=a&size=2&offset={start}" for start in (0, 2)]
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_a_page_number_may_be_an_offset(server: FaultyApi) -> None:
 def test_a_fault_that_passes_is_tried_again(server: FaultyApi, tmp_path: Path, fault: faulty.Fault) -> None:
     server.script.extend([None, fault, fault])
     assert read(api(server), tmp_path) == FIVE
-    assert server.asked == ["1", "2", "2", "2", "3"]
+    assert server.requested == ["1", "2", "2", "2", "3"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "message"),
     [
         (faulty.status(503, "down"), r"503 Service Unavailable \('down'\)"),
         (faulty.reset, r"[Cc]onnection"),
@@ -114,9 +114,9 @@ def test_a_fault_that_passes_is_tried_again(server: FaultyApi, tmp_path: Path, f
     ],
     ids=["503", "reset", "short", "cut"],
 )
-def test_a_fault_that_stays_is_exit_5(server: FaultyApi, tmp_path: Path, fault: faulty.Fault, told: str) -> None:
+def test_a_fault_that_stays_is_exit_5(server: FaultyApi, tmp_path: Path, fault: faulty.Fault, message: str) -> None:
     server.then = fault
-    with pytest.raises(ExternalError, match=rf"source things: http://.*page=1 failed 3 times, .*{told}") as caught:
+    with pytest.raises(ExternalError, match=rf"source things: http://.*page=1 failed 3 times, .*{message}") as caught:
         read(api(server), tmp_path)
     assert (caught.value.exit_code, len(server.requests)) == (5, 3)
 
@@ -137,7 +137,7 @@ def test_an_answer_that_takes_too_long_is_tried_again(server: FaultyApi, tmp_pat
     quick = dataclasses.replace(ACCESS, timeout_seconds=0.3)
     started = time.monotonic()
     assert read(api(server, access=quick), tmp_path) == FIVE
-    assert server.asked == ["1", "1", "2", "3"]
+    assert server.requested == ["1", "1", "2", "3"]
     assert time.monotonic() - started < 2
 
 
@@ -211,18 +211,18 @@ def test_a_token_is_sent_and_never_told_or_passed_on(server: FaultyApi, tmp_path
     with serving(server.rows) as other:
         server.script.append(faulty.status(302, Location=f"{other.base}/v1/things?page=1&size=2"))
         assert read(api(server, access=access), tmp_path) == FIVE
-        assert [seen.headers.get("authorization") for seen in server.requests] == ["Bearer s3cret"] * 3
-        assert [seen.headers.get("authorization") for seen in other.requests] == [None]
+        assert [request.headers.get("authorization") for request in server.requests] == ["Bearer s3cret"] * 3
+        assert [request.headers.get("authorization") for request in other.requests] == [None]
         server.then = faulty.status(403, "s3cret may not")
         with pytest.raises(ExternalError, match=r"'\*\*\* may not'") as caught:
             read(api(server, access=access), tmp_path / "b")
         assert "s3cret" not in f"{caught.value} {access} {api(server, access=access)}"
         server.then, link = None, f'<{other.base}/v1>; rel="next"'
-        server.script.append(lambda handler, seen: handler.send(200, handler.good(seen), {"Link": link}))
+        server.script.append(lambda handler, request: handler.send(200, handler.good(request), {"Link": link}))
         with pytest.raises(ExternalError, match="on another host than"):
             read(api(server, ByLink(by="link", size=2), access=access), tmp_path / "c")
         assert len(other.requests) == 1
-        server.script.append(lambda handler, seen: handler.send(200, handler.good(seen), {"Link": secure}))
+        server.script.append(lambda handler, request: handler.send(200, handler.good(request), {"Link": secure}))
         secure = f'<{server.base.replace("http:", "https:")}/v1>; rel="next"'
         with pytest.raises(ExternalError, match="by another protocol than"):
             read(api(server, ByLink(by="link", size=2), access=access), tmp_path / "d")
@@ -231,7 +231,7 @@ def test_a_token_is_sent_and_never_told_or_passed_on(server: FaultyApi, tmp_path
 def test_a_redirect_on_the_same_host_keeps_the_token(server: FaultyApi, tmp_path: Path) -> None:
     server.script.append(faulty.status(307, Location="/v2/things?page=1&size=2"))
     assert read(api(server, access=dataclasses.replace(ACCESS, token="s3cret")), tmp_path) == FIVE
-    assert {seen.headers["authorization"] for seen in server.requests} == {"Bearer s3cret"}
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer s3cret"}
     server.then = faulty.status(302, Location="/v1/things")
     with pytest.raises(ExternalError, match="redirects more than 5 times"):
         read(api(server), tmp_path / "b")
@@ -241,7 +241,7 @@ def test_a_cursor_that_repeats_is_exit_5(server: FaultyApi, tmp_path: Path) -> N
     server.then = faulty.content({"data": {"items": []}, "total": 5, "next": "same"})
     with pytest.raises(ExternalError, match="page 3 is one that was read before"):
         read(api(server, CURSOR), tmp_path)
-    assert server.asked == ["", "same", "same"]
+    assert server.requested == ["", "same", "same"]
 
 
 def test_a_page_that_repeats_is_exit_5(server: FaultyApi, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_more_pages_than_allowed_is_exit_5(server: FaultyApi, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ({"error": "busy"}, r"expected a value at 'data\.items', received an object of error\. Fix sources\.things\.records"),
         ({"data": {"items": {"id": 1}}, "total": 1}, "expected an array at 'data.items', received an object"),
@@ -264,9 +264,9 @@ def test_more_pages_than_allowed_is_exit_5(server: FaultyApi, tmp_path: Path) ->
         ([1], "expected a value at 'data.items', received an array"),
     ],
 )
-def test_an_answer_of_another_form_is_exit_3(server: FaultyApi, tmp_path: Path, answer: object, told: str) -> None:
+def test_an_answer_of_another_form_is_exit_3(server: FaultyApi, tmp_path: Path, answer: object, message: str) -> None:
     server.then = faulty.content(answer)
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         read(api(server), tmp_path)
     assert (caught.value.exit_code, len(server.requests)) == (3, 1)
 
@@ -279,7 +279,7 @@ def test_an_answer_that_is_no_json_is_exit_3(server: FaultyApi, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (
             faulty.text('{"data": {"items": []}}\n{"data": {"items": []}}'),
@@ -298,9 +298,11 @@ def test_an_answer_that_is_no_json_is_exit_3(server: FaultyApi, tmp_path: Path) 
         (faulty.status(302, Location="ftp://there/it"), r"leads to no address"),
     ],
 )
-def test_an_answer_that_is_wrong_is_asked_for_once(server: FaultyApi, tmp_path: Path, answer: faulty.Fault, told: str) -> None:
+def test_an_answer_that_is_wrong_is_requested_once(
+    server: FaultyApi, tmp_path: Path, answer: faulty.Fault, message: str
+) -> None:
     server.then = answer
-    with pytest.raises((DataError, ExternalError), match=told):
+    with pytest.raises((DataError, ExternalError), match=message):
         read(api(server, CURSOR), tmp_path)
     assert len(server.requests) == 1
 
@@ -320,18 +322,18 @@ def test_an_answer_in_another_encoding_is_exit_3_at_once(server: FaultyApi, tmp_
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "message"),
     [
         (lambda rows: rows.insert(0, {"id": 0}), "the total changed from 5 to 6"),
         (lambda rows: rows.pop(0), "the total changed from 5 to 4"),
     ],
     ids=["inserted", "removed"],
 )
-def test_records_that_come_and_go_are_seen(server: FaultyApi, tmp_path: Path, edit: Any, told: str) -> None:
+def test_records_that_come_and_go_are_seen(server: FaultyApi, tmp_path: Path, edit: Any, message: str) -> None:
     server.edits[2] = edit
-    made = api(server)
-    assert describe_shift(list(walk(made, Spool(str(tmp_path)), Client(ACCESS)))) == told
-    assert server.asked == ["1", "2"]
+    endpoint = api(server)
+    assert describe_shift(list(walk(endpoint, Spool(str(tmp_path)), Client(ACCESS)))) == message
+    assert server.requested == ["1", "2"]
 
 
 def test_a_total_that_the_records_do_not_come_to_is_seen(server: FaultyApi, tmp_path: Path) -> None:
@@ -342,7 +344,7 @@ def test_a_total_that_the_records_do_not_come_to_is_seen(server: FaultyApi, tmp_
     )
 
 
-def test_a_run_that_was_killed_is_gone_on_from(server: FaultyApi, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_is_resumed(server: FaultyApi, tmp_path: Path) -> None:
     server.script.extend([None, None, faulty.slow(30)])
     code = (
         "import sys; from pipelines.io.sources.http_client import *; from pipelines.io.sources.http_pages import *\n"
@@ -357,7 +359,7 @@ def test_a_run_that_was_killed_is_gone_on_from(server: FaultyApi, tmp_path: Path
     killed.wait()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page-000001.json", "page-000002.json"]
     assert read(api(server), tmp_path) == FIVE
-    assert server.asked == ["1", "2", "3", "3"]
+    assert server.requested == ["1", "2", "3", "3"]
 
 
 def test_spools_that_nobody_came_back_for_are_removed(server: FaultyApi, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Proxies from the environment: who is asked, what of it is secret, and what goes wrong."""
+"""Proxies from the environment: where requests go, what stays secret, and what fails."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 class Proxy(http.server.ThreadingHTTPServer):
-    """Answers every request itself, and remembers what was asked for and with which headers."""
+    """Answers every request itself, and records its target and headers."""
 
     def __init__(self, status: int, body: object) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status = status
         self.body = json.dumps(body).encode()
-        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.requested: list[tuple[str, dict[str, str]]] = []
 
     @property
     def address(self) -> str:
@@ -46,7 +46,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Proxy
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.server.requested.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
@@ -88,36 +88,36 @@ def test_a_request_goes_to_the_proxy_and_not_past_it(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, f"http://me:p%40ss@{other.address}")
         address = "http://things.invalid:8080/v1?page=1"
         assert client(address).get(address).content == {"by": "proxy"}
-        [(asked, headers)] = other.asked
-        assert (asked, headers["host"]) == (address, "things.invalid:8080")
+        [(requested, headers)] = other.requested
+        assert (requested, headers["host"]) == (address, "things.invalid:8080")
         assert headers["proxy-authorization"] == f"Basic {base64.b64encode(b'me:p@ss').decode()}"
         assert headers["authorization"] == "Bearer t0ken"
         monkeypatch.setenv("no_proxy", "example.org,127.0.0.1")
-        found = client(api.base).get(f"{api.base}/v1/things").content
-        assert found["data"]["items"] == [{"id": 1}]
+        content = client(api.base).get(f"{api.base}/v1/things").content
+        assert content["data"]["items"] == [{"id": 1}]
         assert "proxy-authorization" not in api.requests[0].headers
-        assert len(other.asked) == 1
+        assert len(other.requested) == 1
 
 
 def test_a_proxy_that_refuses_is_named_and_its_password_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     address = "http://things.invalid/v1"
     with proxy(407) as refusing:
         monkeypatch.setenv("HTTP_PROXY", f"me:verysecret@{refusing.address}")
-        told = (
+        message = (
             rf"the proxy http://{refusing.address}, which HTTP_PROXY names, answered 407 .* environment variable HTTP_PROXY\."
         )
-        with pytest.raises(ExternalError, match=told) as refused:
+        with pytest.raises(ExternalError, match=message) as refused:
             client(address).get(address)
         monkeypatch.setenv("https_proxy", f"me:verysecret@{refusing.address}")
         with pytest.raises(ExternalError, match=rf"through the proxy http://{refusing.address}, .*407") as tunnel:
             client("https://things.invalid/v1").get("https://things.invalid/v1")
-        assert refusing.asked[-1][0] == "things.invalid:443"
+        assert refusing.requested[-1][0] == "things.invalid:443"
     monkeypatch.setenv("http_proxy", "http://me:verysecret@127.0.0.1:9")
     with pytest.raises(
         ExternalError, match=r"through the proxy http://127\.0\.0\.1:9, which http_proxy names, .*refused"
-    ) as gone:
+    ) as unreachable:
         client(address).get(address)
-    for caught in (refused, tunnel, gone):
+    for caught in (refused, tunnel, unreachable):
         assert "verysecret" not in f"{caught.value}"
     assert "verysecret" not in f"{proxy_for(address)}"
 
@@ -133,10 +133,10 @@ def test_executors_use_the_proxy_of_the_drivers_environment(
         monkeypatch.setenv("http_proxy", f"http://me:verysecret@{other.address}")
         rows = source.read(spark, contract, DAY)
         assert [row.by for row in rows.collect()] == ["proxy"]
-        assert [asked for asked, _ in other.asked] == ["http://things.invalid/v1"]
+        assert [requested for requested, _ in other.requested] == ["http://things.invalid/v1"]
     assert source.version(spark, contract, DAY) == before
-    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert "verysecret" not in f"{kept.decode()} {source!r} {rows._jdf.toString()}"
+    spool_bytes = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert "verysecret" not in f"{spool_bytes.decode()} {source!r} {rows._jdf.toString()}"
 
 
 @pytest.mark.parametrize(

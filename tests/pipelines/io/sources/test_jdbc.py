@@ -1,4 +1,4 @@
-"""Database tables land whole, as text, in one state, by several connections; nothing tells the password."""
+"""Database tables land whole, as text, in one state, by several connections. Nothing shows the password."""
 
 from __future__ import annotations
 
@@ -37,8 +37,12 @@ def make(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setenv("PAIRS_PORT", str(postgres.port))
 
     def _make(table: str, **settings: Any) -> Source:
-        said = {"url": "jdbc:postgresql://127.0.0.1:${PAIRS_PORT}/postgres", "user": "postgres", "password": "PAIRS_PASSWORD"}
-        return make_source("pairs", SourceSection(kind="jdbc", table=table, **{**said, **settings}))
+        connection = {
+            "url": "jdbc:postgresql://127.0.0.1:${PAIRS_PORT}/postgres",
+            "user": "postgres",
+            "password": "PAIRS_PASSWORD",
+        }
+        return make_source("pairs", SourceSection(kind="jdbc", table=table, **{**connection, **settings}))
 
     return _make
 
@@ -66,7 +70,7 @@ def landed(source: Source, spark: SparkSession, contract: Table = PAIRS, interva
         return rows.collect()
 
 
-def test_each_row_is_read_once_by_as_many_connections_as_are_asked_for(
+def test_each_row_is_read_once_by_as_many_connections_as_configured(
     spark: SparkSession, postgres: PostgresServer, make: Make
 ) -> None:
     pairs(postgres, "many", 1000)
@@ -187,12 +191,12 @@ def test_all_connections_see_one_state_whatever_is_written_between_their_reads(
 ) -> None:
     pairs(postgres, "moved", 700)
     with make("moved").reading(spark, PAIRS, YEAR) as rows:
-        held = rows.select("id").rdd
-        first = spark.sparkContext.runJob(held, lambda part: [row.id for row in part], [0])
+        id_rdd = rows.select("id").rdd
+        first = spark.sparkContext.runJob(id_rdd, lambda part: [row.id for row in part], [0])
         # Every row of the half that was read moves to the other half, some of the other half into the first.
         postgres.execute("update moved set name = name || '' where id <= 350; delete from moved where id = 700")
         postgres.execute("insert into moved values (701, 'late')")
-        second = spark.sparkContext.runJob(held, lambda part: [row.id for row in part], [1])
+        second = spark.sparkContext.runJob(id_rdd, lambda part: [row.id for row in part], [1])
         assert 300 <= len(first) <= 400
         assert sorted(map(int, first + second)) == list(range(1, 701))
         with pytest.raises(RuntimeError, match="lock timeout"):
@@ -207,9 +211,9 @@ def test_the_version_changes_with_any_row_and_with_nothing_else(
 ) -> None:
     create(postgres, "state", "id int, name text", "insert into state values (1, 'a'), (2, 'b')")
     postgres.execute("create view state_view as select * from state")
-    seen = [make(table).version(spark, PAIRS, YEAR)]
-    assert seen[0].startswith("2:")
-    assert make(table).version(spark, PAIRS, YEAR) == seen[0]
+    versions = [make(table).version(spark, PAIRS, YEAR)]
+    assert versions[0].startswith("2:")
+    assert make(table).version(spark, PAIRS, YEAR) == versions[0]
     for change in (
         "update state set name = 'c' where id = 2",
         "delete from state where id = 1; insert into state values (3, 'a')",
@@ -217,8 +221,8 @@ def test_the_version_changes_with_any_row_and_with_nothing_else(
         "truncate state",
     ):
         postgres.execute(change)
-        seen.append(make(table).version(spark, PAIRS, YEAR))
-    assert len(set(seen)) == 5
+        versions.append(make(table).version(spark, PAIRS, YEAR))
+    assert len(set(versions)) == 5
 
 
 def test_the_version_is_the_intervals_own(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
@@ -263,8 +267,8 @@ def test_what_fails_outside_is_exit_5_and_tells_no_password(
         landed(make("many", password="OTHER"), spark)
     for caught in (refused, none, wrong):
         assert caught.value.exit_code == 5
-        told = f"{caught.value} {caught.value.__cause__}"
-        assert postgres.password not in told and "not-the-secret" not in told
+        text = f"{caught.value} {caught.value.__cause__}"
+        assert postgres.password not in text and "not-the-secret" not in text
 
 
 def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
@@ -283,7 +287,7 @@ def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, 
     cutter = threading.Thread(target=cut)
     with source.reading(spark, PAIRS, YEAR) as rows:
         cutter.start()
-        # Each row takes five milliseconds, so that all are not read before the server is asked to cut.
+        # Each row takes five milliseconds, so that all are not read before the server cuts.
         slow = rows.withColumn("waited", F.expr("java_method('java.lang.Thread', 'sleep', 5L)"))
         with pytest.raises(Py4JJavaError) as caught:
             slow.write.format("noop").mode("overwrite").save()
@@ -297,13 +301,13 @@ def test_a_connection_that_is_cut_while_it_reads_is_exit_5(spark: SparkSession, 
 def test_the_password_is_in_no_plan_and_no_version(spark: SparkSession, postgres: PostgresServer, make: Make) -> None:
     pairs(postgres, "many", 1)
     source = make("many")
-    shown = io.StringIO()
-    with source.reading(spark, PAIRS, YEAR) as rows, redirect_stdout(shown):
+    printed = io.StringIO()
+    with source.reading(spark, PAIRS, YEAR) as rows, redirect_stdout(printed):
         rows.explain("extended")
         rows.explain("formatted")
-    told = [shown.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.location, str(source.model_dump())]
-    assert "JDBCRelation" in shown.getvalue()
-    assert not [text for text in told if postgres.password in text]
+    texts = [printed.getvalue(), source.version(spark, PAIRS, YEAR), repr(source), source.location, str(source.model_dump())]
+    assert "JDBCRelation" in printed.getvalue()
+    assert not [text for text in texts if postgres.password in text]
 
 
 def test_settings_that_are_wrong_are_exit_2(spark: SparkSession, make: Make) -> None:

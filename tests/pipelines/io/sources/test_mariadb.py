@@ -134,7 +134,7 @@ def test_each_row_is_read_once_by_several_connections(spark: SparkSession, maria
             assert ids_of(rows.collect()) == [big - 50 + at for at in range(1, 101)]
 
 
-def test_what_fails_names_the_setting_and_tells_no_password(
+def test_what_fails_names_the_setting_and_shows_no_password(
     spark: SparkSession, mariadb: MariaDbServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(mariadb, "timed", "id int, name text")
@@ -155,9 +155,9 @@ def test_what_fails_names_the_setting_and_tells_no_password(
         ),
         ({"url": "jdbc:other://127.0.0.1/x"}, ConfigError, r"a driver for this address is missing; .*sources\.pairs\.driver"),
     ]
-    for settings, kind, told in cases:
-        with pytest.raises(kind, match=told) as caught:
+    for settings, kind, message in cases:
+        with pytest.raises(kind, match=message) as caught:
             landed(make(**{"table": "timed", **settings}), spark)
-        assert ("password" in str(caught.value)) == ("WRONG" in told)
+        assert ("password" in str(caught.value)) == ("WRONG" in message)
         assert mariadb.password not in f"{caught.value} {caught.value.__cause__}"
         assert "not-the-secret" not in f"{caught.value} {caught.value.__cause__}"

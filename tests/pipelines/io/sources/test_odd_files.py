@@ -36,7 +36,7 @@ def read(spark: SparkSession, kind: str, path: Path, *names: str, **settings: An
     return source.read(spark, contract, YEAR).orderBy("source_file", "source_block", "source_row").collect()
 
 
-def written(path: Path, content: bytes | str) -> Path:
+def write_file(path: Path, content: bytes | str) -> Path:
     """A file with this content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -45,7 +45,7 @@ def written(path: Path, content: bytes | str) -> Path:
 
 @pytest.mark.parametrize("multiline", [False, True])
 def test_a_file_that_was_saved_twice_begins_with_two_marks(spark: SparkSession, tmp_path: Path, multiline: bool) -> None:
-    path = written(tmp_path / "a.csv", b'\xef\xbb\xbf\xef\xbb\xbf"id",name\n1,a\n')
+    path = write_file(tmp_path / "a.csv", b'\xef\xbb\xbf\xef\xbb\xbf"id",name\n1,a\n')
     assert [(row.id, row.name) for row in read(spark, "csv", path, multiline=multiline)] == [("1", "a")]
 
 
@@ -61,7 +61,7 @@ def test_a_file_that_was_saved_twice_begins_with_two_marks(spark: SparkSession, 
 )
 def test_a_file_of_another_form_is_named(spark: SparkSession, tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read(spark, "csv", written(tmp_path / "a.csv", content))
+        read(spark, "csv", write_file(tmp_path / "a.csv", content))
 
 
 def test_files_of_other_kinds_are_no_text() -> None:
@@ -84,7 +84,7 @@ def test_json_values_that_java_would_change_are_refused_or_kept(spark: SparkSess
         "\t": None,
         '{"id": "it\'s 1.50"}': "it's 1.50",
     }
-    rows = read(spark, "jsonl", written(tmp_path / "a.json", "\n".join(lines)), drift="add")
+    rows = read(spark, "jsonl", write_file(tmp_path / "a.json", "\n".join(lines)), drift="add")
     received = [row.id if row.broken_why is None else HALF for row in rows]
     assert received == [expected for expected in lines.values() if expected]
     assert all(HALF in row.broken_why for row in rows[:4])
@@ -139,19 +139,19 @@ def test_parquet_that_spark_can_not_read_is_exit_3(spark: SparkSession, tmp_path
 
 
 def test_folders_give_columns_whatever_their_case(spark: SparkSession, tmp_path: Path) -> None:
-    written(tmp_path / "a" / "Day=2013-01-01" / "a.csv", "id\n1\n")
+    write_file(tmp_path / "a" / "Day=2013-01-01" / "a.csv", "id\n1\n")
     assert [(row.id, row.day) for row in read(spark, "csv", tmp_path / "a", "id", "day")] == [("1", "2013-01-01")]
-    written(tmp_path / "b" / "day=1" / "DAY=2" / "a.json", '{"id": 1}\n')
+    write_file(tmp_path / "b" / "day=1" / "DAY=2" / "a.json", '{"id": 1}\n')
     with pytest.raises(DataError, match="give the column day twice; expected once"):
         read(spark, "jsonl", tmp_path / "b", "id", "day")
 
 
 def test_a_folder_that_links_to_itself_is_listed_once(spark: SparkSession, tmp_path: Path) -> None:
-    written(tmp_path / "in" / "a.csv", "id,name\n1,a\n")
+    write_file(tmp_path / "in" / "a.csv", "id,name\n1,a\n")
     (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
     (tmp_path / "other").mkdir()
     (tmp_path / "in" / "other").symlink_to(tmp_path / "other")
-    written(tmp_path / "other" / "b.csv", "id,name\n2,b\n")
+    write_file(tmp_path / "other" / "b.csv", "id,name\n2,b\n")
     assert [row.id for row in read(spark, "csv", tmp_path / "in")] == ["1", "2"]
     with pytest.raises(ExternalError, match=r"no file at /"):
         read(spark, "csv", tmp_path / "none.csv")

@@ -54,12 +54,12 @@ def ids(spark: SparkSession, source: Source) -> list[str]:
     return sorted(row.id for row in source.read(spark, CONTRACT, DAY).collect())
 
 
-def spooled(tmp_path: Path) -> list[str]:
+def spool_files(tmp_path: Path) -> list[str]:
     """The names of spooled pages."""
     return sorted(path.name for path in (tmp_path / "spool").rglob("*.json"))
 
 
-def test_rows_land_as_text_with_their_page_and_place(spark: SparkSession, server: FaultyApi, make: Make) -> None:
+def test_rows_land_as_text_with_their_page_and_position(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     server.rows[1]["name"] = {"first": "Ada"}
     server.rows[2] = 42  # type: ignore[call-overload]
     server.then = faulty.content({"data": {"items": server.rows}, "total": 5})
@@ -83,15 +83,15 @@ def test_each_way_of_paging_reads_every_record_once(spark: SparkSession, server:
     assert len(server.requests) == 3
 
 
-def test_the_interval_is_asked_for_in_utc_or_in_the_pipelines_zone(spark: SparkSession, server: FaultyApi, make: Make) -> None:
+def test_the_interval_is_requested_in_utc_or_in_the_pipelines_zone(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     zone = ZoneInfo("America/New_York")
     new_york = Interval(start=datetime(2013, 1, 1, 19, tzinfo=zone), end=datetime(2013, 1, 3, 19, tzinfo=zone))
     source = make(params={"from": "{from:%Y-%m-%dT%H:%M:%SZ}", "to": "{to}", "day": "{from:%Y-%m-%d %H}"})
     rows = source.read(spark, CONTRACT, new_york).collect()
     assert sorted(row.id for row in rows) == ["2", "3"]
-    asked = server.requests[0].query
-    assert (asked["from"], asked["to"]) == ("2013-01-02T00:00:00Z", "2013-01-04T00:00:00Z")
-    assert asked["day"] == "2013-01-01 19"
+    query = server.requests[0].query
+    assert (query["from"], query["to"]) == ("2013-01-02T00:00:00Z", "2013-01-04T00:00:00Z")
+    assert query["day"] == "2013-01-01 19"
     assert source.sliced
     assert not make().sliced
 
@@ -102,9 +102,9 @@ def test_an_interval_without_records_gives_none(spark: SparkSession, make: Make)
 
 def test_several_connections_share_pages_and_rate(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     assert ids(spark, make(connections=2, requests_per_second=8, paging={"by": "page", "size": 1})) == FIVE
-    assert sorted(server.asked) == FIVE
-    first, *others = [seen for seen in server.requests if seen.query["page"] != "1"]
-    mine = [seen for seen in (first, *others) if int(seen.query["page"]) % 2 == int(first.query["page"]) % 2]
+    assert sorted(server.requested) == FIVE
+    first, *others = [request for request in server.requests if request.query["page"] != "1"]
+    mine = [request for request in (first, *others) if int(request.query["page"]) % 2 == int(first.query["page"]) % 2]
     assert mine[1].at - mine[0].at >= 0.15  # 0.25 where it is sent, less what the first took to arrive
 
 
@@ -121,7 +121,7 @@ def test_when_pages_keep_shifting_it_is_exit_5(spark: SparkSession, server: Faul
     server.edits = {number: lambda rows: rows.insert(0, {"id": 0}) for number in range(1, 20)}
     with pytest.raises(ExternalError, match=r"records came or went while the pages were read, 2 times: the total changed"):
         ids(spark, make(rereads=1))
-    assert spooled(tmp_path) == []
+    assert spool_files(tmp_path) == []
 
 
 def test_a_server_that_ignores_the_page_is_exit_5(spark: SparkSession, make: Make, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_server_that_ignores_the_page_is_exit_5(spark: SparkSession, make: Mak
 
 
 @pytest.mark.parametrize(
-    ("fault", "error", "told"),
+    ("fault", "error", "message"),
     [
         (faulty.status(401), ExternalError, r"source things: .*page=2.* answered 401 Unauthorized; expected 200\. Put"),
         (faulty.status(500), ExternalError, r"failed 2 times, the last time with: 500 Internal Server Error\."),
@@ -145,16 +145,22 @@ def test_a_server_that_ignores_the_page_is_exit_5(spark: SparkSession, make: Mak
     ids=["401", "500", "html", "records"],
 )
 def test_an_executors_error_is_the_drivers(
-    spark: SparkSession, server: FaultyApi, make: Make, tmp_path: Path, fault: faulty.Fault, error: type[Exception], told: str
+    spark: SparkSession,
+    server: FaultyApi,
+    make: Make,
+    tmp_path: Path,
+    fault: faulty.Fault,
+    error: type[Exception],
+    message: str,
 ) -> None:
     server.script.append(None)
     server.then = fault
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         ids(spark, make())
-    assert spooled(tmp_path) == ["page-000001.json"]
+    assert spool_files(tmp_path) == ["page-000001.json"]
 
 
-def test_a_run_that_broke_off_is_gone_on_from(spark: SparkSession, server: FaultyApi, make: Make, tmp_path: Path) -> None:
+def test_a_run_that_broke_off_is_resumed(spark: SparkSession, server: FaultyApi, make: Make, tmp_path: Path) -> None:
     server.script.extend([None, None])
     server.then = faulty.status(503)
     with pytest.raises(ExternalError, match="run again later to go on from there"):
@@ -162,24 +168,22 @@ def test_a_run_that_broke_off_is_gone_on_from(spark: SparkSession, server: Fault
     server.then = None
     assert ids(spark, make()) == FIVE
     assert ids(spark, make()) == FIVE
-    assert server.asked == ["1", "2", "3", "3"]
+    assert server.requested == ["1", "2", "3", "3"]
     make().forget(CONTRACT, DAY)
-    assert spooled(tmp_path) == []
+    assert spool_files(tmp_path) == []
     assert ids(spark, make()) == FIVE
-    assert server.asked[4:] == ["1", "2", "3"]
+    assert server.requested[4:] == ["1", "2", "3"]
 
 
-def test_an_old_spool_and_a_cursor_that_has_expired_are_not_gone_on_from(
-    spark: SparkSession, server: FaultyApi, make: Make
-) -> None:
+def test_an_old_spool_and_an_expired_cursor_are_not_resumed(spark: SparkSession, server: FaultyApi, make: Make) -> None:
     paging = {"by": "cursor", "size": 2}
     server.script.extend([None, faulty.status(500), faulty.status(410)])
     with pytest.raises(ExternalError, match="500"):
         ids(spark, make(paging=paging, retries=0))
     assert ids(spark, make(paging=paging)) == FIVE
-    assert server.asked == ["", "c2", "c2", "", "c2", "c4"]
+    assert server.requested == ["", "c2", "c2", "", "c2", "c4"]
     assert ids(spark, make(paging=paging, spool_hours=0)) == FIVE
-    assert server.asked[6:] == ["", "c2", "c4"]
+    assert server.requested[6:] == ["", "c2", "c4"]
 
 
 def test_a_spool_that_is_gone_when_it_is_read_is_exit_5(spark: SparkSession, make: Make) -> None:
@@ -188,10 +192,10 @@ def test_a_spool_that_is_gone_when_it_is_read_is_exit_5(spark: SparkSession, mak
     source.forget(CONTRACT, DAY)
     with pytest.raises(Exception, match="no longer in") as caught:
         rows.collect()
-    told = source.explain(caught.value, CONTRACT)
-    assert isinstance(told, ExternalError)
+    error = source.explain(caught.value, CONTRACT)
+    assert isinstance(error, ExternalError)
     # Two tasks fail, and either may be the first.
-    assert re.fullmatch(r"source things: page [12] is no longer in .*Run again\.", str(told))
+    assert re.fullmatch(r"source things: page [12] is no longer in .*Run again\.", str(error))
     assert source.explain(ValueError("another"), CONTRACT) is None
 
 
@@ -212,27 +216,27 @@ def test_the_token_is_sent_and_is_nowhere_else(
     rows.explain("formatted")
     rows.explain(True)
     assert len(rows.collect()) == 5
-    assert {seen.headers.get("authorization") for seen in server.requests} == {"Bearer s3cret-t0ken"}
-    kept = b"".join(path.read_bytes() for path in (tmp_path / "spool").rglob("*") if path.is_file())
+    assert {request.headers.get("authorization") for request in server.requests} == {"Bearer s3cret-t0ken"}
+    spool_bytes = b"".join(path.read_bytes() for path in (tmp_path / "spool").rglob("*") if path.is_file())
     out, err = capfd.readouterr()
     assert "ringmill_things" in out
-    assert "s3cret" not in out + err + version + str(source) + kept.decode() + str(rows.collect())
+    assert "s3cret" not in out + err + version + str(source) + spool_bytes.decode() + str(rows.collect())
     monkeypatch.setenv("THINGS_TOKEN", "another")
     assert source.version(spark, CONTRACT, DAY) == version
 
 
-def test_a_version_is_of_what_is_asked_for(spark: SparkSession, make: Make) -> None:
-    ask = {"params": {"from": "{from}"}}
-    before = make(**ask).version(spark, CONTRACT, DAY)
+def test_a_version_is_of_the_request(spark: SparkSession, make: Make) -> None:
+    request = {"params": {"from": "{from}"}}
+    before = make(**request).version(spark, CONTRACT, DAY)
     later = Interval(start=DAY.end, end=datetime(2013, 1, 3, tzinfo=ZoneInfo("UTC")))
-    assert make(**ask, retries=9).version(spark, CONTRACT, DAY) == before
-    assert make(**ask).version(spark, CONTRACT, later) != before
-    assert make(**ask, url="${THINGS_AT}/v2").version(spark, CONTRACT, DAY) != before
-    assert make(**ask, paging={"by": "page", "size": 3}).version(spark, CONTRACT, DAY) != before
+    assert make(**request, retries=9).version(spark, CONTRACT, DAY) == before
+    assert make(**request).version(spark, CONTRACT, later) != before
+    assert make(**request, url="${THINGS_AT}/v2").version(spark, CONTRACT, DAY) != before
+    assert make(**request, paging={"by": "page", "size": 3}).version(spark, CONTRACT, DAY) != before
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"url": "${NO_SUCH_PLACE}/v1"}, r"sources\.things\.url: the environment variable NO_SUCH_PLACE is not set"),
         ({"url": "ftp://h/v1"}, r"sources\.things\.url: expected http:// or https://"),
@@ -243,7 +247,7 @@ def test_a_version_is_of_what_is_asked_for(spark: SparkSession, make: Make) -> N
         ({"retries": -1}, r"sources\.things\.retries"),
     ],
 )
-def test_settings_that_are_wrong_are_exit_2(spark: SparkSession, make: Make, settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as caught:
+def test_settings_that_are_wrong_are_exit_2(spark: SparkSession, make: Make, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         make(**settings).version(spark, CONTRACT, DAY)
     assert "pass@" not in str(caught.value)

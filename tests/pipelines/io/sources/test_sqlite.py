@@ -50,7 +50,7 @@ def test_values_land_by_their_own_type_whatever_the_column_declares(spark: Spark
         "5", "N/A", "2.75", None, "", "1577836800000", "-9223372036854775808", "9223372036854775807", "3", "\\x00FF", " Ä,\n𝄞 ",
         "7", "1.0e+300", "1.23456789012346e+19",
     ]  # fmt: skip
-    kept = [*expected[:8], "3.0", *expected[9:11], "007", "1.0e+300", "12345678901234567890"]
+    expected_texts = [*expected[:8], "3.0", *expected[9:11], "007", "1.0e+300", "12345678901234567890"]
     rows = landed(
         create("id integer primary key, i integer, t text, n, d datetime", [(at, v, v, v, v) for at, v in enumerate(values)]),
         spark,
@@ -59,8 +59,17 @@ def test_values_land_by_their_own_type_whatever_the_column_declares(spark: Spark
     expected[-1] = "1.2345678901234567e+19"  # INTEGER affinity makes a real of it, which is this one
     assert column(rows, "i") == expected
     assert column(rows, "d") == expected
-    assert column(rows, "n") == kept
-    assert column(rows, "t")[:9] == [*kept[:2], "2.75", None, "", "1577836800000", kept[6], kept[7], "3.0"]
+    assert column(rows, "n") == expected_texts
+    assert column(rows, "t")[:9] == [
+        *expected_texts[:2],
+        "2.75",
+        None,
+        "",
+        "1577836800000",
+        expected_texts[6],
+        expected_texts[7],
+        "3.0",
+    ]
 
 
 def test_numbers_with_a_fraction_read_back_as_the_same_number(spark: SparkSession, create: Create) -> None:
@@ -91,8 +100,8 @@ def test_times_land_as_they_are_written_and_are_in_their_columns_zone(spark: Spa
             Column("w", "date"),
         ),
     )
-    made = create("id text, t timestamp, u timestamp, v datetime, w date", rows)
-    with java_in(spark, zone), made.reading(spark, contract, YEAR) as frame:
+    pairs = create("id text, t timestamp, u timestamp, v datetime, w date", rows)
+    with java_in(spark, zone), pairs.reading(spark, contract, YEAR) as frame:
         values = [value_of(received_text(part, contract), part).cast("string").alias(part.name) for part in contract.columns]
         [texts_], [values_] = frame.collect(), frame.select(*values).collect()
     assert tuple(texts_[:5]) == rows[0]
@@ -100,22 +109,22 @@ def test_times_land_as_they_are_written_and_are_in_their_columns_zone(spark: Spa
 
 
 def test_bytes_that_are_no_text_are_a_row_that_is_kept_whole(spark: SparkSession, create: Create) -> None:
-    made = create("id int, name text", [(1, "a")], "", "insert into pairs values (2, cast(x'41ff' as text))")
-    good, bad = sorted(landed(made, spark), key=lambda row: int(row.id))
+    pairs = create("id int, name text", [(1, "a")], "", "insert into pairs values (2, cast(x'41ff' as text))")
+    good, bad = sorted(landed(pairs, spark), key=lambda row: int(row.id))
     assert (good.name, good.broken_line, good.broken_why) == ("a", None, None)
     assert bad.broken_line == '{"id":"2","name":"\\\\x41FF"}'
     assert bad.broken_why == "name: expected UTF-8 text, received bytes that are not UTF-8, kept here as hexadecimal digits"
 
 
 def test_a_database_in_utf_16_gives_the_same_text(spark: SparkSession, create: Create) -> None:
-    made = create("id int, name text", [(1, "Ä𝄞"), (2, 0.1)], "pragma encoding = 'UTF-16le'")
-    assert column(landed(made, spark), "name") == ["Ä𝄞", "0.1"]
+    pairs = create("id int, name text", [(1, "Ä𝄞"), (2, 0.1)], "pragma encoding = 'UTF-16le'")
+    assert column(landed(pairs, spark), "name") == ["Ä𝄞", "0.1"]
 
 
 def test_each_row_is_read_once_whatever_its_key(spark: SparkSession, create: Create, tmp_path: Path) -> None:
     rows = [(None if at % 3 else f"key {at}", at) for at in range(1, 101)]
-    made = create("name int primary key, id integer", rows, "", "create view seen as select * from pairs", connections=3)
-    with made.reading(spark, PAIRS, YEAR) as frame:
+    pairs = create("name int primary key, id integer", rows, "", "create view seen as select * from pairs", connections=3)
+    with pairs.reading(spark, PAIRS, YEAR) as frame:
         assert (frame.rdd.getNumPartitions(), ids_of(frame.collect())) == (3, list(range(1, 101)))
     url = f"jdbc:sqlite:{tmp_path / 'some.db'}"
     with sqlite3.connect(tmp_path / "some.db") as database:
@@ -151,9 +160,9 @@ def test_a_watermark_is_a_time_however_it_is_written(
 
 @pytest.mark.parametrize("value", [1357016400, 2456293.5, "now", "01/02/2013", ""])
 def test_a_watermark_that_is_no_time_is_an_error(spark: SparkSession, create: Create, value: object) -> None:
-    made = create("id int, name", [(1, "2013-01-01"), (2, value)], watermark="name")
+    pairs = create("id int, name", [(1, "2013-01-01"), (2, value)], watermark="name")
     with pytest.raises(DataError, match=r"watermark name holds .*; expected times in text that SQLite reads, such as 2013-01"):
-        landed(made, spark)
+        landed(pairs, spark)
 
 
 def test_a_watermark_that_is_no_column_is_exit_2(spark: SparkSession, create: Create) -> None:
@@ -170,12 +179,12 @@ def test_a_relative_path_is_the_drivers_and_a_missing_file_is_not_created(
     [row] = landed(source("jdbc:sqlite:../some.db?date_class=text", "pairs"), spark)
     assert (row.id, row.source_file) == ("1", f"jdbc:sqlite:{tmp_path}/elsewhere/../some.db pairs")
     (tmp_path / "elsewhere" / "text.db").write_text("this is no database " * 100)
-    for path, told in (
+    for path, message in (
         ("none.db", r"there is no such file, or it can't be opened \(.*\); expected .* Fix sources\.pairs\.url"),
         ("text.db", r"the file holds no database that can be read"),
         ("../some.db", r"source pairs: jdbc:sqlite:/.* nothing: there is no such table .* Fix sources\.pairs\.table"),
     ):
-        with pytest.raises(ExternalError, match=told) as caught:
+        with pytest.raises(ExternalError, match=message) as caught:
             landed(source(f"jdbc:sqlite:{path}", "nothing"), spark)
         assert "password" not in str(caught.value)
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["text.db"]

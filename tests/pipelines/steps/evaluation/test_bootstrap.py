@@ -72,11 +72,11 @@ def test_replicates_are_exact_and_partitions_change_nothing(predicted: DataFrame
 
 def test_a_paired_interval_is_narrower_than_either_models(predicted: DataFrame) -> None:
     worse, better = scored(predicted, "worse"), scored(predicted, "better")
-    found = paired_interval(worse, better, "auc", task=Binary(), replicates=100)
+    interval = paired_interval(worse, better, "auc", task=Binary(), replicates=100)
     rows = predicted.toArrow()
     aucs = [peer.roc_auc_score(rows["label"].to_numpy(), rows[name].to_numpy()) for name in ("better", "worse")]
-    assert found.estimate == pytest.approx(aucs[0] - aucs[1], abs=1e-9)
-    assert 0 < found.low < found.estimate < found.high
+    assert interval.estimate == pytest.approx(aucs[0] - aucs[1], abs=1e-9)
+    assert 0 < interval.low < interval.estimate < interval.high
     same = paired_interval(better, better, "auc", task=Binary(), replicates=4)
     assert same == (0, 0, 0)
 
@@ -98,15 +98,15 @@ def test_slices_are_measured_beside_models(predicted: DataFrame) -> None:
     better = scored(predicted, "better")
     group = F.when(F.pmod("row_id", F.lit(50)) == 0, "few").when(F.pmod("row_id", F.lit(3)) == 0, "some").otherwise("others")
     slices = better.withColumn("group", group)
-    found = replicate_metrics(
+    measured = replicate_metrics(
         {"model": better}, task=Binary(), thresholds={"model": 0.6}, replicates=DRAWN, slices=slices, least_rows=100
     )
-    assert (found["few"].rows, found["few"].metrics) == (ROWS // 50, {})
+    assert (measured["few"].rows, measured["few"].metrics) == (ROWS // 50, {})
     rows = slices.where("group = 'some'").toArrow()
     weight = poisson_weights(rows["row_id"].to_numpy(), range(DRAWN + 1)).astype(float)[:, -1]
     auc = peer.roc_auc_score(rows["label"].to_numpy(), rows["score"].to_numpy().astype(float), sample_weight=weight)
-    assert found["some"].metrics["auc"][-1] == pytest.approx(auc, abs=1e-9)
-    assert sum(found[name].rows for name in ("few", "some", "others")) == found["model"].rows == ROWS
+    assert measured["some"].metrics["auc"][-1] == pytest.approx(auc, abs=1e-9)
+    assert sum(measured[name].rows for name in ("few", "some", "others")) == measured["model"].rows == ROWS
 
 
 def test_classes_and_numbers_have_intervals_too(predicted: DataFrame) -> None:
@@ -125,12 +125,12 @@ def test_classes_and_numbers_have_intervals_too(predicted: DataFrame) -> None:
     rows = predicted.toArrow().to_pandas().astype({"better": float, "worse": float})
     weights = poisson_weights(rows["row_id"].to_numpy(), range(DRAWN + 1)).astype(float)
     true = np.stack([rows["label"], rows["worse"]])
-    said = np.stack([rows["better"], np.full(ROWS, 0.5)])
+    predictions = np.stack([rows["better"], np.full(ROWS, 0.5)])
     for at, weight in enumerate(weights.T):
         accuracy = peer.accuracy_score(rows["label"], rows["better"] > 0.5, sample_weight=weight)
         assert of_classes.metrics["accuracy"][at] == pytest.approx(accuracy, abs=1e-9)
         loss = peer.log_loss(rows["label"], np.clip(rows["better"], 1.1920929e-07, 1 - 1.1920929e-07), sample_weight=weight)
         assert of_classes.metrics["log_loss"][at] == pytest.approx(loss, abs=1e-6)
-        errors = np.abs(true - said)
+        errors = np.abs(true - predictions)
         assert numbers["steps"].metrics["mae"][at] == pytest.approx((errors @ weight).sum() / weight.sum() / 2, abs=1e-9)
         assert numbers["one"].metrics["mae"][at] == pytest.approx(np.average(errors[0], weights=weight), abs=1e-9)

@@ -28,7 +28,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("task", "said", "message"),
+    ("task", "outputs", "message"),
     [
         (BINARY, [0.5, 1.5], r"it predicts from 0\.5 to 1\.5 on test; expected probabilities from 0 to 1"),
         (BINARY, [-0.5, 0.5], r"it predicts from -0\.5 to 0\.5 on test"),
@@ -43,7 +43,7 @@ NAN = float("nan")
     ],
 )
 def test_what_a_baseline_cannot_predict_is_exit_3(
-    spark: SparkSession, tmp_path: Path, task: dict[str, Any], said: list[float | None], message: str
+    spark: SparkSession, tmp_path: Path, task: dict[str, Any], outputs: list[float | None], message: str
 ) -> None:
     def edit(content: dict[str, Any]) -> None:
         content["train"].pop("monitor", None)
@@ -56,7 +56,7 @@ def test_what_a_baseline_cannot_predict_is_exit_3(
         "split string, label float, score float, predicted int, predictions array<float>",
     )
     features = spark.createDataFrame(
-        [(*row, each) for row, each in zip(rows, [0.0, 1.0, *said], strict=True)],
+        [(*row, each) for row, each in zip(rows, [0.0, 1.0, *outputs], strict=True)],
         "split string, label float, baseline_simple float",
     )
     with pytest.raises(DataError, match=rf"features\.baselines\.simple: {message}") as caught:
@@ -65,7 +65,7 @@ def test_what_a_baseline_cannot_predict_is_exit_3(
 
 
 @pytest.mark.parametrize(
-    ("labels", "said", "message"),
+    ("labels", "outputs", "message"),
     [
         (
             [0.0, 0.0],
@@ -80,9 +80,9 @@ def test_what_a_baseline_cannot_predict_is_exit_3(
     ],
 )
 def test_a_split_of_one_class_is_named_where_auc_is_undefined(
-    spark: SparkSession, tmp_path: Path, labels: list[float], said: list[float | None], message: str
+    spark: SparkSession, tmp_path: Path, labels: list[float], outputs: list[float | None], message: str
 ) -> None:
-    rows = [("validation", 0.0, 0.3), ("validation", 1.0, 0.7), *zip(["test"] * 2, labels, said, strict=True)]
+    rows = [("validation", 0.0, 0.3), ("validation", 1.0, 0.7), *zip(["test"] * 2, labels, outputs, strict=True)]
     predictions = spark.createDataFrame([(*row[:2], 0.5) for row in rows], "split string, label float, score float")
     features = spark.createDataFrame(rows, "split string, label float, baseline_simple float")
     config = pipeline(tmp_path, "flights", lambda content: content["features"].update(baselines={"simple": "1"}))
@@ -103,11 +103,11 @@ def test_thresholds_are_chosen_on_validation_alone(spark: SparkSession, tmp_path
     for by, (more, threshold) in expected.items():
         edit = partial(evaluated, {"threshold_by": by, **more})
         config = pipeline(tmp_path, "thresholds", edit)
-        predictions = evaluate_predictions(config, frame, frame)
-        assert {split: metrics["threshold"] for split, metrics in predictions.metrics.items()} == pytest.approx(
+        evaluation = evaluate_predictions(config, frame, frame)
+        assert {split: metrics["threshold"] for split, metrics in evaluation.metrics.items()} == pytest.approx(
             {"validation": threshold, "test": threshold}, abs=1e-12
         )
-    assert predictions.metrics["test"]["recall"] == pytest.approx(3 / 6)  # at 0.6; at 0.3 it would be 1
+    assert evaluation.metrics["test"]["recall"] == pytest.approx(3 / 6)  # at 0.6; at 0.3 it would be 1
 
 
 def test_a_predicted_quantile_covers_its_share_of_labels(spark: SparkSession, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_predicted_quantile_covers_its_share_of_labels(spark: SparkSession, tm
         content.update(task=NUMBER, evaluate={})
         content["train"].pop("monitor", None)
 
-    predictions = evaluate_predictions(pipeline(tmp_path, "quantile", edit), frame, frame)
+    evaluation = evaluate_predictions(pipeline(tmp_path, "quantile", edit), frame, frame)
     for split, of in (("validation", true[::2]), ("test", true[1::2])):
-        assert predictions.metrics[split]["coverage"] == pytest.approx((of <= quantile).mean(), abs=1e-12)
-    assert predictions.metrics["test"]["coverage"] == pytest.approx(0.9, abs=0.05)
+        assert evaluation.metrics[split]["coverage"] == pytest.approx((of <= quantile).mean(), abs=1e-12)
+    assert evaluation.metrics["test"]["coverage"] == pytest.approx(0.9, abs=0.05)

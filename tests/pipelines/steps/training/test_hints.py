@@ -10,8 +10,8 @@ from tests.pipelines.training.test_job import job
 
 def of_45_rows(ranks: int, batch_size: int, **config: object) -> TrainingJob:
     """A training on 45 rows."""
-    made = job(ranks, batch_size=batch_size, **config)
-    return made.model_copy(update={"train": made.train.model_copy(update={"batch_size": batch_size})})
+    training = job(ranks, batch_size=batch_size, **config)
+    return training.model_copy(update={"train": training.train.model_copy(update={"batch_size": batch_size})})
 
 
 BOTH = {0: 30, 1: 15}

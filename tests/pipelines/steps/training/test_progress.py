@@ -45,11 +45,11 @@ def test_epoch_step_speed_loss_and_time_left_are_shown(terminal: bool, job_log: 
     with TrainingProgress(console, epochs=2, steps=10) as progress:
         for message in (READY, step(), epoch()):
             progress.show(message)
-    shown = text.getvalue()
-    assert "epoch 1/2 step 5/10  1,000 rows/s  loss 0.5000" in shown
-    assert " s left" in shown
-    assert "epoch  1/2  loss 0.4000  validation loss 0.3000  AUC 0.8000         50 rows/s  best" in shown
-    assert ("\x1b[" in shown) == terminal
+    output = text.getvalue()
+    assert "epoch 1/2 step 5/10  1,000 rows/s  loss 0.5000" in output
+    assert " s left" in output
+    assert "epoch  1/2  loss 0.4000  validation loss 0.3000  AUC 0.8000         50 rows/s  best" in output
+    assert ("\x1b[" in output) == terminal
 
 
 @pytest.mark.parametrize(

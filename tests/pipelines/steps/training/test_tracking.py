@@ -54,10 +54,10 @@ def uri(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-def test_parameters_and_epochs_are_told_once_and_the_run_has_ended(uri: str) -> None:
-    with tracked(context(), job(tracking_uri=uri)) as tell:
+def test_parameters_and_epochs_are_logged_once_and_the_run_has_ended(uri: str) -> None:
+    with tracked(context(), job(tracking_uri=uri)) as log_epoch:
         for number in (0, 1, 1):
-            tell(epoch(number))
+            log_epoch(epoch(number))
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("flights")
     assert experiment is not None
@@ -67,15 +67,15 @@ def test_parameters_and_epochs_are_told_once_and_the_run_has_ended(uri: str) -> 
         run.data.tags.items()
     )
     assert {"epochs": "3", "optimizer.options.beta_1": "0.8", "network.hidden": "[256, 128]"}.items() <= run.data.params.items()
-    found = client.get_metric_history(run.info.run_id, "validation_auc")
-    assert [(metric.step, metric.value) for metric in found] == [(0, 0.7), (1, pytest.approx(0.8))]
+    history = client.get_metric_history(run.info.run_id, "validation_auc")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 0.7), (1, pytest.approx(0.8))]
     assert {"train_loss", "validation_loss", "learning_rate", "rows_per_second"} < set(run.data.metrics)
 
 
-def test_a_training_that_fails_is_told_as_failed(uri: str) -> None:
+def test_a_training_that_fails_is_logged_as_failed(uri: str) -> None:
     def fail(name: str) -> None:
-        with tracked(context(), job(tracking_uri=uri, experiment="mine"), name) as tell:
-            tell(epoch(0))
+        with tracked(context(), job(tracking_uri=uri, experiment="mine"), name) as log_epoch:
+            log_epoch(epoch(0))
             raise RankError("rank 1 died")
 
     for name in ("", "trial 2"):
@@ -93,17 +93,17 @@ def test_a_training_that_fails_is_told_as_failed(uri: str) -> None:
 
 def test_a_server_that_does_not_answer_costs_a_line(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with tracked(context(), job(tracking_uri=f"http://127.0.0.1:{free_port()}")) as tell:
-        tell(epoch(0))
+    with tracked(context(), job(tracking_uri=f"http://127.0.0.1:{free_port()}")) as log_epoch:
+        log_epoch(epoch(0))
     [warning] = [record for record in caplog.records if record.name.startswith("pipelines")]
     assert (warning.levelname, "\n" in warning.getMessage()) == ("WARNING", False)
     assert warning.getMessage().startswith("    MLflow did not get all: MlflowException: API request to http://127.0.0.1")
 
 
-def test_without_a_section_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_section_nothing_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with tracked(context(), job()) as tell:
-        tell(epoch(0))
+    with tracked(context(), job()) as log_epoch:
+        log_epoch(epoch(0))
     assert caplog.records == []
 
 

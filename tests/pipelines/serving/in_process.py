@@ -11,7 +11,7 @@ from pipelines.serving.gate import Gate
 from pipelines.serving.service import Service
 
 
-async def ask(service: Service, *bodies: Any, path: str = "/predict") -> list[tuple[int, dict[bytes, bytes], Any]]:
+async def post(service: Service, *bodies: Any, path: str = "/predict") -> list[tuple[int, dict[bytes, bytes], Any]]:
     """Requests to one path at once, without a server: statuses, headers and answers."""
     app = Gate(build_app(service), service)
 

@@ -22,24 +22,20 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import and_, or_
 from types import TracebackType
-from typing import cast
 
 from pyspark.sql import Column as SparkColumn
-from pyspark.sql import DataFrame, DataFrameWriterV2
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
-from pipelines.errors import AccountingError, ConflictError
-from pipelines.expressions import cols, fold
+from pipelines.errors import ConflictError
 from pipelines.interruption import PROCESS
-from pipelines.io.driver_rows import BOUNDS, Bound, Row, Spans, Where
-from pipelines.io.iceberg import RUN, SCOPE, IcebergTable, Publisher
+from pipelines.io.driver_rows import Row, Where
+from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
-from pipelines.io.scopes import covers, is_of_many
+from pipelines.io.publishers import RUN, SCOPE, Publisher
+from pipelines.io.scopes import covers
+from pipelines.io.staging import Staged, branch_writer, check_same_rows, on_branch, selects
 from pipelines.io.task_files import FileLayout, WrittenFile
 from schemas.contract import Table
 from schemas.tables import ROW_LEDGER
@@ -47,18 +43,6 @@ from schemas.tables import ROW_LEDGER
 LOG = logging.getLogger(__name__)
 AUDIT_PREFIX = "audit_"
 PUBLISH_ATTEMPTS = 20
-PART_BYTES = 16 << 20
-
-
-@dataclass(frozen=True)
-class Staged:
-    """Rows on an audit branch of a table, the snapshot that the branch began on, and which rows of main they replace."""
-
-    contract: Table
-    branch: str
-    base: int | None
-    replace: SparkColumn
-    rows: int
 
 
 class Audit:
@@ -88,7 +72,7 @@ class Audit:
         """The same of a few rows that the driver holds, in the place of those that `where` selects; return how many."""
         self._lake.create(contract)
         branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
-        staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
+        staged = Staged(contract, branch, self._begin(contract.name, branch), selects(where), rows=0)
         properties = {RUN: self._lake.run_id, SCOPE: self._scope}
         self._table(contract.name).overwrite_rows(branch, contract, rows, where, properties)
         return self._count(staged).rows
@@ -106,7 +90,7 @@ class Audit:
         """
         self._lake.create(contract)
         branch = f"{AUDIT_PREFIX}{self._lake.run_id}"
-        staged = Staged(contract, branch, self._begin(contract.name, branch), _selects(where), rows=0)
+        staged = Staged(contract, branch, self._begin(contract.name, branch), selects(where), rows=0)
         table, properties = self._table(contract.name), {RUN: self._lake.run_id, SCOPE: self._scope}
         table.overwrite_files(branch, partitions, write(table.layout(partitions)), where, properties)
         return self._count(staged).rows
@@ -114,7 +98,7 @@ class Audit:
     def add(self, contract: Table, frame: DataFrame) -> int:
         """Write more rows beside those that are staged in a table; return how many."""
         staged = self._staged[contract.name]
-        self._writer(staged, frame).append()
+        branch_writer(self._lake, self._scope, staged, frame).append()
         return self._count(staged).rows - staged.rows
 
     def rows_by_interval(self, contract: Table) -> dict[tuple[datetime, datetime], int]:
@@ -124,7 +108,7 @@ class Audit:
 
     def read(self, contract: Table) -> DataFrame:
         """A staged table as it will be once published."""
-        return self._lake.spark.table(self._on_branch(self._staged[contract.name]))
+        return self._lake.spark.table(on_branch(self._lake, self._staged[contract.name]))
 
     def publish(self) -> dict[str, int]:
         """Make the staged tables visible, one commit each, by name and the ledger last; return their new snapshots.
@@ -172,7 +156,7 @@ class Audit:
         winner = self._table(name).publisher(self._scope, head=base, since=staged.base)
         if winner is not None:
             self._check_owner(first)
-        rows = self._lake.spark.table(self._on_branch(staged)).where(staged.replace)
+        rows = self._lake.spark.table(on_branch(self._lake, staged)).where(staged.replace)
         rewritten = self._write(staged.contract, rows, staged.replace, branch, base)
         self._drop(name, staged.branch)
         check_same_rows(staged, rewritten)
@@ -215,22 +199,8 @@ class Audit:
 
     def _write(self, contract: Table, frame: DataFrame, replace: SparkColumn, branch: str, base: int | None) -> Staged:
         staged = Staged(contract, branch, base, replace, rows=0)
-        self._writer(staged, frame).overwrite(replace)
+        branch_writer(self._lake, self._scope, staged, frame).overwrite(replace)
         return self._count(staged)
-
-    def _writer(self, staged: Staged, frame: DataFrame) -> DataFrameWriterV2:
-        contract, names = staged.contract, staged.contract.column_names
-        known, stored = set(names), self._lake.read(contract.name).schema
-        dropped = [F.lit(None).cast(field.dataType).alias(field.name) for field in stored if field.name not in known]
-        writer = frame.select(*cols(names), *dropped).writeTo(self._on_branch(staged))
-        writer = writer.option(f"snapshot-property.{RUN}", self._lake.run_id).option(f"snapshot-property.{SCOPE}", self._scope)
-        if is_of_many(self._scope):
-            # Small parts, so that several tasks write the many partitions.
-            return writer.option("advisory-partition-size", str(PART_BYTES))
-        if contract.one_partition:
-            # Every task writes to the one partition there is: to move and sort rows for that would be for nothing.
-            writer = writer.option("distribution-mode", "none").option("fanout-enabled", "true")
-        return writer
 
     def _count(self, staged: Staged) -> Staged:
         added = int(self._table(staged.contract.name).summary(staged.branch).get("added-records", "0"))
@@ -244,29 +214,5 @@ class Audit:
         for name, branch in sorted(self._branches):
             self._drop(name, branch)
 
-    def _on_branch(self, staged: Staged) -> str:
-        return f"{self._lake.identifier(staged.contract.name)}.branch_{staged.branch}"
-
     def _table(self, name: str) -> IcebergTable:
         return IcebergTable(self._lake.spark, self._lake.identifier(name))
-
-
-def _selects(where: Where) -> SparkColumn:
-    """A selection as Spark has it."""
-    return reduce(and_, (_selects_by(F.col(name), condition) for name, condition in where.items()))
-
-
-def _selects_by(column: SparkColumn, condition: object) -> SparkColumn:
-    if isinstance(condition, Spans):
-        return fold(or_, [_selects(part) for part in condition.parts()])
-    if isinstance(condition, Bound):
-        return cast(SparkColumn, BOUNDS[condition.operator][0](column, F.lit(condition.value)))
-    return column.isin(*(condition if isinstance(condition, tuple) else (condition,)))
-
-
-def check_same_rows(before: Staged, after: Staged) -> None:
-    """Raise AccountingError when staging rows anew gave more or fewer of them."""
-    if before.rows != after.rows:
-        raise AccountingError(
-            f"table {before.contract.name}: {before.rows:,} rows were staged, and {after.rows:,} when they were staged again."
-        )

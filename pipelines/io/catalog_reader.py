@@ -19,9 +19,10 @@ from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.catalog import catalog_settings
 from pipelines.io.driver_rows import Where, expression
 from pipelines.io.filesystem import is_local, warehouse_uri
-from pipelines.io.iceberg import SCOPE, IcebergTable
+from pipelines.io.iceberg import IcebergTable
 from pipelines.io.java_errors import reason_of
 from pipelines.io.lake import CATALOG
+from pipelines.io.publishers import SCOPE
 from schemas.contract import Column, Table
 
 FAULTS = (Py4JJavaError, PySparkException)  # the same from Java; PySpark, where a session was begun, puts some in its own words

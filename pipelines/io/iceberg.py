@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
@@ -16,6 +16,7 @@ from tenacity import wait_random
 
 from pipelines.errors import ConflictError
 from pipelines.io.driver_rows import COUNTED_FILES, Row, Where, arrow_schema, count_rows, expression, read_rows, write_rows
+from pipelines.io.publishers import RUN, Publisher, publishers_of
 from pipelines.io.retrying import retrying
 from pipelines.io.scopes import overlap
 from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_of
@@ -24,16 +25,8 @@ from schemas.tables import FORMER_NAMES
 
 MAIN = "main"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-RUN, SCOPE = "run_id", "scope"  # what a snapshot's summary says of the run that made it, and of what that replaced
 COMMIT_ATTEMPTS = 20
 COMMIT_PAUSE_SECONDS = 0.5  # at most; a random share of it lets several writers pass each other
-
-
-class Publisher(NamedTuple):
-    """The run that made a snapshot, and the scope that the snapshot replaced."""
-
-    run_id: str
-    scope: str
 
 
 class IcebergTable:
@@ -112,28 +105,19 @@ class IcebergTable:
 
         Only snapshots after `since` are looked at, where it is given.
         """
-        return next((publisher for publisher in self._publishers(head, since) if overlap(scope, publisher.scope)), None)
+        overlapping = (each for each in publishers_of(self._table, head, since) if overlap(scope, each.scope))
+        return next(overlapping, None)
 
     def publishers(self, scopes: Sequence[str]) -> dict[str, str]:
         """By scope, the run that made the newest snapshot of main which overlaps it, of those scopes that have one."""
         runs: dict[str, str] = {}
         waiting = set(scopes)
-        for publisher in self._publishers() if waiting else ():
+        for publisher in publishers_of(self._table) if waiting else ():
             runs |= dict.fromkeys((scope for scope in waiting if overlap(scope, publisher.scope)), publisher.run_id)
             waiting -= runs.keys()
             if not waiting:
                 break
         return runs
-
-    def _publishers(self, head: int | None = None, since: int | None = None) -> Iterator[Publisher]:
-        """Who made the snapshots up to `head` (of main, when None) and after `since`, the newest first."""
-        snapshot = self._table.currentSnapshot() if head is None else self._table.snapshot(head)
-        while snapshot is not None and snapshot.snapshotId() != since:
-            summary = snapshot.summary()
-            if (written := summary.get(SCOPE)) is not None:
-                yield Publisher(str(summary.get(RUN)), str(written))
-            parent = snapshot.parentId()
-            snapshot = None if parent is None else self._table.snapshot(parent)
 
     def create_branch(self, name: str) -> int | None:
         """Start a branch at the head of main, or empty in an empty table; return the snapshot that it stands on."""

@@ -17,9 +17,10 @@ from tenacity import RetryCallState
 from pipelines.errors import ExternalError
 from pipelines.expressions import cols
 from pipelines.io.driver_rows import Row, Where
-from pipelines.io.iceberg import MAIN, RUN, IcebergTable
+from pipelines.io.iceberg import MAIN, IcebergTable
 from pipelines.io.java_errors import reason_of
 from pipelines.io.missing_clients import missing_client
+from pipelines.io.publishers import RUN
 from pipelines.io.retrying import retrying
 from pipelines.io.tables import create, evolve, struct
 from schemas.contract import Table

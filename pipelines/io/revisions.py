@@ -9,8 +9,9 @@ from typing import Any
 from pipelines.errors import ConflictError
 from pipelines.io.audit import AUDIT_PREFIX
 from pipelines.io.driver_rows import Row
-from pipelines.io.iceberg import RUN, IcebergTable
+from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
+from pipelines.io.publishers import RUN
 from schemas.contract import Table
 
 LOG = logging.getLogger(__name__)

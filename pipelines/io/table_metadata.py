@@ -9,7 +9,8 @@ from typing import Any
 
 from pyspark.sql.types import StructType
 
-from pipelines.io.iceberg import RUN, SCOPE, IcebergTable
+from pipelines.io.iceberg import IcebergTable
+from pipelines.io.publishers import RUN, SCOPE
 
 
 @dataclass(frozen=True)

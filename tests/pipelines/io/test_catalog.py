@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipelines.config import LakeConfig
-from pipelines.errors import ExternalError
+from pipelines.errors import ConfigError, ExternalError
 from pipelines.io.catalog import catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.lake import Lake
 from setup.postgres import PostgresServer
@@ -69,7 +69,6 @@ def test_a_catalog_that_cannot_be_opened_is_exit_5(spark: SparkSession, tmp_path
         {"type": "nosuch"},
         {"type": "rest", "uri": "http://127.0.0.1:1"},
         {"type": "jdbc", "uri": "jdbc:nosuch://there/db"},
-        {"type": "hadoop", "warehouse": "s4://bucket/there"},
     ],
 )
 def test_a_catalog_of_wrong_settings_is_exit_5_and_one_sentence(
@@ -81,6 +80,14 @@ def test_a_catalog_of_wrong_settings_is_exit_5_and_one_sentence(
     with pytest.raises(ExternalError, match=r"^lake\.catalog: the catalog can't be opened \(.+; tried \d times\)\.") as caught:
         Lake(session, "broken", "run1")
     assert "\n" not in str(caught.value) and "org." not in str(caught.value)
+
+
+def test_a_warehouse_in_a_store_without_a_client_is_exit_2(spark: SparkSession, tmp_path: Path) -> None:
+    session = session_on(spark, tmp_path)
+    for key, value in {"type": "hadoop", "warehouse": "s4://bucket/there"}.items():
+        session.conf.set(f"spark.sql.catalog.lake.{key}", value)
+    with pytest.raises(ConfigError, match=r"^lake\.warehouse: Spark has no client for s4://\. Add the jar of Hadoop's client"):
+        Lake(session, "broken", "run1")
 
 
 def test_spark_hides_what_a_catalog_has_from_the_environment() -> None:

@@ -78,13 +78,9 @@ def cleaned(spark: SparkSession, flights_csv: Path, tmp_path_factory: pytest.Tem
     return shared
 
 
-@pytest.fixture
-def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs steps of the small pipeline of visits to shops, one day in May: `visit(steps, day=..., contract=..., config=...)`.
-
-    Each day's visits are in a file of their own, `visits-05-01.csv`; shops are in `shops.csv`.
-    """
-    (tmp_path / "shops.csv").write_text("shop,town\na,Aachen\nb,Bonn\n")
+def visitor(spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs steps of the small pipeline of visits to shops, whose files are in a folder: see the fixture `visit`."""
+    (folder / "shops.csv").write_text("shop,town\na,Aachen\nb,Bonn\n")
 
     def _visit(
         *steps: Step,
@@ -96,16 +92,16 @@ def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         def edit(content: dict[str, Any]) -> None:
             content.update(contracts="tests.pipelines.steps.visits", timezone="UTC")
             content["interval"] = {"from": f"2013-05-{day:02}", "to": f"2013-05-{day + 1:02}"}
-            path = str(tmp_path / "visits-{from:%m-%d}.csv")
+            path = str(folder / "visits-{from:%m-%d}.csv")
             content["sources"] = {
                 "visits": {"kind": "csv", "path": path, "every": "day"},
-                "shops": {"kind": "csv", "path": str(tmp_path / "shops.csv")},
+                "shops": {"kind": "csv", "path": str(folder / "shops.csv")},
             }
             content["clean"]["max_quarantined_share"] = 1
             config(content)
 
         monkeypatch.setitem(visits.SOURCES, "visits", contract)
-        pipeline_config = pipeline(tmp_path, f"visits_{abs(hash(tmp_path)) % 10**8}", edit)
+        pipeline_config = pipeline(folder, f"visits_{abs(hash(folder)) % 10**8}", edit)
         lake = Lake(spark, pipeline_config.pipeline, f"run{next(numbers)}")
         interval = pipeline_config.interval.located(pipeline_config.timezone)
         context = Context(pipeline_config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
@@ -113,3 +109,12 @@ def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         return context
 
     return _visit
+
+
+@pytest.fixture
+def visit(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs steps of the small pipeline of visits to shops, one day in May: `visit(steps, day=..., contract=..., config=...)`.
+
+    Each day's visits are in a file of their own, `visits-05-01.csv`; shops are in `shops.csv`.
+    """
+    return visitor(spark, tmp_path, monkeypatch)

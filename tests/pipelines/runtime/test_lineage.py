@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 import pytest
+from pyspark.sql import SparkSession
 
 from pipelines.config import Interval
 from pipelines.errors import DataError
@@ -27,7 +28,7 @@ from pipelines.runtime.step import Outcome, Step
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from tests.log import one_warning
-from tests.pipelines.conftest import Run
+from tests.pipelines.conftest import Run, visitor
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("openlineage_schemas/*.json")}
 REGISTRY = jsonschema_rs.Registry([(schema["$id"], schema) for schema in SCHEMAS.values()])
@@ -61,12 +62,12 @@ def check_valid(event: Event) -> None:
 @pytest.fixture
 def lineage(tmp_path: Path) -> Callable[[], list[Event]]:
     """Gives the events that runs have sent since the last call, each of them valid."""
-    path, seen = tmp_path / "lineage" / "events.jsonl", 0
+    path, sent = tmp_path / "lineage" / "events.jsonl", 0
 
     def _events() -> list[Event]:
-        nonlocal seen
+        nonlocal sent
         events = [json.loads(line) for line in path.read_text().splitlines()]
-        new, seen = events[seen:], len(events)
+        new, sent = events[sent:], len(events)
         for event in new:
             check_valid(event)
         return new
@@ -74,14 +75,19 @@ def lineage(tmp_path: Path) -> Callable[[], list[Event]]:
     return _events
 
 
+def events_to(folder: Path) -> Callable[[dict[str, Any]], None]:
+    """Edits a configuration so that its events go to a file of the folder."""
+
+    def _edit(content: dict[str, Any]) -> None:
+        content["openlineage"] = {"transport": {"type": "file", "path": str(folder / "lineage" / "events.jsonl")}}
+
+    return _edit
+
+
 @pytest.fixture
 def to_file(tmp_path: Path) -> Callable[[dict[str, Any]], None]:
     """Edits a configuration so that its events go to a file."""
-
-    def _edit(content: dict[str, Any]) -> None:
-        content["openlineage"] = {"transport": {"type": "file", "path": str(tmp_path / "lineage" / "events.jsonl")}}
-
-    return _edit
+    return events_to(tmp_path)
 
 
 def by_table(datasets: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -96,43 +102,75 @@ def test_the_schemas_refuse_what_is_no_event() -> None:
         validate("NominalTimeRunFacet", {"nominalTime": {"_producer": "urn:x:1", "_schemaURL": "urn:x:2"}})
 
 
-def test_ingest_and_clean_report_what_they_read_and_wrote(
-    visit: Run,
-    tmp_path: Path,
-    to_file: Callable[[dict[str, Any]], None],
-    lineage: Callable[[], list[Event]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (tmp_path / "visits-05-01.csv").write_text("\n".join(["id,at,spent,shop", *VISITS]) + "\n")
-    monkeypatch.setattr(LOG_CONTEXT, "job", "pipeline")
-    monkeypatch.setenv(PARENT_ID, f"http://airflow:8080/nights.ingest/{OUTER}")
-    context = visit(INGEST, CLEAN, config=to_file)
-    end_application(context)
-    pipeline = context.config.pipeline
-    events = lineage()
+class Reported(NamedTuple):
+    """A run of ingest and clean in one application, and the events that it sent, each of them valid."""
+
+    context: Context
+    folder: Path
+    events: list[Event]
+
+
+@pytest.fixture(scope="module")
+def reported(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """Five visits, two of them no good and one a copy, landed and cleaned by a job that Airflow started."""
+    folder = tmp_path_factory.mktemp("lineage")
+    (folder / "visits-05-01.csv").write_text("\n".join(["id,at,spent,shop", *VISITS]) + "\n")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(LOG_CONTEXT, "job", "pipeline")
+        monkeypatch.setenv(PARENT_ID, f"http://airflow:8080/nights.ingest/{OUTER}")
+        context = visitor(spark, folder, monkeypatch)(INGEST, CLEAN, config=events_to(folder))
+        end_application(context)
+    events = [json.loads(line) for line in (folder / "lineage" / "events.jsonl").read_text().splitlines()]
+    for event in events:
+        check_valid(event)
+    return Reported(context, folder, events)
+
+
+def test_an_application_and_its_steps_send_a_start_and_an_end_each(reported: Reported) -> None:
+    pipeline, events = reported.context.config.pipeline, reported.events
     steps = [f"{pipeline}.{name}" for name in ("jobs.pipeline", "ingest", "ingest", "clean", "clean", "jobs.pipeline")]
     assert [event["job"]["name"] for event in events] == steps
     assert [event["eventType"] for event in events] == ["START", "START", "COMPLETE", "START", "COMPLETE", "COMPLETE"]
     assert len({event["run"]["runId"] for event in events}) == 3
-    application, ingest, ingested, clean, cleaned, _ = events
-    assert application["run"]["facets"]["parent"]["run"] == {"runId": OUTER}
-    assert application["run"]["facets"]["parent"]["job"] == {"namespace": "http://airflow:8080", "name": "nights.ingest"}
-    for event in (ingest, ingested, clean, cleaned):
+
+
+def test_the_parent_of_an_application_is_the_run_that_the_environment_names(reported: Reported) -> None:
+    parent = reported.events[0]["run"]["facets"]["parent"]
+    assert parent["run"] == {"runId": OUTER}
+    assert parent["job"] == {"namespace": "http://airflow:8080", "name": "nights.ingest"}
+
+
+def test_a_step_names_its_application_its_interval_and_its_run(reported: Reported) -> None:
+    context, (application, *steps, _) = reported.context, reported.events
+    pipeline = context.config.pipeline
+    for event in steps:
         facets = event["run"]["facets"]
         assert facets["parent"]["run"]["runId"] == application["run"]["runId"]
         assert facets["parent"]["job"] == {"namespace": pipeline, "name": f"{pipeline}.jobs.pipeline"}
         assert facets["nominalTime"]["nominalStartTime"] == "2013-05-01T00:00:00.000Z"
         assert facets["nominalTime"]["nominalEndTime"] == "2013-05-02T00:00:00.000Z"
         assert facets["tags"]["tags"] == [{"key": "run_id", "value": context.run_id, "source": "RINGMILL"}]
+
+
+def test_inputs_are_the_files_and_the_snapshots_that_were_read(reported: Reported) -> None:
+    _, ingest, ingested, clean, cleaned, _ = reported.events
     assert ingest["outputs"] == [] and by_table(clean["inputs"]).keys() == {"raw_visits", "raw_shops"}
     assert {(one["namespace"], one["name"]) for one in ingested["inputs"]} == {
-        ("file", str(tmp_path)),  # the path of visits has the interval's bounds in its name
-        ("file", str(tmp_path / "shops.csv")),
+        ("file", str(reported.folder)),  # the path of visits has the interval's bounds in its name
+        ("file", str(reported.folder / "shops.csv")),
     }
-    check_tables(context, ingested, {"raw_visits": 5, "raw_shops": 2, "row_ledger": 2})
-    check_tables(context, cleaned, {"clean_visits": 2, "clean_shops": 2, "quarantine": 2, "row_ledger": 2})
     raw = by_table(cleaned["inputs"])["raw_visits"]
-    assert raw["facets"]["version"]["datasetVersion"] == str(context.lake.snapshot_id("raw_visits"))
+    assert raw["facets"]["version"]["datasetVersion"] == str(reported.context.lake.snapshot_id("raw_visits"))
+
+
+def test_outputs_are_the_tables_with_the_rows_that_were_written(reported: Reported) -> None:
+    _, _, ingested, _, cleaned, _ = reported.events
+    check_tables(reported.context, ingested, {"raw_visits": 5, "raw_shops": 2, "row_ledger": 2})
+    check_tables(reported.context, cleaned, {"clean_visits": 2, "clean_shops": 2, "quarantine": 2, "row_ledger": 2})
+
+
+def test_a_tables_columns_have_their_types_and_descriptions(reported: Reported) -> None:
+    cleaned = reported.events[4]
     fields = {field["name"]: field for field in by_table(cleaned["outputs"])["clean_visits"]["facets"]["schema"]["fields"]}
     assert {name: fields[name]["type"] for name in ("id", "at", "spent", "shop")} == {
         "id": "integer", "at": "timestamp", "spent": "double", "shop": "string",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -176,30 +176,59 @@ def rides(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, bundles
     return day
 
 
-def test_odd_rows_are_scored_and_rows_without_features_quarantined(rides: Rides, bundles: tuple[Path, Path]) -> None:
+class Predicted(NamedTuple):
+    """What the first run of predict wrote, read before other tests run it again."""
+
+    context: Context
+    scores: list[Any]
+    quarantined: list[Any]
+    ledger: list[Any]
+
+
+@pytest.fixture(scope="module")
+def predicted(rides: Rides) -> Predicted:
+    """The rides, scored by the champion once for all tests."""
     context = rides.run(predict_step())
-    rows = rides.scores(1)
-    expected = expected_scores(bundles[0])
+    quarantined = context.lake.read("quarantine").where("source = 'predict'").collect()
+    ledger = context.lake.read("row_ledger").where("step = 'predict'").collect()
+    return Predicted(context, rides.scores(1), quarantined, ledger)
+
+
+def test_odd_rows_are_scored_as_the_saved_model_scores_them(predicted: Predicted, bundles: tuple[Path, Path]) -> None:
+    rows, expected = predicted.scores, expected_scores(bundles[0])
     assert [row.id for row in rows] == [1, 2, 3, 4, 5]
     assert [row.score for row in rows] == pytest.approx(expected.tolist(), abs=1e-6)
     assert [row.predicted for row in rows] == [float(score >= 0.5) for score in expected]
+
+
+def test_scores_carry_labels_times_and_the_run(predicted: Predicted) -> None:
+    rows = predicted.scores
     assert [row.label for row in rows] == [0.0, 1.0, 0.0, 1.0, None]
     assert {(row.calibrated_score, row.predictions, row.labels, row.run_id) for row in rows} == {
-        (None, None, None, context.run_id)
+        (None, None, None, predicted.context.run_id)
     }
     assert rows[0]["at"].timestamp() == 1367395200  # noon UTC less four hours
-    [refused] = context.lake.read("quarantine").where("source = 'predict'").collect()
+
+
+def test_rows_without_features_are_quarantined_and_accounted_for(predicted: Predicted) -> None:
+    [refused] = predicted.quarantined
     assert refused.reasons == ["miles: expected a finite number"]
     assert '"id":6' in refused.raw
-    ledger = context.lake.read("row_ledger").where("step = 'predict'").collect()
-    assert [(r.source, r.rows_in, r.rows_out, r.quarantined, r.duplicates, r.filtered) for r in ledger] == [
+    assert [(r.source, r.rows_in, r.rows_out, r.quarantined, r.duplicates, r.filtered) for r in predicted.ledger] == [
         ("rides", 6, 5, 1, 0, 0)
     ]
-    run = context.runs.latest("predict")
+
+
+def test_a_run_of_predict_names_its_model(predicted: Predicted, bundles: tuple[Path, Path]) -> None:
+    run = predicted.context.runs.latest("predict")
     assert run
     assert run.inputs["model"] == f"version 1, {bundle_hash(str(bundles[0]))}"
 
-    before = context.lake.snapshot_id("scores")
+
+def test_a_version_is_scored_once_and_replaces_its_own_rows_alone(
+    rides: Rides, predicted: Predicted, bundles: tuple[Path, Path]
+) -> None:
+    before = predicted.context.lake.snapshot_id("scores")
     assert rides.run(predict_step()).lake.snapshot_id("scores") == before  # done already
     again = rides.run(predict_step("1"), force=True)
     assert [(row.id, row.run_id) for row in rides.scores(1)] == [(number, again.run_id) for number in (1, 2, 3, 4, 5)]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pyspark.sql import SparkSession
@@ -22,10 +22,10 @@ from rich.console import Console
 from pipelines.errors import ConflictError, DataError, ExternalError, QualityError, RingmillError
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
-from pipelines.registry.aliases import alias_uri, champion
+from pipelines.registry.aliases import ModelBundle, alias_uri, champion
 from pipelines.registry.digest import bundle_hash, check_bundle
 from pipelines.registry.gate import Comparison
-from pipelines.registry.versions import current
+from pipelines.registry.versions import ModelVersion, current
 from pipelines.runtime.command_line import main
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
@@ -142,58 +142,110 @@ def to_champion(content: dict[str, Any]) -> None:
     content["registry"] = {"alias": "champion"}
 
 
-def test_the_first_model_is_champion_and_promotion_moves_the_alias(models: Models) -> None:
+def failed_promotions(models: Models) -> int:
+    """How many runs of promote failed."""
+    return [run.status for run in models.context().runs.all("promote")].count("failed")
+
+
+def test_without_an_evaluated_model_nothing_is_published_or_promoted(models: Models) -> None:
     with pytest.raises(DataError, match=r"publish: no model has been evaluated for .* Run jobs/evaluate\.py"):
         models.publish()
     with pytest.raises(DataError, match=r"no version 1; the registry is empty"):
         models.promote(1)
-    first = models.train()
-    context = models.publish()
-    assert models.aliases() == {1: "champion"}
-    assert champion(context.config).version == 1
-    [row] = read_history(context)
-    assert (row.train_run_id, row.state, row.change, row.changed_by) == (first, "passed", "published", "jobs/publish.py")
+    assert failed_promotions(models) == 1
+
+
+class Lifecycle(NamedTuple):
+    """A pipeline's first three models, published and promoted in turn, and what the registry held after each step."""
+
+    models: Models
+    first_run: str
+    publication: Context
+    features_snapshot: int | None
+    first: ModelVersion
+    promoted: ModelVersion
+    aliases: dict[str, dict[int, str | None]]
+    champions: dict[str, ModelBundle]
+
+
+@pytest.fixture(scope="module")
+def lifecycle(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lifecycle:
+    """Publishes, promotes and rolls back once for all tests of the registry's states."""
+    models = Models(spark, tmp_path_factory.mktemp("lifecycle"))
+    aliases: dict[str, dict[int, str | None]] = {}
+    champions: dict[str, ModelBundle] = {}
+
+    def note(step: str) -> None:
+        aliases[step], champions[step] = models.aliases(), champion(models.context().config)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(gathering, "compare", lambda *_: Comparison(1, "log_loss", -0.01, -0.02, 0.0))
+        first_run, publication = models.train(), models.publish()
+        note("first")
+        [first] = read_history(publication)
+        features_snapshot = publication.lake.snapshot_id("features")
+        models.publish()  # done already
+        models.publish(force=True)  # the same model again is no other version
+        note("first again")
+        models.train()
+        models.publish()
+        note("second")
+        models.promote(2, "better on new routes", "bob")
+        note("promoted")
+        promoted = next(row for row in current(read_history(publication)) if row.version == 2)
+        models.promote(2)  # the champion already
+        models.promote()
+        note("rolled back")
+        with pytest.raises(DataError, match=r"no champion came before version 1"):
+            models.promote()
+        models.train()
+        models.publish(to_champion)
+        note("third")
+    return Lifecycle(models, first_run, publication, features_snapshot, first, promoted, aliases, champions)
+
+
+def test_the_first_model_that_passes_is_champion(lifecycle: Lifecycle) -> None:
+    assert lifecycle.aliases["first"] == {1: "champion"}
+    assert lifecycle.champions["first"].version == 1
+
+
+def test_a_version_has_its_run_its_metrics_and_its_lineage(lifecycle: Lifecycle) -> None:
+    row, run = lifecycle.first, lifecycle.first_run
+    assert (row.train_run_id, row.state, row.change, row.changed_by) == (run, "passed", "published", "jobs/publish.py")
     assert row.metrics == {"auc": 0.7, "log_loss": 0.5, "calibration_error": 0.03}
     assert row.lineage.runs == {
-        "train": first, "evaluate": f"{first}_evaluate", "features": "features1", "publish": context.run_id,
+        "train": run, "evaluate": f"{run}_evaluate", "features": "features1", "publish": lifecycle.publication.run_id,
     }  # fmt: skip
-    assert row.lineage.snapshots == {"features": context.lake.snapshot_id("features")}
+    assert row.lineage.snapshots == {"features": lifecycle.features_snapshot}
     assert row.lineage.code == "1+abc"
-    models.publish()  # done already
-    models.publish(force=True)  # the same model again is no other version
-    assert models.aliases() == {1: "champion"}
 
-    models.train()
-    models.publish()
-    assert models.aliases() == {1: "champion", 2: "challenger"}
-    models.promote(2, "better on new routes", "bob")
-    assert models.aliases() == {1: None, 2: "champion"}
-    assert champion(context.config)[:3] == (2, *_located(models, 2))
-    moved = next(row for row in current(read_history(context)) if row.version == 2)
+
+def test_the_same_model_again_is_no_other_version(lifecycle: Lifecycle) -> None:
+    assert lifecycle.aliases["first again"] == {1: "champion"}
+
+
+def test_a_promotion_moves_the_alias_and_keeps_who_and_why(lifecycle: Lifecycle) -> None:
+    assert lifecycle.aliases["second"] == {1: "champion", 2: "challenger"}
+    assert lifecycle.aliases["promoted"] == {1: None, 2: "champion"}
+    moved = lifecycle.promoted
+    assert lifecycle.champions["promoted"][:3] == (2, moved.uri, moved.hash)
     assert (moved.change, moved.changed_by, moved.change_reason) == ("promoted", "bob", "better on new routes")
-    models.promote(2)  # the champion already
-    models.promote()
-    assert models.aliases() == {1: "champion", 2: None}
-    with pytest.raises(DataError, match=r"no champion came before version 1"):
-        models.promote()
-    models.train()
-    models.publish(to_champion)
-    assert models.aliases() == {1: None, 2: None, 3: "champion"}
-    assert champion(context.config).version == 3
-    jobs = [(run.status, run.job) for job in ("publish", "promote") for run in models.context().runs.all(job)]
-    assert jobs.count(("failed", "promote")) == 2
-    _check_champions_by_day(models)
 
 
-def _located(models: Models, version: int) -> tuple[str, str]:
-    row = next(row for row in current(read_history(models.context())) if row.version == version)
-    return row.uri, row.hash
+def test_a_rollback_returns_to_the_champion_before_until_there_was_none(lifecycle: Lifecycle) -> None:
+    assert lifecycle.aliases["rolled back"] == {1: "champion", 2: None}
+    assert failed_promotions(lifecycle.models) == 1  # the second rollback
 
 
-def _check_champions_by_day(models: Models) -> None:
-    """The documented query names who was champion on a day, from rows whose times are moved to days in March."""
-    context = models.context()
+def test_a_model_that_passes_may_become_champion_at_once(lifecycle: Lifecycle) -> None:
+    assert lifecycle.aliases["third"] == {1: None, 2: None, 3: "champion"}
+    assert lifecycle.champions["third"].version == 3
+
+
+def test_the_documented_query_names_the_champion_of_a_day(lifecycle: Lifecycle) -> None:
+    context = lifecycle.models.context()
     reigns = sorted((row for row in read_history(context) if row.alias == "champion"), key=lambda row: row.valid_from)
+    # The times of its rows are moved to days in March.
     bounds = ["2026-03-01 08:00", "2026-03-02 08:00", "2026-03-02 20:00", "2026-03-05 00:00", None]
     frame = context.spark.createDataFrame(
         [

@@ -35,7 +35,7 @@ from schemas import tables as stored
 from schemas.contract import Column, Table
 from setup.postgres import PostgresServer
 from tests.conftest import ROOT, session_on
-from tests.pipelines.conftest import Run
+from tests.pipelines.conftest import Run, visitor
 from tests.pipelines.registry.versions import day, version
 from tests.sample import configured
 
@@ -53,13 +53,18 @@ LIVE = Table(
 )
 
 
-@pytest.fixture
-def visited(visit: Run, tmp_path: Path) -> Context:
-    """Three visits to two shops, landed and cleaned; one visit breaks its contract."""
+def land_visits(visit: Run, folder: Path) -> Context:
+    """Land and clean three visits to two shops, of which one breaks its contract."""
     rows = ("1,2013-05-01 10:00:00,1.5,a", "2,2013-05-01 11:00:00,2.5,b", "3,2013-05-01 12:00:00,wrong,b")
-    (tmp_path / "visits-05-01.csv").write_text("id,at,spent,shop\n" + "".join(f"{row}\n" for row in rows))
+    (folder / "visits-05-01.csv").write_text("id,at,spent,shop\n" + "".join(f"{row}\n" for row in rows))
     context: Context = visit(INGEST, CLEAN)
     return context
+
+
+@pytest.fixture
+def visited(visit: Run, tmp_path: Path) -> Context:
+    """The visits, landed and cleaned, for a test that changes their tables."""
+    return land_visits(visit, tmp_path)
 
 
 Report = Callable[..., StatusReport]
@@ -84,23 +89,42 @@ def add_run(context: Context, job: str, outcome: str = "succeeded", **fields: An
     context.runs.add(RunRow(**{**row, **of_code, **fields}))
 
 
-def test_a_report_has_runs_ages_and_accounts_as_the_tables_do(spark: SparkSession, visited: Context) -> None:
-    report = reporter(spark, visited)
-    seen = report()
-    assert seen.ok and seen.problems == () and seen.champion is None
-    assert [(run.job, run.status, run.rows) for run in seen.jobs] == [("ingest", "succeeded", 5), ("clean", "succeeded", 4)]
-    assert {(run.run_id, run.interval_from, run.interval_to) for run in seen.jobs} == {(visited.run_id, *MAY)}
-    accounts = [(each.source, each.rows_in, each.rows_out, each.quarantined) for each in seen.sources]
+@pytest.fixture(scope="module")
+def reported(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Context, StatusReport]:
+    """The visits, which no test changes, and the report on them."""
+    folder = tmp_path_factory.mktemp("visits")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        context = land_visits(visitor(spark, folder, monkeypatch), folder)
+        return context, reporter(spark, context)()
+
+
+def test_a_report_has_the_last_run_of_each_job_and_no_problem(reported: tuple[Context, StatusReport]) -> None:
+    context, status_report = reported
+    assert status_report.ok and status_report.problems == () and status_report.champion is None
+    assert [(run.job, run.status, run.rows) for run in status_report.jobs] == [
+        ("ingest", "succeeded", 5),
+        ("clean", "succeeded", 4),
+    ]
+    assert {(run.run_id, run.interval_from, run.interval_to) for run in status_report.jobs} == {(context.run_id, *MAY)}
+
+
+def test_a_report_has_the_account_of_each_source(reported: tuple[Context, StatusReport]) -> None:
+    sources = reported[1].sources
+    accounts = [(each.source, each.rows_in, each.rows_out, each.quarantined) for each in sources]
     assert accounts == [("visits", 3, 2, 1), ("shops", 2, 2, 0)]
-    assert seen.sources[0].quarantined_share == pytest.approx(1 / 3)
-    tables = {table.table: table for table in seen.tables}
-    assert sorted(tables) == visited.lake.tables()
+    assert sources[0].quarantined_share == pytest.approx(1 / 3)
+
+
+def test_a_report_has_the_rows_and_ages_of_each_table(spark: SparkSession, reported: tuple[Context, StatusReport]) -> None:
+    context, status_report = reported
+    tables = {table.table: table for table in status_report.tables}
+    assert sorted(tables) == context.lake.tables()
     # The third visit, at noon, was landed, but is not clean.
     assert tables["raw_visits"].newest_event == datetime(2013, 5, 1, 12, tzinfo=UTC)
     assert tables["clean_visits"].newest_event == datetime(2013, 5, 1, 11, tzinfo=UTC)
     assert tables["clean_shops"].newest_event is None
     assert [tables[name].rows for name in ("raw_visits", "clean_visits", "quarantine", "runs")] == [3, 2, 1, 2]
-    written = spark.sql(f"select max(committed_at) from lake.{visited.config.pipeline}.clean_visits.snapshots").first()
+    written = spark.sql(f"select max(committed_at) from lake.{context.config.pipeline}.clean_visits.snapshots").first()
     assert written is not None and tables["clean_visits"].written_at == written[0].astimezone(UTC)
 
 
@@ -217,15 +241,15 @@ def test_the_job_prints_one_json_object_and_its_exit_code_says_whether_all_is_we
     later = {**row, **rest, **ended, "status": "failed", "run_id": "r2", "seconds": 2.0, "error": "no route to host"}
     written.append_rows(stored.RUNS, [later])
     assert job() == 1
-    shown = capsys.readouterr().out
-    assert "failed: ingest: its last run r2 failed: no route to host" in shown and "Champion none" in shown
+    output = capsys.readouterr().out
+    assert "failed: ingest: its last run r2 failed: no route to host" in output and "Champion none" in output
     assert job("--json", "--runs", "2") == 1
     assert [run["run_id"] for run in json.loads(capsys.readouterr().out)["jobs"]] == ["r2", "r1"]
     # The same as people run it, with a Java of its own.
     command = [sys.executable, "jobs/status.py", "--config", str(tmp_path / "job.yaml"), "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert json.loads(done.stdout)["problems"][0]["subject"] == "ingest"
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert (completed.returncode, completed.stderr) == (1, "")
+    assert json.loads(completed.stdout)["problems"][0]["subject"] == "ingest"
 
 
 def test_a_warehouse_without_tables_is_named_and_nothing_is_created(

@@ -21,7 +21,7 @@ from tests.docs.prose import anchors
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 ERRORS = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, RingmillError)}
-JOB = re.compile(r"(?:spark-submit|python) jobs/(\w+)\.py([^`\n#;|]*)")
+JOB = re.compile(r"(?:spark-submit|python) jobs/(\w+)\.py([^`\n#;|>]*)")
 QUERY = re.compile(r"""make sql ARGS="-e '([^']+)'\"""")
 JOBS = [(job, shlex.split(arguments)) for page in (RUNBOOK, OPERATIONS) for job, arguments in JOB.findall(page)]
 QUERIES = [query.replace('\\"', '"') for page in (RUNBOOK, OPERATIONS) for query in QUERY.findall(page)]

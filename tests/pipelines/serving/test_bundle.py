@@ -93,8 +93,14 @@ def test_a_folder_that_was_changed_is_refused(copy: Path, spoil: Callable[[Path]
         Bundle.open(str(copy))
 
 
-def test_the_input_schema_has_types_units_bounds_and_examples(published: Path) -> None:
-    fields = {field.name: field for field in Bundle.open(str(published)).input_schema}
+@pytest.fixture(scope="module")
+def bundle(published: Path) -> Bundle:
+    """The published model, opened once."""
+    return Bundle.open(str(published))
+
+
+def test_the_input_schema_has_types_units_bounds_and_examples(bundle: Bundle) -> None:
+    fields = {field.name: field for field in bundle.input_schema}
     assert (fields["distance"].type, fields["distance"].unit, fields["distance"].minimum) == ("double", "miles", 1)
     assert (fields["origin"].datatype, fields["origin"].allowed) == ("BYTES", ("EWR", "JFK", "LGA"))
     assert (fields["moment"].type, fields["moment"].datatype, fields["moment"].nullable) == ("timestamp", "FP64", False)
@@ -103,27 +109,24 @@ def test_the_input_schema_has_types_units_bounds_and_examples(published: Path) -
     assert {name: field.example for name, field in fields.items()} == FLIGHT
 
 
-def test_the_output_schema_names_the_task_and_its_classes(published: Path) -> None:
-    output = Bundle.open(str(published)).output_schema
-    assert (output.task, output.classes) == ("binary", ("on time", "late"))
+def test_the_output_schema_names_the_task_and_its_classes(bundle: Bundle) -> None:
+    assert (bundle.output_schema.task, bundle.output_schema.classes) == ("binary", ("on time", "late"))
 
 
-def test_the_manifest_names_every_file_and_the_libraries(published: Path) -> None:
-    manifest = Bundle.open(str(published)).manifest
+def test_the_manifest_names_every_file_and_the_libraries(published: Path, bundle: Bundle) -> None:
     files = {path.relative_to(published).as_posix() for path in published.rglob("*") if path.is_file()}
-    assert set(manifest["files"]) == files - {"manifest.json"}
-    assert {"onnxruntime", "numpy"} <= set(manifest["libraries"])
+    assert set(bundle.manifest["files"]) == files - {"manifest.json"}
+    assert {"onnxruntime", "numpy"} <= set(bundle.manifest["libraries"])
 
 
 def test_the_folder_holds_no_pickle(published: Path) -> None:
     assert not [path for path in published.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
 
 
-def test_the_card_has_the_data_the_metrics_and_the_limits(published: Path) -> None:
-    card = Bundle.open(str(published)).card
-    assert card["data"]["rows"] == {"train": 10}
-    assert card["metrics"] == {"validation_loss": 0.5}
-    assert any("delay_1h, past_temp" in limit for limit in card["limits"])
+def test_the_card_has_the_data_the_metrics_and_the_limits(bundle: Bundle) -> None:
+    assert bundle.card["data"]["rows"] == {"train": 10}
+    assert bundle.card["metrics"] == {"validation_loss": 0.5}
+    assert any("delay_1h, past_temp" in limit for limit in bundle.card["limits"])
 
 
 def test_onnx_runtime_and_tensorflow_score_alike(published: Path) -> None:

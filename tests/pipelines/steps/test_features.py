@@ -27,7 +27,7 @@ from pipelines.steps.train import keep_snapshots
 from tests.pipelines.conftest import Run
 
 
-def by(**split: Any) -> Any:
+def split_by(**split: Any) -> Any:
     """Edits the configuration's split."""
     return lambda content: content["features"].update(split=split)
 
@@ -47,7 +47,7 @@ def digests(context: Context) -> dict[str, str]:
     return by_table
 
 
-def trained(context: Context, run_id: str = "t1") -> None:
+def record_training(context: Context, run_id: str = "t1") -> None:
     """Record a training run over the features that are there; like a run of earlier releases, it keeps no snapshot."""
     features = context.runs.needed("features", by="the test")
     inputs, artifacts = {"features": features.run_id}, {"model": "none"}
@@ -56,7 +56,7 @@ def trained(context: Context, run_id: str = "t1") -> None:
 
 
 def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
-    context = cleaned(FEATURES, config=by(by="entity", columns=["destination"], validation=0.2, test=0.2))
+    context = cleaned(FEATURES, config=split_by(by="entity", columns=["destination"], validation=0.2, test=0.2))
     rows = context.lake.read("features")
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
     assert set(counts) == {"train", "validation", "test"}
@@ -66,18 +66,18 @@ def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
 
 @pytest.mark.slow
 def test_rows_without_a_split_and_splits_without_rows_are_exit_3(cleaned: Run) -> None:
-    def known(content: dict[str, Any], predicted_at: str) -> None:
+    def with_known_at(content: dict[str, Any], predicted_at: str) -> None:
         content["features"].update(known_at={"temp": "scheduled_departure"}, predicted_at=predicted_at)
 
     before = cleaned().lake.snapshot_id("features")
     with pytest.raises(DataError, match=r"rows with the split Fri, Mon, .*; expected train, validation, test alone"):
-        cleaned(FEATURES, config=by(by="column", column="weekday"))
+        cleaned(FEATURES, config=split_by(by="column", column="weekday"))
     with pytest.raises(DataError, match="the test split has no labelled row"):
-        cleaned(FEATURES, config=by(validation_from="2013-10-01", test_from="2014-10-01"))
+        cleaned(FEATURES, config=split_by(validation_from="2013-10-01", test_from="2014-10-01"))
     with pytest.raises(DataError, match=r"only after they were to be used: temp of [\d,]+ rows \(scheduled_departure\)"):
-        cleaned(FEATURES, config=lambda c: known(c, "time_hour"))
+        cleaned(FEATURES, config=lambda c: with_known_at(c, "time_hour"))
     assert cleaned().lake.snapshot_id("features") == before
-    context = cleaned(FEATURES, config=lambda c: known(c, "scheduled_departure"))
+    context = cleaned(FEATURES, config=lambda c: with_known_at(c, "scheduled_departure"))
     assert context.lake.snapshot_id("features") != before
     assert context.lake.read("features").count() > 0
 
@@ -86,8 +86,8 @@ def test_rows_without_a_split_and_splits_without_rows_are_exit_3(cleaned: Run) -
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (by(by="entity", columns=["tail"]), r"features\.split\.columns: unknown column tail; expected some of time_hour"),
-        (by(by="column", column="part"), r"features\.split\.column: unknown column part"),
+        (split_by(by="entity", columns=["tail"]), r"features\.split\.columns: unknown column tail; expected some of time_hour"),
+        (split_by(by="column", column="part"), r"features\.split\.column: unknown column part"),
         (lambda c: c["features"].update(predicted_at="airline"), r"features\.predicted_at: airline is no time"),
         (lambda c: c["features"].update(known_at={"temp": "airline"}), r"features\.known_at: airline is no time"),
     ],
@@ -120,28 +120,45 @@ def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(clea
 
 
 @pytest.mark.slow
-def test_statistics_drift_and_samples_are_kept(cleaned: Run) -> None:
+def test_statistics_are_kept_with_their_provenance(cleaned: Run) -> None:
     context = cleaned(FEATURES)
     stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
-    assert all(0.5 <= row.auc <= 1 for row in stats.values())
     provenances = {row.provenance for row in stats.values()}
     assert len(provenances) == 1
     provenance = json.loads(provenances.pop())
     assert provenance["snapshots"]["flights"] == context.lake.snapshot_id("clean_flights") is not None
     assert (provenance["spec"], provenance["code"]) == (context.config.digest("features", "task"), code_version())
+    assert list(stats["temp"].quartiles) == [stats["temp"].percentiles[at] for at in (49, 99, 149)]
+    assert 0.9 < sum(stats["airline"].shares) <= 1
+
+
+@pytest.mark.slow
+def test_each_feature_has_the_auc_of_its_values(cleaned: Run) -> None:
+    context = cleaned(FEATURES)
+    stats = {row.feature: row for row in context.lake.read("feature_stats").collect()}
+    assert all(0.5 <= row.auc <= 1 for row in stats.values())
     train = context.lake.read("features").where("split = 'train'").select("label", "minute_of_day").toPandas()
     auc = roc_auc_score(train["label"], train["minute_of_day"])
     assert stats["minute_of_day"].auc == pytest.approx(auc, abs=0.005)
-    assert list(stats["temp"].quartiles) == [stats["temp"].percentiles[at] for at in (49, 99, 149)]
-    assert 0.9 < sum(stats["airline"].shares) <= 1
-    moved = {(row.compared, row.feature): row for row in context.lake.read("drift_metrics").collect()}
-    assert set(moved) == {(split, name) for split in ("validation", "test") for name in stats}
+
+
+@pytest.mark.slow
+def test_the_drift_of_validation_and_test_is_kept_for_each_feature(cleaned: Run) -> None:
+    lake = cleaned(FEATURES).lake
+    names = [row.feature for row in lake.read("feature_stats").collect()]
+    moved = {(row.compared, row.feature): row for row in lake.read("drift_metrics").collect()}
+    assert set(moved) == {(split, name) for split in ("validation", "test") for name in names}
     assert moved["test", "temp"].psi > 1  # November is no summer
     assert moved["test", "distance"].psi < 0.2
     assert moved["test", "airline"].ks is None
-    samples = context.lake.read("feature_samples")
+
+
+@pytest.mark.slow
+def test_a_few_hundred_samples_are_kept_of_the_examples(cleaned: Run) -> None:
+    lake = cleaned(FEATURES).lake
+    samples = lake.read("feature_samples")
     assert 150 < samples.count() < 400
-    assert samples.join(context.lake.read("features"), "row_id").count() == samples.count()
+    assert samples.join(lake.read("features"), "row_id").count() == samples.count()
 
 
 @pytest.mark.slow
@@ -166,7 +183,7 @@ def test_examples_are_the_same_by_either_writer_and_their_files_are_removed(
 
     monkeypatch.setattr("pipelines.steps.examples.delete_folder", refuse)
     with pytest.raises(DataError, match="Fri, Mon"):  # what went wrong is said, not what it left behind
-        cleaned(FEATURES, config=by(by="column", column="weekday"))
+        cleaned(FEATURES, config=split_by(by="column", column="weekday"))
 
 
 @pytest.mark.slow
@@ -174,7 +191,7 @@ def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
     whole = run(INGEST, CLEAN, FEATURES)
     with pytest.raises(DataError, match="no model has been trained"):
         run(DRIFT)
-    trained(whole)
+    record_training(whole)
     compared = run(DRIFT, config=in_december)  # a window within the interval that is cleaned
     moved = {row.feature: row for row in run().lake.read("drift_metrics").where("compared = 'interval'").collect()}
     assert moved["temp"].psi > 1
@@ -182,9 +199,9 @@ def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
     assert moved["distance"].ks < 0.1
     assert {row.reference_run_id for row in moved.values()} == {whole.runs.needed("features", by="the test").run_id}
     report = Path(compared.runs.needed("drift", by="the test").artifacts["report"]).read_text()
-    shown = re.findall(r"<td>interval</td><td>(\w+)</td><td>([\d.]+)</td>", report)
-    assert shown == [(name, f"{row.psi:.3f}") for name, row in sorted(moved.items(), key=lambda item: -item[1].psi)]
-    assert f"<td>2013-12-01 00:00 to 2014-01-01 00:00</td><td>{shown[0][0]}</td>" in report
+    report_rows = re.findall(r"<td>interval</td><td>(\w+)</td><td>([\d.]+)</td>", report)
+    assert report_rows == [(name, f"{row.psi:.3f}") for name, row in sorted(moved.items(), key=lambda item: -item[1].psi)]
+    assert f"<td>2013-12-01 00:00 to 2014-01-01 00:00</td><td>{report_rows[0][0]}</td>" in report
 
     def strict(content: dict[str, Any]) -> None:
         in_december(content)
@@ -196,13 +213,13 @@ def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
         run(DRIFT, config=strict)
     assert caught.value.exit_code == 4
     table = run().lake.read("drift_metrics")
-    assert table.where("compared = 'interval'").count() == len(moved)  # in the place of the former ones
+    assert table.where("compared = 'interval'").count() == len(moved)  # they replace the former ones
     assert table.where(F.col("compared") != "interval").count() == 2 * len(moved)
     run(FEATURES, force=True)
     with pytest.raises(DataError, match=r"feature_stats no longer has those of run .* Run jobs/train\.py again"):
         run(DRIFT, config=in_december)
     anew = run()
-    trained(anew, run_id=anew.run_id)
+    record_training(anew, run_id=anew.run_id)
     snapshots = {name: anew.lake.snapshot_id(name) for name in ("features", "feature_stats")}
     keep_snapshots(anew, {name: at for name, at in snapshots.items() if at is not None})
     run(FEATURES, force=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import psutil
 import pytest
 from mlflow import MlflowClient
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from pipelines.errors import QualityError
 from pipelines.runtime.context import Context
+from pipelines.runtime.runs import Run as RunRow
 from pipelines.serving.bundle import Bundle
 from pipelines.steps.evaluate import STEP as EVALUATE
 from pipelines.steps.features import STEP as FEATURES
@@ -36,28 +38,38 @@ def searching(**section: Any) -> Any:
     return lambda content: content.update(search=section)
 
 
-def check_description(bundle: Bundle, feature_run: str) -> None:
-    """Hold what a model's folder says of its inputs and its data against the flights' contract."""
-    fields = {field.name: field for field in bundle.input_schema}
-    assert (fields["distance"].unit, fields["distance"].minimum, fields["distance"].maximum) == ("miles", 1, 6000)
-    assert fields["origin"].allowed == ("EWR", "JFK", "LGA")
-    assert fields["origin_delay_1h"].from_history and not fields["temp"].from_history
-    assert isinstance(fields["distance"].example, float)
-    data = bundle.card["data"]
-    assert data["feature_run"] == feature_run
-    assert isinstance(data["features_snapshot"], int)
-    assert set(data["rows"]) == {"train", "validation"}
-    assert min(data["rows"].values()) > 0
-    assert "CC0" in data["sources"]
-    assert {"validation_loss", "validation_auc"} <= set(bundle.card["metrics"])
+class Searched(NamedTuple):
+    """A search over two learning rates and two activations, of which one is misspelt, and evaluate after it."""
+
+    context: Context
+    trials: list[Any]
+    train_run: RunRow
+    evaluate_run: RunRow
+    tracking_uri: str
+    ranks_left: set[psutil.Process]
+
+    def trial(self, learning_rate: float, activation: str) -> Any:
+        """The trial with these values."""
+        [trial] = [row for row in self.trials if tuple(json.loads(row["values"]).values()) == (learning_rate, activation)]
+        return trial
+
+    @property
+    def mine(self) -> Column:
+        """Whether a row of a table is this run's."""
+        return F.col("run_id") == self.context.run_id
+
+    def history(self) -> list[Any]:
+        """The epochs of the best trial."""
+        return self.context.lake.read("training_history").where(self.mine).orderBy("epoch").collect()
 
 
-@pytest.mark.slow
-def test_the_best_trial_is_promoted_and_evaluate_uses_it(cleaned: Run, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def searched(cleaned: Run, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """Searches and evaluates once for all tests of the result."""
     before = running(("pipelines.training.rank",))
     values = {"optimizer.learning_rate": {"choices": [0.003, 1e-9]}, "network.activation": {"choices": ["relu", "rellu"]}}
     search = {"sampler": "grid", "seed": 5, "trials": 9, "halving": {"minimum_epochs": 1, "factor": 2}, "space": values}
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = f"sqlite:///{tmp_path_factory.mktemp('search') / 'mlflow.db'}"
 
     def edit(content: dict[str, Any]) -> None:
         content["train"]["mlflow"] = {"tracking_uri": uri, "experiment": "trials"}
@@ -65,81 +77,125 @@ def test_the_best_trial_is_promoted_and_evaluate_uses_it(cleaned: Run, tmp_path:
         content["evaluate"].update(EVERYTHING)
 
     context = cleaned(FEATURES, SEARCH, EVALUATE, config=edit)
-    assert left_since(before, ("pipelines.training.rank",)) == set()  # nor of the trial that was ended early
+    ranks_left = left_since(before, ("pipelines.training.rank",))
     trials = context.lake.read("search_trials").where(F.col("run_id") == context.run_id).orderBy("trial").collect()
-    tried = {tuple(json.loads(row["values"]).values()): row for row in trials}
-    assert {key: row.state for key, row in tried.items()} == {
+    trained, evaluated = context.runs.latest("train"), context.runs.latest("evaluate")
+    assert trained is not None
+    assert evaluated is not None
+    return Searched(context, trials, trained, evaluated, uri, ranks_left)
+
+
+@pytest.mark.slow
+def test_trials_end_done_pruned_or_failed_and_the_better_one_is_promoted(searched: Searched) -> None:
+    assert {tuple(json.loads(row["values"]).values()): row.state for row in searched.trials} == {
         (0.003, "relu"): "done",
         (1e-9, "relu"): "pruned",
         (0.003, "rellu"): "failed",
         (1e-9, "rellu"): "failed",
     }
-    assert "no activation 'rellu'" in tried[(0.003, "rellu")].error
-    best, pruned = tried[(0.003, "relu")], tried[(1e-9, "relu")]
+    assert "no activation 'rellu'" in searched.trial(0.003, "rellu").error
+    best, pruned = searched.trial(0.003, "relu"), searched.trial(1e-9, "relu")
     assert (best.epochs, best.promoted, pruned.epochs, pruned.promoted) == (2, True, 1, False)
     assert best["value"] < pruned["value"]  # the validation loss
 
-    trained, evaluated = context.runs.latest("train"), context.runs.latest("evaluate")
-    assert trained is not None
-    assert evaluated is not None
-    check_evaluated(context, evaluated.artifacts)
-    assert trained.run_id == context.run_id
-    bundle = Bundle.open(trained.artifacts["model"])
-    manifest = bundle.manifest
-    assert manifest["train"]["optimizer"]["learning_rate"] == 0.003
-    check_description(bundle, trained.inputs["features"])
-    history = context.lake.read("training_history").where(F.col("run_id") == context.run_id).collect()
-    assert {row.epoch for row in history} == {0, 1}
-    assert min(row.validation_loss for row in history) == best["value"]
-    folders = [path.name for path in Path(trained.artifacts["model"]).parent.iterdir()]
-    assert folders == [f"trial-{best.trial:04d}"]  # those that lost are gone
 
-    client = MlflowClient(uri)
+@pytest.mark.slow
+def test_no_rank_and_no_files_of_lost_trials_remain(searched: Searched) -> None:
+    assert searched.ranks_left == set()  # nor of the trial that was ended early
+    folders = [path.name for path in Path(searched.train_run.artifacts["model"]).parent.iterdir()]
+    assert folders == [f"trial-{searched.trial(0.003, 'relu').trial:04d}"]
+
+
+@pytest.mark.slow
+def test_the_best_trial_is_the_run_of_train_with_its_epochs(searched: Searched) -> None:
+    assert searched.train_run.run_id == searched.context.run_id
+    manifest = Bundle.open(searched.train_run.artifacts["model"]).manifest
+    assert manifest["train"]["optimizer"]["learning_rate"] == 0.003
+    history = searched.history()
+    assert {row.epoch for row in history} == {0, 1}
+    assert min(row.validation_loss for row in history) == searched.trial(0.003, "relu")["value"]
+
+
+@pytest.mark.slow
+def test_trials_are_runs_of_mlflow_with_their_values_and_losses(searched: Searched) -> None:
+    client = MlflowClient(searched.tracking_uri)
     experiment = client.get_experiment_by_name("trials")
     assert experiment is not None
     runs = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
     assert {name: each.info.status for name, each in runs.items()} == {
-        f"{context.run_id}/trial {row.trial}": "FINISHED" if row.state == "done" else "FAILED" for row in trials
+        f"{searched.context.run_id}/trial {row.trial}": "FINISHED" if row.state == "done" else "FAILED"
+        for row in searched.trials
     }
-    of_best = runs[f"{context.run_id}/trial {best.trial}"]
+    of_best = runs[f"{searched.context.run_id}/trial {searched.trial(0.003, 'relu').trial}"]
     assert of_best.data.params["optimizer.learning_rate"] == "0.003"
     losses = client.get_metric_history(of_best.info.run_id, "validation_loss")
-    assert [metric.value for metric in losses] == [row.validation_loss for row in sorted(history, key=lambda row: row.epoch)]
+    assert [metric.value for metric in losses] == [row.validation_loss for row in searched.history()]
 
 
-def check_evaluated(context: Context, artifacts: Mapping[str, str]) -> None:
-    """Hold what evaluate wrote besides metrics against its predictions."""
-    mine = F.col("run_id") == context.run_id
-    metrics = context.lake.read("evaluation_metrics").where(mine & F.expr("split = 'test' and metric = 'auc'")).collect()
+@pytest.mark.slow
+def test_the_models_inputs_are_described_by_the_contract(searched: Searched) -> None:
+    fields = {field.name: field for field in Bundle.open(searched.train_run.artifacts["model"]).input_schema}
+    assert (fields["distance"].unit, fields["distance"].minimum, fields["distance"].maximum) == ("miles", 1, 6000)
+    assert fields["origin"].allowed == ("EWR", "JFK", "LGA")
+    assert fields["origin_delay_1h"].from_history and not fields["temp"].from_history
+    assert isinstance(fields["distance"].example, float)
+
+
+@pytest.mark.slow
+def test_the_models_card_names_its_data_and_metrics(searched: Searched) -> None:
+    card = Bundle.open(searched.train_run.artifacts["model"]).card
+    data = card["data"]
+    assert data["feature_run"] == searched.train_run.inputs["features"]
+    assert isinstance(data["features_snapshot"], int)
+    assert set(data["rows"]) == {"train", "validation"}
+    assert min(data["rows"].values()) > 0
+    assert "CC0" in data["sources"]
+    assert {"validation_loss", "validation_auc"} <= set(card["metrics"])
+
+
+@pytest.mark.slow
+def test_the_promoted_model_and_the_trees_have_metrics_and_a_difference(searched: Searched) -> None:
+    lake = searched.context.lake
+    metrics = lake.read("evaluation_metrics").where(searched.mine & F.expr("split = 'test' and metric = 'auc'")).collect()
     by_name = {row.baseline: row for row in metrics}
     assert set(by_name) == {None, "trees"}
     assert all(row.low < row.value < row.high for row in metrics)
-    [gain] = context.lake.read("model_differences").where(mine & F.expr("metric = 'auc'")).collect()
+    [gain] = lake.read("model_differences").where(searched.mine & F.expr("metric = 'auc'")).collect()
     assert gain.difference == pytest.approx(by_name[None].value - by_name["trees"].value, abs=1e-9)
     assert gain.low < gain.difference < gain.high
-    test = context.lake.read("predictions").where(mine & F.expr("split = 'test'")).count()
-    slices = context.lake.read("slice_metrics").where(mine & F.expr("metric in ('auc', 'suppressed')")).collect()
+
+
+@pytest.mark.slow
+def test_slices_cover_the_test_rows(searched: Searched) -> None:
+    lake = searched.context.lake
+    test = lake.read("predictions").where(searched.mine & F.expr("split = 'test'")).count()
+    slices = lake.read("slice_metrics").where(searched.mine & F.expr("metric in ('auc', 'suppressed')")).collect()
     rows = {(*(row.features), *(row["values"] or ())): row.rows for row in slices}
     assert sum(count for key, count in rows.items() if key[0:1] == ("origin",) and key[1:2] != ("airline",)) == test
     assert sum(count for key, count in rows.items() if key[:2] == ("origin", "airline")) == test
     assert {key[1] for key in rows if len(key) == 2 and key[1] != "airline"} == {"EWR", "JFK", "LGA"}
-    importance = context.lake.read("feature_importance").where(mine).collect()
-    assert len(importance) == context.lake.read("feature_stats").where("kind != 'label'").count()
-    calibration = json.loads(Path(artifacts["calibration"]).read_text())
-    assert calibration["values"] == sorted(calibration["values"])
-    check_calibrated(context, artifacts["calibrated_model"], calibration["values"])
-    report = Path(artifacts["report"]).read_text()
+
+
+@pytest.mark.slow
+def test_every_feature_has_an_importance_and_the_report_its_sections(searched: Searched) -> None:
+    lake = searched.context.lake
+    importance = lake.read("feature_importance").where(searched.mine).collect()
+    assert len(importance) == lake.read("feature_stats").where("kind != 'label'").count()
+    report = Path(searched.evaluate_run.artifacts["report"]).read_text()
     for heading in ("Permutation importance", "Test rows by origin and airline", "Largest errors on test", "Configuration"):
         assert f"<h2>{heading}</h2>" in report
 
 
-def check_calibrated(context: Context, uri: str, values: list[float]) -> None:
-    """The copy of the bundle carries the calibration, the threshold and what both do to test rows."""
-    bundle = Bundle.open(uri)
+@pytest.mark.slow
+def test_the_calibrated_copy_carries_calibration_threshold_and_what_both_do(searched: Searched) -> None:
+    artifacts = searched.evaluate_run.artifacts
+    calibration = json.loads(Path(artifacts["calibration"]).read_text())
+    assert calibration["values"] == sorted(calibration["values"])
+    bundle = Bundle.open(artifacts["calibrated_model"])
     assert bundle.calibration
-    assert bundle.calibration.model_dump()["values"] == tuple(values)
-    mine = context.lake.read("evaluation_metrics").where((F.col("run_id") == context.run_id) & F.expr("baseline is null"))
-    metrics = {row.metric: row.value for row in mine.where("split = 'test'").collect()}
+    assert bundle.calibration.model_dump()["values"] == tuple(calibration["values"])
+    own = searched.context.lake.read("evaluation_metrics").where(searched.mine & F.expr("baseline is null"))
+    metrics = {row.metric: row.value for row in own.where("split = 'test'").collect()}
     assert (bundle.output_schema.calibration, bundle.output_schema.threshold) == ("isotonic", metrics["threshold"])
     before = {name: bundle.card["calibration"][name][0] for name in ("calibration_error", "log_loss")}
     assert before == pytest.approx({name: metrics[name] for name in before}, abs=1e-9)

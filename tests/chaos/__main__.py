@@ -47,15 +47,15 @@ def main() -> int:
 def chaos(folder: Path, minutes: float, seed: int, most_rounds: int | None = None) -> list[str]:
     """Run the loop in an empty folder; return what is not as it should be."""
     before = running((*NAMES, DRIVER))
-    with world(folder, (DISTURBED, UNDISTURBED)) as made:
-        loop = Loop(made, made.config(DISTURBED), random.Random(seed))
+    with world(folder, (DISTURBED, UNDISTURBED)) as servers:
+        loop = Loop(servers, servers.config(DISTURBED), random.Random(seed))
         loop.run(time.monotonic() + minutes * 60, most_rounds)
         ended = time.time()
         print(summary(loop), flush=True)
         if any(attempt.code for attempt in loop.attempts):  # a run that healed by itself leaves nothing that would need it
-            submitted(made, "jobs/maintain.py", *run_of(made, DISTURBED))
-        problems = [*loop.problems, *after(made)]
-        problems += leftovers(made, before, ended)
+            submitted(servers, "jobs/maintain.py", *run_of(servers, DISTURBED))
+        problems = [*loop.problems, *after(servers)]
+        problems += leftovers(servers, before, ended)
     return problems + processes(folder, before)
 
 
@@ -70,10 +70,10 @@ def summary(loop: Loop) -> str:
     )
 
 
-def after(made: World) -> list[str]:
+def after(servers: World) -> list[str]:
     """Run the undisturbed pipeline on the same data, and compare."""
-    submitted(made, "jobs/pipeline.py", *run_of(made, UNDISTURBED))
-    result = compared(made)
+    submitted(servers, "jobs/pipeline.py", *run_of(servers, UNDISTURBED))
+    result = compared(servers)
     rows = ", ".join(f"{name} {count:,}" for name, count in result["rows"].items())
     print(f"compared: {rows}", flush=True)
     problems = [
@@ -85,22 +85,22 @@ def after(made: World) -> list[str]:
     return problems + ([] if result["champion"] else ["the champion is not the model of the last evaluation"])
 
 
-def run_of(made: World, pipeline: str) -> list[str]:
+def run_of(servers: World, pipeline: str) -> list[str]:
     """The options of a job."""
-    return ["--config", str(made.config(pipeline)), "--log-format", "json"]
+    return ["--config", str(servers.config(pipeline)), "--log-format", "json"]
 
 
-def compared(made: World) -> dict[str, Any]:
+def compared(servers: World) -> dict[str, Any]:
     """What tables.py finds."""
-    said = submitted(made, "tests/chaos/tables.py", *(str(made.config(name)) for name in (DISTURBED, UNDISTURBED)))
-    return dict(json.loads(next(line.removeprefix("RESULT ") for line in said.splitlines() if line.startswith("RESULT "))))
+    output = submitted(servers, "tests/chaos/tables.py", *(str(servers.config(name)) for name in (DISTURBED, UNDISTURBED)))
+    return dict(json.loads(next(line.removeprefix("RESULT ") for line in output.splitlines() if line.startswith("RESULT "))))
 
 
-def submitted(made: World, program: str, *arguments: str) -> str:
+def submitted(servers: World, program: str, *arguments: str) -> str:
     """Run a program on the cluster; its output. Raises RuntimeError when it fails."""
-    log = made.folder / f"{Path(program).stem}.log"
+    log = servers.folder / f"{Path(program).stem}.log"
     began = time.monotonic()
-    code = made.start(made.command(program, *arguments), log).wait(END_SECONDS)
+    code = servers.start(servers.command(program, *arguments), log).wait(END_SECONDS)
     print(f"{program}: exit {code} after {time.monotonic() - began:.0f} s", flush=True)
     if code:
         raise RuntimeError(f"{program} ended in exit {code}: {last_error(log)}")

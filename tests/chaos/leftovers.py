@@ -22,11 +22,11 @@ def leftovers(world: World, before: set[psutil.Process], ended: float) -> list[s
     """Everything that is still there after some seconds, in words. `ended` is when the last run was struck, in seconds since
     1970: what is younger in /tmp may be that of others.
     """
-    found = _settled(lambda: processes(world.folder, before))
-    found += _settled(lambda: [f"temporary: {path}" for path in _temporary(world)])
-    found += _settled(lambda: [f"PostgreSQL: {line}" for line in _connections(world)])
-    found += [f"warehouse: {path}" for path in _files(world) if _is_left(path)]
-    return found + _settled(lambda: [f"temporary: {path}" for path in _older(Path("/tmp").glob("hydra_hwloc_*"), ended)])
+    remains = _settled(lambda: processes(world.folder, before))
+    remains += _settled(lambda: [f"temporary: {path}" for path in _temporary(world)])
+    remains += _settled(lambda: [f"PostgreSQL: {line}" for line in _connections(world)])
+    remains += [f"warehouse: {path}" for path in _files(world) if _is_left(path)]
+    return remains + _settled(lambda: [f"temporary: {path}" for path in _older(Path("/tmp").glob("hydra_hwloc_*"), ended)])
 
 
 def processes(folder: Path, before: set[psutil.Process]) -> list[str]:
@@ -50,9 +50,9 @@ def _of_loop(process: psutil.Process, folder: str) -> list[str]:
 def _settled(look: Callable[[], list[str]]) -> list[str]:
     """What a look finds until it finds nothing, or some seconds have passed."""
     deadline = time.monotonic() + SECONDS
-    while (found := look()) and time.monotonic() < deadline:
+    while (remains := look()) and time.monotonic() < deadline:
         time.sleep(0.5)
-    return found
+    return remains
 
 
 def _temporary(world: World) -> list[Path]:

@@ -80,18 +80,18 @@ def world(folder: Path, pipelines: tuple[str, ...]) -> Iterator[World]:
     with object_store(folder) as gate, postgres_process() as postgres, cluster(folder / "cluster", temporary) as master:
         address = f"http://127.0.0.1:{gate.port}"
         server = postgres.server
-        made = World(
+        servers = World(
             folder, gate, postgres, s3_files(address), _options(master, address), _environment(folder, address, server)
         )
-        made.objects.create_dir("lake")
+        servers.objects.create_dir("lake")
         for state in (0, 1):
             write_sample(DATA, folder / f"state-{state}", _edit if state else lambda rows: rows, EVERY)
         for table, columns in FLIGHTS_TABLES.items():
             server.execute(f"create table {table} ({columns})")
             server.copy_in(table, DATA / f"{table}.csv", null="NA")
         for pipeline in pipelines:
-            made.config(pipeline).write_text(yaml.safe_dump(_configured(folder, pipeline, server)))
-        yield made
+            servers.config(pipeline).write_text(yaml.safe_dump(_configured(folder, pipeline, server)))
+        yield servers
 
 
 def _edit(rows: list[Row]) -> list[Row]:

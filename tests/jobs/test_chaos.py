@@ -70,5 +70,5 @@ def test_rows_are_compared_as_often_as_they_are_there(spark: SparkSession) -> No
 
 
 @pytest.mark.slow
-def test_two_minutes_of_kills_leave_the_tables_of_an_undisturbed_run_and_nothing_else(tmp_path: Path) -> None:
+def test_two_minutes_of_kills_leave_an_undisturbed_runs_tables_and_nothing_else(tmp_path: Path) -> None:
     assert chaos(tmp_path / "chaos", MINUTES, SEED, ROUNDS) == []

@@ -52,8 +52,8 @@ def main(folder: Path, faults: list[str]) -> None:
     logging.getLogger().addHandler(Said())
     spark = two_executors("ringmill faults", catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))))
     for fault in faults:
-        found = try_fault(spark, folder, fault)
-        (folder / f"{fault}.json").write_text(json.dumps(found))
+        result = try_fault(spark, folder, fault)
+        (folder / f"{fault}.json").write_text(json.dumps(result))
     spark.stop()
 
 
@@ -62,11 +62,11 @@ def try_fault(spark: SparkSession, folder: Path, fault: str) -> dict[str, Any]:
     place = folder / GOES_ON.get(fault, fault)
     place.mkdir(exist_ok=True)
     rows = ROWS_OF_SLOW if fault == "slow" else ROWS
-    made = job_over(features(place, rows, broken_row=fault == "nan"), config(fault), fault)
-    made = made.model_copy(update={"checkpoints": str(place / "checkpoints" / fault)})
+    job = job_over(features(place, rows, broken_row=fault == "nan"), config(fault), fault)
+    job = job.model_copy(update={"checkpoints": str(place / "checkpoints" / fault)})
     run = context(spark, f"{fault}_run")
-    attempts = Attempts(run, made, Receipts(made.config.ranks, rows, sum(range(rows))))
-    disturber = Disturber(made, STRIKES.get(fault))
+    attempts = Attempts(run, job, Receipts(job.config.ranks, rows, sum(range(rows))))
+    disturber = Disturber(job, STRIKES.get(fault))
     began, error = time.monotonic(), None
     try:
         with disturber:
@@ -164,14 +164,14 @@ class Disturber:
 
 def ranks_of(driver: int) -> Ranks:
     """The rank processes beneath a driver, by rank."""
-    found: Ranks = {}
+    ranks: Ranks = {}
     for process in psutil.Process(driver).children(recursive=True):
         try:
             if process.cmdline()[-1:] == ["pipelines.training.rank"] and "python" in process.name():
-                found[int(process.environ()["RINGMILL_RANK"])] = process
+                ranks[int(process.environ()["RINGMILL_RANK"])] = process
         except (psutil.Error, KeyError):
             continue
-    return found
+    return ranks
 
 
 def kill_rank(ranks: Ranks, _: TrainingJob) -> None:

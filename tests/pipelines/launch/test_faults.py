@@ -52,60 +52,60 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return results(tmp_path_factory.mktemp("faults"), ("none", *MENDED, *REFUSED, "other_ranks", "slow"))
 
 
-def told(found: dict[str, Any]) -> list[tuple[str, str]]:
+def events_of(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Kind and message of a run's events, but for ranks that were slow: among other work on the same cores they are."""
-    return [(kind, message) for _, kind, message in found["events"] if kind != "slow"]
+    return [(kind, message) for _, kind, message in result["events"] if kind != "slow"]
 
 
-def kinds(found: dict[str, Any]) -> list[str]:
+def kinds(result: dict[str, Any]) -> list[str]:
     """The kinds of those events."""
-    return [kind for kind, _ in told(found)]
+    return [kind for kind, _ in events_of(result)]
 
 
 def test_an_undisturbed_run_has_nothing_to_tell(tried: dict[str, dict[str, Any]]) -> None:
     assert tried["none"]["error"] is None
-    assert told(tried["none"]) == []
+    assert events_of(tried["none"]) == []
     assert len(tried["none"]["losses"]) == 3
 
 
 @pytest.mark.parametrize("fault", MENDED)
 def test_training_goes_on_by_itself_and_ends_in_the_same_bits(tried: dict[str, dict[str, Any]], fault: str) -> None:
-    found = tried[fault]
-    assert found["error"] is None
-    assert found["losses"] == tried["none"]["losses"]
-    assert kinds(found)[0] == "failed"
-    assert kinds(found)[-1] == "resumed"
-    assert told(found)[0][1].startswith(f"rank 1 on {HOST} {'hangs' if fault == 'hang' else 'died'}")
-    assert ("damaged" in kinds(found)) == (fault == "corrupt_checkpoint")
+    result = tried[fault]
+    assert result["error"] is None
+    assert result["losses"] == tried["none"]["losses"]
+    assert kinds(result)[0] == "failed"
+    assert kinds(result)[-1] == "resumed"
+    assert events_of(result)[0][1].startswith(f"rank 1 on {HOST} {'hangs' if fault == 'hang' else 'died'}")
+    assert ("damaged" in kinds(result)) == (fault == "corrupt_checkpoint")
     for epoch in range(3):
-        assert sum(rows for at, _, _, rows in found["receipts"] if at == epoch) == ROWS
+        assert sum(rows for at, _, _, rows in result["receipts"] if at == epoch) == ROWS
 
 
 @pytest.mark.parametrize("fault", REFUSED)
 def test_the_error_names_rank_host_and_cause_within_a_minute(tried: dict[str, dict[str, Any]], fault: str) -> None:
-    found, (kind, message) = tried[fault], REFUSED[fault]
-    assert found["error"][0] == kind
-    assert re.match(f"(?s){message}", found["error"][1]), found["error"][1]
-    assert found["seconds_after"] is None or found["seconds_after"] < 60
+    result, (kind, message) = tried[fault], REFUSED[fault]
+    assert result["error"][0] == kind
+    assert re.match(f"(?s){message}", result["error"][1]), result["error"][1]
+    assert result["seconds_after"] is None or result["seconds_after"] < 60
 
 
 def test_another_number_of_ranks_goes_on_with_the_rows_that_are_left(tried: dict[str, dict[str, Any]]) -> None:
-    found = tried["other_ranks"]
-    assert found["error"] is None
-    assert kinds(found) == ["resumed"]
-    taken = [(rank, rows) for epoch, part, rank, rows in found["receipts"] if (epoch, part) == (0, 0)]
-    rest = [(rank, rows) for epoch, part, rank, rows in found["receipts"] if (epoch, part) == (0, 1)]
+    result = tried["other_ranks"]
+    assert result["error"] is None
+    assert kinds(result) == ["resumed"]
+    taken = [(rank, rows) for epoch, part, rank, rows in result["receipts"] if (epoch, part) == (0, 0)]
+    rest = [(rank, rows) for epoch, part, rank, rows in result["receipts"] if (epoch, part) == (0, 1)]
     assert [rank for rank, _ in taken] == [0, 1]  # two ranks before, one since
     assert [rank for rank, _ in rest] == [0]
     assert sum(rows for _, rows in [*taken, *rest]) == ROWS
-    assert found["losses"][-1][1] == pytest.approx(tried["none"]["losses"][-1][1], abs=0.01)
+    assert result["losses"][-1][1] == pytest.approx(tried["none"]["losses"][-1][1], abs=0.01)
 
 
 def test_a_slow_rank_is_named_with_its_share_of_time(tried: dict[str, dict[str, Any]]) -> None:
-    found = tried["slow"]
-    assert found["error"] is None
-    assert told(found) == []
-    (message,) = [message for _, _, message in found["events"] if message.startswith(f"rank 1 on {HOST} is slow: ")]
+    result = tried["slow"]
+    assert result["error"] is None
+    assert events_of(result) == []
+    (message,) = [message for _, _, message in result["events"] if message.startswith(f"rank 1 on {HOST} is slow: ")]
     assert "compute" in message
 
 
@@ -121,7 +121,7 @@ def test_a_killed_driver_leaves_no_rank_and_the_next_run_goes_on(
     assert driver.returncode == -9
     assert len(started) == 2
     assert left_since(before, seconds=30) == set()
-    found = results(folder, ("after_the_driver",))["after_the_driver"]
-    assert found["error"] is None
-    assert kinds(found) == ["resumed"]
-    assert found["losses"] == tried["none"]["losses"]
+    result = results(folder, ("after_the_driver",))["after_the_driver"]
+    assert result["error"] is None
+    assert kinds(result) == ["resumed"]
+    assert result["losses"] == tried["none"]["losses"]

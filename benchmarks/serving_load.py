@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import random
 import shutil
@@ -59,7 +60,7 @@ def wrk_load(target: LoadTarget, connections: int, seconds: float) -> Figures:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(WRK_SCRIPT.format(body=target.body))
         script.flush()
-        options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script.name]
+        options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", script.name]
         url = f"http://127.0.0.1:{target.port}{target.path}"
         done = subprocess.run(["wrk", *options, url], text=True, stdout=subprocess.PIPE, check=True)
     figures = json.loads(done.stdout.splitlines()[-1])
@@ -190,6 +191,7 @@ def main() -> None:
         if arguments.rate
         else closed_loop(arguments.port, request, arguments.connections, arguments.seconds)
     )
+    gc.disable()  # a collection, over thousands of tasks that wait, would be a latency that no service is to blame for
     print(json.dumps(uvloop.run(load)._asdict()))
 
 

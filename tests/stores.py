@@ -52,7 +52,15 @@ def hdfs_server(folder: Path) -> Iterator[str]:
     """Run HDFS with its files below `folder`; gives its address."""
     path = [*fetched(*HDFS_PACKAGES), Path(pyspark.__file__).parent / "jars" / "*"]
     details = folder / "details.json"
-    command = ["java", "-Xmx256m", "-cp", ":".join(map(str, path)), "org.apache.hadoop.test.MiniDFSClusterManager"]
+    command = [
+        "java",
+        "-Xmx256m",
+        f"-Djava.io.tmpdir={folder}",
+        "-XX:-UsePerfData",
+        "-cp",
+        ":".join(map(str, path)),
+        "org.apache.hadoop.test.MiniDFSClusterManager",
+    ]
     command += ["-format", "-datanodes", "1", "-writeDetails", str(details), "-D", "dfs.replication=1"]
     with (folder / "hdfs.log").open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
         try:

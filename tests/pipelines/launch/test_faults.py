@@ -33,10 +33,13 @@ pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, faults: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """Start an application that tries faults."""
+    """Start an application that tries faults. What Java and Python leave when they are killed is in a folder of its own."""
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    own = {"TMPDIR": str(temporary), "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={temporary}"}
     with (folder / f"{faults[0]}.out").open("wb") as output:
         command = [sys.executable, "-m", "tests.pipelines.launch.faults", str(folder), *faults]
-        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output, stderr=output)
+        return subprocess.Popen(command, cwd=ROOT, env={**environment(), **own}, stdout=output, stderr=output)
 
 
 def results(folder: Path, faults: tuple[str, ...]) -> dict[str, dict[str, Any]]:

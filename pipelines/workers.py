@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 from zipimport import zipimporter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def forget_archives() -> None:
@@ -16,3 +21,10 @@ def forget_archives() -> None:
     for path, finder in list(sys.path_importer_cache.items()):
         if isinstance(finder, zipimporter):
             del sys.path_importer_cache[path]
+
+
+def numbers_of(batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
+    """The numbers in the one column of a task's rows, each of which names a piece of its work. Such a task begins by this."""
+    forget_archives()
+    for batch in batches:
+        yield from batch.column(0).to_pylist()

@@ -58,7 +58,7 @@ def apply(spec: FittedSpec, rows: NumpyRows) -> Features:
 def feature_batches(
     batches: Iterable[pa.RecordBatch], spec: FittedSpec, passed: Sequence[str], *, out_of_fold: bool
 ) -> Iterator[pa.RecordBatch]:
-    """Raw rows to the `kept` columns and the features of those that are accepted."""
+    """Raw rows to the `passed` columns and the features of those that are accepted."""
     forget_archives()
     for batch in sliced(batches, spec):
         features = apply(spec, ArrowRows(batch, out_of_fold=out_of_fold))
@@ -75,7 +75,7 @@ def usable_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec) -> Itera
 
 
 def refused_batches(batches: Iterable[pa.RecordBatch], spec: FittedSpec, passed: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Raw rows to the `kept` columns of those that become no features, and the reasons (`REASONS`)."""
+    """Raw rows to the `passed` columns of those that become no features, and the reasons (`REASONS`)."""
     forget_archives()
     for batch in sliced(batches, spec):
         features = apply(spec, ArrowRows(batch))

@@ -25,7 +25,7 @@ from pipelines.features.kinds.summaries import (
     percentiles_of,
 )
 from pipelines.io.row_groups import RowGroup, read_batches
-from pipelines.workers import forget_archives
+from pipelines.workers import forget_archives, numbers_of
 
 TEXT_WORDS = 500_000  # words of texts are counted exactly up to so many distinct ones
 HELD_VALUES = 1 << 20  # a task passes values on once it holds so many
@@ -60,10 +60,8 @@ def sketch_columns(
     batches: Iterable[pa.RecordBatch], parts: Sequence[Sequence[RowGroup]], profile_requests: Sequence[ProfileRequest], ids: str
 ) -> Iterator[pa.RecordBatch]:
     """Of each part whose number comes, a row for each group and measure (`SKETCH`), these numbered request after request."""
-    forget_archives()
-    for batch in batches:
-        for part in batch.column(0).to_pylist():
-            yield from _sketch_part(part, parts[part], profile_requests, ids)
+    for part in numbers_of(batches):
+        yield from _sketch_part(part, parts[part], profile_requests, ids)
 
 
 def merge_sketches(batches: Iterable[pa.RecordBatch], texts: Collection[int] = ()) -> Iterator[pa.RecordBatch]:

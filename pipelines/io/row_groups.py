@@ -48,11 +48,11 @@ def files_at(uris: Sequence[str]) -> Files:
     if not uris:
         return Files((), ())
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        footers = list(pool.map(_footer, uris))
+        footers = list(pool.map(footer, uris))
     groups = [
-        (RowGroup(uri, index), footer.row_group(index).num_rows)
-        for uri, footer in zip(uris, footers, strict=True)
-        for index in range(footer.num_row_groups)
+        (RowGroup(uri, index), read.row_group(index).num_rows)
+        for uri, read in zip(uris, footers, strict=True)
+        for index in range(read.num_row_groups)
     ]
     return Files(tuple(footers[0].schema.to_arrow_schema().names), _parts(groups))
 
@@ -81,6 +81,7 @@ def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iter
                 yield from file.iter_batches(SLICE_ROWS, [group.position], sorted(columns), use_threads=False)
 
 
-def _footer(uri: str) -> pq.FileMetaData:
+def footer(uri: str) -> pq.FileMetaData:
+    """Read the footer of a Parquet file; raises OSError or ValueError when it can't be read."""
     filesystem, path = locate(uri)
     return pq.read_metadata(path, filesystem=filesystem)

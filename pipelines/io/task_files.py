@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.io.driver_rows import Row, data_file, partition_folder, partition_key
 from pipelines.io.filesystem import locate
-from pipelines.workers import forget_archives
+from pipelines.workers import numbers_of
 
 CODECS = {"lz4_raw": "lz4"}  # by Iceberg's name; Arrow's LZ4 is the raw format
 DEFAULT_CODEC, DEFAULT_GROUP_BYTES, DEFAULT_PAGE_ROWS = "zstd", 128 << 20, 20_000
@@ -110,11 +110,9 @@ def run_tasks(spark: SparkSession, tasks: int, write: Write) -> list[WrittenFile
 
 
 def _run_task(batches: Iterable[pa.RecordBatch], write: Write) -> Iterator[pa.RecordBatch]:
-    forget_archives()
-    for batch in batches:
-        for number in batch.column(0).to_pylist():
-            if files := list(write(number)):
-                yield pa.RecordBatch.from_pylist([file._asdict() for file in files], _written_schema())
+    for number in numbers_of(batches):
+        if files := list(write(number)):
+            yield pa.RecordBatch.from_pylist([file._asdict() for file in files], _written_schema())
 
 
 def _written_schema() -> pa.Schema:

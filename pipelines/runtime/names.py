@@ -31,7 +31,7 @@ def check_names(config: Pipeline, contracts: Mapping[str, Table], examples: Tabl
 
 
 def _wrong(names: Iterable[str], reserved: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Each name that cannot be, and why; `taken` says by name in lower case what else has it."""
+    """Each name that cannot be, and why; `reserved` says by name in lower case what else has it."""
     before: dict[str, str] = {}
     for name in names:
         lower = name.lower()

@@ -16,12 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from pipelines.config import Model
 from pipelines.errors import DataError, ExternalError, is_of_store
-from pipelines.io.filesystem import locate
-from pipelines.io.row_groups import FOOTERS_AT_ONCE
+from pipelines.io.row_groups import FOOTERS_AT_ONCE, footer
 
 
 class PlannedRowGroup(Model, allow_inf_nan=True):
@@ -89,7 +87,7 @@ class RowPlan(Model, allow_inf_nan=True):
     def remaining_rows(self, epoch: int) -> int:
         """Rows of an epoch that remain to be trained on."""
         remaining_rows = self.rows
-        for interruption in self._interruptions(epoch):
+        for interruption in self.interruptions(epoch):
             shares = (last - first for first, last in pairwise(_bounds(remaining_rows, interruption.ranks)))
             remaining_rows -= sum(min(share, interruption.steps * self.batch_size) for share in shares)
         return remaining_rows
@@ -112,7 +110,7 @@ class RowPlan(Model, allow_inf_nan=True):
 
     def blocks(self, epoch: int, rank: int) -> list[ShuffleBlock]:
         """The rank's rows of an epoch, in the order of training."""
-        interruptions = self._interruptions(epoch)
+        interruptions = self.interruptions(epoch)
         if not interruptions:
             return self._range(epoch, rank, self.ranks)
         shares = [self._range(epoch, other, interruptions[0].ranks) for other in range(interruptions[0].ranks)]
@@ -122,7 +120,8 @@ class RowPlan(Model, allow_inf_nan=True):
             shares = [_cut(rest, first, last) for first, last in pairwise(_bounds(_rows(rest), ranks))]
         return shares[rank]
 
-    def _interruptions(self, epoch: int) -> tuple[TrainedPart, ...]:
+    def interruptions(self, epoch: int) -> tuple[TrainedPart, ...]:
+        """The parts of an epoch that were trained before the plan begins, interruption by interruption."""
         return self.start.taken if epoch == self.start.epoch else ()
 
     def _range(self, epoch: int, rank: int, ranks: int) -> list[ShuffleBlock]:
@@ -194,9 +193,7 @@ def read_groups(paths: Iterable[str]) -> tuple[PlannedRowGroup, ...]:
 
 def _groups_of(path: str) -> list[PlannedRowGroup]:
     try:
-        filesystem, name = locate(path)
-        with filesystem.open_input_file(name) as file:
-            metadata = pq.ParquetFile(file).metadata
+        metadata = footer(path)
     except (OSError, ValueError) as error:
         if is_of_store(error):
             raise ExternalError(

@@ -169,7 +169,7 @@ class _RankRun:
     def _keep_within(self, epoch: int, step: int, loss: float, receipt: Receipt) -> None:
         """Keep a checkpoint in the midst of an epoch; all ranks take part, since the receipt so far is theirs."""
         with self._timer.within(CHECKPOINT):
-            interruptions = (*self._interruptions(epoch), TrainedPart(ranks=hvd.size(), steps=step))
+            interruptions = (*self._job.train.interruptions(epoch), TrainedPart(ranks=hvd.size(), steps=step))
             receipts = self._receipts(epoch, receipt)
             if hvd.rank() == 0:
                 self._saved.keep(self._state.within(Start(epoch=epoch, taken=interruptions), loss, receipts))
@@ -188,10 +188,6 @@ class _RankRun:
                 return
             yield chunk
 
-    def _interruptions(self, epoch: int) -> tuple[TrainedPart, ...]:
-        start = self._job.train.start
-        return start.taken if start.epoch == epoch else ()
-
     def _receipts(self, epoch: int, receipt: Receipt) -> list[FeedReceipt]:
         """What every rank has read of the epoch since the run began or went on."""
         return gathered(
@@ -199,7 +195,7 @@ class _RankRun:
                 rank=self._reporter.rank,
                 host=self._reporter.host,
                 epoch=epoch,
-                part=len(self._interruptions(epoch)),
+                part=len(self._job.train.interruptions(epoch)),
                 **vars(receipt),
                 **self._timer.seconds(),
             )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import DataError, ExternalError
-from pipelines.training import plan as plan_module
+from pipelines.io import row_groups
 from pipelines.training.plan import PlannedRowGroup, RowPlan, Start, TrainedPart, read_groups
 
 Row = tuple[int, int]
@@ -143,7 +143,7 @@ def test_a_store_that_does_not_answer_is_no_damaged_file(monkeypatch: pytest.Mon
     def unreachable(_: str) -> None:
         raise OSError("When reading information for key 'k' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject")
 
-    monkeypatch.setattr(plan_module, "locate", unreachable)
+    monkeypatch.setattr(row_groups, "locate", unreachable)
     with pytest.raises(
         ExternalError, match=r"features file s3://b/k: the store did not answer \(.*NETWORK_CONNECTION"
     ) as caught:

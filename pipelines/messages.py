@@ -68,13 +68,17 @@ class Ready(_Content):
 
 
 class Heartbeat(Spent):
-    """Where a rank is: epoch and step, both counted from 0, the phase of its work, and chunks validated in this epoch."""
+    """Where a rank is: epoch and step, both counted from 0, and the phase of its work.
+
+    `step` is what whole calls have done. `computed` counts every step that the process has computed, of training and of
+    validation, those of a call that goes on included: while it grows, the rank gets on.
+    """
 
     kind: Literal["beat"] = "beat"
     epoch: int
     step: int
     phase: str
-    validated: int = 0
+    computed: int = 0
 
 
 class StepReport(_Content):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.errors import RankError
@@ -46,18 +47,18 @@ class StallDetector:
     """Detects stalled and slow ranks from every message of the ranks and the clock.
 
     Until the first steps are done, which are traced before, and while a model is exported, ranks may stand still for
-    `first_seconds`.
+    `first_seconds`. `clock` gives seconds.
     """
 
-    def __init__(self, stall_seconds: float, first_seconds: float) -> None:
-        self._stall, self._first = stall_seconds, max(first_seconds, stall_seconds)
+    def __init__(self, stall_seconds: float, first_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stall, self._first, self._clock = stall_seconds, max(first_seconds, stall_seconds), clock
         self._ranks: dict[int, _Rank] = {}
         self._slow: set[int] = set()
         self._has_stepped = False
 
     def update(self, message: Message) -> Message | None:
         """Record a message; return one of a `SlowRank` once a rank turns out to hold the others up."""
-        now = time.monotonic()
+        now = self._clock()
         rank = self._ranks.setdefault(message.rank, _Rank(message.host, now, now))
         rank.heard_at = now
         heartbeat = message.content
@@ -77,7 +78,7 @@ class StallDetector:
 
     def check(self) -> None:
         """Raise RankError, naming rank, host and what it last did, when one is silent or none gets on."""
-        now = time.monotonic()
+        now = self._clock()
         reporting = {number: (rank, rank.heartbeat) for number, rank in self._ranks.items() if rank.heartbeat}
         for number, (rank, heartbeat) in reporting.items():
             if now - rank.heard_at > self._stall:
@@ -120,7 +121,7 @@ class StallDetector:
 
 
 def _progress(heartbeat: Heartbeat) -> tuple[object, ...]:
-    return heartbeat.epoch, heartbeat.step, heartbeat.phase, heartbeat.validated
+    return heartbeat.epoch, heartbeat.step, heartbeat.phase, heartbeat.computed
 
 
 def _describe(heartbeat: Heartbeat) -> str:

@@ -76,6 +76,8 @@ class Loop:
         inputs = [tf.TensorSpec(values.shape, tf.as_dtype(values.dtype)) for values in shape.inputs]
         self._batches = (inputs, tf.TensorSpec(shape.labels.shape, tf.float32), tf.TensorSpec(shape.weights.shape, tf.float32))
         self._steps_at_most = shape.labels.shape[0]
+        with tf.device("CPU:0"):
+            self._computed = tf.Variable(0, dtype=tf.int64)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -85,6 +87,10 @@ class Loop:
     def broadcast(self) -> None:
         """Give every rank rank 0's weights and optimizer state."""
         hvd.broadcast_variables([variable.value for variable in self.variables], root_rank=0)
+
+    def computed(self) -> int:
+        """Steps computed so far, of training and of scoring; any thread may ask, also while a call goes on."""
+        return int(self._computed.numpy())
 
     def learning_rate(self) -> float:
         """The rate of the next step."""
@@ -140,6 +146,7 @@ class Loop:
             # Any that is no number makes the sum none. The loss alone would not do: ReLU makes zeros of what is no number.
             checked = tf.add_n([summed.loss, *map(tf.reduce_sum, summed.gradients)])
             bad = tf.where(tf.math.is_finite(checked), bad, tf.minimum(bad, step))
+            self._count(checked)
             return step + 1, total + tf.cast(summed.loss, tf.float64), bad, wait + summed.seconds
 
         zero = tf.constant(0.0, tf.float64)
@@ -151,11 +158,17 @@ class Loop:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         def score(step: tf.Tensor, total: tf.Tensor, measured: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             loss, sums = self._measured(inputs, labels, weights, step)
+            self._count(loss)
             return step + 1, total + loss, measured + sums
 
         zeros = (tf.constant(0), tf.constant(0.0, tf.float64), tf.zeros((self._head.sums,), tf.float64))
         _, total, measured = tf.while_loop(lambda step, *_: step < steps, score, zeros)
         return total, measured
+
+    def _count(self, result: tf.Tensor) -> None:
+        """Count one step, in the graph, once its result is there."""
+        with tf.control_dependencies([result]):
+            self._computed.assign_add(1)
 
     def _measured(
         self, inputs: list[tf.Tensor], labels: tf.Tensor, weights: tf.Tensor, step: tf.Tensor

@@ -76,6 +76,7 @@ class _RankRun:
         self._loop = Loop(
             self._network, optimizer, self._head, shape, self._plateau, parts=config.accumulation, compress=compress
         )
+        timer.computed = self._loop.computed
         self._saved = Saved(job.checkpoints, self._loop)
         self._state = job.state
         first = hvd.rank() == 0
@@ -176,8 +177,7 @@ class _RankRun:
 
     def _validate(self) -> ValidationMetrics:
         with self._timer.within(VALIDATE):
-            chunks = self._timer.counted(self._validation.epoch(0, Receipt()))
-            return self._loop.validate(chunks, self._job.validation.rows)
+            return self._loop.validate(self._validation.epoch(0, Receipt()), self._job.validation.rows)
 
     def _timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Chunks, the wait for each counted as time of the feed."""

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TypeVar
 
 from pipelines.messages import Heartbeat
 from pipelines.training.reporter import Reporter
 
 SECONDS_BETWEEN_HEARTBEATS = 1.0
 FEED, COMPUTE, WAIT, VALIDATE, CHECKPOINT, EXPORT = "feed", "compute", "wait", "validate", "checkpoint", "export"
-T = TypeVar("T")
 
 
 class StepTimer:
-    """A rank's position (epoch, step, phase) and its seconds in this epoch: of feed, compute, and wait for the other ranks."""
+    """A rank's position (epoch, step, phase) and its seconds in this epoch: of feed, compute, and wait for the other ranks.
+
+    `computed` gives the steps that the process has computed so far, and is called while others are being computed.
+    """
 
     def __init__(self, reporter: Reporter) -> None:
+        self.computed: Callable[[], int] = int
         self._reporter = reporter
         self._phase = "start"
-        self._epoch = self._step = self._validated = 0
+        self._epoch = self._step = 0
         self._since = time.monotonic()
         self._seconds = {FEED: 0.0, COMPUTE: 0.0, WAIT: 0.0}
         self._stopped = threading.Event()
@@ -31,7 +33,7 @@ class StepTimer:
 
     def begin(self, epoch: int) -> None:
         """A new epoch: its seconds start from nothing."""
-        self._epoch, self._step, self._validated = epoch, 0, 0
+        self._epoch, self._step = epoch, 0
         self._seconds = dict.fromkeys(self._seconds, 0.0)
 
     @contextmanager
@@ -45,12 +47,6 @@ class StepTimer:
                 self._seconds[phase] += time.monotonic() - self._since
             self._phase, self._since = "between", time.monotonic()
 
-    def counted(self, chunks: Iterable[T]) -> Iterator[T]:
-        """Pass on the chunks that are validated on and count them: each is a sign of life."""
-        for chunk in chunks:
-            self._validated += 1
-            yield chunk
-
     def stepped(self, steps: int, wait: float) -> None:
         """So many steps more are done; of the time of their call, `wait` seconds went by in the all-reduce."""
         self._step += steps
@@ -63,8 +59,8 @@ class StepTimer:
 
     def _send_heartbeats(self) -> None:
         while not self._stopped.wait(SECONDS_BETWEEN_HEARTBEATS):
-            position = {"epoch": self._epoch, "step": self._step, "phase": self._phase, "validated": self._validated}
-            self._reporter.send(Heartbeat(**position, **self.seconds()))
+            position = {"epoch": self._epoch, "step": self._step, "phase": self._phase}
+            self._reporter.send(Heartbeat(**position, computed=self.computed(), **self.seconds()))
 
     def __enter__(self) -> StepTimer:
         self._thread.start()

@@ -130,16 +130,20 @@ def texts(column: pa.Array) -> list[str | None]:
 def numbers_of(column: pa.Array) -> tuple[Values, Mask]:
     """Numbers, NaN where missing, of a time the seconds since 1970; and which are missing."""
     if pa.types.is_timestamp(column.type):
-        micros, missing = numbers_of(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()))
-        return micros / MICROS, missing
+        micros, lacking = numbers_of(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()))
+        return micros / MICROS, lacking
     if not pa.types.is_float64(column.type):
         column = column.cast(pa.float64(), safe=False)
     if not column.null_count:
         return column.to_numpy(), np.zeros(len(column), np.bool_)
-    missing = column.is_null().to_numpy(zero_copy_only=False)
-    # By its buffer: Arrow's own conversion goes through the values one by one.
-    values = np.frombuffer(column.buffers()[1], np.float64)[column.offset : column.offset + len(column)]
-    return np.where(missing, np.nan, values), missing
+    # By their buffers: Arrow's own conversions go through the values one by one.
+    validity, numbers = column.buffers()
+    first, end = column.offset // 8, column.offset + len(column)
+    bits = np.unpackbits(np.frombuffer(validity, np.uint8)[first:], count=end - 8 * first, bitorder="little")
+    missing: Mask = bits[column.offset - 8 * first :] == 0
+    values = np.frombuffer(numbers, np.float64)[column.offset : end].copy()
+    np.copyto(values, np.nan, where=missing)
+    return values, missing
 
 
 def _encoded(column: pa.Array) -> Words:

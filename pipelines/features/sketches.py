@@ -40,6 +40,7 @@ _TYPES = {
     "array<double>": pa.list_(pa.float64()), "array<string>": pa.list_(pa.string()), "array<long>": pa.list_(pa.int64()),
 }  # fmt: skip
 Mask: TypeAlias = npt.NDArray[np.bool_]
+Positions: TypeAlias = npt.NDArray[np.intp]
 
 
 class ProfileRequest(NamedTuple):
@@ -96,13 +97,21 @@ class _Sketch:
     values: list[Values] = field(default_factory=list)
     words: WordCounts = field(default_factory=WordCounts)
 
-    def count(self, words: Words, mask: Mask) -> None:
-        """Count the words of the rows of a mask."""
-        chosen = words.codes[mask if words.rows is None else mask[words.rows]]
+    def count(self, words: Words, of_group: _RowsOfGroup) -> None:
+        """Count the words of a group's rows."""
+        chosen = words.codes[of_group.rows if words.rows is None else of_group.mask[words.rows]]
         counts = np.bincount(chosen, minlength=len(words.dictionary) + 1)[: len(words.dictionary)]
         present = np.flatnonzero(counts)
         self.words.add(words.dictionary.take(pa.array(present)), pa.array(counts[present]))
         self.count_present(int(counts.sum()))
+
+    def add_numbers(self, of_group: _RowsOfGroup, numbers: Values, finite: Mask) -> int:
+        """Add a group's finite numbers to the moments, and keep the sampled ones; how many these are."""
+        present = numbers[np.flatnonzero(of_group.mask & finite)]  # twice as fast as by the mask itself
+        self.moments = merged_moments(self.moments, moments_of(present))
+        some = of_group.sampled
+        self.values.append(present if some is of_group.rows else numbers[some[finite[some]]])
+        return len(self.values[-1])
 
     def count_present(self, present: int) -> None:
         self.moments = self.moments._replace(present=self.moments.present + present)
@@ -131,6 +140,15 @@ def _sketch_part(
     yield _batch(last, SKETCH)
 
 
+class _RowsOfGroup(NamedTuple):
+    """Some rows' group: a mask of its rows, shape (rows,), their positions, and positions of those that percentiles are of."""
+
+    name: str
+    mask: Mask
+    rows: Positions
+    sampled: Positions
+
+
 class _Values:
     """The values that requests take from some rows, each taken once."""
 
@@ -154,42 +172,41 @@ class _Values:
         mask: Mask = self.rows.table[ids].to_numpy() % number == 0
         return mask
 
-    def groups(self, profile_request: ProfileRequest) -> Iterator[tuple[str, Mask]]:
-        """Each group of a request that has rows, with the mask of its rows, shape (rows,)."""
+    def groups(self, profile_request: ProfileRequest, ids: str) -> Iterator[_RowsOfGroup]:
+        """Each group of a request that has rows, thinned out as the request says."""
         words = profile_request.groups(self.rows)
+        thinned, sampled = self.every(ids, profile_request.rows), self.every(ids, profile_request.values)
         for code in np.unique(words.codes):
-            if code < len(words.dictionary):
-                yield words.dictionary[int(code)].as_py(), words.codes == code
+            if code == len(words.dictionary):
+                continue
+            mask = words.codes == code if thinned is None else (words.codes == code) & thinned
+            if len(rows := np.flatnonzero(mask)):
+                some = rows if sampled is None else np.flatnonzero(mask & sampled)
+                yield _RowsOfGroup(words.dictionary[int(code)].as_py(), mask, rows, some)
 
 
 def _add_rows(
     values: _Values, profile_request: ProfileRequest, ids: str, sketches: MutableMapping[tuple[str, int], _Sketch], first: int
 ) -> int:
     """Take rows in, those of each group under `first` and its requests after that; how many values are kept for percentiles."""
-    thinned, sampled, held = values.every(ids, profile_request.rows), values.every(ids, profile_request.values), 0
-    for group, of_group in values.groups(profile_request):
-        mask = of_group if thinned is None else of_group & thinned
-        count = int(np.count_nonzero(mask))
-        if not count:
-            continue
-        sketches[group, first].count_present(count)
-        some = mask if sampled is None else mask & sampled
-        for key, request in enumerate(profile_request.requests, first + 1):
-            if request.fits and group != TRAIN:
+    held = 0
+    groups = list(values.groups(profile_request, ids))
+    for group in groups:
+        sketches[group.name, first].count_present(len(group.rows))
+    # A column's values are worked on group after group while they lie close to the processor.
+    for key, request in enumerate(profile_request.requests, first + 1):
+        for group in groups:
+            if request.fits and group.name != TRAIN:
                 continue
-            if request.kind == "words" and (group, key) not in sketches:
-                sketches[group, key] = _Sketch(words=WordCounts(TEXT_WORDS))
-            sketch, values_of_request = sketches[group, key], values.of(request)
+            if request.kind == "words" and (group.name, key) not in sketches:
+                sketches[group.name, key] = _Sketch(words=WordCounts(TEXT_WORDS))
+            sketch, values_of_request = sketches[group.name, key], values.of(request)
             if request.kind == "number":
-                numbers, finite = values_of_request
-                present = numbers[np.flatnonzero(mask & finite)]  # twice as fast as by the mask itself
-                sketch.moments = merged_moments(sketch.moments, moments_of(present))
-                sketch.values.append(present if sampled is None else numbers[np.flatnonzero(some & finite)])
-                held += len(sketch.values[-1])
+                held += sketch.add_numbers(group, *values_of_request)
             elif request.kind == "presence":
-                sketch.count_present(int(np.count_nonzero(mask & values_of_request)))
+                sketch.count_present(int(np.count_nonzero(group.mask & values_of_request)))
             else:
-                sketch.count(values_of_request, mask)
+                sketch.count(values_of_request, group)
     return held
 
 

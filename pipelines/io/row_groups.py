@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import ExternalError
-from pipelines.io.filesystem import list_files, locate
+from pipelines.io.filesystem import is_local, list_files, locate
 
 PART_ROWS = 1 << 18  # what a task reads at most, or hardly more, whatever the cluster: what is merged follows from the files
 SLICE_ROWS = 1 << 16  # are looked at at once: of a column as much as lies close to the processor
 FOOTERS_AT_ONCE = 16
+LOCAL_BUFFER = 1 << 18  # bytes of a column that are read at once from a local file
 
 
 class RowGroup(NamedTuple):
@@ -71,12 +72,22 @@ def _parts(groups: Sequence[tuple[RowGroup, int]]) -> tuple[tuple[RowGroup, ...]
 
 
 def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """The columns of row groups, some rows at a time; `words` are those that are read as words of a dictionary."""
+    """The columns of row groups, some rows at a time; `words` are those that are read as words of a dictionary.
+
+    Of a store a row group's columns are fetched together, side by side. Of a local file they are read bit by bit, so that no
+    task holds them whole.
+    """
     for uri, of_file in groupby(groups, lambda group: group.uri):
         filesystem, path = locate(uri)
         with filesystem.open_input_file(path) as opened:
             # Spark writes times in 96 bits, which Arrow would read in nanoseconds: of 292 years alone.
-            file = pq.ParquetFile(opened, read_dictionary=sorted(words), pre_buffer=True, coerce_int96_timestamp_unit="us")
+            file = pq.ParquetFile(
+                opened,
+                read_dictionary=sorted(words),
+                coerce_int96_timestamp_unit="us",
+                pre_buffer=not is_local(uri),
+                buffer_size=LOCAL_BUFFER if is_local(uri) else 0,
+            )
             for group in of_file:
                 yield from file.iter_batches(SLICE_ROWS, [group.position], sorted(columns), use_threads=False)
 

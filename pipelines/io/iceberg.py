@@ -59,6 +59,10 @@ class IcebergTable:
             rows[start, end] += int(file.recordCount())
         return dict(rows)
 
+    def has_own_client(self) -> bool:
+        """Whether Iceberg's own client for a store, such as S3FileIO, has the table's files. Hadoop's may be missing."""
+        return str(self._table.io().getClass().getSimpleName()) not in ("HadoopFileIO", "ResolvingFileIO")
+
     def totals(self) -> tuple[int, int]:
         """Data files on main, and their bytes."""
         summary = {} if self.snapshot_id() is None else self.summary()

@@ -126,7 +126,9 @@ class Maintenance:
 
     def _remove_orphans(self) -> int:
         """Files in the table's folder that no snapshot knows, and that no running job can be writing; return how many."""
-        arguments = f"older_than => {_literal(self._retention.orphans)}, dry_run => {str(self._dry).lower()}"
+        flags = {"dry_run": self._dry, "prefix_listing": self._table.has_own_client()}  # without a prefix Hadoop's client lists
+        named = ", ".join(f"{flag} => {str(value).lower()}" for flag, value in flags.items())
+        arguments = f"older_than => {_literal(self._retention.orphans)}, {named}"
         return len(self._call("remove_orphan_files", arguments))
 
     def _call(self, procedure: str, arguments: str = "") -> list[Row]:

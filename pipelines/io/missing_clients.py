@@ -33,7 +33,7 @@ def missing_client_of_job(error: BaseException, lake: LakeConfig) -> ConfigError
         return None
     of_tables = store == urlparse(lake.warehouse).scheme
     key = "lake.warehouse" if of_tables else "an address in the configuration or in Spark's settings"
-    return _failure(store, key, of_tables=of_tables)
+    return _failure(store, key, of_tables=of_tables and "io-impl" not in lake.catalog)
 
 
 def _store_without_client(error: BaseException) -> str | None:

@@ -127,7 +127,9 @@ def test_young_snapshots_stay(lake: Lake) -> None:
 
 
 @pytest.mark.slow
-def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake) -> None:
+@pytest.mark.parametrize("own_client", [False, True])  # Hadoop's client can list files either way
+def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake, monkeypatch: pytest.MonkeyPatch, own_client: bool) -> None:
+    monkeypatch.setattr(IcebergTable, "has_own_client", lambda _: own_client)
     append_each(lake)
     old, young = (folder(lake) / "day=0" / name for name in ("old.parquet", "young.parquet"))
     for path in (old, young):

@@ -50,6 +50,8 @@ def test_a_warehouse_may_also_use_icebergs_own_client(spark: SparkSession) -> No
     of_lake = missing_client_of_job(error, LakeConfig(warehouse="s3://lake/tables"))
     assert str(of_lake).startswith("lake.warehouse: Spark has no client for s3://. Write s3a://, and add ")
     assert "or set lake.catalog.io-impl to org.apache.iceberg.aws.s3.S3FileIO; docs" in str(of_lake)
+    own_client = {"type": "rest", "io-impl": "org.apache.iceberg.aws.s3.S3FileIO"}
+    assert "io-impl" not in str(missing_client_of_job(error, LakeConfig(warehouse="s3://lake/tables", catalog=own_client)))
     of_another = missing_client_of_job(error, LakeConfig(warehouse="/srv/tables"))
     assert str(of_another).startswith("an address in the configuration or in Spark's settings: Spark has no client for s3://.")
     assert "io-impl" not in str(of_another)

@@ -18,6 +18,7 @@ from pipelines.io.lake import Lake
 from pipelines.runtime.java_lookups import remember_lookups
 from pipelines.runtime.session import SETTINGS
 from setup.postgres import PostgresServer, postgres_server
+from tests import java
 from tests.budgets import BudgetGuard, budget, module_of
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,11 +26,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 settings.register_profile("ringmill", deadline=None)
 settings.load_profile("ringmill")
 ROOT = Path(__file__).resolve().parent.parent
-
-# Over a few rows at a time the optimizing compiler costs more than it gains.
-QUICK_COMPILER = (
-    "-Duser.timezone=UTC -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m -XX:ReservedCodeCacheSize=240m"
-)
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
@@ -62,7 +58,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     remember_lookups()
     warehouse = tmp_path_factory.mktemp("warehouse")
     builder = SparkSession.builder.master("local[2]").appName("ringmill tests").config("spark.sql.shuffle.partitions", 2)
-    builder = builder.config("spark.driver.extraJavaOptions", QUICK_COMPILER)
+    builder = builder.config("spark.driver.extraJavaOptions", java.SESSION)
     for key, value in {**SETTINGS, **catalog_settings(LakeConfig(warehouse=str(warehouse)))}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from setup.postgres import free_port
+from tests.java import QUICK_COMPILER
 from tests.processes import environment
 
 BIN = Path(sys.executable).parent
@@ -26,7 +27,12 @@ def cluster(folder: Path, given: Mapping[str, str] | None = None, hosts: Sequenc
     port = free_port()
     address = f"spark://127.0.0.1:{port}"
     # Its own log settings, which say when a worker has registered.
-    plain = {**environment(), **(given or {}), "SPARK_CONF_DIR": str(folder)}
+    plain = {
+        **environment(),
+        **(given or {}),
+        "SPARK_CONF_DIR": str(folder),
+        "SPARK_DAEMON_JAVA_OPTS": f"{QUICK_COMPILER} -XX:+UseSerialGC",
+    }
     slot = ["--cores", "1", "--memory", "2g", "--work-dir", str(folder / "work"), address]
     commands = [["Master", "--host", "127.0.0.1", "--port", str(port)], *(["Worker", "--host", host] for host in hosts)]
     with ExitStack() as stack:

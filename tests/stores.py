@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from setup.postgres import free_port
+from tests.java import QUICK_COMPILER
 
 HADOOP = "3.4.2"  # that of pyspark's own client
 AWS_SDK = "2.29.52"  # that which this Hadoop was built with
@@ -55,6 +56,7 @@ def hdfs_server(folder: Path) -> Iterator[str]:
     command = [
         "java",
         "-Xmx256m",
+        QUICK_COMPILER,
         f"-Djava.io.tmpdir={folder}",
         "-XX:-UsePerfData",
         "-cp",

@@ -15,6 +15,7 @@ from pyarrow import fs
 from setup.postgres import FLIGHTS_TABLES, PostgresProcess, PostgresServer, postgres_process
 from tests.chaos.servers import Gate, object_store
 from tests.conftest import ROOT
+from tests.java import BRIEF_APPLICATION
 from tests.processes import environment
 from tests.sample import EVERY, Row, configured, write_sample
 from tests.standalone import BIN, cluster
@@ -118,8 +119,7 @@ def _options(master: str, address: str) -> list[str]:
         "spark.executor.cores": "1",
         "spark.executor.extraClassPath": f"{JARS}/*",  # the driver has them too, and nobody fetches them
         "spark.jars": ",".join(map(str, fetched(*S3_PACKAGES))),  # after Spark's own, of which they have some in other versions
-        # Over little data the optimizing compiler costs more than it gains.
-        **dict.fromkeys(("spark.driver.defaultJavaOptions", "spark.executor.defaultJavaOptions"), "-XX:TieredStopAtLevel=1"),
+        **BRIEF_APPLICATION,
         "spark.sql.shuffle.partitions": "4",
         "spark.hadoop.fs.s3a.endpoint": address,
         "spark.hadoop.fs.s3a.path.style.access": "true",

@@ -20,6 +20,7 @@ from pyarrow import fs
 from setup.postgres import PostgresServer
 from tests.canary import in_folder, leaks, watched_processes
 from tests.conftest import ROOT
+from tests.java import BRIEF_APPLICATION
 from tests.processes import environment, left_since, running
 from tests.sample import configured, write_sample
 from tests.standalone import cluster
@@ -59,6 +60,7 @@ def stores(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
             "spark.executor.cores": "1",
+            **BRIEF_APPLICATION,
             "spark.jars.packages": ",".join([*jars, *S3_PACKAGES]),
             "spark.jars.excludes": "software.amazon.awssdk:bundle",
             "spark.hadoop.fs.s3a.endpoint": s3,

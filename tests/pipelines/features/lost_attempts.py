@@ -33,6 +33,7 @@ from pipelines.io.row_groups import files_at
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from schemas import tables
 from tests.conftest import ROOT
+from tests.java import BRIEF_APPLICATION
 from tests.stores import S3_PACKAGES, s3_files
 
 SPLITS = ("train", "validation", "test")
@@ -100,6 +101,7 @@ def session(folder: Path, master: str, address: str) -> SparkSession:
     catalog = {"type": "jdbc", "uri": f"jdbc:sqlite:{folder}/catalog.db", "jdbc.schema-version": "V1"}
     settings = {
         **catalog_settings(LakeConfig(warehouse="s3a://lake/tables", catalog=catalog)),
+        **BRIEF_APPLICATION,
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.launch import hydra
 from pipelines.runtime.session import APPLICATION_ID
+from tests.java import BRIEF_APPLICATION
 
 RANK = "pipelines.training.rank"
 
@@ -23,6 +24,7 @@ def two_executors(name: str, more: dict[str, str]) -> SparkSession:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.executor.memory": "1g",
         "spark.executor.cores": "1",
+        **BRIEF_APPLICATION,
         # Two that start in the same second, in two workers of the tests, would share their executors' folders.
         APPLICATION_ID: f"launch-%s-%04d-{os.getpid()}",
         **more,

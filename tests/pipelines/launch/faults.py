@@ -34,8 +34,9 @@ from pipelines.steps.training.attempts import Attempts
 from pipelines.steps.training.receipts import Receipts
 from pipelines.training.job import TrainingJob
 from tests.conftest import ROOT
-from tests.pipelines.launch.cluster import two_executors
+from tests.pipelines.launch.cluster import ranks_run, two_executors
 from tests.pipelines.launch.test_ranks import job_over
+from tests.pipelines.training import rank_without_export
 
 ROWS, GROUPS = 16_000, 20
 FULL_BYTES = 16 << 10
@@ -52,7 +53,8 @@ def main(folder: Path, faults: list[str]) -> None:
     logging.getLogger().addHandler(Said())
     spark = two_executors("ringmill faults", catalog_settings(LakeConfig(warehouse=str(folder / "warehouse"))))
     for fault in faults:
-        result = try_fault(spark, folder, fault)
+        with ranks_run(rank_without_export.MODULE):
+            result = try_fault(spark, folder, fault)
         (folder / f"{fault}.json").write_text(json.dumps(result))
     spark.stop()
 
@@ -167,7 +169,7 @@ def ranks_of(driver: int) -> Ranks:
     ranks: Ranks = {}
     for process in psutil.Process(driver).children(recursive=True):
         try:
-            if process.cmdline()[-1:] == ["pipelines.training.rank"] and "python" in process.name():
+            if process.cmdline()[-1:] == [rank_without_export.MODULE] and "python" in process.name():
                 ranks[int(process.environ()["RINGMILL_RANK"])] = process
         except (psutil.Error, KeyError):
             continue

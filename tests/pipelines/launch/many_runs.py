@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from pipelines.config import TrainConfig
 from pipelines.launch.ranks import run_ranks
 from pipelines.training.job import TrainingJob
+from tests.java import BRIEF_APPLICATION
 from tests.pipelines.launch.cluster import ranks_run
 from tests.pipelines.launch.test_ranks import job_over, last_arrays
 
@@ -25,8 +26,11 @@ EPOCHS = 2
 
 def main(folder: Path) -> None:
     """Train them all."""
-    builder = SparkSession.builder.master("local[4]").appName("ringmill equivalence").config("spark.ui.enabled", "false")
-    spark = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").getOrCreate()
+    builder = SparkSession.builder.master("local[4]").appName("ringmill equivalence")
+    on_loopback = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
+    for key, value in {**BRIEF_APPLICATION, **on_loopback, "spark.ui.enabled": "false"}.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
     runs = [(run, job(run)) for run in json.loads((folder / "runs.json").read_text())]
     launches: dict[tuple[int, str], list[TrainingJob]] = {}
     for run, training in runs:

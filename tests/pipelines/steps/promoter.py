@@ -20,7 +20,7 @@ from pipelines.runtime.runs import RunLog
 from pipelines.runtime.session import SETTINGS
 from pipelines.steps import promote as promoting
 from pipelines.steps.promote import Promotion, promote_step
-from tests.conftest import QUICK_COMPILER
+from tests.java import SESSION
 from tests.sample import pipeline
 
 PATIENCE = 120.0
@@ -56,7 +56,7 @@ def promote_beside_another(spark: SparkSession, folder: Path, name: str, version
 
 def main(folder: Path, name: str, version: int) -> int:
     """Promote, and print the error of a refusal; its exit code."""
-    builder = SparkSession.builder.master("local[1]").config("spark.driver.extraJavaOptions", QUICK_COMPILER)
+    builder = SparkSession.builder.master("local[1]").config("spark.driver.extraJavaOptions", SESSION)
     config = pipeline(folder, name)
     for key, value in {**SETTINGS, **catalog_settings(config.lake), "spark.ui.enabled": "false"}.items():
         builder = builder.config(key, value)

@@ -5,7 +5,8 @@ spark-submit jobs/compare.py --config conf/flights.yaml RUN RUN
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("compare", sys.argv[1:]))
+    end_process(main("compare", sys.argv[1:]))

@@ -5,7 +5,8 @@ spark-submit jobs/doctor.py --config conf/flights.yaml [--json]
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("doctor", sys.argv[1:]))
+    end_process(main("doctor", sys.argv[1:]))

@@ -5,7 +5,8 @@ spark-submit jobs/drift.py --config conf/flights.yaml [--from DATE --to DATE] [-
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("drift", sys.argv[1:]))
+    end_process(main("drift", sys.argv[1:]))

@@ -5,7 +5,8 @@ spark-submit jobs/evaluate.py --config conf/flights.yaml [--from DATE --to DATE]
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("evaluate", sys.argv[1:]))
+    end_process(main("evaluate", sys.argv[1:]))

@@ -5,7 +5,8 @@ spark-submit jobs/features.py --config conf/flights.yaml [--from DATE --to DATE]
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("features", sys.argv[1:]))
+    end_process(main("features", sys.argv[1:]))

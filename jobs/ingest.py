@@ -5,7 +5,8 @@ spark-submit jobs/ingest.py --config conf/flights.yaml [--from DATE --to DATE] [
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("ingest", sys.argv[1:]))
+    end_process(main("ingest", sys.argv[1:]))

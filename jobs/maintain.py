@@ -5,7 +5,8 @@ spark-submit jobs/maintain.py --config conf/flights.yaml [--dry-run]
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("maintain", sys.argv[1:]))
+    end_process(main("maintain", sys.argv[1:]))

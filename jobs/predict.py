@@ -5,7 +5,8 @@ spark-submit jobs/predict.py --config conf/flights.yaml [--model champion] [--fr
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("predict", sys.argv[1:]))
+    end_process(main("predict", sys.argv[1:]))

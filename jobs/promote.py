@@ -5,7 +5,8 @@ spark-submit jobs/promote.py --config conf/flights.yaml (--version V | --rollbac
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("promote", sys.argv[1:]))
+    end_process(main("promote", sys.argv[1:]))

@@ -5,7 +5,8 @@ spark-submit jobs/status.py --config conf/flights.yaml [--json] [--max-age 26h] 
 
 import sys
 
+from pipelines.interruption import end_process
 from pipelines.runtime.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(main("status", sys.argv[1:]))
+    end_process(main("status", sys.argv[1:]))

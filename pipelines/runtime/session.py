@@ -10,9 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkConf, SparkContext
+from pyspark.accumulators import AccumulatorTCPServer
 from pyspark.errors import PySparkException
 from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
@@ -159,8 +161,14 @@ def executor_folder(conf: SparkConf) -> dict[str, str]:
 
 
 def _stop(spark: SparkSession) -> None:
-    master, application = str(spark.sparkContext.master), spark.sparkContext.applicationId
+    """Stop Spark, but do not wait for pyspark's server of accumulators, which looks whether it is to end once a second."""
+    context = spark.sparkContext
+    master, application, server = str(context.master), context.applicationId, context._accumulatorServer
+    if isinstance(server, AccumulatorTCPServer):  # a socket file would have to be removed first
+        del context._accumulatorServer
     spark.stop()
+    if isinstance(server, AccumulatorTCPServer):
+        Thread(target=server.shutdown, name="accumulators", daemon=True).start()
     if master.startswith("local-cluster"):
         _sweep(application)
 

@@ -104,3 +104,23 @@ def test_errors_that_follow_an_interruption_are_its_own(process: Interruption) -
     plain = Interruption().cause(KeyboardInterrupt())
     assert plain is not None
     assert plain.exit_code == 130
+
+
+ENDS_AT_ONCE = """
+import atexit, pipelines.interruption as i
+atexit.register(print, "torn down")
+print("x", end="")
+i.end_process(3)
+"""
+
+
+def test_the_process_ends_at_once_with_what_was_printed_and_its_code() -> None:
+    command = [sys.executable, "-c", ENDS_AT_ONCE]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (completed.returncode, completed.stdout, completed.stderr) == (3, "x", "")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as unread:
+        assert unread.stdout is not None and unread.stderr is not None
+        unread.stdout.close()
+        assert (unread.stderr.read(), unread.wait(60)) == (b"", 3)
+    closed = subprocess.run(["bash", "-c", '"$@" >&-', "bash", *command], capture_output=True, check=False, cwd=ROOT)
+    assert (closed.returncode, closed.stderr) == (3, b"")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from pyspark import SparkConf
+from pyspark.accumulators import AccumulatorTCPServer
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -19,6 +22,7 @@ from pipelines.runtime.session import (
     FEW_ROWS,
     HUGE_METHOD_BYTES,
     WIDE_COLUMNS,
+    _stop,
     broadcast_joins,
     compiles_long_methods,
     executor_folder,
@@ -120,3 +124,24 @@ def test_executors_of_an_embedded_cluster_share_the_folder_for_temporary_files(m
     assert executor_folder(conf) == {EXECUTOR_OPTIONS: '-Dx=1 "-Djava.io.tmpdir=."'}
     for master in ("local[2]", "yarn"):
         assert executor_folder(conf.set("spark.master", master)) == {}
+
+
+class SlowServer(AccumulatorTCPServer):
+    """A server of accumulators that ends when a test says so."""
+
+    def __init__(self) -> None:
+        self.is_ending, self.may_end = Event(), Event()
+
+    def shutdown(self) -> None:
+        self.is_ending.set()
+        self.may_end.wait(60)
+
+
+def test_a_job_does_not_wait_for_the_server_of_accumulators() -> None:
+    server, stopped = SlowServer(), list[bool]()
+    context = SimpleNamespace(master="local[2]", applicationId="a", _accumulatorServer=server)
+    spark = SimpleNamespace(sparkContext=context, stop=lambda: stopped.append(hasattr(context, "_accumulatorServer")))
+    _stop(cast(SparkSession, spark))
+    assert stopped == [False]  # with it `stop` would wait
+    assert server.is_ending.wait(60)
+    server.may_end.set()

@@ -115,7 +115,7 @@ i.end_process(3)
 
 
 def test_the_process_ends_at_once_with_what_was_printed_and_its_code() -> None:
-    command = [sys.executable, "-c", ENDS_AT_ONCE]
+    command = ["env", "-u", "PYTHONUNBUFFERED", sys.executable, "-c", ENDS_AT_ONCE]
     completed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert (completed.returncode, completed.stdout, completed.stderr) == (3, "x", "")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as unread:

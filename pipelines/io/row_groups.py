@@ -14,7 +14,7 @@ from pipelines.errors import ExternalError
 from pipelines.io.filesystem import is_local, list_files, locate
 
 PART_ROWS = 1 << 18  # what a task reads at most, or hardly more, whatever the cluster: what is merged follows from the files
-SLICE_ROWS = 1 << 16  # are looked at at once: of a column as much as lies close to the processor
+SLICE_ROWS = 1 << 17  # are looked at at once: of a column as much as lies close to the processor
 FOOTERS_AT_ONCE = 16
 LOCAL_BUFFER = 1 << 18  # bytes of a column that are read at once from a local file
 

@@ -74,7 +74,7 @@ def _parts(groups: Sequence[tuple[RowGroup, int]]) -> tuple[tuple[RowGroup, ...]
 def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iterable[str]) -> Iterator[pa.RecordBatch]:
     """The columns of row groups, some rows at a time; `words` are those that are read as words of a dictionary.
 
-    Of a store a row group's columns are fetched together, side by side. Of a local file they are read piece by piece, so that no
+    Of a store a row group's columns are fetched together, side by side. Of a local file they are read piece by piece, and no
     task holds them whole.
     """
     for uri, of_file in groupby(groups, lambda group: group.uri):

@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from setup.environments import variables
 from setup.sessions import end_session
 
 ROOT = Path(__file__).resolve().parents[1]
-# The last one that starts is the first to end.
+# The last one that starts is the first to end. Tasks report to the first, and fail where it does not serve yet.
 PROGRAMS = (("api-server",), ("scheduler", "--skip-serve-logs"), ("dag-processor",))  # served logs would be open to everybody
 HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 POOL = ("ringmill_training", "1", "Trainings take turns")
@@ -94,15 +94,24 @@ class Airflow:
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             return connection.execute(sql).fetchall()
 
+    def is_serving(self) -> bool:
+        """Whether its API server answers."""
+        return self._health() is not None
+
     def is_healthy(self) -> bool:
         """Whether all its programs are at work."""
+        health = self._health()
+        return health is not None and all(health[each]["status"] == "healthy" for each in HEALTHY)
+
+    def _health(self) -> dict[str, Any] | None:
+        """What the API server says of each program; None while it says nothing."""
         try:
             with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
                 connection.request("GET", "/api/v2/monitor/health")
-                health = json.load(connection.getresponse())
+                health: dict[str, Any] = json.load(connection.getresponse())
         except (OSError, ValueError, http.client.HTTPException):
-            return False
-        return all(health[each]["status"] == "healthy" for each in HEALTHY)
+            return None
+        return health
 
 
 @contextmanager
@@ -122,7 +131,8 @@ def airflow_server(airflow: Airflow) -> Iterator[list[subprocess.Popen[bytes]]]:
         for arguments in PROGRAMS:
             programs.append(_start(airflow, arguments))
             running.callback(end_session, programs[-1], END_SECONDS)
-        _wait_until_healthy(airflow, programs)
+            _wait_until(airflow.is_serving, airflow, programs)
+        _wait_until(airflow.is_healthy, airflow, programs)
         yield programs
 
 
@@ -132,10 +142,10 @@ def _start(airflow: Airflow, arguments: Sequence[str]) -> subprocess.Popen[bytes
         return subprocess.Popen(command, env=airflow.environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def _wait_until_healthy(airflow: Airflow, programs: Sequence[subprocess.Popen[bytes]]) -> None:
+def _wait_until(is_ready: Callable[[], bool], airflow: Airflow, programs: Sequence[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not airflow.is_healthy():
-        ended = [arguments[0] for arguments, program in zip(PROGRAMS, programs, strict=True) if program.poll() is not None]
+    while not is_ready():
+        ended = [arguments[0] for arguments, program in zip(PROGRAMS, programs, strict=False) if program.poll() is not None]
         if ended or time.monotonic() > deadline:
             what = f"{ended[0]} ended" if ended else f"it is not healthy after {START_SECONDS} seconds"
             raise RuntimeError(f"Airflow does not start: {what}. Look at the logs in {airflow.home / 'logs'}.")

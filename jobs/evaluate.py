@@ -3,10 +3,7 @@
 spark-submit jobs/evaluate.py --config conf/flights.yaml [--from DATE --to DATE] [--force]
 """
 
-import sys
-
-from pipelines.interruption import end_process
-from pipelines.runtime.command_line import main
+from pipelines.runtime.command_line import run_program
 
 if __name__ == "__main__":
-    end_process(main("evaluate", sys.argv[1:]))
+    run_program("evaluate")

@@ -3,10 +3,7 @@
 spark-submit jobs/maintain.py --config conf/flights.yaml [--dry-run]
 """
 
-import sys
-
-from pipelines.interruption import end_process
-from pipelines.runtime.command_line import main
+from pipelines.runtime.command_line import run_program
 
 if __name__ == "__main__":
-    end_process(main("maintain", sys.argv[1:]))
+    run_program("maintain")

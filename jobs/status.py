@@ -3,10 +3,7 @@
 spark-submit jobs/status.py --config conf/flights.yaml [--json] [--max-age 26h] [--runs N]; plain python starts it sooner.
 """
 
-import sys
-
-from pipelines.interruption import end_process
-from pipelines.runtime.command_line import main
+from pipelines.runtime.command_line import run_program
 
 if __name__ == "__main__":
-    end_process(main("status", sys.argv[1:]))
+    run_program("status")

@@ -23,7 +23,7 @@ def forget_archives() -> None:
             del sys.path_importer_cache[path]
 
 
-def numbers_of(batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
+def numbers_of_task(batches: Iterable[pa.RecordBatch]) -> Iterator[int]:
     """The numbers in the one column of a task's rows, each of which names a piece of its work. Such a task begins by this."""
     forget_archives()
     for batch in batches:

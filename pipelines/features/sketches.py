@@ -25,7 +25,7 @@ from pipelines.features.kinds.summaries import (
     percentiles_of,
 )
 from pipelines.io.row_groups import RowGroup, read_batches
-from pipelines.workers import forget_archives, numbers_of
+from pipelines.workers import forget_archives, numbers_of_task
 
 TEXT_WORDS = 500_000  # words of texts are counted exactly up to so many distinct ones
 HELD_VALUES = 1 << 20  # a task passes values on once it holds so many
@@ -61,7 +61,7 @@ def sketch_columns(
     batches: Iterable[pa.RecordBatch], parts: Sequence[Sequence[RowGroup]], profile_requests: Sequence[ProfileRequest], ids: str
 ) -> Iterator[pa.RecordBatch]:
     """Of each part whose number comes, a row for each group and measure (`SKETCH`), these numbered request after request."""
-    for part in numbers_of(batches):
+    for part in numbers_of_task(batches):
         yield from _sketch_part(part, parts[part], profile_requests, ids)
 
 

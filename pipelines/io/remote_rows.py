@@ -20,7 +20,7 @@ from pyspark.sql.types import StructType
 
 from pipelines.io.filesystem import locate
 from pipelines.io.row_groups import Files, RowGroup, read_batches
-from pipelines.workers import forget_archives, numbers_of
+from pipelines.workers import forget_archives, numbers_of_task
 
 GROUP_BYTES = 32 << 20  # of a row group in memory, which a task holds at once
 
@@ -96,7 +96,7 @@ def _without_zones(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _read_parts(
     batches: Iterable[pa.RecordBatch], parts: Sequence[Sequence[RowGroup]], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    for number in numbers_of(batches):
+    for number in numbers_of_task(batches):
         for rows in read_batches(parts[number], schema.names, ()):
             columns = [rows.column(field.name).cast(field.type) for field in schema]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -78,15 +78,15 @@ def read_batches(groups: Sequence[RowGroup], columns: Iterable[str], words: Iter
     task holds them whole.
     """
     for uri, of_file in groupby(groups, lambda group: group.uri):
-        filesystem, path = locate(uri)
+        (filesystem, path), local = locate(uri), is_local(uri)
         with filesystem.open_input_file(path) as opened:
             # Spark writes times in 96 bits, which Arrow would read in nanoseconds: of 292 years alone.
             file = pq.ParquetFile(
                 opened,
                 read_dictionary=sorted(words),
                 coerce_int96_timestamp_unit="us",
-                pre_buffer=not is_local(uri),
-                buffer_size=LOCAL_BUFFER if is_local(uri) else 0,
+                pre_buffer=not local,
+                buffer_size=LOCAL_BUFFER if local else 0,
             )
             for group in of_file:
                 yield from file.iter_batches(SLICE_ROWS, [group.position], sorted(columns), use_threads=False)

@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.io.driver_rows import Row, data_file, partition_folder, partition_key
 from pipelines.io.filesystem import locate
-from pipelines.workers import numbers_of
+from pipelines.workers import numbers_of_task
 
 CODECS = {"lz4_raw": "lz4"}  # by Iceberg's name; Arrow's LZ4 is the raw format
 DEFAULT_CODEC, DEFAULT_GROUP_BYTES, DEFAULT_PAGE_ROWS = "zstd", 128 << 20, 20_000
@@ -110,7 +110,7 @@ def run_tasks(spark: SparkSession, tasks: int, write: Write) -> list[WrittenFile
 
 
 def _run_task(batches: Iterable[pa.RecordBatch], write: Write) -> Iterator[pa.RecordBatch]:
-    for number in numbers_of(batches):
+    for number in numbers_of_task(batches):
         if files := list(write(number)):
             yield pa.RecordBatch.from_pylist([file._asdict() for file in files], _written_schema())
 

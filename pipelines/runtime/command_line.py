@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipelines.errors import ConfigError, RingmillError
-from pipelines.interruption import PROCESS
+from pipelines.interruption import PROCESS, end_process
 from pipelines.runtime.log_context import wants_json
 from pipelines.runtime.log_handler import DEFAULT_LEVEL, LEVELS, begin_log, log_end, set_level
 
@@ -194,3 +195,8 @@ def main(name: str, argv: Sequence[str]) -> int:
         log_end(LOG, f"{name} {error} after {time.monotonic() - started:.1f} s.")
         return int(getattr(error, "exit_code", 130))
     return code
+
+
+def run_program(name: str) -> NoReturn:
+    """Run a job of `PURPOSES` with the arguments of this process, and end the process with its exit code."""
+    end_process(main(name, sys.argv[1:]))

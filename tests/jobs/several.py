@@ -16,14 +16,14 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
-from pipelines import interruption
+from pipelines.runtime import command_line
 
 
 def run(job: str, arguments: list[str]) -> tuple[int | str | None, str]:
     """Run a job's file as a program; its exit code, and all that it printed."""
     sys.argv = [f"jobs/{job}.py", *arguments]
     code: int | str | None = 0
-    goes_on = patch.object(interruption, "end_process", sys.exit)  # with the next job, in the same process
+    goes_on = patch.object(command_line, "end_process", sys.exit)  # with the next job, in the same process
     with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed), goes_on:
         try:
             runpy.run_path(sys.argv[0], run_name="__main__")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import psutil
 
@@ -14,6 +15,12 @@ NAMES = ("CoarseGrainedExecutorBackend", "pipelines.training.rank", "hydra_pmi_p
 def environment() -> dict[str, str]:
     """That of this process, for an application of its own: no stale SPARK_HOME, none of Spark's own variables."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_HOME", "PYSPARK_GATEWAY"))}
+
+
+def temporary_files_in(folder: Path) -> dict[str, str]:
+    """Variables by which an application leaves in a folder of its own what Java and Python leave when they are killed."""
+    folder.mkdir(exist_ok=True)
+    return {"TMPDIR": str(folder), "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={folder}"}
 
 
 def running(names: tuple[str, ...] = NAMES) -> set[psutil.Process]:

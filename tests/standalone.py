@@ -34,12 +34,12 @@ def cluster(folder: Path, given: Mapping[str, str] | None = None, hosts: Sequenc
         "SPARK_DAEMON_JAVA_OPTS": f"{QUICK_COMPILER} -XX:+UseSerialGC",
     }
     slot = ["--cores", "1", "--memory", "2g", "--work-dir", str(folder / "work"), address]
-    commands = [["Master", "--host", "127.0.0.1", "--port", str(port)], *(["Worker", "--host", host] for host in hosts)]
+    commands = [["Master", "--host", "127.0.0.1", "--port", str(port)], *(["Worker", "--host", host, *slot] for host in hosts)]
     with ExitStack() as stack:
         log = stack.enter_context((folder / "cluster.log").open("w"))
         for kind, *options in commands:
             name = f"org.apache.spark.deploy.{kind.lower()}.{kind}"
-            start = [str(BIN / "spark-class"), name, *options, "--webui-port", "0", *(slot if kind == "Worker" else [])]
+            start = [str(BIN / "spark-class"), name, "--webui-port", "0", *options]
             process = subprocess.Popen(start, env=plain, stdout=log, stderr=log, cwd=folder)
             stack.callback(process.wait)
             stack.callback(process.terminate)

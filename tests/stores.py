@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from setup.postgres import free_port
+from tests.conftest import ROOT
 from tests.java import QUICK_COMPILER
 
 HADOOP = "3.4.2"  # that of pyspark's own client
@@ -94,3 +95,26 @@ def s3_files(address: str) -> fs.S3FileSystem:
     return fs.S3FileSystem(
         access_key=KEY, secret_key=KEY, region="us-east-1", endpoint_override=address, allow_bucket_creation=True
     )
+
+
+def s3_variables(address: str) -> dict[str, str]:
+    """The environment variables by which a job reaches the server."""
+    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": address}
+
+
+def s3_settings(address: str) -> dict[str, str]:
+    """Spark's settings by which its driver, with `s3_variables` in its environment, and its executors reach the server."""
+    return {
+        "spark.hadoop.fs.s3a.endpoint": address,
+        "spark.hadoop.fs.s3a.path.style.access": "true",
+        **{f"spark.executorEnv.{name}": value for name, value in s3_variables(address).items()},
+    }
+
+
+def s3_packages() -> dict[str, str]:
+    """Spark's settings that fetch Hadoop's client for S3 beside ringmill's own jars."""
+    jars = (ROOT / "setup" / "jars.txt").read_text().split()
+    return {
+        "spark.jars.packages": ",".join([*jars, *S3_PACKAGES]),
+        "spark.jars.excludes": "software.amazon.awssdk:bundle",
+    }

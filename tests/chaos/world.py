@@ -19,7 +19,7 @@ from tests.java import BRIEF_APPLICATION
 from tests.processes import environment
 from tests.sample import EVERY, Row, configured, write_sample
 from tests.standalone import BIN, cluster
-from tests.stores import KEY, S3_PACKAGES, fetched, s3_files
+from tests.stores import S3_PACKAGES, fetched, s3_files, s3_settings, s3_variables
 
 WAREHOUSE = "lake/tables"
 DATA = ROOT / "data" / "nycflights13"
@@ -104,11 +104,7 @@ def _edit(rows: list[Row]) -> list[Row]:
 
 def _environment(folder: Path, address: str, postgres: PostgresServer) -> dict[str, str]:
     passwords = dict.fromkeys(("RINGMILL_CATALOG_PASSWORD", "RINGMILL_POSTGRES_PASSWORD"), postgres.password)
-    return {**environment(), **_credentials(address), **passwords, "TMPDIR": str(folder / "tmp-driver")}
-
-
-def _credentials(address: str) -> dict[str, str]:
-    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": address}
+    return {**environment(), **s3_variables(address), **passwords, "TMPDIR": str(folder / "tmp-driver")}
 
 
 def _options(master: str, address: str) -> list[str]:
@@ -121,12 +117,10 @@ def _options(master: str, address: str) -> list[str]:
         "spark.jars": ",".join(map(str, fetched(*S3_PACKAGES))),  # after Spark's own, of which they have some in other versions
         **BRIEF_APPLICATION,
         "spark.sql.shuffle.partitions": "4",
-        "spark.hadoop.fs.s3a.endpoint": address,
-        "spark.hadoop.fs.s3a.path.style.access": "true",
+        **s3_settings(address),
         # Patience of some seconds, so that servers which stay down longer end runs.
         "spark.hadoop.fs.s3a.attempts.maximum": "2",
         "spark.hadoop.fs.s3a.retry.limit": "3",
-        **{f"spark.executorEnv.{name}": value for name, value in _credentials(address).items()},
     }
     return [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
 

@@ -24,7 +24,7 @@ from tests.java import BRIEF_APPLICATION
 from tests.processes import environment, left_since, running
 from tests.sample import configured, write_sample
 from tests.standalone import cluster
-from tests.stores import KEY, S3_PACKAGES, hdfs_server, s3_files, s3_server
+from tests.stores import hdfs_server, s3_files, s3_packages, s3_server, s3_settings, s3_variables
 
 pytestmark = pytest.mark.slow
 BIN = Path(sys.executable).parent
@@ -53,22 +53,17 @@ def stores(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
     """All servers."""
     folder = tmp_path_factory.mktemp("servers")
     with s3_server() as s3, hdfs_server(folder) as hdfs, cluster(folder) as master:
-        access = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": s3}
-        jars = (ROOT / "setup" / "jars.txt").read_text().split()
         settings = {
             "spark.master": master,
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
             "spark.executor.cores": "1",
             **BRIEF_APPLICATION,
-            "spark.jars.packages": ",".join([*jars, *S3_PACKAGES]),
-            "spark.jars.excludes": "software.amazon.awssdk:bundle",
-            "spark.hadoop.fs.s3a.endpoint": s3,
-            "spark.hadoop.fs.s3a.path.style.access": "true",
+            **s3_packages(),
+            **s3_settings(s3),
             "spark.eventLog.enabled": "true",
             "spark.eventLog.dir": (folder / "events").as_uri(),
             "spark.eventLog.compress": "false",
-            **{f"spark.executorEnv.{name}": value for name, value in access.items()},
         }
         (folder / "events").mkdir()
         options = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
@@ -77,7 +72,7 @@ def stores(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
             "RINGMILL_CANARY": CANARY,
             "RINGMILL_WEBHOOK": f"http://127.0.0.1:1/{CANARY}",
         }
-        yield Stores(s3_files(s3), hdfs, options, {**environment(), **access, **credentials}, folder)
+        yield Stores(s3_files(s3), hdfs, options, {**environment(), **s3_variables(s3), **credentials}, folder)
 
 
 @pytest.fixture(scope="module")

@@ -32,9 +32,8 @@ from pipelines.io.lake import Lake
 from pipelines.io.row_groups import files_at
 from pipelines.io.task_files import FileLayout, WrittenFile, run_tasks
 from schemas import tables
-from tests.conftest import ROOT
-from tests.java import BRIEF_APPLICATION
-from tests.stores import S3_PACKAGES, s3_files
+from tests.pipelines.launch.cluster import application
+from tests.stores import s3_files, s3_packages, s3_settings
 
 SPLITS = ("train", "validation", "test")
 ROWS = 600  # of a task
@@ -101,26 +100,14 @@ def session(folder: Path, master: str, address: str) -> SparkSession:
     catalog = {"type": "jdbc", "uri": f"jdbc:sqlite:{folder}/catalog.db", "jdbc.schema-version": "V1"}
     settings = {
         **catalog_settings(LakeConfig(warehouse="s3a://lake/tables", catalog=catalog)),
-        **BRIEF_APPLICATION,
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.executor.memory": "1g",
-        "spark.executor.cores": "1",
+        **s3_packages(),
+        **s3_settings(address),
         "spark.speculation": "true",
         "spark.speculation.interval": "100ms",
         "spark.speculation.quantile": "0.1",
         "spark.speculation.multiplier": "1.5",
-        "spark.jars.packages": ",".join([*(ROOT / "setup" / "jars.txt").read_text().split(), *S3_PACKAGES]),
-        "spark.jars.excludes": "software.amazon.awssdk:bundle",
-        "spark.hadoop.fs.s3a.endpoint": address,
-        "spark.hadoop.fs.s3a.path.style.access": "true",
-        **{f"spark.executorEnv.{name}": value for name, value in os.environ.items() if name.startswith("AWS_")},
     }
-    builder = SparkSession.builder.master(master).appName("ringmill lost attempts")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    return builder.getOrCreate()
+    return application(master, "ringmill lost attempts", settings)
 
 
 def examples(folder: Path, part: int) -> Path:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.pipelines.features.lost_attempts import FAILED, KILLED, OVERTAKEN, ROWS, SPLITS, UNDISTURBED
-from tests.processes import environment
+from tests.processes import environment, temporary_files_in
 from tests.standalone import cluster
-from tests.stores import KEY, s3_server
+from tests.stores import s3_server, s3_variables
 
 pytestmark = pytest.mark.slow
 TASKS = UNDISTURBED + 1
@@ -25,14 +25,12 @@ HOSTS = ("127.0.0.1", "127.0.0.2")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the table and the store hold once three attempts were lost."""
     folder = tmp_path_factory.mktemp("lost")
-    (folder / "tmp").mkdir()
-    own = {"TMPDIR": str(folder / "tmp"), "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={folder / 'tmp'}"}  # killed Java leaves some
-    with s3_server() as s3, cluster(folder, own, HOSTS) as master:
-        access = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": s3}
-        command = [sys.executable, "-m", "tests.pipelines.features.lost_attempts", str(folder), master, s3]
-        completed = subprocess.run(
-            command, cwd=ROOT, env={**environment(), **own, **access}, capture_output=True, text=True, check=False, timeout=600
-        )
+    with s3_server() as s3:
+        given = {**temporary_files_in(folder / "tmp"), **s3_variables(s3)}
+        with cluster(folder, given, HOSTS) as master:
+            command = [sys.executable, "-m", "tests.pipelines.features.lost_attempts", str(folder), master, s3]
+            env = {**environment(), **given}
+            completed = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert completed.returncode == 0, completed.stderr[-3000:]
     written: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return written

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.interruption import PROCESS, SIGNALS, Interrupted
 from pipelines.io import filesystem as storage
-from tests.stores import KEY, s3_files, s3_server
+from tests.stores import s3_files, s3_server, s3_variables
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -25,7 +25,7 @@ def base(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         yield f"{tmp_path}/at=01%3A00"
         return
     with s3_server() as address:
-        given = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": address}
+        given = s3_variables(address)
         for name, value in given.items():
             monkeypatch.setenv(name, value)
         bucket = f"published-{urlparse(address).port}"  # of each server its own: a store is looked up once a process

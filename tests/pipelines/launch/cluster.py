@@ -16,8 +16,14 @@ RANK = "pipelines.training.rank"
 
 
 def two_executors(name: str, more: dict[str, str]) -> SparkSession:
-    """A session on two executors of one slot and a GiB each, which listens on the loopback alone."""
-    builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName(name)
+    """A session on two executors of one slot and a GiB each."""
+    # Two that start in the same second, in two workers of the tests, would share their executors' folders.
+    return application("local-cluster[2,1,1024]", name, {APPLICATION_ID: f"launch-%s-%04d-{os.getpid()}", **more})
+
+
+def application(master: str, name: str, more: dict[str, str]) -> SparkSession:
+    """A session on executors of one slot and a GiB, whose driver listens on the loopback alone."""
+    builder = SparkSession.builder.master(master).appName(name)
     settings = {
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
@@ -25,8 +31,6 @@ def two_executors(name: str, more: dict[str, str]) -> SparkSession:
         "spark.executor.memory": "1g",
         "spark.executor.cores": "1",
         **BRIEF_APPLICATION,
-        # Two that start in the same second, in two workers of the tests, would share their executors' folders.
-        APPLICATION_ID: f"launch-%s-%04d-{os.getpid()}",
         **more,
     }
     for key, value in settings.items():

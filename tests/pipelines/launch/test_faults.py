@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.pipelines.launch.faults import ROWS, ranks_of
-from tests.processes import environment, left_since, running
+from tests.processes import environment, left_since, running, temporary_files_in
 
 HOST = socket.gethostname()
 MENDED = ("rank", "executor", "hang", "corrupt_checkpoint")
@@ -33,10 +33,8 @@ pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, faults: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """Start an application that tries faults. What Java and Python leave when they are killed is in a folder of its own."""
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
-    own = {"TMPDIR": str(temporary), "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={temporary}"}
+    """Start an application that tries faults."""
+    own = temporary_files_in(folder / "tmp")
     with (folder / f"{faults[0]}.out").open("wb") as output:
         command = [sys.executable, "-m", "tests.pipelines.launch.faults", str(folder), *faults]
         return subprocess.Popen(command, cwd=ROOT, env={**environment(), **own}, stdout=output, stderr=output)

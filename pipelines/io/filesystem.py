@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlparse
@@ -19,6 +20,9 @@ from pipelines.interruption import PROCESS
 
 OBJECT_STORES = {"s3", "gcs"}
 PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial(?=/|$)")  # the end of a name under which something is written before it is moved
+
+
+HIDDEN = re.compile(r"[._][^=]*$")
 
 
 def warehouse_uri(lake: LakeConfig) -> str:
@@ -181,3 +185,14 @@ def idle_folders(uri: str, seconds: float) -> list[str]:
             folder = entry.path.removeprefix(path).strip("/").split("/")[0]
             newest[folder] = max(newest.get(folder, 0.0), entry.mtime_ns / 1e9)
     return [f"{uri}/{folder}" for folder, changed in newest.items() if time.time() - changed > seconds]
+
+
+def files_before(uri: str, moment: datetime) -> set[str]:
+    """The files, anywhere in a folder, that were last changed before a moment, each as `locate` has its path.
+
+    Names that begin with a dot or an underscore are hidden, but for those of partitions, as Iceberg and Hadoop have it.
+    """
+    filesystem, path = locate(uri)
+    entries = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    old = (each.path for each in entries if each.type == fs.FileType.File and each.mtime_ns / 1e9 < moment.timestamp())
+    return {each for each in old if not any(map(HIDDEN.match, each.removeprefix(path).split("/")))}

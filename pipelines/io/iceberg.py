@@ -16,9 +16,11 @@ from tenacity import wait_random
 
 from pipelines.errors import ConflictError
 from pipelines.io.driver_rows import COUNTED_FILES, Row, Where, arrow_schema, count_rows, expression, read_rows, write_rows
+from pipelines.io.filesystem import files_before, locate
 from pipelines.io.publishers import RUN, Publisher, publishers_of
 from pipelines.io.retrying import retrying
 from pipelines.io.scopes import overlap
+from pipelines.io.table_files import planned_files, referenced_files, surplus_files
 from pipelines.io.task_files import FileLayout, WrittenFile, data_files, layout_of
 from schemas.contract import Table
 from schemas.tables import FORMER_NAMES
@@ -72,6 +74,24 @@ class IcebergTable:
         """How many manifests a reader of main opens to plan."""
         snapshot = self._table.currentSnapshot()
         return 0 if snapshot is None else int(snapshot.allManifests(self._table.io()).size())
+
+    def is_of_few_files(self) -> bool:
+        """Whether the driver goes through the files of main sooner than a job of Spark's begins."""
+        return self.totals()[0] <= COUNTED_FILES
+
+    def surplus_files(self, below: float) -> int:
+        """How many files fewer main would have, were those of a partition that have fewer bytes one file; of few files."""
+        return surplus_files(self._table, below) if self.totals()[0] > 1 else 0
+
+    def expire_snapshots(self, before: datetime) -> None:
+        """Remove snapshots that are older and no head of a branch or tag, and the files that no other refers to."""
+        self._table.refresh()
+        self._table.expireSnapshots().expireOlderThan(int(before.timestamp() * 1000)).retainLast(1).commit()
+
+    def has_orphans(self, before: datetime) -> bool:
+        """Whether the table's folder has files, changed before a moment, that its metadata do not refer to; of few files."""
+        old = files_before(str(self._table.location()), before)
+        return bool(old) and not old <= {locate(file)[1] for file in referenced_files(self._jvm, self._table)}
 
     def is_sorted(self) -> bool:
         """Whether the table's files are written in an order."""
@@ -165,18 +185,12 @@ class IcebergTable:
     def data_files(self, where: Where, snapshot_id: int | None = None) -> list[str]:
         """The data files, of main or of a snapshot, that may hold selected rows, by path."""
         scan = self._table.newScan().filter(expression(self._jvm, where))
-        tasks = (scan if snapshot_id is None else scan.useSnapshot(snapshot_id)).planFiles()
-        try:
-            files, iterator = [], tasks.iterator()
-            while iterator.hasNext():
-                files.append(str(iterator.next().file().location()))
-        finally:
-            tasks.close()
-        return sorted(files)
+        files = planned_files(scan if snapshot_id is None else scan.useSnapshot(snapshot_id))
+        return sorted(str(file.location()) for file in files)
 
     def count_rows(self, where: Where) -> int | None:
         """How many rows of main are selected, by the table's metadata; None where that does not say it, or of many files."""
-        return count_rows(self._jvm, self._table, where) if self.totals()[0] <= COUNTED_FILES else None
+        return count_rows(self._jvm, self._table, where) if self.is_of_few_files() else None
 
     def append_rows(self, contract: Table, rows: Sequence[Row], properties: Mapping[str, str]) -> None:
         """Add rows to main in one commit, without a job of Spark's; `properties` go to the snapshot's summary."""

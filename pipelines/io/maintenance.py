@@ -103,10 +103,7 @@ class Maintenance:
 
     def _compact(self) -> int:
         """Bring each partition's small files together, in the table's own order; return how many fewer files there are."""
-        small = F.col("file_size_in_bytes") < SMALL * self._retention.file_bytes
-        files = self._lake.read(f"{self._name}.files").where(small)
-        groups = files.groupBy("partition") if "partition" in files.columns else files.groupBy()
-        surplus = groups.count().where("count > 1").agg(F.sum("count") - F.count("*")).collect()[0][0] or 0
+        surplus = self._surplus_files(SMALL * self._retention.file_bytes)
         if surplus and not self._dry:
             # Packed, a sorted table would lose its order: features lie by row_id, which the trainer's shuffle builds on.
             strategy = "sort" if self._table.is_sorted() else "binpack"
@@ -114,18 +111,33 @@ class Maintenance:
             self._call("rewrite_data_files", f"strategy => '{strategy}', options => {options}")
         if not self._dry and IcebergTable(self._lake.spark, self._identifier).manifests() > 1:
             self._call("rewrite_manifests")
-        return int(surplus)
+        return surplus
+
+    def _surplus_files(self, below: float) -> int:
+        if self._table.is_of_few_files():
+            return self._table.surplus_files(below)
+        files = self._lake.read(f"{self._name}.files").where(F.col("file_size_in_bytes") < below)
+        groups = files.groupBy("partition") if "partition" in files.columns else files.groupBy()
+        return int(groups.count().where("count > 1").agg(F.sum("count") - F.count("*")).collect()[0][0] or 0)
 
     def _expire_snapshots(self) -> int:
         """Snapshots that are neither young nor the head of a branch or tag; return how many."""
         table = IcebergTable(self._lake.spark, self._identifier)
         old = table.expirable(self._retention.snapshots)
-        if old and not self._dry:
+        if not old or self._dry:
+            return old
+        if table.is_of_few_files():
+            _retry_on_conflict(lambda: table.expire_snapshots(self._retention.snapshots), self._identifier)
+        else:
             self._call("expire_snapshots", f"older_than => {_literal(self._retention.snapshots)}, retain_last => 1")
         return old
 
     def _remove_orphans(self) -> int:
         """Files in the table's folder that no snapshot knows, and that no running job can be writing; return how many."""
+        table = IcebergTable(self._lake.spark, self._identifier)
+        # Most tables have none. A look at their files tells that sooner than the procedure, which goes by jobs of Spark's.
+        if table.is_of_few_files() and not table.has_orphans(self._retention.orphans):
+            return 0
         flags = {"dry_run": self._dry, "prefix_listing": self._table.has_own_client()}  # without a prefix Hadoop's client lists
         named = ", ".join(f"{flag} => {str(value).lower()}" for flag, value in flags.items())
         arguments = f"older_than => {_literal(self._retention.orphans)}, {named}"

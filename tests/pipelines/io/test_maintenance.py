@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from py4j.protocol import Py4JJavaError
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from pipelines.errors import ConflictError
-from pipelines.io import maintenance
+from pipelines.io import iceberg, maintenance
 from pipelines.io.audit import Audit
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import Lake
@@ -109,7 +110,9 @@ def test_a_tag_keeps_its_snapshot_readable_while_others_go(lake: Lake) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_old_goes_to_the_millisecond(lake: Lake) -> None:
+@pytest.mark.parametrize("few", [500, 0])  # files, of which the driver sees to it; of more Spark does
+def test_what_is_old_goes_to_the_millisecond(lake: Lake, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(iceberg, "COUNTED_FILES", few)
     append_each(lake)
     table = IcebergTable(lake.spark, lake.identifier("things"))
     moments = sorted(row.committed_at.astimezone(UTC) for row in lake.read("things.snapshots").collect())
@@ -127,9 +130,12 @@ def test_young_snapshots_stay(lake: Lake) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own_client", [False, True])  # Hadoop's client can list files either way
-def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake, monkeypatch: pytest.MonkeyPatch, own_client: bool) -> None:
+@pytest.mark.parametrize(("own_client", "few"), [(False, 500), (True, 0)])  # Hadoop's client can list files either way
+def test_an_orphan_goes_and_live_and_young_files_stay(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, own_client: bool, few: int
+) -> None:
     monkeypatch.setattr(IcebergTable, "has_own_client", lambda _: own_client)
+    monkeypatch.setattr(iceberg, "COUNTED_FILES", few)
     append_each(lake)
     old, young = (folder(lake) / "day=0" / name for name in ("old.parquet", "young.parquet"))
     for path in (old, young):
@@ -141,6 +147,29 @@ def test_an_orphan_goes_and_live_and_young_files_stay(lake: Lake, monkeypatch: p
     assert maintain(lake, retention=retention_of(days=1)).orphans == 1
     assert (old.exists(), young.exists()) == (False, True)
     assert sorted(row.n for row in lake.read("things").collect()) == list(range(6))
+
+
+@pytest.mark.slow
+def test_a_table_of_few_files_is_looked_through_without_a_job_of_sparks(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = append_each(lake)
+    table = IcebergTable(lake.spark, lake.identifier("things"))
+    table.tag("train_run0", first)  # whose file no other snapshot has once the six are two
+    maintain(lake)
+    for path in filter(Path.is_file, folder(lake).parent.rglob("*")):
+        os.utime(path, (0, 0))
+    called: list[str] = []
+
+    def call(_: Maintenance, procedure: str, __: str = "") -> list[Row]:
+        called.append(procedure)
+        return []
+
+    monkeypatch.setattr(Maintenance, "_call", call)
+    result = maintain(lake)
+    assert (result.files, result.snapshots, result.orphans, called) == ((2, 2), 1, 0, [])  # the one before compaction
+    (folder(lake) / "day=0" / "old.parquet").write_bytes(b"left by a killed run")
+    os.utime(folder(lake) / "day=0" / "old.parquet", (0, 0))
+    maintain(lake)
+    assert called == ["remove_orphan_files"]
 
 
 @pytest.mark.slow
@@ -204,7 +233,9 @@ def test_raw_rows_of_intervals_long_past_go_and_others_stay(lake: Lake) -> None:
 
 
 @pytest.mark.slow
-def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake) -> None:
+@pytest.mark.parametrize("few", [500, 0])
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(iceberg, "COUNTED_FILES", few)
     append_each(lake)
     IcebergTable(lake.spark, lake.identifier("things")).create_branch("audit_20130101t000000_abcdef")
     orphan = folder(lake) / "day=0" / "old.parquet"

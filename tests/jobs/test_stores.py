@@ -42,9 +42,9 @@ class Stores:
     environment: dict[str, str]
     logs: Path
 
-    def submit(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """spark-submit on the cluster."""
-        command = [str(BIN / "spark-submit"), *self.options, program, *arguments]
+    def submit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """spark-submit a program with its arguments, on the cluster where they name no other master."""
+        command = [str(BIN / "spark-submit"), *self.options, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=self.environment, timeout=600)
 
 
@@ -91,7 +91,9 @@ def config(stores: Stores, postgres: PostgresServer, flights_csv: Path, tmp_path
         "folder = path(sys.argv[1])\nfiles = folder.getFileSystem(settings)\nfiles.mkdirs(folder)\n"
         "for source in sys.argv[2:]:\n    files.copyFromLocalFile(path(source), folder)\nspark.stop()\n"
     )
-    completed = stores.submit(str(put), f"{stores.hdfs}/in/", *(str((folder / name).resolve()) for name in ON_HDFS))
+    completed = stores.submit(
+        "--master", "local[1]", str(put), f"{stores.hdfs}/in/", *(str((folder / name).resolve()) for name in ON_HDFS)
+    )
     assert completed.returncode == 0, completed.stderr
 
     def edit(content: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
 
+from pipelines.config import Pipeline
 from pipelines.io.lake import Lake
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
@@ -21,8 +22,9 @@ from pipelines.runtime.step import Step
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from schemas.contract import Table
+from tests.departures import departures
 from tests.pipelines.steps import visits
-from tests.sample import Row, pipeline, write_sample
+from tests.sample import Row, configured, pipeline, write_sample
 
 Run = Callable[..., Context]
 numbers = itertools.count()
@@ -35,7 +37,7 @@ def job_log() -> Iterator[JobHandler]:
     end_log()
 
 
-def runner(spark: SparkSession, data: Path, folder: Path) -> Run:
+def runner(spark: SparkSession, data: Path, folder: Path, configuration: Callable[..., dict[str, Any]] = configured) -> Run:
     """Runs steps over the sample, which is written to `folder` first: see the fixture `run`."""
 
     def _run(
@@ -47,7 +49,7 @@ def runner(spark: SparkSession, data: Path, folder: Path) -> Run:
     ) -> Context:
         if not (folder / "flights.csv").exists():
             write_sample(data, folder, rows)
-        pipeline_config = pipeline(folder, f"{name}_{abs(hash(folder)) % 10**8}", config)
+        pipeline_config = Pipeline.model_validate(configuration(folder, f"{name}_{abs(hash(folder)) % 10**8}", config))
         lake = Lake(spark, pipeline_config.pipeline, f"run{next(numbers)}")
         interval = pipeline_config.interval.located(pipeline_config.timezone)
         context = Context(pipeline_config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
@@ -65,6 +67,12 @@ def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
     `config` edits the configuration, `rows` the sample's flights; runs with the same name share their tables.
     """
     return runner(spark, flights_csv, tmp_path)
+
+
+@pytest.fixture
+def run_departures(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
+    """Like `run`, of the pipeline of departures, which is cheaper."""
+    return runner(spark, flights_csv, tmp_path, departures)
 
 
 @pytest.fixture(scope="session")

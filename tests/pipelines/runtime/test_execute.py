@@ -22,24 +22,24 @@ from schemas.tables import raw
 from tests.pipelines.conftest import Run
 
 
-def test_a_step_is_done_again_when_a_killed_run_published_a_part_of_it(run: Run) -> None:
-    first = run(ingest.STEP)
-    killed = run()
+def test_a_step_is_done_again_when_a_killed_run_published_a_part_of_it(run_departures: Run) -> None:
+    first = run_departures(ingest.STEP)
+    killed = run_departures()
     with killed.audit("ingest") as audit:
         empty = killed.lake.read("raw_airlines").where(F.lit(False))
         contract = killed.config.contract("airlines")
         audit.write(raw(contract), empty, killed.in_interval)
         next(audit.publishing())
     assert killed.lake.read("raw_airlines").count() == 0
-    healed = run(ingest.STEP)
+    healed = run_departures(ingest.STEP)
     assert healed.lake.read("raw_airlines").count() == 16
     assert healed.runs.latest("ingest") is not first.runs.latest("ingest")
     assert {row.run_id for row in healed.lake.read("runs").collect()} == {first.run_id, healed.run_id}
     before = healed.lake.snapshot_id("raw_airlines")
-    assert run(ingest.STEP).lake.snapshot_id("raw_airlines") == before
+    assert run_departures(ingest.STEP).lake.snapshot_id("raw_airlines") == before
 
 
-def test_an_interrupted_step_is_recorded_as_such_and_done_again(run: Run) -> None:
+def test_an_interrupted_step_is_recorded_as_such_and_done_again(run_departures: Run) -> None:
     begun: list[str] = []
 
     def work(context: Context) -> Outcome:
@@ -50,27 +50,29 @@ def test_an_interrupted_step_is_recorded_as_such_and_done_again(run: Run) -> Non
 
     step = Step("probe", (), lambda _: {}, work)
     with pytest.raises(Interrupted) as raised:
-        run(step)
+        run_departures(step)
     assert raised.value.recorded
-    assert run().runs.latest("probe") is None
+    assert run_departures().runs.latest("probe") is None
     with pytest.raises(DataError, match="probe has not been done"):
-        run().runs.needed("probe", by="next")
+        run_departures().runs.needed("probe", by="next")
     for _ in range(2):  # the second time there is nothing to do
-        context = run(step)
+        context = run_departures(step)
     assert len(begun) == 2
     rows = context.lake.read("runs").orderBy("started_at").collect()
     assert [(row.status, row.error) for row in rows] == [("interrupted", "interrupted by SIGTERM"), ("succeeded", None)]
 
 
-def test_an_interruption_between_steps_is_recorded_once(run: Run) -> None:
-    context, error = run(), Interrupted()
+def test_an_interruption_between_steps_is_recorded_once(run_departures: Run) -> None:
+    context, error = run_departures(), Interrupted()
     for _ in range(2):
         record_interruption(context, "pipeline", datetime.now(UTC), error)
     assert [(row.job, row.status) for row in context.lake.read("runs").collect()] == [("pipeline", "interrupted")]
 
 
-def test_a_signal_during_a_publication_waits_until_every_table_has_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    context, signals = run(), Interruption()
+def test_a_signal_during_a_publication_waits_until_every_table_has_it(
+    run_departures: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, signals = run_departures(), Interruption()
     monkeypatch.setattr("pipelines.io.audit.PROCESS", signals)
     publish = IcebergTable.publish
 
@@ -89,7 +91,7 @@ def test_a_signal_during_a_publication_waits_until_every_table_has_it(run: Run, 
         assert list(table.references()) == ["main"]
 
 
-def test_work_that_waits_for_its_turn_does_not_begin_once_a_run_is_interrupted(run: Run) -> None:
+def test_work_that_waits_for_its_turn_does_not_begin_once_a_run_is_interrupted(run_departures: Run) -> None:
     begun: list[int] = []
 
     def work(number: int) -> None:
@@ -99,5 +101,5 @@ def test_work_that_waits_for_its_turn_does_not_begin_once_a_run_is_interrupted(r
         time.sleep(0.3)
 
     with pytest.raises(Interrupted):
-        run().at_once(*(partial(work, number) for number in range(12)))
+        run_departures().at_once(*(partial(work, number) for number in range(12)))
     assert len(begun) < 12

@@ -20,9 +20,9 @@ def expire_raw(content: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_expired_raw_rows_do_not_take_clean_ones_with_them(run: Run) -> None:
-    before = run(ingest.STEP, clean.STEP).lake.read("clean_flights").count()
-    context = run(config=expire_raw)
+def test_expired_raw_rows_do_not_take_clean_ones_with_them(run_departures: Run) -> None:
+    before = run_departures(ingest.STEP, clean.STEP).lake.read("clean_flights").count()
+    context = run_departures(config=expire_raw)
     leftovers = [
         Path(context.all_artifacts) / name for name in ("examples/run_1/part-0", f"models/aliases.json.{'a' * 32}.partial")
     ]
@@ -33,11 +33,11 @@ def test_expired_raw_rows_do_not_take_clean_ones_with_them(run: Run) -> None:
     maintain(context, dry=True)
     assert context.lake.read("raw_flights").count() > 0
     assert [path.exists() for path in leftovers] == [True, True]
-    run(STEP, config=expire_raw)
+    run_departures(STEP, config=expire_raw)
     assert [path.exists() for path in leftovers] == [False, False]
     assert context.lake.read("raw_flights").count() == 0
-    assert context.lake.read("row_ledger").where("step = 'ingest'").count() == 5
+    assert context.lake.read("row_ledger").where("step = 'ingest'").count() == 3
     assert context.lake.read("runs").where("job = 'maintain' and status = 'succeeded'").count() == 1
     with pytest.raises(DataError, match=r"has 0 rows of the interval, ingest landed .* jobs/ingest\.py with --force"):
-        run(clean.STEP, force=True)
+        run_departures(clean.STEP, force=True)
     assert context.lake.read("clean_flights").count() == before

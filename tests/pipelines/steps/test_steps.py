@@ -21,6 +21,7 @@ from pipelines.steps.train import STEP as TRAIN
 from pipelines.steps.train import read_spec
 from schemas.flights import SOURCES
 from setup.postgres import PostgresServer, flights_ddl
+from tests.departures import departures
 from tests.pipelines.conftest import Run, runner
 from tests.sample import Row
 
@@ -74,8 +75,8 @@ def test_from_files_to_features_every_row_is_accounted_for(run: Run) -> None:
 
 @pytest.fixture(scope="module")
 def again(spark: SparkSession, flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Like `run`, over the sample as it is, which has been ingested and cleaned; tests may do so again."""
-    shared = runner(spark, flights_csv, tmp_path_factory.mktemp("again"))
+    """Like `run_departures`, over the sample as it is, which has been ingested and cleaned; tests may do so again."""
+    shared = runner(spark, flights_csv, tmp_path_factory.mktemp("again"), departures)
     shared(INGEST, CLEAN)
     return shared
 
@@ -115,13 +116,15 @@ def test_features_may_be_added_and_left_out_from_run_to_run(cleaned: Run) -> Non
 
 
 @pytest.mark.slow
-def test_a_failure_that_cannot_be_recorded_does_not_hide_the_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_that_cannot_be_recorded_does_not_hide_the_first(
+    run_departures: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(self: RunLog, recorded: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(RunLog, "add", refuse)
     with pytest.raises(DataError, match="has no rows; expected at least one") as caught:
-        run(INGEST, rows=lambda _: [])
+        run_departures(INGEST, rows=lambda _: [])
     assert caught.value.__notes__ == ["The failure could not be recorded in the table runs: disk full"]
 
 
@@ -139,49 +142,51 @@ def test_a_missing_file_is_exit_5_and_lands_nothing(again: Run) -> None:
 
 
 @pytest.mark.slow
-def test_files_of_one_source_may_order_their_columns_each_as_it_likes(run: Run, tmp_path: Path) -> None:
+def test_files_of_one_source_may_order_their_columns_each_as_it_likes(run_departures: Run, tmp_path: Path) -> None:
     (tmp_path / "lines1.csv").write_text("carrier,name\nUA,United\n")
     (tmp_path / "lines2.csv").write_text("name,carrier\nDelta,DL\n")
-    context = run(INGEST, config=lambda c: c["sources"]["airlines"].update(path=str(tmp_path / "lines*.csv")))
+    context = run_departures(INGEST, config=lambda c: c["sources"]["airlines"].update(path=str(tmp_path / "lines*.csv")))
     landed = context.lake.read("raw_airlines").select("carrier", "name").collect()
     assert sorted(map(tuple, landed)) == [("DL", "Delta"), ("UA", "United")]
 
 
 @pytest.mark.slow
-def test_a_file_that_breaks_off_is_exit_3_and_lands_nothing(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_breaks_off_is_exit_3_and_lands_nothing(run_departures: Run, tmp_path: Path) -> None:
     packed = gzip.compress(("carrier,name\n" + "UA,United\n" * 50_000).encode())
     (tmp_path / "lines.csv.gz").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(DataError, match=r"airlines: .*lines\.csv\.gz \(the file ends too early.*Fix or remove the file"):
-        run(INGEST, config=lambda c: c["sources"]["airlines"].update(path=str(tmp_path / "lines.csv.gz")))
-    assert set(snapshots(run()).values()) == {None}
+        run_departures(INGEST, config=lambda c: c["sources"]["airlines"].update(path=str(tmp_path / "lines.csv.gz")))
+    assert set(snapshots(run_departures()).values()) == {None}
 
 
 @pytest.mark.slow
-def test_a_file_without_rows_is_exit_3_and_lands_nothing(run: Run) -> None:
+def test_a_file_without_rows_is_exit_3_and_lands_nothing(run_departures: Run) -> None:
     with pytest.raises(DataError, match=r"flights: .* has no rows; expected at least one"):
-        run(INGEST, rows=lambda _: [])
-    assert set(snapshots(run()).values()) == {None}
+        run_departures(INGEST, rows=lambda _: [])
+    assert set(snapshots(run_departures()).values()) == {None}
 
 
 @pytest.mark.slow
-def test_all_rows_quarantined_is_exit_3_and_cleans_nothing(run: Run) -> None:
+def test_all_rows_quarantined_is_exit_3_and_cleans_nothing(run_departures: Run) -> None:
     expected = '8,420 of 8,420 rows quarantined (100.0%), for example because of "origin: expected one of EWR, JFK, LGA'
-    context = run(INGEST, rows=lambda rows: [{**row, "origin": "XXX"} for row in rows])
+    context = run_departures(INGEST, rows=lambda rows: [{**row, "origin": "XXX"} for row in rows])
     before = snapshots(context)
     with pytest.raises(DataError) as caught:
-        run(CLEAN)
+        run_departures(CLEAN)
     assert expected in str(caught.value)
     assert caught.value.exit_code == 3
-    assert snapshots(run()) == before
+    assert snapshots(run_departures()) == before
 
 
 @pytest.mark.slow
-def test_one_bad_row_too_many_is_exit_3(run: Run) -> None:
-    context = run(INGEST, rows=lambda rows: [{**row, "distance": "?"} if n < 90 else row for n, row in enumerate(rows)])
+def test_one_bad_row_too_many_is_exit_3(run_departures: Run) -> None:
+    context = run_departures(
+        INGEST, rows=lambda rows: [{**row, "distance": "?"} if n < 90 else row for n, row in enumerate(rows)]
+    )
     before = snapshots(context)
     with pytest.raises(DataError, match=r"90 of 8,420 rows quarantined \(1\.1%\).*expected at most 1\.0%"):
-        run(CLEAN)
-    assert snapshots(run()) == before
+        run_departures(CLEAN)
+    assert snapshots(run_departures()) == before
 
 
 @pytest.mark.slow
@@ -195,12 +200,12 @@ def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(cleaned: Run, derive: s
 
 
 @pytest.mark.slow
-def test_a_feature_without_variance_is_exit_3_and_changes_nothing(run: Run) -> None:
-    context = run(INGEST, CLEAN, rows=lambda rows: [{**row, "distance": "500"} for row in rows])
+def test_a_feature_without_variance_is_exit_3_and_changes_nothing(run_departures: Run) -> None:
+    context = run_departures(INGEST, CLEAN, rows=lambda rows: [{**row, "distance": "500"} for row in rows])
     before = snapshots(context)
     with pytest.raises(DataError, match=r"features\.numeric\.distance: no variance in the train split"):
-        run(FEATURES)
-    assert snapshots(run()) == before
+        run_departures(FEATURES)
+    assert snapshots(run_departures()) == before
 
 
 @pytest.mark.slow

@@ -194,5 +194,5 @@ def files_before(uri: str, moment: datetime) -> set[str]:
     """
     filesystem, path = locate(uri)
     entries = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
-    old = (each.path for each in entries if each.type == fs.FileType.File and each.mtime_ns / 1e9 < moment.timestamp())
+    old = (each.path for each in entries if each.type == fs.FileType.File and (each.mtime_ns or 0) / 1e9 < moment.timestamp())
     return {each for each in old if not any(map(HIDDEN.match, each.removeprefix(path).split("/")))}

@@ -23,6 +23,7 @@ from pipelines.io.iceberg import IcebergTable
 from pipelines.io.java_errors import reason_of
 from pipelines.io.lake import CATALOG
 from pipelines.io.publishers import SCOPE
+from pipelines.io.table_files import planned_files
 from schemas.contract import Column, Table
 
 FAULTS = (Py4JJavaError, PySparkException)  # the same from Java; PySpark, where a session was begun, puts some in its own words
@@ -67,7 +68,7 @@ class StoredTable(IcebergTable):
             return None
         conversions = self._jvm.org.apache.iceberg.types.Conversions
         scan = self._table.newScan().filter(expression(self._jvm, where)).includeColumnStats([column])
-        bounds = (_upper_bound(file, field.fieldId()) for file in _files(scan))
+        bounds = (_upper_bound(file, field.fieldId()) for file in planned_files(scan))
         values = [int(conversions.fromByteBuffer(field.type(), bound)) for bound in bounds if bound is not None]
         return EPOCH + timedelta(**{unit: max(values)}) if values else None
 
@@ -133,16 +134,6 @@ def catalog_reader(gateway: Any, lake: LakeConfig, namespace: str) -> Iterator[C
     finally:
         with suppress(Exception):  # not every catalog has something to close
             catalog.close()
-
-
-def _files(scan: Any) -> Iterator[Any]:
-    tasks = scan.planFiles()
-    try:
-        iterator = tasks.iterator()
-        while iterator.hasNext():
-            yield iterator.next().file()
-    finally:
-        tasks.close()
 
 
 def _upper_bound(file: Any, field_id: int) -> Any:

@@ -11,6 +11,7 @@ import posixpath
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from functools import partial, reduce
 from itertools import groupby
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from pipelines.expressions import fold
 from pipelines.io.filesystem import locate
+from pipelines.io.table_files import planned_tasks
 from schemas.contract import Table
 
 Row: TypeAlias = Mapping[str, object]
@@ -151,16 +153,12 @@ def _read_file(contract: Table, schema: pa.Schema, uri: str) -> list[dict[str, A
 
 def count_rows(jvm: Any, table: Any, where: Where) -> int | None:
     """How many rows of a table (Java's) are selected, by its metadata; None where a file has others too, or deleted ones."""
-    rows, tasks = 0, table.newScan().filter(expression(jvm, where)).planFiles()
-    try:
-        iterator = tasks.iterator()
-        while iterator.hasNext():
-            task = iterator.next()
+    rows = 0
+    with closing(planned_tasks(table.newScan().filter(expression(jvm, where)))) as tasks:
+        for task in tasks:
             if str(task.residual()) != "true" or not task.deletes().isEmpty():
                 return None
             rows += int(task.file().recordCount())
-    finally:
-        tasks.close()
     return rows
 
 

@@ -20,9 +20,7 @@ from pipelines.interruption import PROCESS
 
 OBJECT_STORES = {"s3", "gcs"}
 PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial(?=/|$)")  # the end of a name under which something is written before it is moved
-
-
-HIDDEN = re.compile(r"[._][^=]*$")
+HIDDEN = re.compile(r"[._][^=]*$")  # a name that is none of a table's files, nor of a partition's folder
 
 
 def warehouse_uri(lake: LakeConfig) -> str:

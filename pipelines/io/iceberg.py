@@ -80,7 +80,7 @@ class IcebergTable:
         return self.totals()[0] <= COUNTED_FILES
 
     def surplus_files(self, below: float) -> int:
-        """How many files fewer main would have, were those of a partition that have fewer bytes one file; of few files."""
+        """How many files compaction would save: of each partition's files with fewer bytes all but one. For few files."""
         return surplus_files(self._table, below) if self.totals()[0] > 1 else 0
 
     def expire_snapshots(self, before: datetime) -> None:
@@ -89,7 +89,7 @@ class IcebergTable:
         self._table.expireSnapshots().expireOlderThan(int(before.timestamp() * 1000)).retainLast(1).commit()
 
     def has_orphans(self, before: datetime) -> bool:
-        """Whether the table's folder has files, changed before a moment, that its metadata do not refer to; of few files."""
+        """Whether the table's folder has files, changed before a moment, that its metadata do not refer to. For few files."""
         old = files_before(str(self._table.location()), before)
         return bool(old) and not old <= {locate(file)[1] for file in referenced_files(self._jvm, self._table)}
 

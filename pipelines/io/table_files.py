@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
+
+
+def planned_tasks(scan: Any) -> Generator[Any, None, None]:
+    """What a scan (Java's) reads: a data file each, with what is left to select in it, and its deletes."""
+    return _items(scan.planFiles())
 
 
 def planned_files(scan: Any) -> Iterator[Any]:
     """The data files (Java's) that a scan reads."""
-    tasks = scan.planFiles()
-    try:
-        yield from (task.file() for task in _items(tasks))
-    finally:
-        tasks.close()
+    return (task.file() for task in planned_tasks(scan))
 
 
 def surplus_files(table: Any, below: float) -> int:
-    """How many files fewer the table would have, were those of a partition that have fewer bytes than `below` one file."""
+    """How many files compaction would save: of each partition's files with fewer bytes than `below` all but one."""
     small: Counter[tuple[int, str]] = Counter()
     for file in planned_files(table.newScan()):
         if int(file.fileSizeInBytes()) < below:
@@ -37,15 +38,14 @@ def referenced_files(jvm: Any, table: Any) -> Iterator[str]:
     yield from {str(each.path()) for snapshot in table.snapshots() for each in snapshot.allManifests(io)}
     manifests = {str(each.path()): each for snapshot in table.snapshots() for each in snapshot.dataManifests(io)}
     for manifest in manifests.values():
-        files = iceberg.ManifestFiles.read(manifest, io, table.specs())
-        try:
-            yield from (str(file.location()) for file in _items(files))
-        finally:
-            files.close()
+        yield from (str(file.location()) for file in _items(iceberg.ManifestFiles.read(manifest, io, table.specs())))
 
 
-def _items(iterable: Any) -> Iterator[Any]:
-    """What an iterable of Java's gives that py4j does not know as one."""
-    iterator = iterable.iterator()
-    while iterator.hasNext():
-        yield iterator.next()
+def _items(iterable: Any) -> Generator[Any, None, None]:
+    """What a closeable iterable of Java's gives, which py4j does not know as one; it is closed afterwards."""
+    try:
+        iterator = iterable.iterator()
+        while iterator.hasNext():
+            yield iterator.next()
+    finally:
+        iterable.close()

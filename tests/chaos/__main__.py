@@ -1,8 +1,9 @@
 """The kill loop: `python -m tests.chaos --minutes 30 --seed 7`; exits with 1 and a list where something does not heal.
 
-Rounds of the flights pipeline run on a Spark cluster, with tables on S3, and sources and catalog in PostgreSQL. The source
-data, a sample, change from round to round. A seeded killer strikes once an attempt; a run that fails is started again by the
-same command. Afterwards the tables are those of a pipeline that ran once and undisturbed, and nothing is left behind.
+Rounds of a pipeline over a sample of the flights run on a Spark cluster, with tables on S3, and a source and the catalog in
+PostgreSQL. The source data change from round to round. A seeded killer strikes once an attempt; a run that fails is started
+again by the same command. Afterwards the tables are those of a pipeline that ran once and undisturbed, and nothing is left
+behind.
 """
 
 from __future__ import annotations

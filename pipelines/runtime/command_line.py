@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from pipelines.errors import ConfigError, RingmillError
 from pipelines.interruption import PROCESS, end_process
+from pipelines.runtime.archives import leave_out_archives
 from pipelines.runtime.log_context import wants_json
 from pipelines.runtime.log_handler import DEFAULT_LEVEL, LEVELS, begin_log, log_end, set_level
 
@@ -187,6 +188,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     started = time.monotonic()
     try:
         set_level(parser_of(name).parse_args(argv).log_level)
+        leave_out_archives()
         code: int = import_module("pipelines.steps.jobs").run(name, argv)
     except RingmillError as error:
         log_end(LOG, f"{name} failed: {error}")

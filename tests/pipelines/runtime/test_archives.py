@@ -1,4 +1,4 @@
-"""Spark's Python workers take pyspark from where it is installed, if that is the same version."""
+"""Drivers and Python workers take pyspark from where it is installed, if that is the same version."""
 
 import zipfile
 from importlib.metadata import version
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from pipelines.runtime.daemon import without_archives
+from pipelines.runtime.archives import without_archives
 
 
 def archives(folder: Path, files: dict[str, str]) -> list[str]:

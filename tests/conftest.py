@@ -20,19 +20,31 @@ from pipelines.runtime.session import SETTINGS
 from setup.postgres import PostgresServer, postgres_server
 from tests import java
 from tests.budgets import BudgetGuard, budget, module_of
+from tests.root import ROOT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The machines that run these are shared: how long an example takes says nothing.
 settings.register_profile("ringmill", deadline=None)
 settings.load_profile("ringmill")
-ROOT = Path(__file__).resolve().parent.parent
+
+
+# To compile what Spark generates for queries is a tenth of these tests' time. Where rows are at stake it is done, as in a job.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+ABOUT_ROWS = ("cleaning", "features", "io/sources", "stages", "training")
+# Files whose tests start from the same clean tables, which their worker makes once.
+ON_CLEAN_TABLES = {
+    "tests/pipelines/runtime/test_source_checks.py",
+    *(f"tests/pipelines/steps/test_{name}.py" for name in ("features", "ingest_rest", "search", "split_counts", "steps")),
+    "tests/pipelines/steps/test_transformed_label.py",
+}
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
     """Where several workers test, a file stays together, with what its fixtures start."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return module_of(nodeid)
+        module = module_of(nodeid)
+        return "on clean tables" if module in ON_CLEAN_TABLES else module
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,8 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that no worker is left with one of them at the end."""
-    items.sort(key=lambda item: -budget(module_of(item.nodeid)))
+    """The longest files first, so that no worker is left with one of them at the end; before them those that stay together."""
+    items.sort(key=lambda item: (module_of(item.nodeid) not in ON_CLEAN_TABLES, -budget(module_of(item.nodeid))))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
@@ -59,11 +71,27 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     warehouse = tmp_path_factory.mktemp("warehouse")
     builder = SparkSession.builder.master("local[2]").appName("ringmill tests").config("spark.sql.shuffle.partitions", 2)
     builder = builder.config("spark.driver.extraJavaOptions", java.SESSION)
-    for key, value in {**SETTINGS, **catalog_settings(LakeConfig(warehouse=str(warehouse)))}.items():
+    for key, value in {**SETTINGS, **INTERPRETED, **catalog_settings(LakeConfig(warehouse=str(warehouse)))}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     yield session
     session.stop()
+
+
+@pytest.fixture(autouse=True)
+def _compiled_where_rows_are_at_stake(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile the queries of tests in the folders that ABOUT_ROWS names."""
+    if "spark" not in request.fixturenames or not request.node.nodeid.startswith(
+        tuple(f"tests/pipelines/{folder}/" for folder in ABOUT_ROWS)
+    ):
+        yield
+        return
+    settings = request.getfixturevalue("spark").conf
+    for key in INTERPRETED:
+        settings.unset(key)
+    yield
+    for key, value in INTERPRETED.items():
+        settings.set(key, value)
 
 
 def session_on(spark: SparkSession, warehouse: Path) -> SparkSession:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pipelines.config import Pipeline
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 EVERY = 40  # rows of flights.csv to one of the sample: 8,420 flights of the whole year
 SMALL = ("weather", "planes", "airports", "airlines")

@@ -18,8 +18,8 @@ from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from setup.postgres import free_port
-from tests.conftest import ROOT
 from tests.java import QUICK_COMPILER
+from tests.root import ROOT
 
 HADOOP = "3.4.2"  # that of pyspark's own client
 AWS_SDK = "2.29.52"  # that which this Hadoop was built with

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests import budgets
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 
 @pytest.fixture(autouse=True)

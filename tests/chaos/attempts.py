@@ -22,7 +22,7 @@ from tests.chaos.world import World
 STEPS = ("ingest", "clean", "features", "train", "evaluate", "publish")
 LONGEST_SECONDS = 1800  # of an attempt, strike included; what takes longer hangs
 START_SECONDS, STEP_SECONDS = 15.0, 5.0  # how long after an application, or a step, began it may be struck
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 MOST_STRUCK = 6  # attempts of one round, after which it is left alone
 MOST_UNHEALED = 2  # attempts after that
 KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}

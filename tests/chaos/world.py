@@ -14,10 +14,10 @@ from pyarrow import fs
 
 from setup.postgres import FLIGHTS_TABLES, PostgresProcess, PostgresServer, postgres_process
 from tests.chaos.servers import Gate, object_store
-from tests.conftest import ROOT
 from tests.departures import SOURCES, departures
 from tests.java import BRIEF_APPLICATION
 from tests.processes import environment
+from tests.root import ROOT
 from tests.sample import EVERY, Row, write_sample
 from tests.standalone import BIN, cluster
 from tests.stores import S3_PACKAGES, fetched, s3_files, s3_settings, s3_variables
@@ -55,9 +55,10 @@ class World:
         """The configuration of a pipeline."""
         return self.folder / f"{pipeline}.yaml"
 
-    def command(self, program: str, *arguments: str) -> list[str]:
-        """The command that submits a program to the cluster."""
-        return [str(BIN / "spark-submit"), *self.options, program, *arguments]
+    def command(self, program: str, *arguments: str, master: str | None = None) -> list[str]:
+        """The command that submits a program to the cluster, or to another master."""
+        where = ["--master", master] if master else []
+        return [str(BIN / "spark-submit"), *self.options, *where, program, *arguments]
 
     def start(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
         """Start a command in a session of its own, with its output in a file."""

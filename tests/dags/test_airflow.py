@@ -20,8 +20,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from setup.run_airflow import Airflow, airflow_server
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
 from tests.departures import departures
+from tests.root import ROOT
 from tests.sample import write_sample
 from tests.webhook import Webhook, listening
 

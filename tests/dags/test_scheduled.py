@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines.config import ScheduleConfig
-from tests.conftest import ROOT
+from tests.root import ROOT
 from tests.webhook import Webhook, listening
 
 AIRFLOW = ROOT / ".venv-airflow" / "bin" / "python"

@@ -7,8 +7,8 @@ from statistics import mean
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.docs.prose import sentences, words
+from tests.root import ROOT
 
 GENERATED = ("configuration.md",)
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.name not in GENERATED)]

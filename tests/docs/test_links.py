@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.docs.prose import anchors, links
+from tests.root import ROOT
 
 FILE = re.compile(
     r"(?<![\w/.])(?:benchmarks|conf|dags|runtime|steps|io|jobs|launch|pipelines|schemas|setup|tests|training)/[\w/]+\.(?:py|sh|txt|yaml)\b"

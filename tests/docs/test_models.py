@@ -16,7 +16,7 @@ from pipelines.features.fitted import FittedCategorical, FittedNumeric, FittedSp
 from pipelines.training.export import export
 from pipelines.training.networks import build_network
 from pipelines.training.tasks import head_of
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FOLDER = re.compile(r'^folder = ".*"$', re.MULTILINE)

@@ -15,8 +15,8 @@ from pipelines.errors import RingmillError
 from pipelines.runtime.command_line import PURPOSES, parser_of
 from schemas import tables
 from schemas.contract import Table
-from tests.conftest import ROOT
 from tests.docs.prose import anchors
+from tests.root import ROOT
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ import pytest
 from pipelines.bundles.manifest import write_manifest
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.settings import Limits, Settings
-from tests.conftest import ROOT
 from tests.pipelines.serving.tiny import FLIGHT, HASHED, arrays, export_tiny
+from tests.root import ROOT
 
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -11,8 +11,9 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
 from tests.jobs.test_jobs import submit
+from tests.root import ROOT
 
 pytestmark = pytest.mark.slow
 Table = Callable[[str], DataFrame]

@@ -21,10 +21,11 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from sklearn import metrics as peer
 
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
 from tests.departures import departures
 from tests.jobs.test_signals import left_in
 from tests.processes import environment, left_since, running
+from tests.root import ROOT
 from tests.sample import configured, write_sample
 
 STEPS = ("ingest", "clean", "features", "train", "evaluate")

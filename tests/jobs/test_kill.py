@@ -26,10 +26,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipelines.io.iceberg import IcebergTable
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
 from tests.departures import SOURCES, departures
 from tests.jobs.test_signals import left_in
 from tests.processes import environment
+from tests.root import ROOT
 
 KILLS = int(os.environ.get("RINGMILL_KILLS", "3"))
 PAUSE_SECONDS = 1.0  # between two reads, for the run that is watched

@@ -15,9 +15,10 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
 from tests.jobs.interruptible import AT_WORK
 from tests.processes import environment
+from tests.root import ROOT
 from tests.sample import configured
 
 pytestmark = pytest.mark.slow

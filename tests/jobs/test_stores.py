@@ -19,9 +19,9 @@ from pyarrow import fs
 
 from setup.postgres import PostgresServer
 from tests.canary import in_folder, leaks, watched_processes
-from tests.conftest import ROOT
 from tests.java import BRIEF_APPLICATION
 from tests.processes import environment, left_since, running
+from tests.root import ROOT
 from tests.sample import configured, write_sample
 from tests.standalone import cluster
 from tests.stores import hdfs_server, s3_files, s3_packages, s3_server, s3_settings, s3_variables

@@ -30,7 +30,7 @@ from pipelines.io.sources.rest import RestApi
 from pipelines.runtime.log_handler import JobHandler, begin_log, log_end
 from pipelines.runtime.terminal import JsonConsole, PlainConsole
 from schemas.contract import Column, Table
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 LOG = logging.getLogger("pipelines.steps.clean")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipelines.interruption import GRACE_SECONDS, Interrupted, Interruption
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 TWICE = """
 import os, pipelines.interruption as i

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.launch.environment import Assignment, rank_environment
 from pipelines.temporary import TemporaryFolder, executor_folder, homes_within, remove_abandoned
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 FOLDER = "from pipelines.temporary import TemporaryFolder; folder = TemporaryFolder('model'); path = folder.path"
 RANK = (

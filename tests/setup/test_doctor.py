@@ -13,7 +13,7 @@ import yaml
 
 from setup import doctor as checks
 from setup.machine_checks import ProblemError
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 
 def doctor(config: str = "conf/flights.yaml", *, whole: bool = False, **environment: str) -> tuple[int, dict[str, str]]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from pipelines.config import read_config
 from pipelines.runtime.log_handler import begin_log, end_log
 from setup.run_nightly import Nights, matches_whole, play, write_files
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 NIGHTS = Nights(played=4, late=1, corrected=2, misspelt=2, replayed=3)
 

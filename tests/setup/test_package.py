@@ -18,9 +18,9 @@ import pyarrow.dataset as ds
 import pytest
 import yaml
 
-from tests.conftest import ROOT
 from tests.hosts import Host, hosts, java_home, missing_permission
 from tests.processes import environment
+from tests.root import ROOT
 
 pytestmark = pytest.mark.slow
 SPARK_PORT, BLOCK_PORT = 7077, 7078

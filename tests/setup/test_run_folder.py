@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 SCRIPT = f"""set -a; . {ROOT}/conf/spark/run-folder.sh; set +a
 echo "$TMPDIR"; echo "$SPARK_SUBMIT_OPTS"; echo "$KERAS_HOME $MPLCONFIGDIR"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from setup.small_work import main
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 CONF = ROOT / "conf" / "spark"
 

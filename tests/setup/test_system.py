@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 TOOLS = ("bash", "sed", "head", "id", "python3.11", "g++", "setpriv", "java")
 MARIADB = ("mariadbd", "mariadb")

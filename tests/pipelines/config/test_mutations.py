@@ -26,7 +26,7 @@ from pipelines.errors import ConfigError, RingmillError
 from pipelines.runtime.checks import check_config, check_sections
 from schemas import digits, flights, sentiment, weather
 from schemas.contract import Column, ContractError, Conversion, Freshness, Outliers, Reference, Rule, Table, Volume
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 WANTED = int(os.environ.get("RINGMILL_MUTATIONS", "2000"))
 CONFIGURATIONS, CONTRACTS = WANTED * 3 // 5, WANTED * 2 // 5

@@ -15,7 +15,7 @@ from pipelines.config.drift import DriftConfig
 from pipelines.errors import ConfigError
 from pipelines.runtime.checks import check_config
 from schemas import flights
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 FLIGHTS = ROOT / "conf" / "flights.yaml"
 Edit = Callable[[dict[str, Any]], object]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pipelines.config import ScheduleConfig, read_config
 from pipelines.config.schedule import check_cron
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 LEAST: dict[str, Any] = {"cron": "0 3 * * *", "start": "2013-01-01"}
 

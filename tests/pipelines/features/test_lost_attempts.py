@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.pipelines.features.lost_attempts import FAILED, KILLED, OVERTAKEN, ROWS, SPLITS, UNDISTURBED
 from tests.processes import environment, temporary_files_in
+from tests.root import ROOT
 from tests.standalone import cluster
 from tests.stores import s3_server, s3_variables
 

@@ -13,7 +13,7 @@ from pipelines.config import LakeConfig
 from pipelines.errors import ConfigError, DataError
 from pipelines.io.missing_clients import AWS_BUNDLE, HADOOP_AWS, missing_client, missing_client_of_job
 from pipelines.io.sources.file_names import list_files
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 KEY = "sources.flights.path"
 # What Iceberg reports without the bundle.

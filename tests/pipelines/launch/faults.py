@@ -33,10 +33,10 @@ from pipelines.runtime.runs import RunLog
 from pipelines.steps.training.attempts import Attempts
 from pipelines.steps.training.receipts import Receipts
 from pipelines.training.job import TrainingJob
-from tests.conftest import ROOT
 from tests.pipelines.launch.cluster import ranks_run, two_executors
 from tests.pipelines.launch.test_ranks import job_over
 from tests.pipelines.training import rank_without_export
+from tests.root import ROOT
 
 ROWS, GROUPS = 16_000, 20
 FULL_BYTES = 16 << 10

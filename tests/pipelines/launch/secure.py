@@ -14,8 +14,8 @@ from pyspark import SparkContext
 from pyspark.sql import functions as F
 
 from tests.canary import holds, in_folder, watched_processes
-from tests.conftest import ROOT
 from tests.pipelines.launch.cluster import two_executors
+from tests.root import ROOT
 
 WORD = "a word that is shuffled"
 ROWS, GROUPS = 20_000, 7

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT
 from tests.processes import environment
+from tests.root import ROOT
 
 ROWS, BATCH, EPOCHS = 45, 4, 2
 OPTIMIZERS: dict[str, dict[str, Any]] = {

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.pipelines.launch.faults import ROWS, ranks_of
 from tests.processes import environment, left_since, running, temporary_files_in
+from tests.root import ROOT
 
 HOST = socket.gethostname()
 MENDED = ("rank", "executor", "hang", "corrupt_checkpoint")

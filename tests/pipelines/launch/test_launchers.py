@@ -16,11 +16,11 @@ from pyspark.sql import SparkSession
 from pipelines.errors import ConfigError, DataError
 from pipelines.launch.ranks import run_ranks
 from pipelines.launch.stock import leave_signals_alone
-from tests.conftest import ROOT
 from tests.pipelines.launch.cluster import ranks_run
 from tests.pipelines.launch.test_ranks import job, last_arrays
 from tests.pipelines.training import rank_without_export
 from tests.processes import environment
+from tests.root import ROOT
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.pipelines.launch.secure import GROUPS, ROWS
 from tests.processes import environment
+from tests.root import ROOT
 
 
 @pytest.mark.slow

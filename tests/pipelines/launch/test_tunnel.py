@@ -20,8 +20,8 @@ from pipelines.launch.barrier import HOROVOD, TUNED, interface_variables
 from pipelines.launch.environment import Assignment
 from pipelines.launch.hydra import PROXY, Hydra
 from tests.capture import frames
-from tests.conftest import ROOT
 from tests.hosts import Host, hosts, missing_permission
+from tests.root import ROOT
 from tests.tunnels import INTERFACE, PORT, missing_wireguard, wireguard
 
 WORD, COUNT = "gradients of a secret model ", 20_000

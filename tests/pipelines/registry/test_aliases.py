@@ -15,8 +15,8 @@ from pipelines.config import Pipeline
 from pipelines.errors import DataError, ExternalError
 from pipelines.registry.aliases import alias_uri, champion, write_aliases
 from pipelines.registry.source import AliasSource
-from tests.conftest import ROOT
 from tests.pipelines.registry.versions import history, version
+from tests.root import ROOT
 from tests.sample import pipeline
 
 

@@ -19,8 +19,8 @@ from pipelines.registry.mlflow import MlflowError, mirror
 from pipelines.registry.versions import ModelVersion, current, with_alias
 from setup.environments import environment, python, variables
 from setup.postgres import free_port
-from tests.conftest import ROOT
 from tests.pipelines.registry.versions import change, history, version
+from tests.root import ROOT
 from tests.sample import pipeline
 
 pytestmark = pytest.mark.slow

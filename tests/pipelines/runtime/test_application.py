@@ -16,7 +16,7 @@ from pipelines.runtime import application
 from pipelines.runtime.application import report
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.runtime.command_line import PURPOSES, main
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 CODES = ("0", "1", "2", "3", "4", "5", "130", "143")
 LOADED = """

@@ -15,7 +15,7 @@ from pipelines.runtime import application
 from pipelines.runtime.command_line import parser
 from pipelines.runtime.full_disk import full_disk
 from pipelines.runtime.lineage_transport import ApplicationLineage
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 
 def full() -> OSError:

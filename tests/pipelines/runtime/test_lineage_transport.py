@@ -17,8 +17,8 @@ from pipelines.errors import ConfigError
 from pipelines.io.sources.kinds import make_source
 from pipelines.runtime.lineage_datasets import catalog_namespace, dataset_name, source_dataset
 from pipelines.runtime.lineage_transport import EventSender, check_transport
-from tests.conftest import ROOT
 from tests.log import one_warning
+from tests.root import ROOT
 from tests.webhook import Webhook, listening
 
 KEY = "RINGMILL_TEST_LINEAGE_KEY"

@@ -17,7 +17,7 @@ from pipelines.config import Pipeline, read_config
 from pipelines.errors import ConfigError
 from pipelines.runtime.monitoring import monitoring_settings
 from setup.postgres import free_port
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 APPLICATION = """
 import json, sys, urllib.request

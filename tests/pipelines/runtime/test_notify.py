@@ -19,7 +19,7 @@ from pipelines.runtime import application
 from pipelines.runtime.log_context import LOG_CONTEXT, LogContext
 from pipelines.runtime.notify import notify, notify_failure
 from pipelines.steps.ingest import STEP as INGEST
-from tests.conftest import ROOT
+from tests.root import ROOT
 from tests.webhook import Webhook, listening
 
 URL = "RINGMILL_TEST_WEBHOOK"

@@ -28,7 +28,8 @@ from pipelines.runtime.runs import Run, RunLog
 from pipelines.runtime.step import Outcome, Step
 from schemas.tables import BROKEN_RULES
 from setup.postgres import PostgresProcess, postgres_process
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
+from tests.root import ROOT
 
 REMOTE = LakeConfig(warehouse="s3a://lake/tables")
 HOUR_MS = 3_600_000

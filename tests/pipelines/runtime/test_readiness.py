@@ -27,7 +27,7 @@ from pipelines.steps import doctor
 from pipelines.steps.doctor import cluster_checks
 from pipelines.steps.train import STEP as TRAIN
 from setup import doctor as setup_doctor
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 UNFIT = Machine(host="worker-1", architecture="x86_64", has_avx=False, glibc="2.36", needed_glibc="2.34")
 

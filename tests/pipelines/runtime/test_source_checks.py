@@ -11,8 +11,8 @@ import yaml
 
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
-from tests.conftest import ROOT
 from tests.pipelines.conftest import Run
+from tests.root import ROOT
 
 SOURCES = ("flights", "weather", "planes", "airports", "airlines")
 

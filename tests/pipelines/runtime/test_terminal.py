@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 PROGRAM = "from pipelines.runtime.terminal import console; c = console(); c.print(f'terminal {c.is_terminal}')"
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.conftest import ROOT
+from tests.root import ROOT
 
 ROW: dict[str, Any] = {
     "distance": 1400, "seats": 189, "temp": 40, "delay_1h": 12.5, "holiday": False, "moment": "2013-07-04T08:00:00-04:00",

@@ -13,8 +13,8 @@ import pytest
 
 from pipelines.errors import BundleError, ExternalError
 from pipelines.serving.bundle import Bundle
-from tests.conftest import ROOT
 from tests.pipelines.serving.tiny import FLIGHT, arrays
+from tests.root import ROOT
 
 WHOLE = '{"format": 1, "files": {}, "task": {"kind": "binary"}}'
 

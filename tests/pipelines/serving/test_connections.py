@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from pipelines.serving.protocol import MOST_AHEAD, JoinedWrites
-from tests.conftest import ROOT
 from tests.pipelines.serving.running import PATIENCE, Running, running
+from tests.root import ROOT
 
 REQUEST = b"GET /schema HTTP/1.1\r\nHost: a\r\n\r\n"
 

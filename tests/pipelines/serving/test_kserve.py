@@ -9,10 +9,10 @@ import pytest
 
 from pipelines.serving.bundle import Bundle
 from setup.environments import environment, run_in
-from tests.conftest import ROOT
 from tests.pipelines.serving.running import Running
 from tests.pipelines.serving.test_protocol import TENSORS
 from tests.pipelines.serving.tiny import FLIGHT, arrays
+from tests.root import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.serving_load import LoadTarget, python_load
-from tests.conftest import ROOT
 from tests.pipelines.serving.running import ROW, Running
+from tests.root import ROOT
 
 
 def test_loads_and_unloads_leave_memory_flat(published: Path) -> None:

@@ -28,9 +28,9 @@ from pipelines.serving.raw_batches import ScoringModel, score_raw_batches
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Settings
 from pipelines.serving.sources import PathSource
-from tests.conftest import ROOT
 from tests.pipelines.older import drop_prepared_onnx
 from tests.pipelines.serving.in_process import post
+from tests.root import ROOT
 
 IMAGE = FittedImage(name="image", height=8, width=8, channels=1, divide_by=255)
 TEXT = FittedText(name="text", length=6, vocabulary=("good", "bad", "film"))

@@ -28,10 +28,10 @@ from pipelines.serving.service import Service
 from pipelines.serving.settings import Limits, Settings
 from pipelines.serving.sources import PathSource, model_source
 from pipelines.serving.tensors import model_metadata
-from tests.conftest import ROOT
 from tests.pipelines.serving.in_process import post
 from tests.pipelines.serving.running import ROW
 from tests.pipelines.serving.tiny import FLIGHT
+from tests.root import ROOT
 
 
 class Listed:

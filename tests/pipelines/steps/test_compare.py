@@ -19,7 +19,7 @@ from pipelines.runtime.context import Context
 from pipelines.runtime.runs import Run, RunLog
 from pipelines.steps.compare import comparison, read_evaluation
 from schemas import tables as stored
-from tests.conftest import ROOT
+from tests.root import ROOT
 from tests.sample import pipeline
 
 ROWS = 300

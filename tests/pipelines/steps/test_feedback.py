@@ -33,9 +33,9 @@ from pipelines.steps.predict import predict_step
 from pipelines.steps.registry import change_models
 from schemas import tables
 from schemas.flights import EXAMPLES, ORIGINS
-from tests.conftest import ROOT
 from tests.pipelines.registry.versions import history, version
 from tests.pipelines.serving.in_process import post
+from tests.root import ROOT
 
 numbers = itertools.count()
 DISTANCE = FittedNumeric(name="distance", fill=900, clip=None, log1p=False, offset=1000, scale=500)

@@ -47,8 +47,8 @@ from pipelines.steps.registry import change_models
 from pipelines.steps.scoring import score_features
 from pipelines.steps.train import FEATURES as FEATURES_TABLE
 from pipelines.steps.train import prepare
-from tests.conftest import ROOT
 from tests.pipelines.registry.versions import history, version
+from tests.root import ROOT
 from tests.sample import write_sample
 
 pytestmark = pytest.mark.slow

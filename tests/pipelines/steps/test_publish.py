@@ -41,9 +41,10 @@ from pipelines.steps.registry import read_history, sync_aliases
 from schemas import tables
 from schemas.contract import Table
 from setup.postgres import free_port
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
 from tests.pipelines.steps.promoter import promote_beside_another
 from tests.processes import environment
+from tests.root import ROOT
 from tests.sample import pipeline
 
 numbers = itertools.count()

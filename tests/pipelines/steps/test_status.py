@@ -34,9 +34,10 @@ from pipelines.steps.status_report import StatusReport
 from schemas import tables as stored
 from schemas.contract import Column, Table
 from setup.postgres import PostgresServer
-from tests.conftest import ROOT, session_on
+from tests.conftest import session_on
 from tests.pipelines.conftest import Run, visitor
 from tests.pipelines.registry.versions import day, version
+from tests.root import ROOT
 from tests.sample import configured
 
 MAY = (datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 5, 2, tzinfo=UTC))

@@ -43,7 +43,7 @@ from pipelines.training.export import export
 from pipelines.training.job import Sample
 from pipelines.training.networks import build_network
 from pipelines.training.open_format import OnnxModels, Runtime, to_onnx, to_prepared_onnx
-from pipelines.training.parity import SavedModel, check_parity, raw_values
+from pipelines.training.parity import Compute, SavedModel, check_parity, raw_values
 from pipelines.training.preprocessing import build_preprocessing
 from pipelines.training.tasks import BinaryHead, MulticlassHead
 
@@ -181,6 +181,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(uri) / "saved_model"
 
 
+@pytest.fixture(scope="module")
+def routes(saved: Path, onnx: OnnxModels) -> list[tuple[Compute, FittedSpec]]:
+    """All that makes features of raw values beside Spark, loaded once, each with the features that it has."""
+    return [(SavedModel(saved).features, SPEC), (Runtime(onnx.features), EXPRESSIBLE), (Preparation(SPEC), SPEC)]
+
+
 def samples(spark: SparkSession, rows: list[tuple[Any, ...]]) -> list[Sample]:
     """Raw rows, and the features that Spark makes of them; those that it refuses are left out."""
     more = (f"{name} {type_}" for name, type_ in MORE.items())
@@ -205,13 +211,12 @@ def as_taken(value: Any) -> Any:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, min_size=8, max_size=24))
 def test_any_row_becomes_the_same_features(
-    spark: SparkSession, saved: Path, onnx: OnnxModels, rows: list[tuple[Any, ...]]
+    spark: SparkSession, routes: list[tuple[Compute, FittedSpec]], rows: list[tuple[Any, ...]]
 ) -> None:
     sampled = samples(spark, rows)
     assume(sampled)  # some are refused: what is no finite float32
-    assert check_parity(SavedModel(saved).features, SPEC, sampled).difference <= 1e-6
-    assert check_parity(Runtime(onnx.features), EXPRESSIBLE, sampled).difference <= 1e-6
-    assert check_parity(Preparation(SPEC), SPEC, sampled).difference <= 1e-6
+    for compute, spec in routes:
+        assert check_parity(compute, spec, sampled).difference <= 1e-6
 
 
 @pytest.mark.slow

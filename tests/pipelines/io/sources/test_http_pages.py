@@ -23,8 +23,8 @@ from pipelines.io.sources.json_slices import elements
 from pipelines.io.sources.page_spool import Spool
 from pipelines.io.sources.paging import ByCursor, ByLink, ByPage, OnePage, next_link
 from tests import faulty_server as faulty
-from tests.conftest import ROOT
 from tests.faulty_server import FaultyApi, serving
+from tests.root import ROOT
 
 ACCESS = Access("things", retries=2, timeout_seconds=2, backoff_seconds=0.01, max_wait_seconds=5)
 PAGE = ByPage(by="page", size=2)

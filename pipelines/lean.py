@@ -7,23 +7,31 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-UNNEEDED = ("sklearn", "matplotlib", "pandas", "scipy", "PIL", "setuptools")
+UNNEEDED = ("sklearn", "matplotlib", "pandas", "scipy", "setuptools")
 
 
 def import_keras() -> None:
     """Import both in some half of the time.
 
-    Keras wants scikit-learn for its wrappers of it, Matplotlib for plots, pandas for data frames, Pillow for files of images;
-    the older Keras within TensorFlow wants SciPy for sparse matrices; and setuptools puts itself in the place of distutils.
-    All do without where they are not found. They are hidden meanwhile, and can be imported afterwards as ever.
+    Keras wants scikit-learn for its wrappers of it, Matplotlib for plots and pandas for data frames; the older Keras within
+    TensorFlow wants SciPy for sparse matrices; and setuptools puts itself in the place of distutils. All do without where they
+    are not found. They are hidden meanwhile, from other threads too, and can be imported afterwards as ever.
     """
-    hidden = [name for name in UNNEEDED if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None: there is no such module
+    if "keras" in sys.modules:
+        return
+    with hidden(*UNNEEDED), uncollected():
+        import keras  # noqa: F401
+
+
+@contextmanager
+def hidden(*names: str) -> Iterator[None]:
+    """Has packages that are not imported yet raise ImportError, as if they were not installed."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # None: there is no such module
     try:
-        with uncollected():
-            import keras  # noqa: F401
+        yield
     finally:
-        for name in hidden:
+        for name in absent:
             del sys.modules[name]
 
 

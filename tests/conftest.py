@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ settings.load_profile("ringmill")
 
 # To compile what Spark generates for queries is a tenth of these tests' time. Where rows are at stake it is done, as in a job.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-ABOUT_ROWS = ("cleaning", "features", "io/sources", "stages", "training")
+ABOUT_ROWS = re.compile("tests/pipelines/(cleaning|features|io/sources|stages|training)/")
 # Files whose tests start from the same clean tables, which their worker makes once.
 ON_CLEAN_TABLES = {
     "tests/pipelines/runtime/test_source_checks.py",
@@ -78,12 +79,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _compiled_where_rows_are_at_stake(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compile the queries of tests in the folders that ABOUT_ROWS names."""
-    if "spark" not in request.fixturenames or not request.node.nodeid.startswith(
-        tuple(f"tests/pipelines/{folder}/" for folder in ABOUT_ROWS)
-    ):
+    module = request.node.nodeid
+    items = (item for item in request.session.items if module_of(item.nodeid) == module)
+    if not (ABOUT_ROWS.match(module) and any("spark" in getattr(item, "fixturenames", ()) for item in items)):
         yield
         return
     settings = request.getfixturevalue("spark").conf

@@ -34,8 +34,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     own = environment("mlflow", ROOT / "tests" / "mlflow-requirements.txt", check="import mlflow.server")
     store = ["--backend-store-uri", f"sqlite:///{folder / 'store.db'}", "--artifacts-destination", str(folder)]
     command = [python(own), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *store]
+    given = {**variables(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # five more processes, for what nobody asks of it
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=variables(), stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=folder, env=given, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait_for(port, process, folder / "log")
         yield f"http://127.0.0.1:{port}"

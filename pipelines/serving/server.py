@@ -152,8 +152,9 @@ def serve(service: Service) -> None:
         gc.collect()
         gc.freeze()
         scheme = "https" if settings.certificate else "http"
-        LOG.info("listening on %s://%s:%d (process %d)", scheme, settings.host, listener.getsockname()[1], os.getpid())
         with _kept_signals() as early, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            # Who reads this may end the service at once.
+            LOG.info("listening on %s://%s:%d (process %d)", scheme, settings.host, listener.getsockname()[1], os.getpid())
             runner.run(Server(config, service, early).serve([listener]))
 
 

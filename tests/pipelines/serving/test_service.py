@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from pipelines.serving.bundle import Bundle
 from tests.pipelines.serving.running import PATIENCE, ROW, Running, running, start
 from tests.pipelines.serving.tiny import FLIGHT, arrays
+from tests.root import ROOT
 
 KEY = "a-key-of-23-characters!"
 
@@ -260,7 +262,7 @@ def test_a_new_model_takes_over_without_a_failed_or_mixed_request(published: Pat
 
 
 def test_readiness_goes_first_and_requests_in_work_are_finished(published: Path) -> None:
-    with running(published, "--drain-seconds", "1") as server:
+    with running(published, "--drain-seconds", "3600") as server:
         connection = server.connect()
         body = json.dumps(ROW).encode()
         connection.putrequest("POST", "/predict")
@@ -270,10 +272,40 @@ def test_readiness_goes_first_and_requests_in_work_are_finished(published: Path)
         server.wait_for(lambda line: line.get("message", "").startswith("stopping"))
         assert server.call("GET", "/v2/health/ready").status == 503
         assert server.call("GET", "/v2/health/live").status == 200
+        server.process.send_signal(signal.SIGTERM)  # not in an hour
         server.wait_for(lambda line: line.get("message") == "Waiting for connections to close. (CTRL+C to force quit)")
         connection.send(body[10:])
         assert connection.getresponse().status == 200
         assert server.process.wait(PATIENCE) == 0
+
+
+def test_a_service_ends_by_itself_once_it_has_drained(published: Path) -> None:
+    with running(published, "--drain-seconds", "1") as server:
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE) == 0
+        assert time.monotonic() - began >= 1
+
+
+STOPPED_AT_ONCE = """
+import logging, os, signal, sys
+from pipelines.serving.__main__ import main
+
+def stop(record):
+    if record.getMessage().startswith("listening"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return True
+
+logging.getLogger("pipelines.serving.server").addFilter(stop)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_signal_that_comes_as_the_service_says_that_it_listens_is_a_normal_end(published: Path) -> None:
+    command = [sys.executable, "-c", STOPPED_AT_ONCE, "--model", str(published), "--port", "0"]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert completed.returncode == 0, completed.stderr
+    assert "stopping: requests in work are finished" in completed.stdout
 
 
 def exit_of(model: Path, *arguments: str, **environment: str) -> tuple[int, str]:

@@ -249,7 +249,7 @@ def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run)
 
 @pytest.mark.slow
 def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
-    run: Run, cleaned: Run, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_departures: Run, cleaned: Run, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLIGHTS_PASSWORD", postgres.password)
     table = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "FLIGHTS_PASSWORD"}
@@ -260,10 +260,10 @@ def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
 
     postgres.execute(flights_ddl("steps_flights") + "; create table steps_airlines (carrier text, name text)")
     before = cleaned()
-    run()  # writes the sample
+    run_departures()  # writes the sample
     for name in ("flights", "airlines"):
         postgres.copy_in(f"steps_{name}", tmp_path / f"{name}.csv", null="NA")
-    context = run(INGEST, CLEAN, config=databases)
+    context = run_departures(INGEST, CLEAN, config=databases)
     assert account(context, "ingest", "flights") == (FLIGHTS, FLIGHTS, 0, 0, 0)
     assert account(context, "clean", "flights") == (FLIGHTS, FLIGHTS, 0, 0, 0)
     for name in ("clean_flights", "clean_airlines"):
@@ -273,6 +273,6 @@ def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
         ]
         assert rows[0].exceptAll(rows[1]).count() == rows[1].exceptAll(rows[0]).count() == 0
     first = snapshots(context)
-    assert snapshots(run(INGEST, CLEAN, config=databases)) == first
+    assert snapshots(run_departures(INGEST, CLEAN, config=databases)) == first
     postgres.execute("update steps_airlines set name = 'United' where carrier = 'UA'")
-    assert snapshots(run(INGEST, CLEAN, config=databases))["raw_airlines"] != first["raw_airlines"]
+    assert snapshots(run_departures(INGEST, CLEAN, config=databases))["raw_airlines"] != first["raw_airlines"]

@@ -27,16 +27,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The machines that run these are shared: how long an example takes says nothing.
 settings.register_profile("ringmill", deadline=None)
 settings.load_profile("ringmill")
-
-
 # To compile what Spark generates for queries is a tenth of these tests' time. Where rows are at stake it is done, as in a job.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 ABOUT_ROWS = re.compile("tests/pipelines/(cleaning|features|io/sources|stages|training)/")
 # Files whose tests start from the same clean tables, which their worker makes once.
 ON_CLEAN_TABLES = {
-    "tests/pipelines/runtime/test_source_checks.py",
-    *(f"tests/pipelines/steps/test_{name}.py" for name in ("features", "ingest_rest", "search", "split_counts", "steps")),
-    "tests/pipelines/steps/test_transformed_label.py",
+    str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if "cleaned: Run" in path.read_text("utf-8")
 }
 
 

@@ -53,7 +53,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the environment in the copy."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "PYSPARK_"))}
-    quick = {"SPARK_SUBMIT_OPTS": java.QUICK_COMPILER}  # that there is little data spark-env.sh can't tell of an API
+    quick = {"SPARK_SUBMIT_OPTS": java.QUICK_COMPILER}  # how little data an API has spark-env.sh does not know
     environment = {**inherited, **quick, "PYTHONPATH": str(tree), "SPARK_CONF_DIR": str(tree / "conf" / "spark")}
     if "PYSPARK_PYTHON" in os.environ:
         environment["PYSPARK_PYTHON"] = os.environ["PYSPARK_PYTHON"]

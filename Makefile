@@ -93,7 +93,8 @@ bench-jdbc: setup data  ## rows from PostgreSQL by our source, against its own C
 
 setup: $(READY) $(CLASSES)  ## virtual environment, Horovod, this project, an archive of Spark's classes
 
-$(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh setup/system.sh setup/jars.sh setup/jars.txt pyproject.toml
+$(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh setup/system.sh setup/jars.sh setup/jars.txt \
+  setup/own_jar.py $(wildcard setup/java/*/*.java) pyproject.toml
 	@PYTHON=$(PYTHON) setup/system.sh
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "ringmill: installing pinned packages into .venv"

@@ -10,7 +10,9 @@ log=$folder/class_archive.log
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Java takes an archive only for the class path that it was written with, and for no folder of files in it.
+# The last class that Hadoop finds for local files is the one that it takes: ringmill's.
 jars=("$PWD/$folder"/*.jar "$(dirname "$(.venv/bin/python -c 'import pyspark; print(pyspark.__file__)')")"/jars/*.jar)
+jars+=("$PWD/$folder"/ringmill/*.jar)
 path=$(IFS=:; echo "${jars[*]}")
 # Options of this run alone: a script that is killed leaves nothing by which other runs would write an archive as they end.
 export RINGMILL_JAVA_OPTIONS=$work/java-options

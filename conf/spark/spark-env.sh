@@ -40,7 +40,7 @@ if [ -d "$ringmill_jars" ]; then
   if has_small_sources "$@"; then
     SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} -XX:TieredStopAtLevel=1 -XX:Tier3BackEdgeThreshold=4096"
   fi
-  SPARK_DIST_CLASSPATH="$ringmill_jars/*${SPARK_DIST_CLASSPATH:+:$SPARK_DIST_CLASSPATH}"
+  SPARK_DIST_CLASSPATH="$ringmill_jars/*:$ringmill_jars/ringmill/*${SPARK_DIST_CLASSPATH:+:$SPARK_DIST_CLASSPATH}"
 fi
 
 # shellcheck source=run-folder.sh

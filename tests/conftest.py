@@ -31,8 +31,9 @@ settings.load_profile("ringmill")
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 ABOUT_ROWS = re.compile("tests/pipelines/(cleaning|features|io/sources|stages|training)/")
 # Files whose tests start from the same clean tables, which their worker makes once.
+_CLEANED = re.compile(r"cleaned(_departures)?: Run")
 ON_CLEAN_TABLES = {
-    str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if "cleaned: Run" in path.read_text("utf-8")
+    str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if _CLEANED.search(path.read_text("utf-8"))
 }
 
 

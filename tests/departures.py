@@ -26,6 +26,7 @@ EXAMPLES = Table(
         *(FLIGHTS.column(name) for name in FLIGHTS.key),
         Column("label", "float", comment="1 when the flight left late, 0 when it did not, null when it never left"),
         FLIGHTS.column("distance"),
+        Column("scheduled_departure", "timestamp", nullable=False),
         Column("minute_of_day", "double", unit="minutes since local midnight", nullable=False),
         Column("seats", "double", unit="seats"),
         Column("airline", "string"),
@@ -41,7 +42,11 @@ def derive(tables: Mapping[str, DataFrame], parameters: Mapping[str, int | float
     airlines = tables["airlines"].select("carrier", F.col("name").alias("airline"))
     late = (F.col("dep_delay") > int(parameters["late_minutes"])).cast("float")
     flights = tables["flights"].withColumns(
-        {"label": late, "minute_of_day": (F.col("hour") * 60 + F.col("minute")).cast("double")}
+        {
+            "label": late,
+            "scheduled_departure": F.timestamp_seconds(F.unix_seconds("time_hour") + F.col("minute") * 60),
+            "minute_of_day": (F.col("hour") * 60 + F.col("minute")).cast("double"),
+        }
     )
     return flights.join(F.broadcast(planes), "tailnum", "left").join(F.broadcast(airlines), "carrier", "left")
 

@@ -77,6 +77,14 @@ def hdfs_server(folder: Path) -> Iterator[str]:
             process.kill()
 
 
+def put_on_hdfs(file: Path, address: str) -> None:
+    """Copy a file to the root folder of HDFS at an address."""
+    (file.parent / "core-site.xml").write_text("<configuration/>")  # which Hadoop's shell does not go without
+    path = f"{file.parent}:{Path(pyspark.__file__).parent / 'jars' / '*'}"
+    command = ["java", QUICK_COMPILER, "-XX:-UsePerfData", "-cp", path, "org.apache.hadoop.fs.FsShell"]
+    subprocess.run([*command, "-put", str(file.resolve()), f"{address}/{file.name}"], check=True, capture_output=True)
+
+
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Run a server that speaks S3 and keeps its objects in memory; gives its address."""

@@ -11,12 +11,34 @@ from __future__ import annotations
 import io
 import json
 import runpy
+import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 from unittest.mock import patch
 
 from pipelines.runtime import command_line
+
+PROGRAM = "tests/jobs/several.py"
+
+
+class Ended(NamedTuple):
+    """How a job ended: its exit code, and all that it printed."""
+
+    code: int
+    printed: str
+
+
+def in_turn(
+    folder: Path, config: str, jobs: Sequence[tuple[str, ...]], submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> list[Ended]:
+    """How each of the jobs ended, which `submit` runs by this program with their list in a folder."""
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    completed = submit(PROGRAM, "--config", config, str(folder))
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return [Ended(*end) for end in json.loads((folder / "ended.json").read_text())]
 
 
 def run(job: str, arguments: list[str]) -> tuple[int | str | None, str]:

@@ -23,6 +23,7 @@ from sklearn import metrics as peer
 
 from tests.conftest import session_on
 from tests.departures import departures
+from tests.jobs.several import Ended, in_turn
 from tests.jobs.test_signals import left_in
 from tests.processes import environment, left_since, running
 from tests.root import ROOT
@@ -37,8 +38,12 @@ def submit(job: str, *arguments: str, master: str | None = None, **given: str) -
     output, where spark-submit puts it.
     """
     where = ["--master", master, "--driver-memory", "1g"] if master else []
-    command = [str(Path(sys.executable).with_name("spark-submit")), *where, f"jobs/{job}.py", *arguments]
-    env = {**environment(), **given}
+    return submit_program(*where, f"jobs/{job}.py", *arguments, **given)
+
+
+def submit_program(*arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """spark-submit with its arguments and more variables in its environment."""
+    command, env = [str(Path(sys.executable).with_name("spark-submit")), *arguments], {**environment(), **given}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=600)
 
 
@@ -173,13 +178,6 @@ def test_the_same_pipeline_again_has_nothing_to_do_and_still_says_what_there_is(
     assert applications() <= folders
 
 
-class Ended(NamedTuple):
-    """How a job ended: its exit code, and all that it printed."""
-
-    code: int
-    printed: str
-
-
 class Afterwards(NamedTuple):
     """What jobs do with the tables that are there: the rows of some tables and the number of all before, and how each ended."""
 
@@ -189,7 +187,7 @@ class Afterwards(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def afterwards(spark: SparkSession, folder: Path) -> Afterwards:
+def afterwards(spark: SparkSession, folder: Path, flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Afterwards:
     """Jobs one after the other in one process, as `spark-submit` runs each: their start would take longer than their work."""
     session = session_on(spark, folder / "warehouse")
     names = ("raw_flights", "clean_flights", "quarantine", "row_ledger", "features")
@@ -199,6 +197,9 @@ def afterwards(spark: SparkSession, folder: Path) -> Afterwards:
     moved = write_config(folder, "moved", lambda content: content.update(drift={"psi": {"warn": 1e-6, "fail": 1e-5}}))
     strict = write_config(folder, "strict", lambda content: content.update(evaluate={"minimum": {"auc": 0.999}}))
     wide = write_config(folder, "wide", lambda content: content["train"].update(ranks=5))
+    apart = tmp_path_factory.mktemp("span")
+    write_sample(flights_csv, apart)
+    span = ("ingest", "--config", write_yaml(apart / "span.yaml", departures(apart, "jobs")), "--every", "month")
     jobs = {
         "plan": ("maintain", "--config", tidy, "--dry-run"),
         "maintain": ("maintain", "--config", tidy),
@@ -207,15 +208,13 @@ def afterwards(spark: SparkSession, folder: Path) -> Afterwards:
         "replay": ("replay", "--config", str(folder / "flights.yaml")),
         "gate": ("evaluate", "--config", strict),
         "wide": ("train", "--config", wide),
+        "span": (*span, "--from", "2013-01-01", "--to", "2013-03-01"),
+        "odd span": (*span, "--from", "2013-01-01", "--to", "2013-03-02"),
     }
-    (folder / "jobs.json").write_text(json.dumps(list(jobs.values())))
-    before, command = running(), [str(Path(sys.executable).with_name("spark-submit")), "tests/jobs/several.py"]
-    completed = subprocess.run([*command, "--config", tidy, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT,
-                          env=environment(), timeout=600)  # fmt: skip
-    assert completed.returncode == 0, completed.stdout + completed.stderr
+    before = running()
+    ended = in_turn(folder, tidy, list(jobs.values()), submit_program)
     assert left_since(before) == set()
-    ended = json.loads((folder / "ended.json").read_text())
-    return Afterwards(rows, tables, {name: Ended(*end) for name, end in zip(jobs, ended, strict=True)})
+    return Afterwards(rows, tables, dict(zip(jobs, ended, strict=True)))
 
 
 @pytest.mark.slow
@@ -250,16 +249,12 @@ def test_replay_says_what_passes_and_moves_nothing_else(afterwards: Afterwards, 
 
 
 @pytest.mark.slow
-def test_a_span_is_ingested_in_parts_by_one_command(flights_csv: Path, tmp_path: Path) -> None:
-    write_sample(flights_csv, tmp_path)
-    span = ("--from", "2013-01-01", "--to", "2013-03-01", "--every", "month")
-    config = write_yaml(tmp_path / "span.yaml", departures(tmp_path, "jobs"))
-    completed = submit("ingest", "--config", config, *span, master="local[1]")
-    assert completed.returncode == 0, completed.stdout
-    assert "interval 2 of 2: 2013-02-01 00:00 to 2013-03-01 00:00, about" in completed.stdout
-    wrong = submit("ingest", "--config", config, *span[:3], "2013-03-02", *span[4:], master="local[1]")
-    assert wrong.returncode == 2
-    assert "--every: 2013-01-01 00:00:00-05:00 to 2013-03-02 00:00:00-05:00 is not a whole number of 'month'" in wrong.stdout
+def test_a_span_is_ingested_in_parts_by_one_command(afterwards: Afterwards) -> None:
+    completed, wrong = (afterwards.jobs[name] for name in ("span", "odd span"))
+    assert completed.code == 0, completed.printed
+    assert "interval 2 of 2: 2013-02-01 00:00 to 2013-03-01 00:00, about" in completed.printed
+    assert wrong.code == 2
+    assert "--every: 2013-01-01 00:00:00-05:00 to 2013-03-02 00:00:00-05:00 is not a whole number of 'month'" in wrong.printed
 
 
 @pytest.mark.slow

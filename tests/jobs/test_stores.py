@@ -19,16 +19,17 @@ from pyarrow import fs
 
 from setup.postgres import PostgresServer
 from tests.canary import in_folder, leaks, watched_processes
+from tests.departures import departures
 from tests.java import BRIEF_APPLICATION
+from tests.jobs.several import in_turn
 from tests.processes import environment, left_since, running
 from tests.root import ROOT
-from tests.sample import configured, write_sample
+from tests.sample import write_sample
 from tests.standalone import cluster
-from tests.stores import hdfs_server, s3_files, s3_packages, s3_server, s3_settings, s3_variables
+from tests.stores import hdfs_server, put_on_hdfs, s3_files, s3_packages, s3_server, s3_settings, s3_variables
 
 pytestmark = pytest.mark.slow
 BIN = Path(sys.executable).parent
-ON_HDFS = ("weather.csv", "airports.csv")
 CANARY = secrets.token_hex(16)
 
 
@@ -81,20 +82,10 @@ def config(stores: Stores, postgres: PostgresServer, flights_csv: Path, tmp_path
     folder = tmp_path_factory.mktemp("stores")
     write_sample(flights_csv, folder)
     stores.objects.create_dir("lake")
-    for name in ("flights", "planes"):
+    for name in ("flights", "airlines"):
         with stores.objects.open_output_stream(f"lake/in/{name}.csv") as file:
             file.write((folder / f"{name}.csv").read_bytes())
-    put = folder / "put.py"
-    put.write_text(
-        "import sys\nfrom pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
-        "path = spark._jvm.org.apache.hadoop.fs.Path\nsettings = spark._jsc.hadoopConfiguration()\n"
-        "folder = path(sys.argv[1])\nfiles = folder.getFileSystem(settings)\nfiles.mkdirs(folder)\n"
-        "for source in sys.argv[2:]:\n    files.copyFromLocalFile(path(source), folder)\nspark.stop()\n"
-    )
-    completed = stores.submit(
-        "--master", "local[1]", str(put), f"{stores.hdfs}/in/", *(str((folder / name).resolve()) for name in ON_HDFS)
-    )
-    assert completed.returncode == 0, completed.stderr
+    put_on_hdfs(folder / "planes.csv", stores.hdfs)
 
     def edit(content: dict[str, Any]) -> None:
         catalog = {"type": "jdbc", "uri": postgres.url, "jdbc.user": postgres.user, "jdbc.schema-version": "V1"}
@@ -104,12 +95,11 @@ def config(stores: Stores, postgres: PostgresServer, flights_csv: Path, tmp_path
         }
         content["notify"] = {"url": "RINGMILL_WEBHOOK"}
         content["sources"]["flights"]["path"] = "s3a://lake/in/fl*.csv"
-        content["sources"]["planes"]["path"] = "s3a://lake/in/planes.csv"
-        for name in ON_HDFS:
-            content["sources"][Path(name).stem]["path"] = f"{stores.hdfs}/in/{name}"
+        content["sources"]["airlines"]["path"] = "s3a://lake/in/airlines.csv"
+        content["sources"]["planes"]["path"] = f"{stores.hdfs}/planes.csv"
 
     path = folder / "stores.yaml"
-    path.write_text(yaml.safe_dump(configured(folder, "stores", edit)))
+    path.write_text(yaml.safe_dump(departures(folder, "stores", edit)))
     return path
 
 
@@ -149,9 +139,9 @@ def test_the_whole_job_runs_on_a_cluster_with_stores_and_a_catalog(
     assert not leaking
     assert leaks(left_of(stores, completed, postgres), credentials) == []
 
-    again = stores.submit("jobs/pipeline.py", "--config", str(config))
-    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    jobs = [(name, "--config", str(config)) for name in ("pipeline", "maintain")]
+    again, maintained = in_turn(config.parent, str(config), jobs, stores.submit)
+    assert again.code == 0, again.printed
     steps = ["ingest", "clean", "features", "train", "evaluate", "publish"]
-    assert re.findall(r"(\w+): nothing to do", again.stdout) == steps, again.stdout
-    maintained = stores.submit("jobs/maintain.py", "--config", str(config))
-    assert maintained.returncode == 0, f"{maintained.stdout}\n{maintained.stderr}"
+    assert re.findall(r"(\w+): nothing to do", again.printed) == steps, again.printed
+    assert maintained.code == 0, maintained.printed

@@ -1,4 +1,4 @@
-"""Derivations that lose a row, make one, or give labels that are none: what row accounting and checks are for."""
+"""Derivations of departures that lose a row, make one, or give labels that are none: what row accounting and checks are for."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.stages.flights import derive
+from tests.departures import derive
 
 
 def one_less(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
@@ -34,6 +34,11 @@ def endless(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> D
     return derive(tables, parameters).withColumn(name, F.expr(f"if({parameters['where']}, double('NaN'), {name})"))
 
 
-def without_wind(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
+def by_season(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
+    """All examples, with the day of the year in the place of the seats."""
+    return derive(tables, parameters).withColumn("seats", F.dayofyear("time_hour").cast("double"))
+
+
+def without_seats(tables: Mapping[str, DataFrame], parameters: Mapping[str, Any]) -> DataFrame:
     """All examples, without two of their contract's columns."""
-    return derive(tables, parameters).drop("wind_speed", "temp")
+    return derive(tables, parameters).drop("distance", "seats")

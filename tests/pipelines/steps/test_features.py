@@ -19,6 +19,7 @@ from pipelines.errors import ConfigError, DataError, QualityError
 from pipelines.runtime.checks import check_config
 from pipelines.runtime.code import code_version
 from pipelines.runtime.context import Context
+from pipelines.runtime.step import Step
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.drift import STEP as DRIFT
 from pipelines.steps.features import STEP as FEATURES
@@ -30,6 +31,11 @@ from tests.pipelines.conftest import Run
 def split_by(**split: Any) -> Any:
     """Edits the configuration's split."""
     return lambda content: content["features"].update(split=split)
+
+
+def by_season(content: dict[str, Any]) -> None:
+    """Edits the configuration so that the feature seats moves with the days."""
+    content["features"]["derive"] = "tests.pipelines.steps.leaky:by_season"
 
 
 def in_december(content: dict[str, Any]) -> None:
@@ -55,29 +61,29 @@ def record_training(context: Context, run_id: str = "t1") -> None:
     context.runs.add(run)
 
 
-def test_no_entity_is_in_two_splits(cleaned: Run) -> None:
-    context = cleaned(FEATURES, config=split_by(by="entity", columns=["destination"], validation=0.2, test=0.2))
+def test_no_entity_is_in_two_splits(cleaned_departures: Run) -> None:
+    context = cleaned_departures(FEATURES, config=split_by(by="entity", columns=["airline"], validation=0.2, test=0.2))
     rows = context.lake.read("features")
     counts = {row.split: row["count"] for row in rows.groupBy("split").count().collect()}
     assert set(counts) == {"train", "validation", "test"}
-    assert rows.where("split != 'train' and destination != 0").count() == 0  # all their words are unseen
-    assert rows.where("split = 'train' and destination = 0").count() == 0
+    assert rows.where("split != 'train' and airline != 0").count() == 0  # all their words are unseen
+    assert rows.where("split = 'train' and airline = 0").count() == 0
 
 
 @pytest.mark.slow
-def test_rows_without_a_split_and_splits_without_rows_are_exit_3(cleaned: Run) -> None:
+def test_rows_without_a_split_and_splits_without_rows_are_exit_3(cleaned_departures: Run) -> None:
     def with_known_at(content: dict[str, Any], predicted_at: str) -> None:
-        content["features"].update(known_at={"temp": "scheduled_departure"}, predicted_at=predicted_at)
+        content["features"].update(known_at={"seats": "scheduled_departure"}, predicted_at=predicted_at)
 
-    before = cleaned().lake.snapshot_id("features")
-    with pytest.raises(DataError, match=r"rows with the split Fri, Mon, .*; expected train, validation, test alone"):
-        cleaned(FEATURES, config=split_by(by="column", column="weekday"))
+    before = cleaned_departures().lake.snapshot_id("features")
+    with pytest.raises(DataError, match=r"rows with the split AirTran .*, Alaska .*; expected train, validation, test alone"):
+        cleaned_departures(FEATURES, config=split_by(by="column", column="airline"))
     with pytest.raises(DataError, match="the test split has no labelled row"):
-        cleaned(FEATURES, config=split_by(validation_from="2013-10-01", test_from="2014-10-01"))
-    with pytest.raises(DataError, match=r"only after they were to be used: temp of [\d,]+ rows \(scheduled_departure\)"):
-        cleaned(FEATURES, config=lambda c: with_known_at(c, "time_hour"))
-    assert cleaned().lake.snapshot_id("features") == before
-    context = cleaned(FEATURES, config=lambda c: with_known_at(c, "scheduled_departure"))
+        cleaned_departures(FEATURES, config=split_by(validation_from="2013-10-01", test_from="2014-10-01"))
+    with pytest.raises(DataError, match=r"only after they were to be used: seats of [\d,]+ rows \(scheduled_departure\)"):
+        cleaned_departures(FEATURES, config=lambda c: with_known_at(c, "time_hour"))
+    assert cleaned_departures().lake.snapshot_id("features") == before
+    context = cleaned_departures(FEATURES, config=lambda c: with_known_at(c, "scheduled_departure"))
     assert context.lake.snapshot_id("features") != before
     assert context.lake.read("features").count() > 0
 
@@ -98,7 +104,7 @@ def test_columns_are_checked_before_anything_runs(run: Run, edit: Any, message: 
 
 
 @pytest.mark.slow
-def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(cleaned: Run) -> None:
+def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(cleaned_departures: Run) -> None:
     def of_classes(content: dict[str, Any]) -> None:
         content.update(task={"kind": "multiclass", "classes": ["a", "b"]}, evaluate={})
         content["features"]["derive"] = "tests.pipelines.steps.leaky:delays"
@@ -107,14 +113,14 @@ def test_labels_that_are_no_class_and_baselines_that_are_no_sql_are_refused(clea
         content["features"]["baselines"] = {"simple": sql}
 
     with pytest.raises(DataError, match=r"[\d,]+ rows have a label that is no class; expected whole numbers from 0 to 1"):
-        cleaned(FEATURES, config=of_classes)
+        cleaned_departures(FEATURES, config=of_classes)
     with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distanc / 8' as float: .*distanc"):
-        cleaned(FEATURES, config=lambda c: baseline(c, "distanc / 8"))
+        cleaned_departures(FEATURES, config=lambda c: baseline(c, "distanc / 8"))
     with pytest.raises(ConfigError, match=r"features\.baselines\.simple: Spark can't read 'distance /' as float"):
-        cleaned(FEATURES, config=lambda c: baseline(c, "distance /"))
-    with pytest.raises(ConfigError, match=r"leaky:without_wind gives no column .*temp.*; expected all that schemas"):
-        cleaned(FEATURES, config=lambda c: c["features"].update(derive="tests.pipelines.steps.leaky:without_wind"))
-    context = cleaned(FEATURES, config=lambda c: baseline(c, "least(origin_late_3h, 1)"))
+        cleaned_departures(FEATURES, config=lambda c: baseline(c, "distance /"))
+    with pytest.raises(ConfigError, match=r"leaky:without_seats gives no column distance, seats; expected all that tests"):
+        cleaned_departures(FEATURES, config=lambda c: c["features"].update(derive="tests.pipelines.steps.leaky:without_seats"))
+    context = cleaned_departures(FEATURES, config=lambda c: baseline(c, "least(distance / 5000, 1)"))
     rows = context.lake.read("features").where("baseline_simple is not null")
     assert 0 <= rows.agg(F.min("baseline_simple")).collect()[0][0] < rows.agg(F.max("baseline_simple")).collect()[0][0] <= 1
 
@@ -163,39 +169,46 @@ def test_a_few_hundred_samples_are_kept_of_the_examples(cleaned: Run) -> None:
 
 @pytest.mark.slow
 def test_examples_are_the_same_by_either_writer_and_their_files_are_removed(
-    cleaned: Run, monkeypatch: pytest.MonkeyPatch
+    cleaned_departures: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Path(cleaned().artifacts("examples")).parent
+    folder = Path(cleaned_departures().artifacts("examples")).parent
     for name, hours in (("killed", 25), ("running", 1)):
         file = folder / name / "part-0.parquet"
         file.parent.mkdir(parents=True)
         file.write_bytes(b"")
         os.utime(file, times=(time.time() - hours * 3600,) * 2)
-    by_spark = digests(cleaned(FEATURES, force=True))
+    by_spark = digests(cleaned_departures(FEATURES, force=True))
     assert [path.name for path in folder.iterdir()] == ["running"]
     with monkeypatch.context() as remote:
         remote.setattr("pipelines.steps.examples.is_local", lambda _: False)
-        assert digests(cleaned(FEATURES, force=True)) == by_spark
+        assert digests(cleaned_departures(FEATURES, force=True)) == by_spark
     assert [path.name for path in folder.iterdir()] == ["running"]
 
     def refuse(uri: str) -> None:
         raise PermissionError(uri)
 
     monkeypatch.setattr("pipelines.steps.examples.delete_folder", refuse)
-    with pytest.raises(DataError, match="Fri, Mon"):  # what went wrong is said, not what it left behind
-        cleaned(FEATURES, config=split_by(by="column", column="weekday"))
+    with pytest.raises(DataError, match="AirTran"):  # what went wrong is said, not what it left behind
+        cleaned_departures(FEATURES, config=split_by(by="column", column="airline"))
 
 
 @pytest.mark.slow
-def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
+def test_an_interval_is_compared_with_what_was_trained_on(run_departures: Run) -> None:
+    def run(*steps: Step, config: Any = lambda _: None, **options: Any) -> Context:
+        def edit(content: dict[str, Any]) -> None:
+            by_season(content)
+            config(content)
+
+        return run_departures(*steps, config=edit, **options)
+
     whole = run(INGEST, CLEAN, FEATURES)
     with pytest.raises(DataError, match="no model has been trained"):
         run(DRIFT)
     record_training(whole)
     compared = run(DRIFT, config=in_december)  # a window within the interval that is cleaned
     moved = {row.feature: row for row in run().lake.read("drift_metrics").where("compared = 'interval'").collect()}
-    assert moved["temp"].psi > 1
-    assert moved["temp"].ks > 0.5
+    assert moved["seats"].psi > 1
+    assert moved["seats"].ks > 0.5
     assert moved["distance"].ks < 0.1
     assert {row.reference_run_id for row in moved.values()} == {whole.runs.needed("features", by="the test").run_id}
     report = Path(compared.runs.needed("drift", by="the test").artifacts["report"]).read_text()
@@ -208,7 +221,7 @@ def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
         content["drift"] = {"ks": {"fail": 0.5}}
 
     with pytest.raises(
-        QualityError, match=r"have moved from what the model was trained on: temp: ks 0\.\d+ is above 0\.5"
+        QualityError, match=r"have moved from what the model was trained on: seats: ks [\d.]+ is above 0\.5"
     ) as caught:
         run(DRIFT, config=strict)
     assert caught.value.exit_code == 4
@@ -229,8 +242,8 @@ def test_an_interval_is_compared_with_what_was_trained_on(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(cleaned: Run) -> None:
-    def endless(where: str, share: float, column: str = "temp") -> Any:
+def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(cleaned_departures: Run) -> None:
+    def endless(where: str, share: float, column: str = "distance") -> Any:
         def edit(content: dict[str, Any]) -> None:
             content["clean"]["max_quarantined_share"] = share
             content["features"]["derive"] = "tests.pipelines.steps.leaky:endless"
@@ -242,18 +255,20 @@ def test_rows_that_become_no_features_are_quarantined_up_to_a_bound(cleaned: Run
         return edit
 
     few = "flight % 20 = 7"
-    context = cleaned(FEATURES, config=endless(few, 0.2))
-    expected = context.lake.read("clean_flights").where(f"{few} and arr_delay is not null").count()
+    context = cleaned_departures(FEATURES, config=endless(few, 0.2))
+    expected = context.lake.read("clean_flights").where(f"{few} and dep_delay is not null").count()
     assert expected > 100
     refused = context.lake.read("quarantine").where("source = 'features'").collect()
-    assert [list(row.reasons) for row in refused] == [["temp: expected a finite number"]] * expected
+    assert [list(row.reasons) for row in refused] == [["distance: expected a finite number"]] * expected
     ledger = context.lake.read("row_ledger").where("step = 'features'").collect()[0]
     assert (ledger.quarantined, ledger.rows_out) == (expected, context.lake.read("features").count())
     assert ledger.rows_in == ledger.rows_out + ledger.quarantined + ledger.filtered
-    with pytest.raises(DataError, match=rf"features of flights: {expected} of .*'temp: expected .*; expected at most 1\.0%"):
-        cleaned(FEATURES, config=endless(few, 0.01))
+    with pytest.raises(
+        DataError, match=rf"features of flights: {expected} of .*'distance: expected .*; expected at most 1\.0%"
+    ):
+        cleaned_departures(FEATURES, config=endless(few, 0.01))
     with pytest.raises(DataError, match=r"no labelled row of the test split became features \([\d,]+ rows quarantined"):
-        cleaned(FEATURES, config=endless("time_hour >= '2013-11-01'", 1))
+        cleaned_departures(FEATURES, config=endless("time_hour >= '2013-11-01'", 1))
     with pytest.raises(DataError, match=rf"{expected} rows have a label that is NaN or infinite"):
-        cleaned(FEATURES, config=endless(f"{few} and label is not null", 1, "label"))
-    assert cleaned().lake.snapshot_id("features") == context.lake.snapshot_id("features")
+        cleaned_departures(FEATURES, config=endless(f"{few} and label is not null", 1, "label"))
+    assert cleaned_departures().lake.snapshot_id("features") == context.lake.snapshot_id("features")

@@ -191,12 +191,12 @@ def test_one_bad_row_too_many_is_exit_3(run_departures: Run) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("derive", "leak"), [("one_less", "+1"), ("one_more", "-1")])
-def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(cleaned: Run, derive: str, leak: str) -> None:
-    before = snapshots(cleaned())
+def test_a_leak_of_one_row_is_exit_3_and_changes_nothing(cleaned_departures: Run, derive: str, leak: str) -> None:
+    before = snapshots(cleaned_departures())
     with pytest.raises(AccountingError, match=rf"features of flights: in 8,420 .*= \{leak}, expected 0") as caught:
-        cleaned(FEATURES, config=lambda c: c["features"].update(derive=f"tests.pipelines.steps.leaky:{derive}"))
+        cleaned_departures(FEATURES, config=lambda c: c["features"].update(derive=f"tests.pipelines.steps.leaky:{derive}"))
     assert caught.value.exit_code == 3
-    assert snapshots(cleaned()) == before
+    assert snapshots(cleaned_departures()) == before
 
 
 @pytest.mark.slow
@@ -236,15 +236,15 @@ def test_features_of_what_is_not_there_say_which_jobs_to_run(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned: Run) -> None:
-    before = snapshots(cleaned(FEATURES))
+def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned_departures: Run) -> None:
+    before = snapshots(cleaned_departures(FEATURES))
     with pytest.raises(ConfigError, match="9 ranks need 9 slots at once, the cluster has 2"):
-        cleaned(TRAIN, config=lambda c: c["train"].update(ranks=9))
+        cleaned_departures(TRAIN, config=lambda c: c["train"].update(ranks=9))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(ExternalError, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
-            cleaned(TRAIN, config=lambda c: c["train"].update(channel_port=port))
-    assert snapshots(cleaned()) == before
+            cleaned_departures(TRAIN, config=lambda c: c["train"].update(channel_port=port))
+    assert snapshots(cleaned_departures()) == before
 
 
 @pytest.mark.slow

@@ -16,13 +16,13 @@ from tests.pipelines.conftest import Run
 
 
 @pytest.mark.slow
-def test_a_transformed_label_is_scored_and_measured_in_its_own_unit(cleaned: Run) -> None:
+def test_a_transformed_label_is_scored_and_measured_in_its_own_unit(cleaned_departures: Run) -> None:
     def edit(content: dict[str, Any]) -> None:
         content.update(task={"kind": "regression", "transform": "log1p", "clip": True}, evaluate={"maximum": {"mae": 1.0}})
         content["features"]["baselines"] = {"always_late": "1.0"}
         content["train"].update(epochs=1, monitor="validation_mae")
 
-    context = cleaned(FEATURES, TRAIN, EVALUATE, config=edit)
+    context = cleaned_departures(FEATURES, TRAIN, EVALUATE, config=edit)
     train = context.lake.read("features").where("split = 'train'").toPandas()["label"].to_numpy(np.float64)
     stats = context.lake.read("feature_stats").where("kind = 'label'").collect()[0]
     assert (stats["mean"], stats["stddev"]) == pytest.approx((np.log1p(train).mean(), np.log1p(train).std()), rel=1e-9)

@@ -26,6 +26,7 @@ EXAMPLES = Table(
         *(FLIGHTS.column(name) for name in FLIGHTS.key),
         Column("label", "float", comment="1 when the flight left late, 0 when it did not, null when it never left"),
         FLIGHTS.column("distance"),
+        FLIGHTS.column("dest"),
         Column("scheduled_departure", "timestamp", nullable=False),
         Column("minute_of_day", "double", unit="minutes since local midnight", nullable=False),
         Column("seats", "double", unit="seats"),

@@ -35,14 +35,20 @@ def write_sample(
         (folder / f"{name}.csv").symlink_to(data / f"{name}.csv")
 
 
-def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
-    """The flights configuration over the sample in `folder`, as pipeline `name`, edited."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / "flights.yaml").read_text())
+def example_over(folder: Path, example: str, name: str) -> dict[str, Any]:
+    """An example's configuration over the files in `folder`, as pipeline `name`."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{example}.yaml").read_text())
     content["pipeline"] = name
     content["packages"] = ["schemas", "pipelines.stages", "tests"]
     content["lake"]["warehouse"] = str(folder / "warehouse")
     for source, settings in content["sources"].items():
         settings["path"] = str(folder / f"{source}.csv")
+    return content
+
+
+def configured(folder: Path, name: str, edit: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
+    """The flights configuration over the sample in `folder`, as pipeline `name`, edited."""
+    content = example_over(folder, "flights", name)
     content["train"].update(epochs=2, batch_size=64)
     content["evaluate"] = {"minimum": {"auc": 0.55}}
     edit(content)

@@ -219,12 +219,13 @@ def test_runs_killed_at_any_moment_leave_whole_tables_and_heal(spark: SparkSessi
     config = tmp_path / "kill.yaml"
     config.write_text(yaml.safe_dump(departures(tmp_path, "kill", lambda c: c["clean"].update(max_quarantined_share=0.05))))
     states, expected = [], []
+    (tmp_path / "warehouse").mkdir()
     reader = Reader(spark, tmp_path)
     for state in (0, 1):
         expected.append(write_state(flights_csv, tmp_path, state))
         if state == 0:
             reader.run_steps(config)
-        else:
+        else:  # whose length says when others can be killed
             job = Job(str(config), "--force")
             seconds = job.finish()
         contents = reader.read_all()

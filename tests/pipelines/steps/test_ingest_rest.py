@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
 
 from pipelines.errors import DataError, ExternalError
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from tests import faulty_server as faulty
 from tests.faulty_server import FaultyApi, read_rows, serving
-from tests.pipelines.conftest import Run
+from tests.pipelines.conftest import Run, runner
+from tests.sample import example_over
 
 PAGES = ["1", "2", "3", "4", "5", "6"]
 
@@ -26,12 +28,20 @@ def server(flights_csv: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault
         yield api
 
 
-def from_api(content: dict[str, Any]) -> None:
-    """The weather comes from the API; the small files alone beside it."""
+@pytest.fixture
+def run(spark: SparkSession, flights_csv: Path, tmp_path: Path) -> Run:
+    """Runs steps of the pipeline that has no other source than the weather, which comes from the API."""
+    return runner(spark, flights_csv, tmp_path, from_api)
+
+
+def from_api(folder: Path, name: str, _: object) -> dict[str, Any]:
+    """The weather example's configuration over the API."""
+    content = example_over(folder, "weather", name)
     content["sources"]["weather"] = {
         "kind": "rest", "url": "${WEATHER_AT}/v1/weather", "params": {"from": "{from}", "to": "{to}"}, "records": "data.items",
         "paging": {"by": "page", "size": 5000}, "total": "total", "retries": 0, "timeout_seconds": 20,
     }  # fmt: skip
+    return content
 
 
 def spool_files(tmp_path: Path) -> list[str]:
@@ -45,9 +55,9 @@ def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_resumed(
 ) -> None:
     server.script.extend([None, None, faulty.status(503)])
     with pytest.raises(ExternalError, match=r"source weather: .*page=3 failed 1 times, .*503"):
-        run(INGEST, config=from_api)
+        run(INGEST)
     assert spool_files(tmp_path) == ["page-000001.json", "page-000002.json"]
-    context = run(INGEST, CLEAN, config=from_api)
+    context = run(INGEST, CLEAN)
     assert server.requested == ["1", "2", "3", *PAGES[2:]]
     assert (server.requests[0].query["from"], server.requests[0].query["to"]) == (
         "2013-01-01T05:00:00Z",
@@ -59,9 +69,9 @@ def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_resumed(
     tables = [run_context.lake.read("clean_weather").select(columns) for run_context in (context, cleaned())]
     assert tables[0].count() == 26114
     assert tables[0].exceptAll(tables[1]).count() == 0
-    run(INGEST, config=from_api)
+    run(INGEST)
     assert len(server.requests) == 7
-    run(INGEST, config=from_api, force=True)
+    run(INGEST, force=True)
     assert server.requested[7:] == PAGES
 
 
@@ -69,8 +79,8 @@ def test_an_api_lands_as_its_file_would_and_a_run_that_broke_off_is_resumed(
 def test_answers_that_break_the_contract_are_not_kept(run: Run, server: FaultyApi, tmp_path: Path) -> None:
     server.rows[20000]["sunshine"] = 1
     with pytest.raises(DataError, match=r"a row of .*v1/weather has fields that the contract does not know: sunshine"):
-        run(INGEST, config=from_api)
+        run(INGEST)
     assert spool_files(tmp_path) == []
     assert run().lake.snapshot_id("raw_weather") is None
     del server.rows[20000]["sunshine"]
-    assert run(INGEST, config=from_api).lake.read("raw_weather").count() == 26115
+    assert run(INGEST).lake.read("raw_weather").count() == 26115

@@ -102,17 +102,16 @@ def test_a_changed_configuration_is_work_again(again: Run) -> None:
 
 
 @pytest.mark.slow
-def test_features_may_be_added_and_left_out_from_run_to_run(cleaned: Run) -> None:
-    def change(content: dict[str, Any]) -> None:
-        del content["features"]["numeric"]["humid"]
-        content["features"]["numeric"]["origin_delay_6h"] = {}
+def test_features_may_be_added_and_left_out_from_run_to_run(cleaned_departures: Run) -> None:
+    def without(name: str) -> Any:
+        return lambda content: content["features"]["numeric"].pop(name)
 
-    cleaned(FEATURES)
-    context = cleaned(FEATURES, config=change)
+    cleaned_departures(FEATURES, config=without("seats"))
+    context = cleaned_departures(FEATURES, config=without("distance"))
     rows = context.lake.read("features")
-    assert rows.where("origin_delay_6h is null").count() == 0
-    assert rows.where("humid is not null").count() == 0
-    assert "origin_delay_6h" in read_spec(context).numbers
+    assert rows.where("seats is null").count() == 0
+    assert rows.where("distance is not null").count() == 0
+    assert "seats" in read_spec(context).numbers
 
 
 @pytest.mark.slow
@@ -209,17 +208,20 @@ def test_a_feature_without_variance_is_exit_3_and_changes_nothing(run_departures
 
 
 @pytest.mark.slow
-def test_a_category_unseen_in_training_is_the_unknown_one(run: Run) -> None:
+def test_a_category_unseen_in_training_is_the_unknown_one(run_departures: Run) -> None:
     def rename(rows: list[Row]) -> list[Row]:
         return [{**row, "dest": "ZZZ"} if row["month"] in ("11", "12") and row["day"] == "5" else row for row in rows]
 
-    context = run(INGEST, CLEAN, FEATURES, rows=rename)
-    unknown = context.lake.read("features").where(F.col("destination") == 0).groupBy("split").count().collect()
-    named = context.lake.read("clean_flights").where("dest = 'ZZZ' and arr_delay is not null").count()
+    def with_destination(content: dict[str, Any]) -> None:
+        content["features"]["categorical"]["dest"] = {}
+
+    context = run_departures(INGEST, CLEAN, FEATURES, config=with_destination, rows=rename)
+    unknown = context.lake.read("features").where(F.col("dest") == 0).groupBy("split").count().collect()
+    named = context.lake.read("clean_flights").where("dest = 'ZZZ' and dep_delay is not null").count()
     counts = {row.split: row["count"] for row in unknown}
     assert counts["test"] >= named > 0
     assert "train" not in counts
-    vocabulary = next(f.words for f in read_spec(context).features if f.kind == "categorical" and f.name == "destination")
+    vocabulary = next(f.words for f in read_spec(context).features if f.kind == "categorical" and f.name == "dest")
     assert "ZZZ" not in (vocabulary or ("ZZZ",))
 
 
@@ -249,7 +251,7 @@ def test_training_refuses_what_it_cannot_start_and_changes_nothing(cleaned_depar
 
 @pytest.mark.slow
 def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
-    run_departures: Run, cleaned: Run, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_departures: Run, cleaned_departures: Run, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLIGHTS_PASSWORD", postgres.password)
     table = {"kind": "jdbc", "url": postgres.url, "user": postgres.user, "password": "FLIGHTS_PASSWORD"}
@@ -259,7 +261,7 @@ def test_a_table_of_postgresql_is_landed_and_cleaned_like_a_file(
         content["sources"].update(flights=timed, airlines={**table, "table": "steps_airlines"})
 
     postgres.execute(flights_ddl("steps_flights") + "; create table steps_airlines (carrier text, name text)")
-    before = cleaned()
+    before = cleaned_departures()
     run_departures()  # writes the sample
     for name in ("flights", "airlines"):
         postgres.copy_in(f"steps_{name}", tmp_path / f"{name}.csv", null="NA")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -54,7 +55,7 @@ class StallDetector:
         self._stall, self._first, self._clock = stall_seconds, max(first_seconds, stall_seconds), clock
         self._ranks: dict[int, _Rank] = {}
         self._slow: set[int] = set()
-        self._has_stepped = False
+        self._stepped_at: float | None = None
 
     def update(self, message: Message) -> Message | None:
         """Record a message; return one of a `SlowRank` once a rank turns out to hold the others up."""
@@ -68,7 +69,8 @@ class StallDetector:
         if rank.heartbeat is None or _progress(heartbeat) != _progress(rank.heartbeat):
             rank.advanced_at = now
         rank.record(heartbeat)
-        self._has_stepped |= heartbeat.step > 0
+        if heartbeat.step and self._stepped_at is None:
+            self._stepped_at = now
         slow = self._slowness(message.rank, heartbeat)
         return Message(rank=message.rank, host=message.host, content=slow) if slow else None
 
@@ -79,15 +81,17 @@ class StallDetector:
     def check(self) -> None:
         """Raise RankError, naming rank, host and what it last did, when one is silent or none gets on."""
         now = self._clock()
-        reporting = {number: (rank, rank.heartbeat) for number, rank in self._ranks.items() if rank.heartbeat}
-        for number, (rank, heartbeat) in reporting.items():
-            if now - rank.heard_at > self._stall:
+        for number, rank in self._ranks.items():
+            silent = now - self._expected_since(rank)
+            if silent > self._stall:
+                last = _describe(rank.heartbeat) if rank.heartbeat else "it was ready"
                 raise RankError(
-                    f"rank {number} on {rank.host} hangs: not a word for {now - rank.heard_at:.0f} seconds, after "
-                    f"{_describe(heartbeat)}. Its process is stopped, or its host gone. {self._hint()}"
+                    f"rank {number} on {rank.host} hangs: not a word for {silent:.0f} seconds, after {last}. Its process is "
+                    f"stopped, or its host gone. {self._hint()}"
                 )
+        reporting = {number: (rank, rank.heartbeat) for number, rank in self._ranks.items() if rank.heartbeat}
         exporting = any(heartbeat.phase == EXPORT for _, heartbeat in reporting.values())
-        allowed = self._stall if self._has_stepped and not exporting else self._first
+        allowed = self._stall if self._stepped_at is not None and not exporting else self._first
         if not reporting or any(now - rank.advanced_at <= allowed for rank, _ in reporting.values()):
             return
         number = min(reporting, key=lambda number: (reporting[number][1].phase == COMPUTE, reporting[number][1].step))
@@ -97,6 +101,14 @@ class StallDetector:
             f"rank {number} on {rank.host} hangs: nothing has moved for {now - rank.advanced_at:.0f} seconds; it is at "
             f"{_describe(heartbeat)}{f' ({others})' if others else ''}. {self._hint()}"
         )
+
+    def _expected_since(self, rank: _Rank) -> float:
+        """From when on a rank's next word is awaited. All ranks train once one has done a step: who was only ready till then
+        has stopped before its first heartbeat.
+        """
+        if rank.heartbeat:
+            return rank.heard_at
+        return math.inf if self._stepped_at is None else max(rank.heard_at, self._stepped_at)
 
     def _hint(self) -> str:
         return "Raise train.stall_timeout_seconds where steps or storage take that long."

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import psutil
 import pytest
 
 from tests.pipelines.launch.faults import ROWS, ranks_of
@@ -29,6 +30,7 @@ REFUSED = {
     "missing_file": ("DataError", rf"rank [01] on {HOST}: features file .*features\.parquet: row group \d+ can't be read"),
     "two_ranks": ("RankError", rf"rank 1 on {HOST} died: its process ended without a word"),
 }
+ALIVE = ("none", *MENDED, *REFUSED, "other_ranks", "slow")
 pytestmark = pytest.mark.slow
 
 
@@ -42,15 +44,35 @@ def start(folder: Path, faults: tuple[str, ...]) -> subprocess.Popen[bytes]:
 
 def results(folder: Path, faults: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """What each fault came to."""
-    code = start(folder, faults).wait(timeout=1200)
-    assert code == 0, (folder / f"{faults[0]}.out").read_text()[-3000:]
     return {fault: json.loads((folder / f"{fault}.json").read_text()) for fault in faults}
 
 
+class Killed(NamedTuple):
+    """What is left of an application whose last fault killed its driver."""
+
+    folder: Path
+    ranks: set[int]  # the process ids of that fault's ranks
+    left: set[psutil.Process]  # its processes that outlived the driver by half a minute
+
+
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """All faults that leave the driver alive, and the undisturbed run."""
-    return results(tmp_path_factory.mktemp("faults"), ("none", *MENDED, *REFUSED, "other_ranks", "slow"))
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """The undisturbed run and all faults, in one application; the last kills the driver."""
+    folder, before, faults = tmp_path_factory.mktemp("faults"), running(), (*ALIVE, "driver")
+    driver, ranks = start(folder, faults), set[int]()
+    deadline = time.monotonic() + 1200
+    while driver.poll() is None and time.monotonic() < deadline:
+        if (folder / "driver").exists():  # all before it has ended
+            ranks |= {process.pid for process in ranks_of(driver.pid).values()}
+        time.sleep(0.2)
+    assert driver.poll() == -9, (folder / f"{faults[0]}.out").read_text()[-3000:]
+    return Killed(folder, ranks, left_since(before, seconds=30))
+
+
+@pytest.fixture(scope="module")
+def tried(killed: Killed) -> dict[str, dict[str, Any]]:
+    """What the undisturbed run and each fault that leaves the driver alive came to."""
+    return results(killed.folder, ALIVE)
 
 
 def events_of(result: dict[str, Any]) -> list[tuple[str, str]]:
@@ -110,19 +132,12 @@ def test_a_slow_rank_is_named_with_its_share_of_time(tried: dict[str, dict[str, 
     assert "compute" in message
 
 
-def test_a_killed_driver_leaves_no_rank_and_the_next_run_goes_on(
-    tried: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder, before = tmp_path_factory.mktemp("driver"), running()
-    driver = start(folder, ("driver",))
-    started: set[int] = set()
-    while driver.poll() is None:
-        started |= {process.pid for process in ranks_of(driver.pid).values()}
-        time.sleep(0.2)
-    assert driver.returncode == -9
-    assert len(started) == 2
-    assert left_since(before, seconds=30) == set()
-    result = results(folder, ("after_the_driver",))["after_the_driver"]
+def test_a_killed_driver_leaves_no_rank_and_the_next_run_goes_on(killed: Killed, tried: dict[str, dict[str, Any]]) -> None:
+    assert len(killed.ranks) == 2
+    assert killed.left == set()
+    code = start(killed.folder, ("after_the_driver",)).wait(timeout=600)
+    assert code == 0, (killed.folder / "after_the_driver.out").read_text()[-3000:]
+    result = results(killed.folder, ("after_the_driver",))["after_the_driver"]
     assert result["error"] is None
     assert kinds(result) == ["resumed"]
     assert result["losses"] == tried["none"]["losses"]

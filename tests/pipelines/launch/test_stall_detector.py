@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.errors import RankError
 from pipelines.launch.stall_detector import StallDetector
-from pipelines.messages import Heartbeat, Message, SlowRank
+from pipelines.messages import Heartbeat, Message, Ready, SlowRank
 
 STALL = 60.0
 
@@ -48,6 +48,18 @@ def test_a_rank_that_is_silent_is_named_with_its_last_position(clock: Clock) -> 
     detector.update(heartbeat(1, step=7))
     wait_and_update(clock, detector, heartbeat(0))
     with pytest.raises(RankError, match=r"rank 1 on host1 hangs: not a word for \d+ seconds, after epoch 1, step 7, compute"):
+        detector.check()
+
+
+def test_a_rank_that_stops_before_its_first_heartbeat_is_named(clock: Clock) -> None:
+    detector = StallDetector(STALL, 600, clock)
+    detector.update(Message(rank=1, host="host1", content=Ready(parameters=1)))
+    wait_and_update(clock, detector, heartbeat(0, step=0))
+    detector.check()  # as long as no rank has done a step, it may be about to begin
+    detector.update(heartbeat(0, step=64))
+    detector.check()
+    wait_and_update(clock, detector, heartbeat(0, step=64))
+    with pytest.raises(RankError, match=r"rank 1 on host1 hangs: not a word for 90 seconds, after it was ready\."):
         detector.check()
 
 

@@ -31,8 +31,10 @@ S3_PACKAGES = (
 HDFS_PACKAGES = (f"org.apache.hadoop:hadoop-client-minicluster:{HADOOP}", "junit:junit:4.13.2")
 START_SECONDS = 60
 KEY = "ringmill"
+# Ivy fetches before Spark's context would be there, which nobody needs.
 FETCH = (
-    "from pyspark import SparkContext; context = SparkContext(); print(context._jsc.sc().jars().mkString(' ')); context.stop()"
+    "from pyspark import SparkConf; from pyspark.java_gateway import launch_gateway; "
+    "print(SparkConf(_jvm=launch_gateway().jvm).get('spark.jars'))"
 )
 
 
@@ -41,12 +43,13 @@ def fetched(*packages: str) -> list[Path]:
     left out.
     """
     left_out = "org.apache.hadoop:hadoop-client-api,org.apache.hadoop:hadoop-client-runtime,software.amazon.awssdk:bundle"
-    options = f"--master local[1] --packages {','.join(packages)} --exclude-packages {left_out} pyspark-shell"
+    quick = f"--driver-java-options {QUICK_COMPILER}"
+    options = f"--master local[1] {quick} --packages {','.join(packages)} --exclude-packages {left_out} pyspark-shell"
     environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": options}
     completed = subprocess.run([sys.executable, "-c", FETCH], env=environment, capture_output=True, text=True, check=False)
     if completed.returncode:
         raise RuntimeError(f"packages {', '.join(packages)} could not be fetched: {completed.stderr[-2000:]}")
-    return [Path(urlparse(jar).path) for jar in completed.stdout.split()]
+    return [Path(urlparse(jar).path) for jar in completed.stdout.strip().split(",")]
 
 
 @contextmanager

@@ -43,7 +43,8 @@ make_run_folder() {
   [ -e "${HOME:-}/.keras" ] || KERAS_HOME=${KERAS_HOME:-$folder/keras}
   [ -e "${HOME:-}/.config/matplotlib" ] || MPLCONFIGDIR=${MPLCONFIGDIR:-$folder/matplotlib}
   SPARK_SUBMIT_OPTS="\"-Djava.io.tmpdir=$folder\" -XX:-UsePerfData ${SPARK_SUBMIT_OPTS:-}"
-  SPARK_LAUNCHER_OPTS="-XX:-UsePerfData ${SPARK_LAUNCHER_OPTS:-}"
+  # Java that only writes down the command by which Java starts: it has no time to optimize, and little to collect.
+  SPARK_LAUNCHER_OPTS="-XX:-UsePerfData -XX:TieredStopAtLevel=1 -XX:+UseSerialGC ${SPARK_LAUNCHER_OPTS:-}"
 }
 
 if [[ "${1:-}" == *SparkSubmit ]] && command -v flock setsid >/dev/null; then

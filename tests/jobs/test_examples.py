@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,32 +11,48 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tests.conftest import session_on
-from tests.jobs.test_jobs import submit
+from tests.jobs.several import in_turn
+from tests.jobs.test_jobs import submit_program
 from tests.root import ROOT
 
 pytestmark = pytest.mark.slow
 Table = Callable[[str], DataFrame]
 
 
-def run_pipeline(spark: SparkSession, folder: Path, name: str, epochs: int, **evaluate: dict[str, float]) -> Table:
-    """Run a whole example with few epochs; reads its tables."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
-    content["lake"]["warehouse"] = str(folder / "warehouse")
-    content["train"]["epochs"] = epochs
-    content["evaluate"] = evaluate
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(content))
-    completed = submit("pipeline", "--config", str(path))
-    assert completed.returncode == 0, completed.stdout
-    assert completed.stdout.count("nothing to do") == 0
-    report = next((folder / "warehouse" / "_artifacts" / name / "reports").glob("*/report.html"))
-    assert report.read_text().count("<svg") >= 3
+EXAMPLES: dict[str, tuple[int, dict[str, Any]]] = {
+    "weather": (3, {"maximum": {"mae": 5.0}}),
+    "digits": (12, {"minimum": {"accuracy": 0.93, "macro_f1": 0.93}}),
+    "sentiment": (3, {"minimum": {"auc": 0.79}}),
+}
+"""Few epochs, and what the model has to reach with them."""
+
+
+@pytest.fixture(scope="module")
+def table_of(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Table]:
+    """Runs the whole examples, one after the other in one process; reads the tables of one that ended well."""
+    folder = tmp_path_factory.mktemp("examples")
+    for name, (epochs, evaluate) in EXAMPLES.items():
+        content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
+        content["lake"]["warehouse"] = str(folder / "warehouse")
+        content["train"]["epochs"] = epochs
+        content["evaluate"] = evaluate
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    jobs = [("pipeline", "--config", str(folder / f"{name}.yaml")) for name in EXAMPLES]
+    ended = dict(zip(EXAMPLES, in_turn(folder, jobs[0][-1], jobs, submit_program), strict=True))
     session = session_on(spark, folder / "warehouse")
-    return lambda table: session.table(f"lake.{name}.{table}")
+
+    def tables(name: str) -> Table:
+        assert ended[name].code == 0, ended[name].printed
+        assert ended[name].printed.count("nothing to do") == 0
+        report = next((folder / "warehouse" / "_artifacts" / name / "reports").glob("*/report.html"))
+        assert report.read_text().count("<svg") >= 3
+        return lambda table: session.table(f"lake.{name}.{table}")
+
+    return tables
 
 
-def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path) -> None:
-    table = run_pipeline(spark, tmp_path, "weather", 3, maximum={"mae": 5.0})
+def test_weather_is_better_than_persistence(table_of: Callable[[str], Table]) -> None:
+    table = table_of("weather")
     rows = table("evaluation_metrics").where("split = 'test'").collect()
     metrics = {(row.baseline, row.metric): row.value for row in rows}
     assert metrics[None, "mae"] < 0.9 * metrics["persistence", "mae"] < 0.9 * metrics["same_hour_yesterday", "mae"]
@@ -58,8 +73,8 @@ def test_weather_is_better_than_persistence(spark: SparkSession, tmp_path: Path)
     assert (ends["test"][0] - ends["validation"][1]).total_seconds() > 24 * 3600
 
 
-def test_digits_are_classified(spark: SparkSession, tmp_path: Path) -> None:
-    table = run_pipeline(spark, tmp_path, "digits", 12, minimum={"accuracy": 0.93, "macro_f1": 0.93})
+def test_digits_are_classified(table_of: Callable[[str], Table]) -> None:
+    table = table_of("digits")
     predictions = table("predictions").where("split = 'test'").toPandas()
     assert (predictions["predicted"] == predictions["label"]).mean() > 0.93
     assert predictions["predictions"].map(len).unique().tolist() == [10]
@@ -68,8 +83,8 @@ def test_digits_are_classified(spark: SparkSession, tmp_path: Path) -> None:
     assert history[-1].validation_accuracy > 0.9
 
 
-def test_sentiment_is_felt(spark: SparkSession, tmp_path: Path) -> None:
-    table = run_pipeline(spark, tmp_path, "sentiment", 3, minimum={"auc": 0.79})
+def test_sentiment_is_felt(table_of: Callable[[str], Table]) -> None:
+    table = table_of("sentiment")
     stats = table("feature_stats").collect()[0]
     assert (stats.kind, stats.missing) == ("text", 0)
     train = table("features").where("split = 'train'")

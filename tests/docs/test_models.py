@@ -57,6 +57,7 @@ def run_page(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", script], cwd=folder, text=True, capture_output=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_pages_blocks_load_every_format_and_their_scores_are_right(tmp_path: Path) -> None:
     model, width = exported(tmp_path)
     blocks = BLOCK.findall((ROOT / "docs" / "models.md").read_text(encoding="utf-8"))

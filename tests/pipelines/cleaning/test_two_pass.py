@@ -77,6 +77,7 @@ def texts(rows: DataFrame) -> list[str]:
     return sorted(map(str, rows.collect()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row_buckets", [1, 7, 2**20])
 def test_two_passes_give_the_verdicts_of_one(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, row_buckets: int) -> None:
     monkeypatch.setattr(two_pass, "ROW_BUCKETS", row_buckets)

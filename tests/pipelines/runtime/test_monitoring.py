@@ -60,6 +60,7 @@ def events_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for text in texts for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_an_application_writes_its_event_log_and_is_scraped(tmp_path: Path) -> None:
     config = configured(tmp_path, event_log=str(tmp_path / "new" / "event log"), prometheus_port=free_port())
     completed = subprocess.run(

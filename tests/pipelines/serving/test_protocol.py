@@ -185,6 +185,7 @@ def test_binary_tensors_that_are_cut_or_of_other_bytes_are_refused(service: Runn
         assert status == 200 or response.json["error"].startswith(message), (message, response.json)
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_no_failure_and_nothing_that_breaks_the_schema(service: Running, tmp_path: Path) -> None:
     # What a tensor's data has to be follows from its shape, which JSON Schema can't say.
     tolerant = '[[operations]]\ninclude-path-regex = "infer$"\nchecks.positive_data_acceptance.enabled = false\n'

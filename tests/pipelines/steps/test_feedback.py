@@ -124,6 +124,7 @@ def serve(feedback: Feedback) -> list[tuple[str, int, float]]:
     ]
 
 
+@pytest.mark.slow
 def test_served_requests_become_live_drift_and_with_labels_live_metrics(spark: SparkSession, tmp_path: Path) -> None:
     feedback = Feedback(spark, tmp_path)
     feedback.publish(export_flights(tmp_path / "model"))

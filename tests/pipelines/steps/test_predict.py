@@ -305,6 +305,7 @@ def test_the_files_of_a_repeated_attempt_leave_no_row(rides: Rides, monkeypatch:
     assert context.lake.read("scores").schema == before.lake.read("scores").schema
 
 
+@pytest.mark.slow
 def test_two_models_are_compared_on_the_test_rows_of_which_both_make_features(rides: Rides, bundles: tuple[Path, Path]) -> None:
     context = rides.run()
     champion = version(1, uri=str(bundles[0]), metrics={})

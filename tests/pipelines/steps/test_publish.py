@@ -498,6 +498,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_gets_an_error(
     assert [one.valid_to for one in spans[:-1]] == [other.valid_from for other in spans[1:]]
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_promote_at_once_one_wins_and_one_gets_an_error(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "warehouse").mkdir()
     shared = Models(session_on(spark, tmp_path / "warehouse"), tmp_path)

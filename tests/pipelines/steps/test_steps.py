@@ -54,6 +54,7 @@ def dirty(rows: list[Row]) -> list[Row]:
     return bad + years + rows[13:] + rows[20:27]
 
 
+@pytest.mark.slow
 def test_from_files_to_features_every_row_is_accounted_for(run: Run) -> None:
     context = run(INGEST, CLEAN, FEATURES, rows=dirty)
     assert account(context, "ingest", "flights") == (FLIGHTS + 7, FLIGHTS + 7, 0, 0, 0)

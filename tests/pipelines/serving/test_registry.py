@@ -72,6 +72,7 @@ def append(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\n")
 
 
+@pytest.mark.slow
 def test_a_registry_without_a_usable_model_ends_the_service_with_its_exit_code(published: Path, tmp_path: Path) -> None:
     def exit_of(name: str, alias: str, spoil: Spoil) -> tuple[int, str]:
         config = registry(tmp_path / name, published)

@@ -318,6 +318,7 @@ def exit_of(model: Path, *arguments: str, **environment: str) -> tuple[int, str]
     return process.returncode, message
 
 
+@pytest.mark.slow
 def test_what_can_not_be_served_ends_with_its_exit_code(published: Path, service: Running, tmp_path: Path) -> None:
     spoiled = Path(shutil.copytree(published, tmp_path / "spoiled"))
     (spoiled / "model_card.json").write_text("{}")

@@ -61,6 +61,7 @@ def record_training(context: Context, run_id: str = "t1") -> None:
     context.runs.add(run)
 
 
+@pytest.mark.slow
 def test_no_entity_is_in_two_splits(cleaned_departures: Run) -> None:
     context = cleaned_departures(FEATURES, config=split_by(by="entity", columns=["airline"], validation=0.2, test=0.2))
     rows = context.lake.read("features")

@@ -393,6 +393,7 @@ def test_arrays_for_a_model_have_nan_and_empty_text_for_null(bundles: tuple[Path
         list(score_raw_batches(iter([batch]), ScoringModel(str(bundles[0]), "other"), ()))
 
 
+@pytest.mark.slow
 def test_rows_without_a_whole_window_are_filtered_and_the_others_scored(spark: SparkSession, tmp_path: Path) -> None:
     rides = Rides(spark, tmp_path, "rides_hourly")
 

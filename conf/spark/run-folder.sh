@@ -44,7 +44,7 @@ make_run_folder() {
   [ -e "${HOME:-}/.config/matplotlib" ] || MPLCONFIGDIR=${MPLCONFIGDIR:-$folder/matplotlib}
   SPARK_SUBMIT_OPTS="\"-Djava.io.tmpdir=$folder\" -XX:-UsePerfData ${SPARK_SUBMIT_OPTS:-}"
   # Java that only writes down the command by which Java starts: it has no time to optimize, and little to collect.
-  SPARK_LAUNCHER_OPTS="-XX:-UsePerfData -XX:TieredStopAtLevel=1 -XX:+UseSerialGC ${SPARK_LAUNCHER_OPTS:-}"
+  SPARK_LAUNCHER_OPTS="-XX:-UsePerfData ${SPARK_LAUNCHER_OPTS:--XX:TieredStopAtLevel=1 -XX:+UseSerialGC}"
 }
 
 if [[ "${1:-}" == *SparkSubmit ]] && command -v flock setsid >/dev/null; then

@@ -24,16 +24,13 @@ import pytest
 import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from rich.console import Console
 
 from pipelines.config import read_config
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.lake import Lake
-from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
-from pipelines.runtime.runs import RunLog
 from pipelines.steps import clean, ingest
 from tests.conftest import session_on
+from tests.contexts import quiet_context
 from tests.departures import SOURCES, departures
 from tests.jobs.test_signals import left_in
 from tests.processes import environment
@@ -130,10 +127,7 @@ class Reader:
 
     def run_steps(self, config: Path) -> None:
         """Ingest and clean as the application does, in this session."""
-        pipeline = read_config(config)
-        interval = pipeline.interval.located(pipeline.timezone)
-        lake = Lake(self._session, pipeline.pipeline, "first")
-        context = Context(pipeline, interval, self._session, lake, RunLog(lake, interval), Console(quiet=True))
+        context = quiet_context(self._session, read_config(config), "first")
         for step in (ingest.STEP, clean.STEP):
             execute(step, context, force=False)
 

@@ -9,19 +9,17 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from rich.console import Console
 
 from pipelines.config import Pipeline
-from pipelines.io.lake import Lake
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
 from pipelines.runtime.intervals import run_steps
 from pipelines.runtime.log_handler import JobHandler, begin_log, end_log
-from pipelines.runtime.runs import RunLog
 from pipelines.runtime.step import Step
 from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.ingest import STEP as INGEST
 from schemas.contract import Table
+from tests.contexts import quiet_context
 from tests.departures import departures
 from tests.pipelines.steps import visits
 from tests.sample import Row, configured, pipeline, write_sample
@@ -50,9 +48,7 @@ def runner(spark: SparkSession, data: Path, folder: Path, configuration: Callabl
         if not (folder / "flights.csv").exists():
             write_sample(data, folder, rows)
         pipeline_config = Pipeline.model_validate(configuration(folder, f"{name}_{abs(hash(folder)) % 10**8}", config))
-        lake = Lake(spark, pipeline_config.pipeline, f"run{next(numbers)}")
-        interval = pipeline_config.interval.located(pipeline_config.timezone)
-        context = Context(pipeline_config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
+        context = quiet_context(spark, pipeline_config, f"run{next(numbers)}")
         for step in steps:
             execute(step, context, force=force)
         return context
@@ -118,9 +114,7 @@ def visitor(spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
         monkeypatch.setitem(visits.SOURCES, "visits", contract)
         pipeline_config = pipeline(folder, f"visits_{abs(hash(folder)) % 10**8}", edit)
-        lake = Lake(spark, pipeline_config.pipeline, f"run{next(numbers)}")
-        interval = pipeline_config.interval.located(pipeline_config.timezone)
-        context = Context(pipeline_config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
+        context = quiet_context(spark, pipeline_config, f"run{next(numbers)}")
         run_steps(steps, context, force=force)
         return context
 

@@ -8,18 +8,15 @@ from pathlib import Path
 from unittest.mock import patch
 
 from pyspark.sql import SparkSession
-from rich.console import Console
 
 from pipelines.errors import RingmillError
 from pipelines.io.catalog import catalog_settings
-from pipelines.io.lake import Lake
 from pipelines.registry.digest import check_bundle
-from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
-from pipelines.runtime.runs import RunLog
 from pipelines.runtime.session import SETTINGS
 from pipelines.steps import promote as promoting
 from pipelines.steps.promote import Promotion, promote_step
+from tests.contexts import quiet_context
 from tests.java import SESSION
 from tests.sample import pipeline
 
@@ -38,9 +35,7 @@ def wait_for_other(folder: Path, name: str) -> None:
 def promote_beside_another(spark: SparkSession, folder: Path, name: str, version: int) -> RingmillError | None:
     """Promote a version once another process is about to do so, too; the error, if this one is refused."""
     config = pipeline(folder, name, lambda content: content.pop("registry"))
-    interval = config.interval.located(config.timezone)
-    lake = Lake(spark, name, f"run_of_{version}")
-    context = Context(config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
+    context = quiet_context(spark, config, f"run_of_{version}")
 
     def check(uri: str, expected: str) -> None:
         check_bundle(uri, expected)

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
-from rich.console import Console
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
@@ -26,13 +25,11 @@ from pipelines.bundles.manifest import write_manifest
 from pipelines.config import ChampionGate
 from pipelines.errors import BundleError, ConfigError, DataError, QualityError
 from pipelines.features.fitted import FittedCategorical, FittedChannel, FittedFeature, FittedHashed, FittedNumeric, FittedSpec
-from pipelines.io.lake import Lake
 from pipelines.io.row_groups import files_of
 from pipelines.io.task_files import FileLayout, Write, WrittenFile
 from pipelines.registry.digest import bundle_hash
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
-from pipelines.runtime.runs import RunLog
 from pipelines.serving import scorers
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.raw_batches import ScoringModel, raw_arrays, score_raw_batches
@@ -45,6 +42,7 @@ from pipelines.steps.registry import change_models
 from pipelines.steps.score_files import ScoreWriter
 from pipelines.steps.scoring import score_examples
 from schemas import tables
+from tests.contexts import quiet_context
 from tests.pipelines.older import drop_prepared_onnx
 from tests.pipelines.registry.versions import history, version
 from tests.pipelines.steps.rides import EXAMPLES
@@ -148,9 +146,7 @@ class Rides:
             edit(content)
 
         config = pipeline(self.folder, self.name, rides)
-        lake = Lake(self.spark, self.name, f"run{next(numbers)}")
-        interval = config.interval.located(config.timezone)
-        context = Context(config, interval, self.spark, lake, RunLog(lake, interval), Console(quiet=True))
+        context = quiet_context(self.spark, config, f"run{next(numbers)}")
         for step in steps:
             execute(step, context, force=force)
         return context

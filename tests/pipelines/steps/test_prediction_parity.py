@@ -22,16 +22,13 @@ import uvicorn
 import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from rich.console import Console
 
 from pipelines.bundles.signature import InputField
 from pipelines.config import Pipeline
 from pipelines.expressions import cols
-from pipelines.io.lake import Lake
 from pipelines.registry.digest import bundle_hash
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
-from pipelines.runtime.runs import RunLog
 from pipelines.serving.app import build_app
 from pipelines.serving.bundle import Bundle
 from pipelines.serving.gate import Gate
@@ -47,6 +44,7 @@ from pipelines.steps.registry import change_models
 from pipelines.steps.scoring import score_features
 from pipelines.steps.train import FEATURES as FEATURES_TABLE
 from pipelines.steps.train import prepare
+from tests.contexts import quiet_context
 from tests.pipelines.registry.versions import history, version
 from tests.root import ROOT
 from tests.sample import write_sample
@@ -86,9 +84,7 @@ def configured(name: str, folder: Path) -> Pipeline:
 
 def run(spark: SparkSession, config: Pipeline) -> Context:
     """Land, clean, derive and fit the rows."""
-    lake = Lake(spark, config.pipeline, f"run{next(numbers)}")
-    interval = config.interval.located(config.timezone)
-    context = Context(config, interval, spark, lake, RunLog(lake, interval), Console(quiet=True))
+    context = quiet_context(spark, config, f"run{next(numbers)}")
     for step in (INGEST, CLEAN, FEATURES):
         execute(step, context, force=False)
     return context

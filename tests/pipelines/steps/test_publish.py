@@ -17,11 +17,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from pyspark.sql import SparkSession
-from rich.console import Console
 
 from pipelines.errors import ConflictError, DataError, ExternalError, QualityError, RingmillError
 from pipelines.io.iceberg import IcebergTable
-from pipelines.io.lake import Lake
 from pipelines.registry.aliases import ModelBundle, alias_uri, champion
 from pipelines.registry.digest import bundle_hash, check_bundle
 from pipelines.registry.gate import Comparison
@@ -29,7 +27,7 @@ from pipelines.registry.versions import ModelVersion, current
 from pipelines.runtime.command_line import main
 from pipelines.runtime.context import Context
 from pipelines.runtime.execute import execute
-from pipelines.runtime.runs import Run, RunLog
+from pipelines.runtime.runs import Run
 from pipelines.steps import promote as promoting
 from pipelines.steps.drift import trained
 from pipelines.steps.evaluation import evidence as gathering
@@ -42,6 +40,7 @@ from schemas import tables
 from schemas.contract import Table
 from setup.postgres import free_port
 from tests.conftest import session_on
+from tests.contexts import quiet_context
 from tests.pipelines.steps.promoter import promote_beside_another
 from tests.processes import environment
 from tests.root import ROOT
@@ -64,9 +63,7 @@ class Models:
     def context(self, edit: Edit = lambda _: None) -> Context:
         """A run of its own over the pipeline's tables."""
         config = pipeline(self.folder, self.name, lambda content: (content.pop("registry"), edit(content)))
-        lake = Lake(self.spark, self.name, f"run{next(numbers)}")
-        interval = config.interval.located(config.timezone)
-        return Context(config, interval, self.spark, lake, RunLog(lake, interval), Console(quiet=True))
+        return quiet_context(self.spark, config, f"run{next(numbers)}")
 
     def train(
         self,

@@ -44,11 +44,16 @@ def run(*command: str) -> str:
     return done.stdout.strip() or done.stderr
 
 
+def java_program() -> str:
+    """The Java that Spark's scripts start, too."""
+    home = os.environ.get("JAVA_HOME")
+    return f"{home}/bin/java" if home else "java"
+
+
 def java() -> str:
     """Return Java's version line; raise ProblemError unless Java 17 or 21 is installed."""
-    home = os.environ.get("JAVA_HOME")
     try:
-        text = run(f"{home}/bin/java" if home else "java", "-version")
+        text = run(java_program(), "-version")
     except ProblemError as error:
         raise ProblemError(f"no Java found ({error})", INSTALL_JAVA) from error
     version = re.search(r'version "(\d+)', text)

@@ -3,7 +3,6 @@
 The compiler is Janino, which Spark has for its queries: a machine that runs Java need not have Java's own.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pyspark
 
+from setup.machine_checks import java_program
+
 SOURCES = Path(__file__).resolve().parent / "java"
 SERVICES = {"META-INF/services/org.apache.hadoop.fs.FileSystem": "ringmill.LocalFiles\n"}
 COMPILER = "org.codehaus.commons.compiler.samples.CompilerDemo"
@@ -19,20 +20,17 @@ NEEDED = ("hadoop-client-api-*.jar", "slf4j-api-*.jar")
 
 
 def main(jar: Path) -> None:
-    """Write the jar, whole or not at all. Raises CalledProcessError when the sources do not compile."""
+    """Write the jar. Raises CalledProcessError when the sources do not compile."""
     spark = Path(pyspark.__file__).parent / "jars"
-    java = str(Path(os.environ["JAVA_HOME"]) / "bin" / "java") if os.environ.get("JAVA_HOME") else "java"
     path = ":".join(str(each) for pattern in NEEDED for each in spark.glob(pattern))
     with tempfile.TemporaryDirectory(prefix="ringmill-classes-") as folder:
-        command = [java, "-XX:-UsePerfData", "-cp", f"{spark}/*", COMPILER, "-d", folder, "-classpath", path]
+        command = [java_program(), "-XX:-UsePerfData", "-cp", f"{spark}/*", COMPILER, "-d", folder, "-classpath", path]
         subprocess.run([*command, *map(str, sorted(SOURCES.rglob("*.java")))], check=True)
-        partial = jar.with_suffix(".partial")
-        with zipfile.ZipFile(partial, "w") as archive:
+        with zipfile.ZipFile(jar, "w") as archive:
             for file in sorted(Path(folder).rglob("*.class")):
                 archive.write(file, file.relative_to(folder).as_posix())
             for name, content in SERVICES.items():
                 archive.writestr(name, content)
-    partial.rename(jar)
 
 
 if __name__ == "__main__":

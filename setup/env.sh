@@ -10,5 +10,7 @@ export SPARK_CONF_DIR="${SPARK_CONF_DIR:-$RINGMILL_ROOT/conf/spark}"
 export PYTHONPATH="$RINGMILL_ROOT${PYTHONPATH:+:$PYTHONPATH}"
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-3}"
 unset SPARK_HOME
+# Container images set it. Jobs, Python workers and ranks import the same modules: without compiled files each compiles them anew.
+unset PYTHONDONTWRITEBYTECODE
 # shellcheck source=../conf/spark/locale.sh
 . "$RINGMILL_ROOT/conf/spark/locale.sh"

@@ -22,6 +22,11 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
+# What the tests need is made side by side: linters, the archive of classes, Airflow's environment.
+ifeq ($(MAKECMDGOALS),test)
+MAKEFLAGS += --jobs=3
+endif
+
 .PHONY: run run-sources run-nightly airflow serve status test chaos lint docs doctor setup data sql bench-main bench-jdbc bench-backfill bench-cleaning bench-features bench-predict bench-serving bench-training bench-width bench-yardsticks package lock sbom clean
 
 run: setup $(DATA_$(PIPELINE))  ## run a pipeline (flights, weather, digits, sentiment), whole
@@ -46,7 +51,7 @@ test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests
 chaos: setup data  ## kill the pipeline's processes and servers again and again, and see that it heals; ARGS='--minutes 2 --seed 7'
 	@$(ENV) python -m tests.chaos $(ARGS)
 
-lint: setup
+lint: $(READY)
 	@$(ENV) ruff check . && ruff format --check . && mypy && lint-imports --no-logo
 
 docs: setup  ## write docs/configuration.md from the models of the configuration and of contracts
@@ -99,10 +104,9 @@ $(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "ringmill: installing pinned packages into .venv"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r setup/requirements.txt
-	@setup/horovod.sh .venv $(CACHE)
+	@setup/jars.sh & jars=$$!; setup/horovod.sh .venv $(CACHE); horovod=$$?; wait $$jars && exit $$horovod
 	@PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps \
 	  --no-build-isolation --editable .
-	@setup/jars.sh
 	@touch $@
 
 $(CLASSES): setup/class_archive.sh setup/class_archive.py $(READY) | $(FLIGHTS)

@@ -87,7 +87,7 @@ class Loop:
     def broadcast(self) -> None:
         """Give every rank rank 0's weights and optimizer state.
 
-        One variable after the other: `hvd.broadcast_variables` would have AutoGraph translate Horovod's own code, half a second.
+        One variable after the other: `hvd.broadcast_variables` has AutoGraph translate Horovod's own code, half a second.
         """
         for number, variable in enumerate(self.variables):
             variable.assign(hvd.broadcast(variable.value, root_rank=0, name=f"variable_{number}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import subprocess
 import tarfile
 import zipfile
@@ -11,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-GLIBC = re.compile(rb"\bGLIBC_(\d+)\.(\d+)\b")
-WRITE_BYTES = 1 << 20
+from pipelines.machine import needed_glibc
+
+WRITE_BYTES = 1 << 16  # of a block that tarfile copies once more for each 16 kB that it reads
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # of a zip file's entries
 
 
@@ -75,7 +75,7 @@ def sha256(path: Path) -> str:
 def newest_glibc(members: Iterable[Member]) -> str:
     """The newest version of the C library that a binary asks for, such as 2.34: hosts need it, or a later one."""
     binaries = [member.source for member in members if not member.link and _is_binary(member.name)]
-    versions = {(int(major), int(minor)) for path in binaries for major, minor in GLIBC.findall(path.read_bytes())}
+    versions = {tuple(map(int, version.split("."))) for path in binaries for version in needed_glibc(path)}
     return ".".join(map(str, max(versions, default=(0, 0))))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +11,17 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from pipelines.config import read_config
 from tests.conftest import session_on
+from tests.contexts import quiet_context
 from tests.jobs.several import in_turn
 from tests.jobs.test_jobs import submit_program
+from tests.prediction_routes import check_routes
 from tests.root import ROOT
 
 pytestmark = pytest.mark.slow
 Table = Callable[[str], DataFrame]
-
+PREPARED = ("digits", "sentiment")  # whose graph takes prepared inputs
 
 EXAMPLES: dict[str, tuple[int, dict[str, Any]]] = {
     "weather": (3, {"maximum": {"mae": 5.0}}),
@@ -28,9 +32,14 @@ EXAMPLES: dict[str, tuple[int, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def table_of(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Table]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the examples' configurations and tables are."""
+    return tmp_path_factory.mktemp("examples")
+
+
+@pytest.fixture(scope="module")
+def table_of(spark: SparkSession, folder: Path) -> Callable[[str], Table]:
     """Runs the whole examples, one after the other in one process; reads the tables of one that ended well."""
-    folder = tmp_path_factory.mktemp("examples")
     for name, (epochs, evaluate) in EXAMPLES.items():
         content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
         content["lake"]["warehouse"] = str(folder / "warehouse")
@@ -90,3 +99,13 @@ def test_sentiment_is_felt(table_of: Callable[[str], Table]) -> None:
     train = table("features").where("split = 'train'")
     assert train.where(F.size("text") != 48).count() == 0
     assert train.where(F.exists("text", lambda word: word > F.lit(12_001))).count() == 0
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_route_gives_the_same_prediction(
+    spark: SparkSession, folder: Path, tmp_path: Path, table_of: Callable[[str], Table], name: str
+) -> None:
+    table_of(name)
+    session = session_on(spark, folder / "warehouse")
+    context = quiet_context(session, read_config(folder / f"{name}.yaml"), "routes")
+    check_routes(context, tmp_path, prepared=name in PREPARED)

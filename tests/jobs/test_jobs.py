@@ -21,14 +21,18 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from sklearn import metrics as peer
 
+from pipelines.config import read_config
 from tests.conftest import session_on
+from tests.contexts import quiet_context
 from tests.departures import departures
 from tests.jobs.several import Ended, in_turn
 from tests.jobs.test_signals import left_in
+from tests.prediction_routes import check_routes
 from tests.processes import environment, left_since, running
 from tests.root import ROOT
 from tests.sample import configured, write_sample
 
+EVERY = 33  # rows of flights.csv to one of the sample: 10,206 flights of the whole year
 STEPS = ("ingest", "clean", "features", "train", "evaluate")
 Submit = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -69,7 +73,7 @@ def applications() -> set[Path]:
 def folder(flights_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample of the data, on which every job has run alone, one after the other, each by its own spark-submit."""
     directory = tmp_path_factory.mktemp("jobs")
-    write_sample(flights_csv, directory)
+    write_sample(flights_csv, directory, every=EVERY)
     config = write_config(directory, "flights")
     for step in STEPS:
         completed = submit(step, "--config", config)
@@ -146,9 +150,10 @@ def test_model_and_report_are_where_the_lineage_says(table: Callable[[str], Data
         "network.onnx", "output_schema.json", "saved_model",
     ]  # fmt: skip
     features = json.loads((model / "features.json").read_text())["features"]
-    one = {f["name"]: tf.constant([""]) if f["kind"] == "categorical" else tf.constant([1.0], tf.float64) for f in features}
+    text, number = tf.constant([""]), tf.constant([np.nan], tf.float64)
+    unknown = {f["name"]: text if f["kind"] == "categorical" else number for f in features}
     loaded = tf.saved_model.load(str(model / "saved_model"))
-    assert 0 < float(loaded.serve(one)[0]) < 1
+    assert 0 < float(loaded.serve(unknown)[0]) < 1
     assert "<svg" in Path(artifacts["evaluate"]["report"]).read_text()
 
 
@@ -272,6 +277,12 @@ def test_more_ranks_than_slots_is_exit_2(afterwards: Afterwards) -> None:
     completed = afterwards.jobs["wide"]
     assert completed.code == 2
     assert "5 ranks need 5 slots at once, the cluster has 2" in completed.printed
+
+
+@pytest.mark.slow
+def test_every_route_gives_the_same_prediction(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
+    session = session_on(spark, folder / "warehouse")
+    check_routes(quiet_context(session, read_config(folder / "flights.yaml"), "routes"), tmp_path, prepared=False)
 
 
 @pytest.mark.slow

@@ -1,8 +1,7 @@
-"""The same raw rows of each example by every route to a prediction, from the features table to the service's binary tensors."""
+"""The same raw rows by every route to a prediction, from the features table to the service's binary tensors."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import threading
@@ -16,15 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 import tritonclient.http as triton
 import uvicorn
-import yaml
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from pipelines.bundles.signature import InputField
-from pipelines.config import Pipeline
 from pipelines.expressions import cols
 from pipelines.registry.digest import bundle_hash
 from pipelines.runtime.context import Context
@@ -35,27 +31,17 @@ from pipelines.serving.gate import Gate
 from pipelines.serving.service import Service
 from pipelines.serving.settings import Limits, Settings
 from pipelines.serving.sources import PathSource
-from pipelines.steps.clean import STEP as CLEAN
 from pipelines.steps.examples import examples
-from pipelines.steps.features import STEP as FEATURES
-from pipelines.steps.ingest import STEP as INGEST
 from pipelines.steps.predict import predict_step
 from pipelines.steps.registry import change_models
 from pipelines.steps.scoring import score_features
 from pipelines.steps.train import FEATURES as FEATURES_TABLE
 from pipelines.steps.train import prepare
-from tests.contexts import quiet_context
 from tests.pipelines.registry.versions import history, version
-from tests.root import ROOT
-from tests.sample import write_sample
 
-pytestmark = pytest.mark.slow
 ROWS, A_REQUEST, TOLERANCE = 10_000, 1_000, 1e-6
-PREPARED = ("digits", "sentiment")  # whose graph takes prepared inputs
-FLIGHTS_EVERY = 33  # 10,206 of the year's flights
 Scores = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
-numbers = itertools.count()
 
 
 class Raw(NamedTuple):
@@ -63,31 +49,6 @@ class Raw(NamedTuple):
 
     ids: list[int]
     values: Arrays
-
-
-def configured(name: str, folder: Path) -> Pipeline:
-    """An example's own configuration over some of its real rows."""
-    content = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
-    content["pipeline"] = f"parity_{name}_{abs(hash(folder)) % 10**8}"
-    content["lake"]["warehouse"] = str(folder / "warehouse")
-    content.pop("registry")
-    for source, settings in content["sources"].items():
-        original = ROOT / settings["path"]
-        settings["path"] = str(folder / f"{source}.csv")
-        if name != "flights":
-            with original.open() as lines, Path(settings["path"]).open("w") as sample:
-                sample.writelines(itertools.islice(lines, ROWS + 1))
-    if name == "flights":
-        write_sample(ROOT / "data" / "nycflights13", folder, every=FLIGHTS_EVERY)
-    return Pipeline.model_validate(content)
-
-
-def run(spark: SparkSession, config: Pipeline) -> Context:
-    """Land, clean, derive and fit the rows."""
-    context = quiet_context(spark, config, f"run{next(numbers)}")
-    for step in (INGEST, CLEAN, FEATURES):
-        execute(step, context, force=False)
-    return context
 
 
 def publish_untrained(context: Context, folder: Path) -> str:
@@ -111,14 +72,14 @@ def publish_untrained(context: Context, folder: Path) -> str:
 
 
 def raw_rows(context: Context, bundle: Bundle) -> Raw:
-    """The examples' raw values in order of their id, nulls as NaN or an empty text. Series lack no step."""
+    """The first examples' raw values in order of their id, nulls as NaN or an empty text. Series lack no step."""
     kinds = bundle.spec.inputs
     with examples(context, by="the test") as (rows, *_):
         whole = rows.where(" and ".join(["true", *(f"{name} is not null" for name, kind in kinds.items() if kind.length)]))
         times = {name for name, type_ in rows.dtypes if type_ == "timestamp" and name in kinds}
         selected = whole.select("row_id", *cols([name for name in kinds if name not in times]),
                              *((F.unix_micros(name) / 1e6).alias(name) for name in times))  # fmt: skip
-        columns = selected.orderBy("row_id").toArrow().to_pydict()
+        columns = selected.orderBy("row_id").limit(ROWS).toArrow().to_pydict()
     return Raw(columns["row_id"], {name: _array(kind.dtype, columns[name]) for name, kind in kinds.items()})
 
 
@@ -225,24 +186,28 @@ def by_graph(uri: str, prepared: Arrays) -> Scores:
     return scores
 
 
-def from_rows(rows: list[Any], ids: list[int]) -> dict[int, Any]:
-    """Scores of Spark's rows by their ids, which are among those of the raw rows."""
+def scores_of(table: DataFrame, ids: list[int]) -> dict[int, Any]:
+    """A table's scores by their rows' ids, as far as those of the raw rows go, which are the lowest."""
+    rows = table.where(F.col("row_id") <= ids[-1]).select("row_id", "score", "predictions").collect()
     scores = {row.row_id: row.predictions if row.predictions is not None else row.score for row in rows}
+    assert len(scores) == len(rows)
     assert scores.keys() <= set(ids)
     return scores
 
 
-@pytest.mark.parametrize("name", ["flights", "weather", "digits", "sentiment"])
-def test_every_route_gives_the_same_prediction(spark: SparkSession, tmp_path: Path, name: str) -> None:
-    context = run(spark, configured(name, tmp_path))
-    uri = publish_untrained(context, tmp_path)
+def check_routes(context: Context, folder: Path, *, prepared: bool) -> None:
+    """Score the first of a pipeline's examples by every route: all agree. Its table of models is another one afterwards.
+
+    `prepared` says whether the model's graph takes prepared inputs.
+    """
+    uri = publish_untrained(context, folder)
     bundle = Bundle(uri)
     ids, raw = raw_rows(context, bundle)
     expected = bundle.score(raw).astype(np.float64)  # the SavedModel's
     assert len(np.unique(expected.round(4))) > 100
     by_route: dict[str, Scores] = {"Keras": by_keras(uri, raw)}
     scorer = bundle.scorer()
-    assert (scorer.runtime.startswith("ONNX Runtime"), bool(bundle.prepared_inputs)) == (True, name in PREPARED)
+    assert (scorer.runtime.startswith("ONNX Runtime"), bool(bundle.prepared_inputs)) == (True, prepared)
     by_route["ONNX"] = scorer.score(raw).astype(np.float64)
     if bundle.prepared_inputs:
         by_route["model.onnx alone"] = by_graph(uri, bundle.prepare(raw))
@@ -251,15 +216,14 @@ def test_every_route_gives_the_same_prediction(spark: SparkSession, tmp_path: Pa
         for route in (by_names, by_json_tensors, by_binary_tensors):
             by_route[route.__name__] = np.concatenate([route(address, bundle, part) for part in parts])
     execute(predict_step(), context, force=False)
-    scored = context.lake.read("scores").collect()
-    labelled = score_features(context, context.lake.read(FEATURES_TABLE), uri).collect()
-    for route_name, rows in (("predict", scored), ("features table", labelled)):
-        by_id = from_rows(rows, ids)
+    scored = scores_of(context.lake.read("scores"), ids)
+    labelled = scores_of(score_features(context, context.lake.read(FEATURES_TABLE), uri), ids)
+    for route_name, by_id in (("predict", scored), ("features table", labelled)):
         assert len(by_id) > 0.9 * len(ids)
         by_route[route_name] = np.array([by_id.get(each, expected[at]) for at, each in enumerate(ids)])
     apart = {
         route: float((np.abs(scores - expected) / np.maximum(1, np.abs(expected))).max()) for route, scores in by_route.items()
     }
-    print(name, len(ids), "rows", {route: f"{difference:.1e}" for route, difference in apart.items()})
+    print(context.config.pipeline, len(ids), "rows", {route: f"{difference:.1e}" for route, difference in apart.items()})
     assert len(scored) == len(ids)
     assert max(apart.values()) <= TOLERANCE, apart

@@ -25,7 +25,6 @@ from pipelines.interruption import PROCESS
 from pipelines.io.catalog import REDACTION, catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.java_errors import java_reason
 from pipelines.io.missing_clients import missing_client
-from pipelines.lean import hidden
 from pipelines.runtime.java_lookups import remember_lookups
 from pipelines.runtime.monitoring import monitoring_settings, warn_of_open_port
 from pipelines.runtime.signals import take_over_signals
@@ -55,16 +54,6 @@ SETTINGS = {
 }
 
 
-def import_utilities() -> None:
-    """Import pyspark's utilities for tests without pandas, a fifth of a second sooner. It can be imported afterwards as ever.
-
-    With the first object that pyspark hands to Java it asks them whether there is NumPy, and they import pandas to see whether
-    it is there.
-    """
-    with hidden("pandas"):
-        import pyspark.testing.utils  # noqa: F401
-
-
 @contextmanager
 def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     """A session with the pipeline's catalog, stopped at the end; what spark-submit set otherwise stays as it is.
@@ -72,7 +61,6 @@ def spark_session(config: Pipeline, name: str) -> Iterator[SparkSession]:
     Raises ExternalError when the warehouse can't be written to, or Spark does not start.
     """
     check_warehouse(config.lake)
-    import_utilities()
     remember_lookups()
     sys.setswitchinterval(SWITCH_SECONDS)
     take_over_signals()

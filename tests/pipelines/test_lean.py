@@ -1,4 +1,4 @@
-"""pyspark and Keras without the libraries that they may do without, which stay within reach."""
+"""Keras without the libraries that they may do without, which stay within reach."""
 
 import subprocess
 import sys
@@ -8,8 +8,6 @@ from tests.root import ROOT
 PROGRAM = """
 import sys
 from pipelines.lean import import_keras
-from pipelines.runtime.session import import_utilities
-import_utilities()
 import_keras()
 import keras, tensorflow
 print([name for name in ("sklearn", "matplotlib", "pandas", "scipy", "setuptools") if name in sys.modules])
@@ -20,6 +18,6 @@ print(pandas is sys.modules["pandas"])
 """
 
 
-def test_pyspark_and_keras_come_alone_and_the_others_can_be_imported_afterwards() -> None:
+def test_keras_comes_alone_and_the_others_can_be_imported_afterwards() -> None:
     completed = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
     assert completed.stdout.splitlines() == ["[]", "(2, 1) (1, 1)", "True"]

@@ -74,13 +74,14 @@ def account_for(spark: SparkSession, source: Source) -> None:
     if failure:
         assert (failure.exit_code, "source soup" in str(failure)) in {(3, True), (5, True)}
         return
-    validated = validate_rows(rows, CONTRACT, MAY.start, MAY.end)
+    validated = validate_rows(rows, CONTRACT, MAY.start, MAY.end).persist()  # once for the three queries below
     counts = validated.agg(*verdicts(CONTRACT)).collect()[0]
     assert sum(counts[verdict] for verdict in VERDICTS) == landed
     refused = split_validated(validated, CONTRACT).quarantined.where(F.col("raw").isNull() | (F.size("reasons") == 0))
     assert refused.count() == 0
     clean = split_validated(validated, CONTRACT).clean.collect()
     assert len({row.id for row in clean}) == len(clean) == counts["clean"]
+    validated.unpersist()
 
 
 def write_file(folder: Path, content: bytes) -> str:

@@ -1,8 +1,8 @@
-"""What two pipelines' tables differ by, and what runs left in the catalog: `spark-submit tests/chaos/tables.py A.yaml B.yaml`.
+"""Run pipeline B, undisturbed; then say what its tables and those of A differ by, and what runs left in the catalog.
 
-It prints one JSON object. Rows are compared as they are, runs, times, places in files and hosts aside. Of tables that keep the
-rows of every run those of the last training and evaluation are compared. The tables runs, run_events and models say what
-happened and when, and differ.
+`spark-submit tests/chaos/tables.py A.yaml B.yaml` starts Java once for both, and prints one JSON object. Rows are compared as
+they are, runs, times, places in files and hosts aside. Of tables that keep the rows of every run those of the last training
+and evaluation are compared. The tables runs, run_events and models say what happened and when, and differ.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pipelines.config import Pipeline, read_config
 from pipelines.io.iceberg import IcebergTable
 from pipelines.io.lake import CATALOG, Lake
 from pipelines.runtime.session import spark_session
+from pipelines.steps.jobs import run
 
 OF_A_RUN = {
     *("run_id", "model_run_id", "reference_run_id", "source_file", "source_block", "source_row", "provenance"),
@@ -37,7 +38,9 @@ AT_ONCE = 4  # tables that are compared
 
 
 def main() -> int:
-    """Print the differences, one object; how they are judged is the caller's."""
+    """Print the differences, one object; how they are judged is the caller's. The exit code is that of the pipeline."""
+    if code := run("pipeline", ["--config", sys.argv[2], "--log-format", "json"]):
+        return code
     first, second = (read_config(Path(path)) for path in sys.argv[1:3])
     with spark_session(first, "compare") as spark:
         names = [set(Lake(spark, config.pipeline, "compare").tables()) for config in (first, second)]

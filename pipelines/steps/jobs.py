@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 
+from pipelines.lean import uncollected
 from pipelines.runtime.command_line import PARSERS
 
 
 def run(name: str, argv: Sequence[str]) -> int:
     """Run a job and return its exit code. The modules of each are imported where it runs: some take a second."""
-    module = import_module(f"pipelines.steps.{name}")
+    with uncollected():
+        module = import_module(f"pipelines.steps.{name}")
     if name in PARSERS:
         code: int = module.run(argv)
         return code

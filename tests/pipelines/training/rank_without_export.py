@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pipelines.interruption import end_process
-from pipelines.lean import import_keras
+from pipelines.lean import import_keras, uncollected
 from pipelines.training import rank
 
 MODULE = "tests.pipelines.training.rank_without_export"
@@ -25,7 +25,8 @@ class _NoOnnx(NamedTuple):
 def import_without_export() -> None:
     """Import Keras and a run's modules, and leave the export out of them."""
     import_keras()
-    from pipelines.training import run
+    with uncollected():
+        from pipelines.training import run
 
     def export(*_: Any) -> Any:
         return _Nothing(), _NoOnnx()

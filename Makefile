@@ -22,9 +22,6 @@ DATA_weather := $(FLIGHTS)
 DATA_digits := $(DIGITS)
 DATA_sentiment := $(SENTIMENT)
 
-# pip compiles with one process, this with as many as there are cores. Files that are no Python of this version stay as they are.
-COMPILED = $(1)/bin/python -m compileall -qq -j 0 $(1)/lib || true
-
 # What the tests need is made side by side: linters, the archive of classes, Airflow's environment.
 ifeq ($(MAKECMDGOALS),test)
 MAKEFLAGS += --jobs=3
@@ -106,8 +103,8 @@ $(READY): setup/requirements.txt setup/requirements-horovod.txt setup/horovod.sh
 	@PYTHON=$(PYTHON) setup/system.sh
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "ringmill: installing pinned packages into .venv"
-	@.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r setup/requirements.txt
-	@$(call COMPILED,.venv) & setup/jars.sh & jars=$$!; setup/horovod.sh .venv $(CACHE); horovod=$$?; wait $$jars && wait && exit $$horovod
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r setup/requirements.txt
+	@setup/jars.sh & jars=$$!; setup/horovod.sh .venv $(CACHE); horovod=$$?; wait $$jars && exit $$horovod
 	@PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps \
 	  --no-build-isolation --editable .
 	@touch $@
@@ -119,8 +116,7 @@ $(CLASSES): setup/class_archive.sh setup/class_archive.py $(READY) | $(FLIGHTS)
 $(AIRFLOW): setup/requirements-airflow.txt | $(READY)
 	@test -x .venv-airflow/bin/python || $(PYTHON) -m venv .venv-airflow
 	@echo "ringmill: installing Airflow into .venv-airflow"
-	@.venv-airflow/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r $<
-	@$(call COMPILED,.venv-airflow)
+	@.venv-airflow/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 data: setup $(FLIGHTS) $(DIGITS) $(SENTIMENT)  ## the examples' CSV files

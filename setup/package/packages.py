@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackagePath, distribution
-from importlib.util import cache_from_source
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -19,7 +18,6 @@ PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 HOROVOD = ("horovod", "cffi", "cloudpickle", "psutil")  # built from source, so pyproject.toml does not name them
 # Others name them as dependencies, and import them only to build or to show TensorBoard's pages.
 UNUSED = {"setuptools", "wheel", "pip", "cmake", "libclang", "tensorboard-data-server"}
-COMPILED = "__pycache__"
 PROGRAMS = {"mpiexec.hydra", "hydra_pmi_proxy"}  # pip's other scripts begin with the path of their interpreter here
 SOURCES = {".a", ".h", ".hpp", ".hh", ".inc", ".pxd", ".pyx", ".proto"}
 UNUSED_FOLDERS = re.compile(
@@ -73,8 +71,6 @@ def _member(file: PackagePath) -> Iterator[Member]:
         name = f"lib/{VERSION}/site-packages/{name}"
     if source.is_file():
         yield Member(name, source)
-    if source.suffix == ".py" and (compiled := Path(cache_from_source(str(source)))).is_file():
-        yield Member(f"{Path(name).parent}/{COMPILED}/{compiled.name}", compiled)  # of which pip may know nothing
 
 
 def spark_members(pyspark: Distribution) -> list[Member]:

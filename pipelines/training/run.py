@@ -117,7 +117,7 @@ class _RankRun:
             validation_loss=validation.loss,
             learning_rate=rate,
             rows=plan.rows,
-            steps=plan.steps(epoch),
+            steps=sum(part.steps for part in plan.interruptions(epoch)) + plan.steps(epoch),
             seconds=seconds,
             rows_per_second=plan.remaining_rows(epoch) / seconds,
             **{validation.metric: validation.value},

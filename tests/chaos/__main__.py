@@ -1,7 +1,7 @@
 """The kill loop: `python -m tests.chaos --minutes 30 --seed 7`; exits with 1 and a list where something does not heal.
 
 Rounds of a pipeline over a sample of the flights run on a Spark cluster, with tables on S3, and a source and the catalog in
-PostgreSQL. The source data change from round to round. A seeded killer strikes once an attempt; a run that fails is started
+PostgreSQL. The source data change from round to round. A seeded killer strikes in each attempt; a run that fails is started
 again by the same command. Afterwards the tables are those of a pipeline that ran once and undisturbed, and nothing is left
 behind.
 """
@@ -33,11 +33,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos")
     parser.add_argument("--minutes", type=float, default=30, help="how long new strikes begin (default 30)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of what is struck when")
+    parser.add_argument("--strikes", type=int, default=1, help="how many of them in an attempt, at most (default 1)")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the runs' logs")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ringmill-chaos-"))
     print(f"kill loop: {arguments.minutes:g} minutes, seed {arguments.seed}, logs in {folder}/logs", flush=True)
-    problems = chaos(folder, arguments.minutes, arguments.seed)
+    problems = chaos(folder, arguments.minutes, arguments.seed, arguments.strikes)
     print(*(f"NOT WELL: {problem}" for problem in problems), sep="\n")
     print("the tables are those of an undisturbed run, and nothing is left behind" if not problems else "", flush=True)
     if not problems and not arguments.keep:
@@ -45,11 +46,11 @@ def main() -> int:
     return int(bool(problems))
 
 
-def chaos(folder: Path, minutes: float, seed: int, most_rounds: int | None = None) -> list[str]:
+def chaos(folder: Path, minutes: float, seed: int, strikes: int = 1, most_rounds: int | None = None) -> list[str]:
     """Run the loop in an empty folder; return what is not as it should be."""
     before = running((*NAMES, DRIVER))
     with world(folder, (DISTURBED, UNDISTURBED)) as servers:
-        loop = Loop(servers, servers.config(DISTURBED), random.Random(seed))
+        loop = Loop(servers, servers.config(DISTURBED), random.Random(seed), strikes)
         loop.run(time.monotonic() + minutes * 60, most_rounds)
         ended = time.time()
         print(summary(loop), flush=True)
@@ -63,11 +64,12 @@ def chaos(folder: Path, minutes: float, seed: int, most_rounds: int | None = Non
 def summary(loop: Loop) -> str:
     """How many strikes there were, of which kind, and what healed them."""
     struck = [attempt for attempt in loop.attempts if attempt.struck]
-    kinds = Counter(str(attempt.struck).split(" ")[0] for attempt in struck)
+    kinds = Counter(strike.kind for attempt in struck for strike in attempt.struck)
     healed = sum(attempt.code == 0 for attempt in struck)
     counts = ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
     return (
-        f"{len(struck)} strikes ({counts}): {healed} healed by the run itself, {len(struck) - healed} by the same command again"
+        f"{kinds.total()} strikes ({counts}) in {len(struck)} runs: {healed} healed by themselves, "
+        f"{len(struck) - healed} by the same command again"
     )
 
 

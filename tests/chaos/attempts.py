@@ -1,4 +1,4 @@
-"""One start of a pipeline after the other by the same command, as a scheduler does it, each with at most one strike."""
+"""One start of a pipeline after the other by the same command, as a scheduler does it, each with a few strikes at most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.chaos.targets import KINDS, processes_of, take_down
 from tests.chaos.world import World
@@ -30,21 +30,35 @@ KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 MAY_END = {kind: {*KILLED, 1} if kind == "driver" else {5} for kind in KINDS}
 
 
+class Strike(NamedTuple):
+    """What was struck in which step."""
+
+    what: str
+    step: str
+
+    @property
+    def kind(self) -> str:
+        """The kind of what was struck, one of KINDS."""
+        return self.what.split(" ")[0]
+
+    def __str__(self) -> str:
+        return f"{self.what} in {self.step}"
+
+
 @dataclass(frozen=True)
 class Attempt:
     """How one start of the pipeline ended: what was struck in which step, the exit code and the last line of an error."""
 
     at: datetime
     round: int
-    struck: str | None
-    step: str
+    struck: tuple[Strike, ...]
     code: int
     seconds: float
     error: str
 
     def line(self) -> str:
         """One line of the log."""
-        struck = f"{self.struck or 'nothing':<22} {self.step:<9}"
+        struck = f"{', '.join(map(str, self.struck)) or 'nothing':<32}"
         healed_by = "the run itself" if self.code == 0 else "the same command again"
         last = f"  | {self.error}" if self.error else ""
         how = f"exit {self.code:>3} after {self.seconds:>3.0f} s  {healed_by if self.struck else ''}{last}"
@@ -58,6 +72,7 @@ class Loop:
     world: World
     config: Path
     choice: random.Random
+    strikes: int = 1  # of an attempt, at most
     problems: list[str] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -85,12 +100,10 @@ class Loop:
         raise RuntimeError(f"round {number} did not end well in {tries} attempts, of which {MOST_UNHEALED} were undisturbed")
 
     def _check(self, attempt: Attempt) -> None:
-        kind = (attempt.struck or "").split(" ")[0]
-        allowed = MAY_END.get(kind, set()) | {0}
+        allowed = {0}.union(*(MAY_END[strike.kind] for strike in attempt.struck))
         if attempt.code not in allowed:
-            self.problems.append(
-                f"{attempt.struck or 'no strike'} during {attempt.step} ended in exit {attempt.code}: {attempt.error}"
-            )
+            struck = ", ".join(map(str, attempt.struck)) or "no strike"
+            self.problems.append(f"{struck}: ended in exit {attempt.code}: {attempt.error}")
 
     def _attempt(self, number: int, *, strike: bool) -> Attempt:
         log = self.world.folder / "logs" / f"{len(self.attempts) + 1:03}.log"
@@ -98,16 +111,19 @@ class Loop:
         command = self.world.command("jobs/pipeline.py", "--config", str(self.config), "--log-format", "json")
         began = time.monotonic()
         process = self.world.start(command, log)
+        struck = list[Strike]()
         try:
-            struck, step, at = (self._strike(process, began, log) if strike else None) or (None, "", datetime.now(UTC))
+            while strike and len(struck) < self.strikes and (one := self._strike(process, began, log)):
+                struck.append(one)
+            at = datetime.now(UTC)
             code = self._wait(process, began, log)
         except BaseException:  # the loop is interrupted
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
-        return Attempt(at, number, struck, step, code, time.monotonic() - began, "" if code == 0 else last_error(log))
+        return Attempt(at, number, tuple(struck), code, time.monotonic() - began, "" if code == 0 else last_error(log))
 
-    def _strike(self, process: subprocess.Popen[bytes], began: float, log: Path) -> tuple[str, str, datetime] | None:
+    def _strike(self, process: subprocess.Popen[bytes], began: float, log: Path) -> Strike | None:
         """Take down what is next, some time after a random step began; nothing where the run ends before."""
         kind = self._next
         since: float | None = None
@@ -118,8 +134,8 @@ class Loop:
             if step in STEPS[STEPS.index(first) :] and processes_of(kind, process.pid):
                 since = since or time.monotonic()
                 if time.monotonic() - since >= delay:
-                    self._next, at = next(self._kinds), datetime.now(UTC)
-                    return take_down(kind, self.world, process.pid, self.choice), step, at
+                    self._next = next(self._kinds)
+                    return Strike(take_down(kind, self.world, process.pid, self.choice), step)
             time.sleep(POLL_SECONDS)
         return None
 

@@ -38,7 +38,7 @@ from tests.pipelines.launch.test_ranks import job_over
 from tests.pipelines.training import rank_without_export
 from tests.root import ROOT
 
-ROWS, GROUPS = 16_000, 20
+ROWS, GROUPS, BATCH = 16_000, 20, 64
 FULL_BYTES = 16 << 10
 GOES_ON = {"other_ranks": "two_ranks", "after_the_driver": "driver"}  # whose checkpoints a run finds
 SAID_SLOW = threading.Event()  # the driver has logged that rank 1 is slow
@@ -83,6 +83,7 @@ def try_fault(spark: SparkSession, folder: Path, fault: str) -> dict[str, Any]:
         "seconds": ended - began,
         "seconds_after": ended - disturber.struck if disturber.struck else None,
         "losses": [[report.train_loss, report.validation_loss] for report in attempts.history],
+        "steps": [report.steps for report in attempts.history],
         "receipts": [[r.epoch, r.part, r.rank, r.rows] for r in attempts.receipts.received],
         "events": [[event.attempt, event.kind, event.message] for event in events],
     }
@@ -109,7 +110,7 @@ def config(fault: str) -> TrainConfig:
     """The same training for each, but for what a fault is about."""
     settings = {
         "ranks": 1 if fault == "other_ranks" else 2,
-        "batch_size": 256 if fault == "slow" else 64,
+        "batch_size": 4 * BATCH if fault == "slow" else BATCH,
         "epochs": 3,
         "steps_per_call": 4 if fault == "slow" else 16,
         "shuffle_rows": 2048,

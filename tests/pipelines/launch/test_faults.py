@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from tests.pipelines.launch.faults import ROWS, ranks_of
+from tests.pipelines.launch.faults import BATCH, ROWS, ranks_of
 from tests.processes import environment, left_since, running, temporary_files_in
 from tests.root import ROOT
 
@@ -96,6 +96,7 @@ def test_training_goes_on_by_itself_and_ends_in_the_same_bits(tried: dict[str, d
     result = tried[fault]
     assert result["error"] is None
     assert result["losses"] == tried["none"]["losses"]
+    assert result["steps"] == tried["none"]["steps"]  # also of an epoch that was interrupted
     assert kinds(result)[0] == "failed"
     assert kinds(result)[-1] == "resumed"
     assert events_of(result)[0][1].startswith(f"rank 1 on {HOST} {'hangs' if fault == 'hang' else 'died'}")
@@ -121,6 +122,7 @@ def test_another_number_of_ranks_goes_on_with_the_rows_that_are_left(tried: dict
     assert [rank for rank, _ in taken] == [0, 1]  # two ranks before, one since
     assert [rank for rank, _ in rest] == [0]
     assert sum(rows for _, rows in [*taken, *rest]) == ROWS
+    assert result["steps"][0] == taken[0][1] // BATCH + -(-rest[0][1] // BATCH)
     assert result["losses"][-1][1] == pytest.approx(tried["none"]["losses"][-1][1], abs=0.01)
 
 

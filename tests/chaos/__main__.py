@@ -57,6 +57,8 @@ def chaos(folder: Path, minutes: float, seed: int, strikes: int = 1, most_rounds
         if any(attempt.code for attempt in loop.attempts):  # a run that healed by itself leaves nothing that would need it
             submitted(servers, "jobs/maintain.py", *run_of(servers, DISTURBED))
         problems = [*loop.problems, *after(servers)]
+        if not any(attempt.struck for attempt in loop.attempts):
+            problems.append("nothing was struck: each run ended before")
         problems += leftovers(servers, before, ended)
     return problems + processes(folder, before)
 

@@ -55,7 +55,7 @@ def chaos(folder: Path, minutes: float, seed: int, strikes: int = 1, most_rounds
         ended = time.time()
         print(summary(loop), flush=True)
         if any(attempt.code for attempt in loop.attempts):  # a run that healed by itself leaves nothing that would need it
-            submitted(servers, "jobs/maintain.py", *run_of(servers, DISTURBED))
+            submitted(servers, "jobs/maintain.py", "--config", str(servers.config(DISTURBED)), "--log-format", "json")
         problems = [*loop.problems, *after(servers)]
         if not any(attempt.struck for attempt in loop.attempts):
             problems.append("nothing was struck: each run ended before")
@@ -87,11 +87,6 @@ def after(servers: World) -> list[str]:
     problems += [f"table {name} is in one pipeline alone" for name in result["missing"]]
     problems += [f"audit branch: {branch}" for branch in result["branches"]]
     return problems + ([] if result["champion"] else ["the champion is not the model of the last evaluation"])
-
-
-def run_of(servers: World, pipeline: str) -> list[str]:
-    """The options of a job."""
-    return ["--config", str(servers.config(pipeline)), "--log-format", "json"]
 
 
 def compared(servers: World) -> dict[str, Any]:

@@ -45,8 +45,8 @@ airflow: setup $(AIRFLOW)  ## Airflow on 127.0.0.1 with a DAG of each schedule i
 serve: setup  ## the champion of a pipeline over HTTP, with a page to try it; ARGS='--port 9000' and what --help lists
 	@$(ENV) python -m pipelines.serving --model champion --config $(CONFIG) $(ARGS)
 
-test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests, three at a time; ARGS='-n0 -k word' for some
-	@$(ENV) python -m pytest --numprocesses 3 $(ARGS)
+test: setup data lint $(AIRFLOW)  ## linters, types, import contracts, all tests, two at a time; ARGS='-n0 -k word' for some
+	@$(ENV) python -m pytest --numprocesses 2 $(ARGS)
 
 chaos: setup data  ## kill the pipeline's processes and servers again and again, and see that it heals; ARGS='--minutes 2 --seed 7'
 	@$(ENV) python -m tests.chaos $(ARGS)

@@ -124,7 +124,7 @@ data: setup $(FLIGHTS) $(DIGITS) $(SENTIMENT)  ## the examples' CSV files
 $(FLIGHTS) $(DIGITS) $(SENTIMENT): | $(READY)
 	@.venv/bin/python setup/data.py $(notdir $(@D)) $(@D)
 
-package: setup  ## write dist/: all that a cluster needs whose hosts have Java alone; ARGS='--level 6' for a smaller one
+package: setup  ## write dist/: all that a cluster needs whose hosts have Java alone; ARGS='--level 3' for a smaller one
 	@$(ENV) python -m setup.package $(ARGS)
 
 lock:  ## compile setup/requirements.in to exact versions with hashes

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 
 SECONDS_BETWEEN_LOOKS = 0.02
@@ -58,11 +59,14 @@ def watched_processes(secrets: list[str]) -> Iterator[set[str]]:
     over = threading.Event()
 
     def scan() -> None:
+        seen: set[bytes] = set()
         while not over.wait(SECONDS_BETWEEN_LOOKS):
-            for process in Path("/proc").glob("[0-9]*"):
-                with suppress(OSError):  # it has ended
-                    if holds(line := (process / "cmdline").read_bytes(), secrets):
-                        leaking.add(line.replace(b"\0", b" ").decode(errors="replace"))
+            for process in psutil.pids():
+                with suppress(OSError), Path(f"/proc/{process}/cmdline").open("rb", buffering=0) as file:  # it may have ended
+                    if (line := file.read()) not in seen:
+                        seen.add(line)
+                        if holds(line, secrets):
+                            leaking.add(line.replace(b"\0", b" ").decode(errors="replace"))
 
     watcher = threading.Thread(target=scan, daemon=True)
     watcher.start()

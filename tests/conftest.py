@@ -22,6 +22,7 @@ from pipelines.runtime.session import SETTINGS
 from setup.postgres import PostgresServer, postgres_server
 from tests import java
 from tests.budgets import BudgetGuard, budget, module_of
+from tests.processes import remove_executors_folders
 from tests.root import ROOT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -51,6 +52,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(BudgetGuard())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave no folder of executors in Spark's own."""
+    if not hasattr(session.config, "workerinput"):
+        remove_executors_folders()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import psutil
+import pyspark
 
 WORKER = "PYTEST_XDIST_WORKER"  # where several workers test, the environment of a process says whose it is
+WORK = Path(pyspark.__file__).parent / "work"  # where embedded clusters keep a folder for each application
 NAMES = ("CoarseGrainedExecutorBackend", "pipelines.training.rank", "hydra_pmi_proxy", "mpiexec.hydra")
 
 
@@ -36,6 +39,15 @@ def left_since(before: set[psutil.Process], names: tuple[str, ...] = NAMES, seco
     while (left := running(names) - before) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
+
+
+def remove_executors_folders(work: Path = WORK) -> None:
+    """Remove those folders whose driver is gone, by the process id that ends their names: of jobs that were killed, and of the
+    tests' own applications.
+    """
+    for folder in work.glob("*-0000-*"):
+        if not psutil.pid_exists(int(folder.name.rpartition("-")[2])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _of_another(process: psutil.Process) -> bool:

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.processes import WORKER, running
+from tests.processes import WORKER, remove_executors_folders, running
 
 NAME = "a process of its own to look for"
 SLEEPS = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", NAME]
@@ -52,3 +53,12 @@ def test_what_a_worker_starts_itself_without_a_mark_is_that_workers(monkeypatch:
     monkeypatch.setenv(WORKER, "mine")
     with started("/usr/bin/env", "-i", *SLEEPS):
         assert names() == [NAME]
+
+
+def test_executors_folders_go_once_their_driver_is_gone(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    for process in (gone.pid, os.getpid()):
+        (tmp_path / f"launch-20130101000000-0000-{process}" / "0").mkdir(parents=True)
+    remove_executors_folders(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f"launch-20130101000000-0000-{os.getpid()}"]

@@ -1,4 +1,4 @@
-"""Write dist/: `python -m setup.package [--folder dist] [--level 6]`, by `make package`."""
+"""Write dist/: `python -m setup.package [--folder dist] [--level 3]`, by `make package`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIST = "SHA256SUMS"
 
 
 def build(folder: Path, level: int, report: Callable[[str], None] = print) -> None:
-    """Write the package to a folder, whole or not at all; `level` is gzip's, from 1 (fast) to 9 (small)."""
+    """Write the package to a folder, whole or not at all; `level` is ISA-L's, from 0 (fast) to 3 (small)."""
     with tempfile.TemporaryDirectory(prefix="ringmill-package-") as work:
         target = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(target, ignore_errors=True)
@@ -102,7 +102,7 @@ def main() -> int:
     """Build the package; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make package", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "dist", help="where to write it (default: dist)")
-    parser.add_argument("--level", type=int, default=1, choices=range(1, 10), help="of gzip, 1 (fast, the default) to 9")
+    parser.add_argument("--level", type=int, default=2, choices=range(4), help="of gzip by ISA-L, 0 (fast) to 3 (small)")
     arguments = parser.parse_args()
     build(arguments.folder.absolute(), arguments.level)
     return 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
+
+from isal.igzip import IGzipFile
 
 from pipelines.machine import needed_glibc
 
@@ -24,21 +26,22 @@ class Member(NamedTuple):
     link: str = ""
 
 
-def write_tar(members: Iterable[Member], target: Path, level: int = 0) -> int:
-    """Write a tar file, compressed by gzip at a level from 1 to 9, or not at 0; returns the bytes of what is in it.
+def write_tar(members: Iterable[Member], target: Path, level: int | None = None) -> int:
+    """Write a tar file, compressed by gzip at a level of ISA-L from 0 to 3, or not at all; returns the bytes of what is in it.
 
-    Times of change are kept, by which Python sees that its compiled files are up to date. Raises CalledProcessError when gzip
-    fails.
+    Times of change are kept, by which Python sees that its compiled files are up to date.
     """
-    command = ["gzip", f"-{level}", "--no-name"] if level else ["cat"]
-    with target.open("wb") as file:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)
-        assert process.stdin is not None
-        with process.stdin, tarfile.open(fileobj=process.stdin, mode="w|", bufsize=WRITE_BYTES) as tar:
-            total = sum(_add(tar, member) for member in sorted(set(members)))
-        if code := process.wait():
-            raise subprocess.CalledProcessError(code, command)
-    return total
+    with (
+        target.open("wb") as file,
+        nullcontext(file) if level is None else _gzipped(file, level) as stream,
+        tarfile.open(fileobj=stream, mode="w|", bufsize=WRITE_BYTES) as tar,
+    ):
+        return sum(_add(tar, member) for member in sorted(set(members)))
+
+
+def _gzipped(file: IO[bytes], level: int) -> IGzipFile:
+    """A stream that is compressed by gzip, without a name or time. ISA-L takes a sixth of gzip's time for the same size."""
+    return IGzipFile("", "wb", level, file, mtime=0)  # type: ignore[no-untyped-call]
 
 
 def _add(tar: tarfile.TarFile, member: Member) -> int:

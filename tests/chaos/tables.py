@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,23 +70,20 @@ class Counts(NamedTuple):
 
 def differing(spark: SparkSession, first: Pipeline, second: Pipeline, name: str) -> Counts:
     """Compare a table of both pipelines."""
-    return compared_rows(*(rows(spark, config, name) for config in (first, second)))
+    return compared_rows(*(rows(spark, config, name).toArrow()["row"].to_pylist() for config in (first, second)))
 
 
-def compared_rows(first: DataFrame, second: DataFrame) -> Counts:
-    """Compare two frames of a column `row`: each row, as often as it is there."""
-    ours, theirs = first.withColumn("ours", F.lit(1)), second.withColumn("ours", F.lit(0))
-    surplus = F.sum(2 * F.col("ours") - 1).alias("surplus")
-    equal_rows = ours.unionByName(theirs).groupBy("row").agg(F.sum("ours").alias("ours"), surplus)
-    sums = (F.sum("ours"), F.sum(F.greatest("surplus", F.lit(0))), F.sum(F.greatest(-F.col("surplus"), F.lit(0))))
-    return Counts(*(count or 0 for count in equal_rows.agg(*sums).collect()[0]))
+def compared_rows(first: Iterable[str], second: Iterable[str]) -> Counts:
+    """Compare two tables' rows as text: each row, as often as it is there."""
+    ours, theirs = Counter(first), Counter(second)
+    return Counts(ours.total(), (ours - theirs).total(), (theirs - ours).total())
 
 
 def rows(spark: SparkSession, config: Pipeline, name: str) -> DataFrame:
     """A table's rows as text."""
     frame = spark.table(f"{CATALOG}.{config.pipeline}.{name}")
     if name in BY_RUN:
-        frame = frame.where(F.col("run_id") == last_run(spark, config, BY_RUN[name]))
+        frame = frame.where(F.col("run_id") == last_run(spark, config.pipeline, BY_RUN[name]))
     if name == "feed_receipts":  # an epoch that was interrupted has a receipt for each of its parts
         frame = frame.groupBy("epoch", "rank").agg(F.sum("rows").alias("rows"))
     if name == "model_differences":
@@ -93,9 +92,10 @@ def rows(spark: SparkSession, config: Pipeline, name: str) -> DataFrame:
     return frame.select(F.to_json(F.struct(*kept)).alias("row"))
 
 
-def last_run(spark: SparkSession, config: Pipeline, job: str) -> str:
+@cache
+def last_run(spark: SparkSession, pipeline: str, job: str) -> str:
     """The last successful run of a job."""
-    runs = spark.table(f"{CATALOG}.{config.pipeline}.runs").where(f"job = '{job}' AND status = 'succeeded'")
+    runs = spark.table(f"{CATALOG}.{pipeline}.runs").where(f"job = '{job}' AND status = 'succeeded'")
     return str(runs.orderBy(F.desc("started_at")).first()["run_id"])  # type: ignore[index]
 
 
@@ -109,7 +109,7 @@ def branches(spark: SparkSession, config: Pipeline, tables: set[str]) -> list[st
 def champion(spark: SparkSession, config: Pipeline) -> bool:
     """Whether the champion is the model of the last evaluation, and the only one."""
     models = spark.table(f"{CATALOG}.{config.pipeline}.models").where("valid_to IS NULL AND alias = 'champion'")
-    return [row.evaluate_run_id for row in models.collect()] == [last_run(spark, config, "evaluate")]
+    return [row.evaluate_run_id for row in models.collect()] == [last_run(spark, config.pipeline, "evaluate")]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyspark
 import pytest
 import tensorflow as tf
 import yaml
@@ -28,7 +27,7 @@ from tests.departures import departures
 from tests.jobs.several import Ended, in_turn
 from tests.jobs.test_signals import left_in
 from tests.prediction_routes import check_routes
-from tests.processes import environment, left_since, running
+from tests.processes import WORK, environment, left_since, running
 from tests.root import ROOT
 from tests.sample import configured, write_sample
 
@@ -66,7 +65,7 @@ def applications() -> set[Path]:
     """The executors' folders that jobs' embedded clusters keep while they run: each holds a copy of every jar. The last part of
     the name is the job's process; those of launches, which another worker may test at the same time, begin otherwise.
     """
-    return set((Path(pyspark.__file__).parent / "work").glob("app-*-0000-*"))
+    return set(WORK.glob("app-*-0000-*"))
 
 
 @pytest.fixture(scope="module")

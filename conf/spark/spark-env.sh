@@ -26,6 +26,7 @@ adds_to_class_path() {
 
 # Over little data Java's optimizing compiler costs more processor time than it gains: by the size of a job's sources the quick
 # one works alone. It compiles a loop over rows after 4,096 of them; by default 60,000 would be interpreted, in each stage anew.
+# And its heap begins at a size that it would grow to: of the collector's time, at first much of it, half is left.
 has_small_sources() {
   [[ "$*" =~ jobs/[a-z_]+\.py\ .*--config[=\ ]([^ ]+) ]] || return 1
   "$RINGMILL_ROOT/.venv/bin/python" "$RINGMILL_ROOT/setup/small_work.py" "${BASH_REMATCH[1]}"
@@ -38,7 +39,7 @@ if [ -d "$ringmill_jars" ]; then
     SPARK_SUBMIT_OPTS="\"@$ringmill_java_options\" \"-Dlog4j2.configurationFile=$SPARK_CONF_DIR/log4j2.properties\" ${SPARK_SUBMIT_OPTS:-}"
   fi
   if has_small_sources "$@"; then
-    SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} -XX:TieredStopAtLevel=1 -XX:Tier3BackEdgeThreshold=4096"
+    SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} -XX:TieredStopAtLevel=1 -XX:Tier3BackEdgeThreshold=4096 -XX:InitialRAMPercentage=6"
   fi
   SPARK_DIST_CLASSPATH="$ringmill_jars/*:$ringmill_jars/ringmill/*${SPARK_DIST_CLASSPATH:+:$SPARK_DIST_CLASSPATH}"
 fi

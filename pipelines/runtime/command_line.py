@@ -14,6 +14,7 @@ from typing import NoReturn
 from pipelines.errors import ConfigError, RingmillError
 from pipelines.interruption import PROCESS, end_process
 from pipelines.runtime.archives import leave_out_archives
+from pipelines.runtime.early_java import load_classes_early
 from pipelines.runtime.log_context import wants_json
 from pipelines.runtime.log_handler import DEFAULT_LEVEL, LEVELS, begin_log, log_end, set_level
 
@@ -189,6 +190,7 @@ def main(name: str, argv: Sequence[str]) -> int:
     try:
         set_level(parser_of(name).parse_args(argv).log_level)
         leave_out_archives()
+        load_classes_early()
         code: int = import_module("pipelines.steps.jobs").run(name, argv)
     except RingmillError as error:
         log_end(LOG, f"{name} failed: {error}")

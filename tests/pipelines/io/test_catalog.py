@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from tenacity import wait_none
 
 from pipelines.config import LakeConfig
 from pipelines.errors import ConfigError, ExternalError
+from pipelines.io import lake
 from pipelines.io.catalog import catalog_settings, check_warehouse, redaction_settings
 from pipelines.io.lake import Lake
 from setup.postgres import PostgresServer
@@ -57,12 +59,20 @@ def test_a_new_catalog_that_many_open_at_once_is_open_to_all(spark: SparkSession
         assert [lake.tables() for lake in lakes] == [[]] * 6
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalog that can't be opened is tried as often as ever, without the seconds between."""
+    monkeypatch.setattr(lake, "_pause", wait_none())
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_catalog_that_cannot_be_opened_is_exit_5(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_text("no database, but text that is long enough for SQLite to see it" * 100)
     with pytest.raises(ExternalError, match=r"lake\.catalog: the catalog can't be opened \(.* tried 8 times"):
         Lake(session_on(spark, tmp_path), "broken", "run1")
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "catalog",
     [
@@ -102,6 +112,7 @@ def test_spark_hides_what_a_catalog_has_from_the_environment() -> None:
     assert redaction_settings(LakeConfig(warehouse="w"), "mine") == {"spark.redaction.regex": "mine"}
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("scheme", ["jdbc", "rest"])
 def test_a_wrong_connection_tells_no_secret(spark: SparkSession, tmp_path: Path, postgres: PostgresServer, scheme: str) -> None:
     server = f"{postgres.url}?user={postgres.user}&password=verysecret"

@@ -26,7 +26,7 @@ adds_to_class_path() {
 
 # Over little data Java's optimizing compiler costs more processor time than it gains: by the size of a job's sources the quick
 # one works alone. It compiles a loop over rows after 4,096 of them; by default 60,000 would be interpreted, in each stage anew.
-# And its heap begins at a size that it would grow to: of the collector's time, at first much of it, half is left.
+# The heap begins at a size that it would grow to, which halves the collector's time.
 has_small_sources() {
   [[ "$*" =~ jobs/[a-z_]+\.py\ .*--config[=\ ]([^ ]+) ]] || return 1
   "$RINGMILL_ROOT/.venv/bin/python" "$RINGMILL_ROOT/setup/small_work.py" "${BASH_REMATCH[1]}"

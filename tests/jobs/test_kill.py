@@ -27,7 +27,7 @@ from pyspark.sql import functions as F
 
 from pipelines.config import read_config
 from pipelines.io.iceberg import IcebergTable
-from pipelines.runtime.execute import execute
+from pipelines.runtime.intervals import run_steps
 from pipelines.steps import clean, ingest
 from tests.conftest import session_on
 from tests.contexts import quiet_context
@@ -127,9 +127,7 @@ class Reader:
 
     def run_steps(self, config: Path) -> None:
         """Ingest and clean as the application does, in this session."""
-        context = quiet_context(self._session, read_config(config), "first")
-        for step in (ingest.STEP, clean.STEP):
-            execute(step, context, force=False)
+        run_steps((ingest.STEP, clean.STEP), quiet_context(self._session, read_config(config), "first"), force=False)
 
     def table(self, name: str) -> IcebergTable:
         """A table's metadata as they are now."""

@@ -21,8 +21,8 @@ from isal.igzip import IGzipFile
 from pyspark.sql import SparkSession
 
 from pipelines.config import read_config
-from pipelines.runtime.execute import execute
-from pipelines.steps import clean, evaluate, features, ingest, train
+from pipelines.runtime.intervals import run_steps
+from pipelines.steps.pipeline import STEPS
 from tests.conftest import session_on
 from tests.contexts import quiet_context
 from tests.hosts import Host, hosts, java_home, missing_permission
@@ -197,9 +197,7 @@ def _traffic(host: Host, file: Path) -> Iterator[subprocess.Popen[bytes]]:
 def _ordinary_metrics(spark: SparkSession, shared: Path) -> dict[str, float]:
     config = read_config(shared / "ordinary.yaml")
     (shared / "ordinary").mkdir()
-    context = quiet_context(session_on(spark, shared / "ordinary"), config, "ordinary")
-    for step in (ingest.STEP, clean.STEP, features.STEP, train.STEP, evaluate.STEP):
-        execute(step, context, force=False)
+    run_steps(STEPS, quiet_context(session_on(spark, shared / "ordinary"), config, "ordinary"), force=False)
     return _metrics(shared, "ordinary")
 
 

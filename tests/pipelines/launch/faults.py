@@ -150,7 +150,7 @@ class Disturber:
     def _watch(self) -> None:
         folder = Path(self._job.checkpoints)
         while self._strike and not self._over.wait(0.02):
-            # The processes last: to look through all of this machine's costs a hundred times what a folder does.
+            # The ranks last: to find them takes a look at every process of this machine.
             if len(list(folder.glob("*.npz"))) >= 2 and len(ranks := ranks_of(os.getpid())) == self._job.config.ranks:
                 self.struck = time.monotonic()
                 self._strike(ranks, self._job)

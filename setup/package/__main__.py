@@ -21,7 +21,7 @@ APPLICATION = ("pipelines", "schemas", "jobs")
 # What holds of one machine alone; a cluster's address is given to submit.sh.
 EMBEDDED = ("spark.master", "spark.driver.bindAddress", "spark.driver.host")
 SPARK_FILES = ("locale.sh", "run-folder.sh", "log4j2.properties")
-COPIED = ("submit.sh", "Dockerfile")
+COPIED = ("submit.sh", "executor-python.sh", "Dockerfile")
 LIST = "SHA256SUMS"
 
 

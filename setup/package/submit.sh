@@ -3,13 +3,14 @@
 #   ./submit.sh JOB [spark-submit's options] -- [the job's options]
 #   ./submit.sh train --master spark://head:7077 -- --config conf/flights.yaml
 #   ./submit.sh --unpack FOLDER
-# By default executors fetch the archives from the driver, and unpack them once an application. With RINGMILL_UNPACKED=FOLDER the
-# folder is used as it is, on every host; --unpack writes it. SPARK_HOME and SPARK_CONF_DIR may name a Spark of your own.
+# By default executors fetch the environment from the driver, and unpack it once an application and host. With
+# RINGMILL_UNPACKED=FOLDER the folder is used as it is, on every host; --unpack writes it. SPARK_HOME and SPARK_CONF_DIR may name
+# a Spark of your own.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
-  sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   echo "submit.sh: $1" >&2
   exit 2
 }
@@ -57,8 +58,20 @@ fi
 job=$1
 shift
 options=()
+declare -A lists=([files]="" [archives]="" [jars]="") # spark-submit takes the last of each: the caller's are added to these
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-  options+=("$1")
+  case "$1" in
+    --files | --archives | --jars)
+      [ $# -gt 1 ] && [ "$2" != -- ] || usage "$1 takes a list"
+      lists[${1#--}]=$2
+      shift
+      ;;
+    --files=* | --archives=* | --jars=*)
+      name=${1%%=*}
+      lists[${name#--}]=${1#*=}
+      ;;
+    *) options+=("$1") ;;
+  esac
   shift
 done
 [ $# -gt 0 ] || usage "no -- between spark-submit's options and the job's"
@@ -74,14 +87,17 @@ if [ -n "${RINGMILL_UNPACKED:-}" ]; then
 else
   folder=${XDG_CACHE_HOME:-$HOME/.cache}/ringmill/package-$(sha256sum "$here/SHA256SUMS" | cut -c1-16)
   unpack "$folder"
-  export PYSPARK_PYTHON=./environment/bin/python
+  export PYSPARK_PYTHON=./executor-python.sh
   python_path=application
   jars=("$here"/jars/*.jar)
-  shipped=(
-    --archives "$here/environment.tar.gz#environment,$here/ringmill.zip#application"
-    --jars "$(IFS=,; echo "${jars[*]}")"
-  )
+  shipped=()
+  lists[files]="$here/environment.tar.gz,$here/executor-python.sh,${lists[files]}" # as an archive the driver would unpack it, too
+  lists[archives]="$here/ringmill.zip#application,${lists[archives]}"
+  lists[jars]="$(IFS=,; echo "${jars[*]}"),${lists[jars]}"
 fi
+for name in files archives jars; do
+  [ -z "${lists[$name]}" ] || shipped+=("--$name" "${lists[$name]%,}")
+done
 [ -f "$folder/application/jobs/$job.py" ] || usage "no job $job; expected one of $(cd "$folder/application/jobs" && echo [a-z]*.py)"
 
 export PYSPARK_DRIVER_PYTHON=$folder/environment/bin/python

@@ -35,6 +35,7 @@ from tests.departures import SOURCES, departures
 from tests.jobs.test_signals import left_in
 from tests.processes import environment
 from tests.root import ROOT
+from tests.sample import some_rows
 
 KILLS = int(os.environ.get("RINGMILL_KILLS", "3"))
 PAUSE_SECONDS = 1.0  # between two reads, for the run that is watched
@@ -47,11 +48,10 @@ State = tuple[int, int]  # rows, and the sum of their hashes
 
 def rows_of(source: str, data: Path, state: int) -> list[dict[str, str]]:
     """Some rows of a source in state 0 or 1, which have other rows in every table; two or three of the flights are wrong."""
-    with (data / f"{source}.csv").open(encoding="utf-8", newline="") as file:
-        given = list(csv.DictReader(file))
+    path = data / f"{source}.csv"
     if source == "airlines":  # all of them, since flights refer to them, and one more
-        return [*given, *([{"carrier": "ZZ", "name": "Zephyr"}] * state)]
-    rows = given[state :: 800 if source == "flights" else 7]
+        return [*some_rows(path, every=1), *([{"carrier": "ZZ", "name": "Zephyr"}] * state)]
+    rows = some_rows(path, 800 if source == "flights" else 7, first=state)
     if source == "flights":
         for row in rows[: 2 + state]:
             row["origin"] = "LHR"

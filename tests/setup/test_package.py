@@ -100,6 +100,7 @@ def test_a_host_with_an_older_c_library_is_refused(tmp_path: Path) -> None:
         ([], "no job is named"),
         (["train", "--master", "yarn"], "no -- between spark-submit's options and the job's"),
         (["--unpack"], "--unpack takes a folder"),
+        (["train", "--files", "--", "--config", "flights.yaml"], "--files takes a list"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], reason: str) -> None:
@@ -107,6 +108,66 @@ def test_wrong_arguments_are_named(arguments: list[str], reason: str) -> None:
     completed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert completed.returncode == 2
     assert f"submit.sh: {reason}" in completed.stderr and "./submit.sh JOB" in completed.stderr
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """A package that is unpacked already, with a spark-submit that prints its arguments; `submitted` runs it."""
+    dist = tmp_path / "dist"
+    (dist / "jars").mkdir(parents=True)
+    (dist / "jars" / "own.jar").touch()
+    shutil.copy2(ROOT / "setup" / "package" / "submit.sh", dist)
+    (dist / "manifest.json").write_text('{\n "glibc": "2.17",\n "machine": "x86_64"\n}\n')
+    (dist / "SHA256SUMS").write_text("of this package\n")
+    digest = hashlib.sha256((dist / "SHA256SUMS").read_bytes()).hexdigest()
+    unpacked = tmp_path / "cache" / "ringmill" / f"package-{digest[:16]}"
+    (unpacked / "application" / "jobs").mkdir(parents=True)
+    (unpacked / "application" / "jobs" / "train.py").touch()
+    shutil.copy2(dist / "SHA256SUMS", unpacked)
+    program = unpacked / "spark" / "bin" / "spark-submit"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+    return dist
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_files_that_are_given_are_added_to_the_package_s(dist: Path, joined: bool) -> None:
+    given = {"--files": "a.yaml,b.yaml", "--archives": "c.zip#c", "--jars": "d.jar"}
+    options = [part for name, value in given.items() for part in ([f"{name}={value}"] if joined else [name, value])]
+    assert _lists(dist, *options) == {
+        "--files": f"{dist}/environment.tar.gz,{dist}/executor-python.sh,a.yaml,b.yaml",
+        "--archives": f"{dist}/ringmill.zip#application,c.zip#c",
+        "--jars": f"{dist}/jars/own.jar,d.jar",
+    }
+    assert _lists(dist)["--files"] == f"{dist}/environment.tar.gz,{dist}/executor-python.sh"
+
+
+def test_executors_of_a_host_unpack_the_environment_once(tmp_path: Path) -> None:
+    application = _executor(tmp_path / "application")
+    shared = {"SPARK_EXECUTOR_DIRS": f"{application}:/elsewhere"}
+    (application / "environment.partial").mkdir()  # of an executor that was killed while it unpacked
+    (application / "environment.partial" / "half").touch()
+    started = [_start(_executor(tmp_path / name), shared) for name in ("one", "two", "three")]
+    (printed,) = {process.communicate()[0] for process in started}  # all became the interpreter that one of them had unpacked
+    assert printed.split(maxsplit=1)[1] == f"{application}/environment/bin/python -m daemon\n"
+    assert sorted(path.name for path in application.glob("environment*")) == ["environment", "environment.tar.gz"]
+    assert sorted(path.name for path in (application / "environment").iterdir()) == ["bin"]
+
+
+def test_an_executor_without_such_a_folder_unpacks_in_its_own(tmp_path: Path) -> None:
+    executor = _executor(tmp_path / "alone")
+    assert _start(executor, {}).communicate()[0] == f"alone {executor}/environment/bin/python -m daemon\n"
+
+
+def test_an_environment_that_cannot_be_unpacked_is_named(tmp_path: Path) -> None:
+    executor = _executor(tmp_path / "alone")
+    (executor / "environment.tar.gz").write_bytes(b"no archive")
+    failed = _start(executor, {})
+    message = failed.communicate()[1]
+    assert failed.returncode == 5
+    assert f"{executor}/environment.tar.gz could not be unpacked to {executor}" in message and "needs 2 GB" in message
+    assert not (executor / "environment").exists()
 
 
 def test_a_pipeline_on_bare_hosts_has_the_ordinary_run_s_metrics(
@@ -127,11 +188,43 @@ def test_a_pipeline_on_bare_hosts_has_the_ordinary_run_s_metrics(
         traffic = stack.enter_context(_traffic(driver, folder / "traffic.json"))
         completed = _submit(driver, master, "pipeline", str(shared / "packaged.yaml"))
         assert completed.returncode == 0, f"{completed.stdout}\n{completed.stderr}"
+        assert all(_disappears(host, "/tmp/spark-*/executor-*/environment") for host in (one, two))
         traffic.terminate()
         traffic.wait()
     counts = json.loads((folder / "traffic.json").read_text())
     assert min(counts.get(f"{a.address} {b.address}", 0) for a, b in ((one, two), (two, one))) > LEAST_BYTES
     assert _metrics(shared, "packaged") == pytest.approx(_ordinary_metrics(spark, shared), abs=1e-6)
+
+
+def _lists(dist: Path, *options: str) -> dict[str, str]:
+    """What submit.sh gives spark-submit as lists of files."""
+    command = [str(dist / "submit.sh"), "train", *options, "--name", "any", "--", "--config", "flights.yaml"]
+    variables = {key: value for key, value in environment().items() if key != "RINGMILL_UNPACKED"}
+    variables["XDG_CACHE_HOME"] = str(dist.parent / "cache")
+    passed = subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert passed[-2:] == ["--config", "flights.yaml"] and passed[passed.index("--name") + 1] == "any"
+    return {name: passed[passed.index(name) + 1] for name in ("--files", "--archives", "--jars")}
+
+
+def _executor(folder: Path) -> Path:
+    """An executor's folder, with an environment whose Python prints whose it is and how it was called."""
+    folder.mkdir()
+    program = folder / "python"
+    program.write_text(f'#!/bin/sh\necho {folder.name} "$0" "$@"\n')
+    program.chmod(0o755)
+    with tarfile.open(folder / "environment.tar.gz", "w:gz") as archive:
+        archive.add(program, "bin/python")
+    shutil.copy2(ROOT / "setup" / "package" / "executor-python.sh", folder)
+    return folder
+
+
+def _start(folder: Path, variables: dict[str, str]) -> subprocess.Popen[str]:
+    """An executor's Python, as Spark starts it."""
+    names = {key: value for key, value in environment().items() if key not in ("SPARK_EXECUTOR_DIRS", "LOCAL_DIRS")}
+    command = ["./executor-python.sh", "-m", "daemon"]
+    return subprocess.Popen(
+        command, cwd=folder, env={**names, **variables}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _variables(host: Host) -> dict[str, str]:
@@ -148,6 +241,16 @@ def _variables(host: Host) -> dict[str, str]:
 def _run(host: Host, *program: str) -> subprocess.CompletedProcess[str]:
     command = host.command(*program, environment=_variables(host), folder="/tmp")
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS)
+
+
+def _disappears(host: Host, pattern: str, seconds: float = 30) -> bool:
+    """Whether nothing of a name is on a host within some seconds."""
+    deadline = time.monotonic() + seconds
+    while there := not _run(host, "sh", "-c", f"ls -d {pattern}").returncode:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    return not there
 
 
 def _submit(driver: Host, master: str, job: str, config: str) -> subprocess.CompletedProcess[str]:

@@ -50,7 +50,8 @@ def write_sample(
 
 def example_over(folder: Path, example: str, name: str) -> dict[str, Any]:
     """An example's configuration over the files in `folder`, as pipeline `name`."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "conf" / f"{example}.yaml").read_text())
+    text = (ROOT / "conf" / f"{example}.yaml").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.load(text, yaml.CSafeLoader)  # an eighth of the time, for hundreds of tests
     content["pipeline"] = name
     content["packages"] = ["schemas", "pipelines.stages", "tests"]
     content["lake"]["warehouse"] = str(folder / "warehouse")

@@ -56,7 +56,7 @@ def _write_archives(target: Path, work: Path, level: int) -> dict[str, int]:
     }
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return {
-        "environment.tar.gz": write_tar(environment, target / "environment.tar.gz", level),
+        "environment.tar.gzip": write_tar(environment, target / "environment.tar.gzip", level),
         "spark.tar": write_tar(spark_members(packages["pyspark"]), target / "spark.tar"),
         "ringmill.zip": write_zip(_application(), target / "ringmill.zip"),
     }

@@ -39,7 +39,7 @@ unpack() {
   if ! cmp -s "$here/SHA256SUMS" "$folder/SHA256SUMS"; then
     rm -rf "$folder"/{environment,spark,application,jars,SHA256SUMS}
     mkdir "$folder"/{environment,spark,application}
-    tar -xzf "$here/environment.tar.gz" -C "$folder/environment"
+    tar -xzf "$here/environment.tar.gzip" -C "$folder/environment"
     tar -xf "$here/spark.tar" -C "$folder/spark"
     "$folder/environment/bin/python" -m zipfile -e "$here/ringmill.zip" "$folder/application"
     "$folder/environment/bin/python" -m compileall -q "$folder/application"
@@ -91,7 +91,8 @@ else
   python_path=application
   jars=("$here"/jars/*.jar)
   shipped=()
-  lists[files]="$here/environment.tar.gz,$here/executor-python.sh,${lists[files]}" # as an archive the driver would unpack it, too
+  # As an archive, and so by a name that ends in .tar.gz, Spark would unpack it for the driver, too, and before any task.
+  lists[files]="$here/environment.tar.gzip,$here/executor-python.sh,${lists[files]}"
   lists[archives]="$here/ringmill.zip#application,${lists[archives]}"
   lists[jars]="$(IFS=,; echo "${jars[*]}"),${lists[jars]}"
 fi

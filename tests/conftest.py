@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from pyspark.sql import SparkSession
 from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from pipelines.config import LakeConfig
 from pipelines.io.catalog import catalog_settings
@@ -20,10 +21,9 @@ from pipelines.runtime.java_lookups import remember_lookups
 from pipelines.runtime.session import SETTINGS
 from setup.postgres import PostgresServer, postgres_server
 from tests import java
-from tests.budgets import BudgetGuard, module_of
+from tests.budgets import BudgetGuard, budget, module_of
 from tests.processes import remove_executors_folders
 from tests.root import ROOT
-from tests.scheduler import ByFile, order
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The machines that run these are shared: how long an example takes says nothing.
@@ -32,6 +32,19 @@ settings.load_profile("ringmill")
 # To compile what Spark generates for queries is a tenth of these tests' time. Where rows are at stake it is done, as in a job.
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 ABOUT_ROWS = re.compile("tests/pipelines/(cleaning|features|io/sources|stages|training)/")
+# Files whose tests start from the same clean tables, which their worker makes once.
+_CLEANED = re.compile(r"cleaned(_departures)?: Run")
+ON_CLEAN_TABLES = {
+    str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if _CLEANED.search(path.read_text("utf-8"))
+}
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Where several workers test, a file stays together, with what its fixtures start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = module_of(nodeid)
+        return "on clean tables" if module in ON_CLEAN_TABLES else module
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,13 +68,13 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In the order in which files are shared out."""
-    items.sort(key=lambda item: order(item.nodeid))
+    """The longest files first, so that no worker is left with one of them at the end; before them those that stay together."""
+    items.sort(key=lambda item: (module_of(item.nodeid) not in ON_CLEAN_TABLES, -budget(module_of(item.nodeid))))
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
     """How pytest-xdist shares out the tests."""
-    return ByFile(config, log)
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -112,7 +112,7 @@ def test_wrong_arguments_are_named(arguments: list[str], reason: str) -> None:
 
 @pytest.fixture
 def dist(tmp_path: Path) -> Path:
-    """A package that is unpacked already, with a spark-submit that prints its arguments; `submitted` runs it."""
+    """A package that is unpacked already, with a spark-submit that prints its arguments."""
     dist = tmp_path / "dist"
     (dist / "jars").mkdir(parents=True)
     (dist / "jars" / "own.jar").touch()

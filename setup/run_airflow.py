@@ -30,6 +30,7 @@ HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 POOL = ("ringmill_training", "1", "Trainings take turns")
 USER = "admin"
 START_SECONDS = 300
+LOCK_SECONDS = 60  # that a program waits for another one's commit before it fails; SQLite's own are 5
 END_SECONDS = 40  # of each program: a task gives its Spark application 30 to end in order
 
 
@@ -67,7 +68,7 @@ class Airflow:
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__PARALLELISM": "4",
             "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}?timeout={LOCK_SECONDS}",
             "API__BASE_URL": self.address,
             "API__HOST": "127.0.0.1",
             "API__PORT": str(self.port),

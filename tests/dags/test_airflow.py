@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -218,6 +219,14 @@ def test_a_backfill_runs_each_interval_once(airflow: Airflow, home: Home) -> Non
     assert sorted(home.submitted()) == sorted(
         f"jobs/{job}.py {span}" for span in spans for job in ("ingest", "clean", "predict")
     )
+
+
+def test_its_programs_wait_for_each_others_commits(airflow: Airflow) -> None:
+    ask = "from airflow.settings import engine; print(engine.connect().exec_driver_sql('PRAGMA busy_timeout').scalar())"
+    command = [airflow.command()[0], "-c", f"import airflow.utils.session; {ask}"]
+    printed = subprocess.run(command, env=airflow.environment, capture_output=True, text=True, check=True).stdout
+    # A backfill beside a busy scheduler had failed after SQLite's own five seconds.
+    assert printed.split()[-1] == "60000"
 
 
 def test_trainings_have_one_slot_in_their_pool(airflow: Airflow) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -64,7 +65,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_collection() -> Generator[None, object, object]:
     """Import the tests, all of which stay, without the collector: it would take a quarter of the time."""
     with uncollected():
-        return (yield)
+        collected = yield
+    # All modules are compiled now, but AutoGraph's, which it writes to the folder for temporary files, and Python beside them.
+    sys.dont_write_bytecode = True
+    return collected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,14 @@ def _some_rows(path: Path, every: int, first: int) -> list[Row]:
         return list(csv.DictReader([header, *islice(file, first, None, every)]))
 
 
+def write_rows(path: Path, rows: list[Row], names: Sequence[str]) -> None:
+    """Write rows with these columns as a CSV file."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def write_sample(
     data: Path, folder: Path, edit: Callable[[list[Row]], list[Row]] = lambda rows: rows, every: int = EVERY
 ) -> None:
@@ -39,10 +47,7 @@ def write_sample(
     rows = some_rows(data / "flights.csv", every)
     names = list(rows[0])
     rows = edit(rows)
-    with (folder / "flights.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(folder / "flights.csv", rows, names)
     for name in SMALL:
         (folder / f"{name}.csv").unlink(missing_ok=True)
         (folder / f"{name}.csv").symlink_to(data / f"{name}.csv")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import socket
@@ -24,7 +23,7 @@ from setup.run_airflow import Airflow, airflow_server
 from tests.conftest import session_on
 from tests.departures import departures
 from tests.root import ROOT
-from tests.sample import write_sample
+from tests.sample import some_rows, write_rows, write_sample
 from tests.webhook import Webhook, listening
 
 pytestmark = pytest.mark.slow
@@ -86,14 +85,10 @@ def _write_months(data: Path, folder: Path) -> dict[str, int]:
     """Write a file of each month of the sample of flights; return the flights in each."""
     write_sample(data, folder)
     counts: dict[str, int] = {}
-    with (folder / "flights.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = some_rows(folder / "flights.csv", every=1)
     for month in MONTHS:
         of_month = [row for row in rows if f"{int(row['year'])}-{int(row['month']):02d}" == month]
-        with (folder / f"flights-{month}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(of_month)
+        write_rows(folder / f"flights-{month}.csv", of_month, list(rows[0]))
         counts[month] = len(of_month)
     return counts
 
@@ -223,7 +218,7 @@ def test_a_backfill_runs_each_interval_once(airflow: Airflow, home: Home) -> Non
 
 def test_its_programs_wait_for_each_others_commits(airflow: Airflow) -> None:
     ask = "from airflow.settings import engine; print(engine.connect().exec_driver_sql('PRAGMA busy_timeout').scalar())"
-    command = [airflow.command()[0], "-c", f"import airflow.utils.session; {ask}"]
+    command = [airflow.command()[0], "-c", ask]
     printed = subprocess.run(command, env=airflow.environment, capture_output=True, text=True, check=True).stdout
     # A backfill beside a busy scheduler had failed after SQLite's own five seconds.
     assert printed.split()[-1] == "60000"

@@ -5,7 +5,6 @@ RINGMILL_KILLS sets the number of kills, RINGMILL_SEED the seed of their moments
 
 from __future__ import annotations
 
-import csv
 import os
 import random
 import subprocess
@@ -35,7 +34,7 @@ from tests.departures import SOURCES, departures
 from tests.jobs.test_signals import left_in
 from tests.processes import environment
 from tests.root import ROOT
-from tests.sample import some_rows
+from tests.sample import some_rows, write_rows
 
 KILLS = int(os.environ.get("RINGMILL_KILLS", "3"))
 PAUSE_SECONDS = 1.0  # between two reads, for the run that is watched
@@ -64,10 +63,7 @@ def write_state(data: Path, folder: Path, state: int) -> dict[str, int]:
     for source in SOURCES:
         rows = rows_of(source, data, state)
         path = folder / f"{source}.csv"
-        with path.with_suffix(".part").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(path.with_suffix(".part"), rows, list(rows[0]))
         path.with_suffix(".part").replace(path)
         counts[f"raw_{source}"] = counts[f"clean_{source}"] = len(rows)
     wrong = 2 + state
